@@ -1,0 +1,35 @@
+# Two commands do everything on a fresh clone: `make chat` and `make test`.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: chat explain test check format wheel clean
+
+chat: .venv/ready
+	@$(BIN)/sampling chat "What is the capital of Turkey?" --probabilities
+
+explain: .venv/ready
+	@$(BIN)/sampling explain "What is the capital of Turkey?" --temperature 0.8 --top-p 0.9
+
+test: .venv/ready
+	$(BIN)/python -m pytest
+
+check: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+format: .venv/ready
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+wheel: .venv/ready
+	$(BIN)/python -m build --wheel
+
+# plain venv and pip: the constraints pin what the project was tested with.
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[cli,test,check]"
+	touch .venv/ready
+
+clean:
+	rm -rf .venv dist build .pytest_cache .ruff_cache .hypothesis

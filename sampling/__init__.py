@@ -1,0 +1,1 @@
+"""The reference sampler for language models."""
