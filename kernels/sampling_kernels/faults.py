@@ -1,0 +1,34 @@
+"""Rows that can not be sampled."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32, Int64
+    from torch import Tensor
+
+NOT_A_NUMBER = 1
+NOTHING_LEFT = 2
+
+
+def row_faults(logits: Float32[Tensor, "B V"]) -> Int64[Tensor, " B"]:
+    """Say for each row whether it can be sampled.
+
+    Args:
+        logits: float32 [B, V].
+
+    Returns:
+        int64 [B]: 0, or 1 for NaN or +inf somewhere in the row, or 2 where every logit is -inf.
+
+    Example:
+        >>> import torch
+        >>> inf = float("inf")
+        >>> row_faults(torch.tensor([[0.0, -inf], [0.0, inf], [-inf, -inf]])).tolist()
+        [0, 1, 2]
+    """
+    maximum = logits.amax(-1)  # NaN if any is NaN
+    unbounded = maximum.isnan() | (maximum == torch.inf)
+    return unbounded * NOT_A_NUMBER + (maximum == -torch.inf) * NOTHING_LEFT

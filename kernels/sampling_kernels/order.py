@@ -1,0 +1,38 @@
+"""The order of tokens: logit descending, then token id, as one integer key without ties."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32, Int64
+    from torch import Tensor
+
+ID_BITS = 19
+
+
+def order_key(logits: Float32[Tensor, "B V"], *, low_ids_first: bool = True) -> Int64[Tensor, "B V"]:
+    """Give every token of a row its own integer, larger for tokens that come earlier.
+
+    The bits of a float32, with the magnitude inverted for negative numbers, compare like the float itself; the token id fills
+    the bits below. -0.0 counts as 0.0.
+
+    Args:
+        logits: float32 [B, V], V < 2^19, no NaN.
+        low_ids_first: Which of two equal logits comes first: the lower token id, or the higher.
+
+    Returns:
+        int64 [B, V], all different within a row.
+
+    Example:
+        >>> import torch
+        >>> order_key(torch.tensor([[1.0, -2.0, 1.0, -0.0]])).argsort(descending=True).tolist()
+        [[0, 2, 3, 1]]
+    """
+    zero = torch.zeros((), dtype=torch.float32, device=logits.device)
+    bits = torch.where(logits == 0, zero, logits).view(torch.int32)
+    ordered = bits ^ ((bits >> 31) & 0x7FFFFFFF)  # [B, V]
+    ids = torch.arange(logits.shape[-1], device=logits.device)
+    return (ordered.to(torch.int64) << ID_BITS) + (-ids if low_ids_first else ids)

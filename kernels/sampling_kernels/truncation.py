@@ -1,0 +1,115 @@
+"""Which tokens top_k, top_p and min_p keep, as statements on integers, found by sorting: the twin that defines them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from sampling_kernels.order import order_key
+from sampling_kernels.shares import SHARE_BITS, WHOLE, ceil_share, floor_share
+from sampling_kernels.weights import FRACTION_BITS, weights
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float32, Int64
+    from torch import Tensor
+
+
+def keep_top_p(
+    logits: Float32[Tensor, "B V"],
+    share: Int64[Tensor, "B 1"],
+    *,
+    low_ids_first: bool = True,
+    exact_hit_stops: bool = True,
+) -> Bool[Tensor, "B V"]:
+    """Keep the shortest prefix, in the order of `order_key`, that holds the share of the row's weight.
+
+    With w the weights, Z their sum and P the share in units of 2^-62, a prefix is long enough when its weight reaches
+    max(1, ceil(P Z / 2^62)).
+
+    Args:
+        logits: float32 [B, V].
+        share: P, int64 [B, 1], 0 .. 2^62; 2^62 keeps everything.
+        low_ids_first: Which of two equal logits comes first.
+        exact_hit_stops: Whether a prefix that weighs exactly the share is enough; otherwise it takes one token more.
+
+    Returns:
+        bool [B, V], at least one True in each row.
+
+    Source: Holtzman et al., "The Curious Case of Neural Text Degeneration", ICLR 2020.
+
+    Example:
+        >>> import torch
+        >>> from sampling_kernels.shares import share_of_decimal
+        >>> keep_top_p(torch.zeros(1, 10), torch.tensor([[share_of_decimal("0.9")]])).sum().item()
+        9
+    """
+    w = weights(logits)
+    order = order_key(logits, low_ids_first=low_ids_first).argsort(-1, descending=True)
+    in_order = w.gather(-1, order)
+    before = in_order.cumsum(-1) - in_order  # weight of the tokens that come earlier
+    total = in_order.sum(-1, keepdim=True)
+    partial = share.clamp(max=WHOLE - 1)
+    needed = ceil_share(partial, total) if exact_hit_stops else floor_share(partial, total) + 1
+    kept = (before < needed.clamp(min=1)) | (share >= WHOLE)
+    return torch.zeros_like(kept).scatter(-1, order, kept)
+
+
+def keep_top_k(
+    logits: Float32[Tensor, "B V"],
+    k: Int64[Tensor, "B 1"],
+    *,
+    low_ids_first: bool = True,
+    keep_ties: bool = False,
+) -> Bool[Tensor, "B V"]:
+    """Keep the first k tokens in the order of `order_key`.
+
+    Args:
+        logits: float32 [B, V].
+        k: int64 [B, 1]; 0 keeps everything.
+        low_ids_first: Which of two equal logits comes first.
+        keep_ties: Keep all that equal the k-th logit, too.
+
+    Returns:
+        bool [B, V].
+
+    Source: Fan, Lewis, Dauphin, "Hierarchical Neural Story Generation", ACL 2018.
+
+    Example:
+        >>> import torch
+        >>> keep_top_k(torch.tensor([[1.0, 3.0, 2.0, 2.0]]), torch.tensor([[2]])).tolist()
+        [[False, True, True, False]]
+    """
+    key = order_key(logits, low_ids_first=low_ids_first)
+    everything = torch.full_like(k, logits.shape[-1])
+    last = torch.where(k > 0, k, everything).minimum(everything) - 1  # [B, 1]
+    ranked = key.argsort(-1, descending=True)
+    last_id = ranked.gather(-1, last)
+    if keep_ties:
+        return logits >= logits.gather(-1, last_id)
+    return key >= key.gather(-1, last_id)
+
+
+def keep_min_p(logits: Float32[Tensor, "B V"], share: Int64[Tensor, "B 1"]) -> Bool[Tensor, "B V"]:
+    """Keep the tokens that are at least `share` times as likely as the likeliest one.
+
+    The likeliest token weighs 2^43, so the condition is w >= ceil(P 2^43 / 2^62).
+
+    Args:
+        logits: float32 [B, V].
+        share: P, int64 [B, 1], 0 .. 2^62; 0 keeps everything.
+
+    Returns:
+        bool [B, V], at least one True in each row.
+
+    Source: Nguyen et al., "Turning Up the Heat: Min-p Sampling for Creative and Coherent LLM Outputs", ICLR 2025.
+
+    Example:
+        >>> import torch
+        >>> from sampling_kernels.shares import share_of_decimal
+        >>> keep_min_p(torch.tensor([[0.0, -1.0, -2.0]]), torch.tensor([[share_of_decimal("0.2")]])).tolist()
+        [[True, True, False]]
+    """
+    dropped_bits = SHARE_BITS - FRACTION_BITS
+    needed = (share + (2**dropped_bits - 1)) >> dropped_bits
+    return weights(logits) >= needed

@@ -1,0 +1,119 @@
+"""From a batch of requests and a dialect to one pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import cast
+
+from sampling.dialects import Dialect
+from sampling.errors import InvalidRequest
+from sampling.params import SamplingParams
+from sampling.pipeline import Pipeline
+from sampling.processors import (
+    ArgMax,
+    FrequencyPenalty,
+    Joint,
+    LogitBias,
+    MinP,
+    PresencePenalty,
+    Processor,
+    RepetitionPenalty,
+    Temperature,
+    TopK,
+    TopP,
+    Truncation,
+)
+
+Batch = Sequence[SamplingParams]
+
+BUILDERS: dict[str, Callable[[Dialect, Batch], Processor]] = {
+    "logit_bias": lambda d, batch: LogitBias([p.logit_bias for p in batch]),
+    "repetition_penalty": lambda d, batch: RepetitionPenalty(
+        [p.repetition_penalty for p in batch], scope=d.repetition_counts
+    ),
+    "frequency_penalty": lambda d, batch: FrequencyPenalty(
+        [p.frequency_penalty for p in batch], scope=d.penalties_count
+    ),
+    "presence_penalty": lambda d, batch: PresencePenalty(
+        [p.presence_penalty for p in batch], scope=d.penalties_count
+    ),
+    "temperature": lambda d, batch: Temperature([p.temperature for p in batch]),
+    "top_k": lambda d, batch: TopK(
+        [p.top_k for p in batch], low_ids_first=d.low_ids_first, keep_ties=d.top_k_keeps_ties
+    ),
+    "top_p": lambda d, batch: TopP(
+        [p.top_p for p in batch], low_ids_first=d.low_ids_first, exact_hit_stops=d.exact_hit_stops
+    ),
+    "min_p": lambda d, batch: MinP([p.min_p for p in batch]),
+}
+
+NEUTRAL = {f.name: getattr(SamplingParams(), f.name) for f in fields(SamplingParams) if f.name in BUILDERS}
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """The pipeline of a batch, and the arg max that some dialects take after it.
+
+    Args:
+        pipeline: What the batch's log probabilities are computed after.
+        arg_max: The last step before the draw, for rows that are greedy.
+    """
+
+    pipeline: Pipeline
+    arg_max: ArgMax | None = None
+
+
+def is_greedy(params: SamplingParams, dialect: Dialect) -> bool:
+    """Whether the dialect takes the arg max whatever else the request says."""
+    return params.temperature < dialect.greedy_below
+
+
+def translated(params: SamplingParams, dialect: Dialect) -> SamplingParams:
+    """The parameters as the dialect's engine would run them.
+
+    Raises:
+        InvalidRequest: The dialect has no such stage, or does not take temperature 0.
+    """
+    for name, neutral in NEUTRAL.items():
+        if name not in dialect.stages and getattr(params, name) != neutral:
+            raise InvalidRequest(
+                name, getattr(params, name), f"left out: the dialect {dialect.name!r} has no {name}"
+            )
+    if params.temperature == 0 and not dialect.zero_temperature:
+        raise InvalidRequest("temperature", 0.0, f"above 0 in the dialect {dialect.name!r}")
+    if is_greedy(params, dialect):
+        return replace(params, **cast("dict[str, float]", dialect.greedy_becomes))
+    if 0 < params.temperature < dialect.lowest_temperature:
+        return replace(params, temperature=dialect.lowest_temperature)
+    return params
+
+
+def assemble(batch: Batch, dialect: Dialect) -> Assembly:
+    """Build the pipeline that serves a batch of requests, one per row.
+
+    A stage that is neutral in every row is left out.
+
+    Args:
+        batch: The parameters of B rows.
+        dialect: The order and the rules.
+
+    Returns:
+        The pipeline and, where the dialect has one, the final arg max.
+
+    Raises:
+        InvalidRequest: A row asks for what the dialect does not have.
+    """
+    run = [translated(params, dialect) for params in batch]
+
+    def in_use(name: str) -> bool:
+        return any(getattr(params, name) != NEUTRAL[name] for params in run)
+
+    stages: list[Processor] = []
+    for entry in dialect.order:
+        names = [name for name in (entry if isinstance(entry, tuple) else (entry,)) if in_use(name)]
+        parts = [BUILDERS[name](dialect, run) for name in names]
+        joint = len(parts) > 1
+        stages += [Joint(*(part for part in parts if isinstance(part, Truncation)))] if joint else parts
+    greedy = [dialect.greedy_arg_max and is_greedy(params, dialect) for params in batch]
+    return Assembly(Pipeline(*stages), ArgMax(greedy) if any(greedy) else None)

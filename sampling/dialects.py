@@ -1,0 +1,170 @@
+"""Dialects: how one API's or engine's sampling differs from another's, as data.
+
+A dialect is an order of stages and a few named choices; no code asks which dialect it runs under.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from sampling.errors import InvalidRequest
+from sampling.history import OUTPUT, PROMPT_AND_OUTPUT, Scope
+
+Stage = str | tuple[str, ...]
+
+MODES = ("raw", "temperature", "processed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dialect:
+    """How an API or engine samples.
+
+    Args:
+        name: What it is called.
+        source: Where its facts come from.
+        order: Stages in order; a tuple of truncations looks at one distribution jointly.
+        repetition_counts: Which tokens the repetition penalty counts.
+        penalties_count: Which tokens the frequency and presence penalties count.
+        low_ids_first: Which of two equal logits top_k and top_p take first.
+        top_k_keeps_ties: Whether top_k keeps all that equal the k-th logit.
+        exact_hit_stops: Whether top_p stops at a mass of exactly p or takes one token more.
+        zero_temperature: Whether temperature 0 is allowed.
+        greedy_below: Temperatures below this are greedy, with the changes of `greedy_becomes`. (0 itself needs none.)
+        greedy_becomes: Parameters that a greedy request gets instead of its own.
+        greedy_arg_max: Whether a greedy request takes the arg max after everything, its log probabilities untouched.
+        lowest_temperature: Temperatures above 0 and below this become this.
+        logprob_mode: Which distribution log probabilities are of: `raw`, `temperature` or `processed`.
+        listed_ranks: A log probability of a higher rank than this is reported as -9999.0; None reports all.
+        double_bos: Whether the rendered chat template is tokenised with a second BOS in front.
+        id_prefix: What response ids begin with.
+    """
+
+    name: str
+    source: str
+    order: tuple[Stage, ...]
+    repetition_counts: Scope = PROMPT_AND_OUTPUT
+    penalties_count: Scope = OUTPUT
+    low_ids_first: bool = True
+    top_k_keeps_ties: bool = False
+    exact_hit_stops: bool = True
+    zero_temperature: bool = True
+    greedy_below: float = 0.0
+    greedy_becomes: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    greedy_arg_max: bool = False
+    lowest_temperature: float = 0.0
+    logprob_mode: str = "raw"
+    listed_ranks: int | None = None
+    double_bos: bool = False
+    id_prefix: str = "chatcmpl-"
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The names of all stages, joint ones included."""
+        return tuple(
+            name for stage in self.order for name in (stage if isinstance(stage, tuple) else (stage,))
+        )
+
+
+PENALTIES = ("repetition_penalty", "frequency_penalty", "presence_penalty")
+TRUNCATIONS = ("top_k", "top_p", "min_p")
+
+QSTASH = Dialect(
+    name="qstash",
+    source="the published page 'Create Chat Completion'; repetition_penalty, top_k and min_p where its engine had them",
+    order=("logit_bias", *PENALTIES, "temperature", *TRUNCATIONS),
+    listed_ranks=20,
+    id_prefix="cmpl-",
+)
+
+OPENAI = Dialect(
+    name="openai",
+    source="the page's decisions without its top-20 rule; the API has no repetition_penalty, top_k or min_p",
+    order=("logit_bias", "frequency_penalty", "presence_penalty", "temperature", "top_p"),
+)
+
+VLLM_0_4 = Dialect(
+    name="vllm-0.4",
+    source="vLLM 0.4.3, vllm/model_executor/layers/sampler.py",
+    order=("logit_bias", *PENALTIES, "temperature", *TRUNCATIONS),
+    low_ids_first=False,
+    top_k_keeps_ties=True,
+    greedy_below=1e-5,
+    greedy_becomes=MappingProxyType({"temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": 0.0}),
+    greedy_arg_max=True,
+    logprob_mode="processed",
+    double_bos=True,
+    id_prefix="cmpl-",
+)
+
+VLLM = Dialect(
+    name="vllm",
+    source="vLLM 0.33, vllm/v1/sample",
+    order=("logit_bias", *PENALTIES, "temperature", "min_p", "top_k", "top_p"),
+    lowest_temperature=0.01,
+)
+
+TRANSFORMERS = Dialect(
+    name="transformers",
+    source="transformers 5.23, generation/logits_process.py",
+    order=("logit_bias", "repetition_penalty", "temperature", *TRUNCATIONS),
+    low_ids_first=False,
+    top_k_keeps_ties=True,
+    zero_temperature=False,
+    logprob_mode="processed",
+)
+
+SGLANG = Dialect(
+    name="sglang",
+    source="SGLang 0.5.23, sglang/srt/sampling and layers/sampler.py",
+    order=(
+        "frequency_penalty",
+        "presence_penalty",
+        "repetition_penalty",
+        "logit_bias",
+        "temperature",
+        ("top_k", "top_p"),
+        "min_p",
+    ),
+    repetition_counts=OUTPUT,
+    exact_hit_stops=False,
+    greedy_below=1e-6,
+    greedy_becomes=MappingProxyType({"temperature": 1.0, "top_k": 1}),
+    logprob_mode="temperature",
+)
+
+LLAMA_CPP = Dialect(
+    name="llama.cpp",
+    source="llama.cpp as in llama-cpp-python 0.3.36, src/llama-sampling.cpp",
+    order=("logit_bias", *PENALTIES, "top_k", "top_p", "min_p", "temperature"),
+    repetition_counts=Scope(prompt=True, last=64),
+    penalties_count=Scope(prompt=True, last=64),
+)
+
+DIALECTS: Mapping[str, Dialect] = MappingProxyType(
+    {d.name: d for d in (QSTASH, OPENAI, VLLM_0_4, VLLM, TRANSFORMERS, SGLANG, LLAMA_CPP)}
+)
+
+
+def dialect(name: str | Dialect) -> Dialect:
+    """Look a dialect up by name.
+
+    Args:
+        name: "qstash", "openai", "vllm-0.4", "vllm", "transformers", "sglang" or "llama.cpp"; or a dialect of your own.
+
+    Returns:
+        The dialect.
+
+    Raises:
+        InvalidRequest: No dialect has that name.
+
+    Example:
+        >>> dialect("sglang").logprob_mode
+        'temperature'
+    """
+    if isinstance(name, Dialect):
+        return name
+    if name not in DIALECTS:
+        raise InvalidRequest("dialect", name, f"one of {', '.join(DIALECTS)}")
+    return DIALECTS[name]

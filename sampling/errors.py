@@ -1,0 +1,39 @@
+"""The errors a caller can expect, each with one clear message."""
+
+from __future__ import annotations
+
+
+class SamplingError(Exception):
+    """Base of every error this library raises on purpose."""
+
+
+class InvalidRequest(SamplingError, ValueError):
+    """A field of a request, or a parameter, has a value that is not allowed.
+
+    Args:
+        param: Name of the field, as a caller wrote it.
+        value: The value that was given.
+        allowed: What would have been allowed, in words that follow "must be".
+
+    Example:
+        >>> from sampling.errors import InvalidRequest
+        >>> print(InvalidRequest("temperature", 2.1, "a number from 0 to 2"))
+        temperature: got 2.1, must be a number from 0 to 2
+    """
+
+    def __init__(self, param: str, value: object, allowed: str) -> None:
+        shown = repr(value)
+        if len(shown) > 80:
+            shown = shown[:77] + "..."
+        super().__init__(f"{param}: got {shown}, must be {allowed}")
+        self.param = param
+        self.value = value
+        self.allowed = allowed
+
+
+class CheckpointError(SamplingError, ValueError):
+    """A model directory can not be used; the message names the file and what is wrong with it."""
+
+
+class RowError(SamplingError):
+    """One row of a batch can not be sampled; the message names the row and the stage."""

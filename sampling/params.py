@@ -1,0 +1,164 @@
+"""One request's sampling parameters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from numbers import Integral, Real
+from types import MappingProxyType
+from typing import cast
+
+from sampling.errors import InvalidRequest
+
+LOWEST_SEED, HIGHEST_SEED = -(2**63), 2**64 - 1
+
+
+def number(name: str, value: object, low: float, high: float) -> float:
+    """Check a number against a closed range.
+
+    Args:
+        name: The field, for the message.
+        value: What was given; a bool is not a number.
+        low: Smallest allowed value.
+        high: Largest allowed value.
+
+    Returns:
+        The value as a float.
+
+    Raises:
+        InvalidRequest: Not a number, NaN, infinite, or out of range.
+    """
+    if isinstance(value, bool) or not isinstance(value, Real) or not low <= float(value) <= high:
+        raise InvalidRequest(name, value, f"a number from {low:g} to {high:g}")
+    return float(value)
+
+
+def integer(name: str, value: object, low: int, high: int | None = None) -> int:
+    """Check an integer against a closed range; `high` None means no upper end.
+
+    Raises:
+        InvalidRequest: Not an integer (a bool is none), or out of range.
+    """
+    upper = math.inf if high is None else high
+    if isinstance(value, bool) or not isinstance(value, Integral) or not low <= int(value) <= upper:
+        words = f"an integer of at least {low}" if high is None else f"an integer from {low} to {high}"
+        raise InvalidRequest(name, value, words)
+    return int(value)
+
+
+def boolean(name: str, value: object) -> bool:
+    """Check that a value is True or False."""
+    if not isinstance(value, bool):
+        raise InvalidRequest(name, value, "true or false")
+    return value
+
+
+def token_id(name: str, key: object) -> int:
+    """Read a token id that may be written as a string of digits, as JSON object keys are."""
+    if isinstance(key, str) and key.isascii() and key.isdigit():
+        key = int(key) if len(key) < 20 else key
+    return integer(f"{name} token id", key, 0)
+
+
+def bias_table(name: str, value: object, low: float, high: float) -> dict[int, float]:
+    """Check a mapping of token ids to biases.
+
+    Args:
+        name: The field, for the message.
+        value: Mapping; keys are token ids as integers or strings of digits.
+        low: Smallest allowed bias.
+        high: Largest allowed bias.
+
+    Returns:
+        The table with integer keys.
+
+    Raises:
+        InvalidRequest: Not a mapping, a bad id, a bias out of range, or one id twice.
+    """
+    if not isinstance(value, Mapping):
+        raise InvalidRequest(name, value, "an object of token ids and biases")
+    table: dict[int, float] = {}
+    for key, bias in cast("Mapping[object, object]", value).items():
+        token = token_id(name, key)
+        if token in table:
+            raise InvalidRequest(name, key, f"given once: token id {token} appears twice")
+        table[token] = number(f"{name}[{token}]", bias, low, high)
+    return table
+
+
+def _no_bias() -> Mapping[int, float]:
+    return MappingProxyType({})
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingParams:
+    """One request's sampling parameters, checked on construction.
+
+    The first group is the published page's, with its ranges; the second group holds what other engines offer, off by default.
+
+    Args:
+        temperature: Divides the logits; 0 takes the most likely token. 0 to 2.
+        top_p: Sample only from the likeliest tokens that hold this share of the mass. 0 to 1.
+        frequency_penalty: Subtracted from a logit for every time its token was sampled. -2 to 2.
+        presence_penalty: Subtracted once from the logit of every token that was sampled. -2 to 2.
+        logit_bias: Added to the logits of these token ids (integers or strings of digits). -100 to 100.
+        seed: Same seed, same logits, same parameters: same tokens. -2^63 to 2^64 - 1; None takes a fresh one.
+        logprobs: Whether the log probabilities are wanted.
+        top_logprobs: How many alternatives at each position, 0 to 20; needs `logprobs`.
+        repetition_penalty: Divides positive and multiplies negative logits of repeated tokens. Above 0; 1 is off.
+        top_k: Sample only from the k likeliest tokens; 0 is off.
+        min_p: Sample only tokens at least this fraction as likely as the likeliest. 0 to 1; 0 is off.
+
+    Raises:
+        InvalidRequest: A value is not allowed; the message names the field, the value and the range.
+
+    Example:
+        >>> SamplingParams(temperature=0.7, logit_bias={"42": -100}).logit_bias[42]
+        -100.0
+        >>> SamplingParams(temperature=2.1)
+        Traceback (most recent call last):
+        ...
+        sampling.errors.InvalidRequest: temperature: got 2.1, must be a number from 0 to 2
+    """
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
+    logit_bias: Mapping[int, float] = field(default_factory=_no_bias)
+    seed: int | None = None
+    logprobs: bool = False
+    top_logprobs: int = 0
+    repetition_penalty: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check every field and store it in its canonical type."""
+        bias = bias_table("logit_bias", self.logit_bias, -100, 100)
+        checked: dict[str, object] = {
+            "temperature": number("temperature", self.temperature, 0, 2),
+            "top_p": number("top_p", self.top_p, 0, 1),
+            "frequency_penalty": number("frequency_penalty", self.frequency_penalty, -2, 2),
+            "presence_penalty": number("presence_penalty", self.presence_penalty, -2, 2),
+            "logit_bias": MappingProxyType(bias),
+            "logprobs": boolean("logprobs", self.logprobs),
+            "top_logprobs": integer("top_logprobs", self.top_logprobs, 0, 20),
+            "repetition_penalty": repetition("repetition_penalty", self.repetition_penalty),
+            "top_k": integer("top_k", self.top_k, 0),
+            "min_p": number("min_p", self.min_p, 0, 1),
+        }
+        if self.seed is not None:
+            checked["seed"] = integer("seed", self.seed, LOWEST_SEED, HIGHEST_SEED)
+        if checked["top_logprobs"] and not checked["logprobs"]:
+            raise InvalidRequest("top_logprobs", self.top_logprobs, "left out (or 0) unless logprobs is true")
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+
+
+def repetition(name: str, value: object) -> float:
+    """Check a repetition penalty: a finite number above 0."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) < math.inf:
+        raise InvalidRequest(name, value, "a number above 0")
+    return float(value)

@@ -1,0 +1,108 @@
+"""Pipelines: processors one after another, and what each of them did."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sampling_kernels.weights import weights
+from torch import Tensor
+
+from sampling.errors import InvalidRequest
+from sampling.history import History
+from sampling.processors import Processor
+from sampling.trace import Trace, traced
+
+
+class Pipeline(Processor):
+    """Processors applied in order; itself a processor.
+
+    Args:
+        stages: Processors; none at all is the identity.
+
+    Example:
+        >>> import torch
+        >>> from sampling import History, Temperature, TopP, chain
+        >>> pipeline = chain(Temperature(0.5), TopP(0.9))
+        >>> pipeline.probs(torch.tensor([[2.0, 1.0, 0.0]]), History.start([[]]))
+        tensor([[0.8808, 0.1192, 0.0000]], dtype=torch.float64)
+    """
+
+    name = "pipeline"
+
+    def __init__(self, *stages: Processor) -> None:
+        for stage in stages:
+            if not isinstance(stage, Processor):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise InvalidRequest("stages", stage, "processors")
+        self.stages = tuple(part for stage in stages for part in flattened(stage))
+        self.shown = self.stages
+
+    def __iter__(self) -> Iterator[Processor]:
+        return iter(self.stages)
+
+    def __call__(self, logits: Tensor, history: History) -> Tensor:
+        """Process the logits of B rows.
+
+        Args:
+            logits: float32 [B, V]; narrower floats are widened first.
+            history: What the B rows have sampled so far.
+
+        Returns:
+            float32 [B, V].
+        """
+        processed = logits.float()
+        for stage in self.stages:
+            processed = stage(processed, history)
+        return processed
+
+    def probs(self, logits: Tensor, history: History) -> Tensor:
+        """The distribution that is drawn from: the integer weights of the processed logits over their sum.
+
+        Args:
+            logits: float32 [B, V].
+            history: What the B rows have sampled so far.
+
+        Returns:
+            float64 [B, V].
+        """
+        w = weights(self(logits, history))
+        return w.double() / w.sum(-1, keepdim=True).double()
+
+    def trace(self, logits: Tensor, history: History, *, top: int = 5) -> Trace:
+        """What each stage did: tokens left, mass removed, entropy, the top tokens before and after.
+
+        Args:
+            logits: float32 [B, V].
+            history: What the B rows have sampled so far.
+            top: How many of the most likely tokens to show.
+
+        Returns:
+            One step for each stage; printing it gives a table.
+        """
+        seen = [logits.float()]
+        for stage in self.stages:
+            seen.append(stage(seen[-1], history))
+        return traced(
+            [stage.describe() for stage in self.stages], [stage.name for stage in self.stages], seen, top
+        )
+
+
+def flattened(stage: Processor) -> tuple[Processor, ...]:
+    """The stages of a pipeline, or the one processor itself."""
+    return stage.stages if isinstance(stage, Pipeline) else (stage,)
+
+
+def chain(*processors: Processor) -> Pipeline:
+    """Compose processors into a pipeline, applied from left to right.
+
+    Args:
+        processors: Processors or pipelines.
+
+    Returns:
+        The pipeline.
+
+    Example:
+        >>> from sampling import Temperature, TopK, chain
+        >>> chain(Temperature(0.7), TopK(40))
+        Pipeline(Temperature(0.7), TopK(40))
+    """
+    return Pipeline(*processors)

@@ -1,0 +1,22 @@
+"""What happens to logits between the model and the draw, one processor for each sampling parameter."""
+
+from sampling.processors.base import Processor, Truncation
+from sampling.processors.bias import LogitBias
+from sampling.processors.penalties import FrequencyPenalty, PresencePenalty, RepetitionPenalty
+from sampling.processors.temperature import Temperature
+from sampling.processors.truncation import ArgMax, Joint, MinP, TopK, TopP
+
+__all__ = [
+    "ArgMax",
+    "FrequencyPenalty",
+    "Joint",
+    "LogitBias",
+    "MinP",
+    "PresencePenalty",
+    "Processor",
+    "RepetitionPenalty",
+    "Temperature",
+    "TopK",
+    "TopP",
+    "Truncation",
+]

@@ -1,0 +1,64 @@
+"""Processors: small frozen objects that turn logits into logits.
+
+The numbers of a processor are scalars or one per row, so that one batch serves different requests by broadcasting. Calling a
+processor is pure: it returns new logits, or the ones it was given where nothing changes. What was sampled so far comes from
+the history alone. Float arithmetic is done in float64 and rounded once to float32, so that every device gets the same bits.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+from torch import Tensor
+
+from sampling.history import History
+
+
+class Processor:
+    """Logits in, logits out; attributes are set once, in the constructor."""
+
+    name: ClassVar[str]
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Set an attribute that has no value yet."""
+        if name in self.__dict__:
+            raise AttributeError(f"{type(self).__name__}.{name} is frozen: make a new processor instead")
+        super().__setattr__(name, value)
+
+    def __call__(self, logits: Tensor, history: History) -> Tensor:
+        """Process the logits of B rows.
+
+        Args:
+            logits: float32 [B, V].
+            history: What the B rows have sampled so far.
+
+        Returns:
+            float32 [B, V].
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not say what it does to logits")
+
+    def describe(self) -> str:
+        """The name and the numbers, for people."""
+        return f"{self.name} {numbers_of(self)}".rstrip()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({numbers_of(self)})"
+
+
+def numbers_of(processor: Processor) -> str:
+    """Show the numbers that a processor was made with."""
+    shown = getattr(processor, "shown", ())
+    return str(shown[0]) if len(shown) == 1 else ", ".join(map(str, shown))
+
+
+class Truncation(Processor):
+    """A processor that bans all but the tokens it keeps."""
+
+    def keep(self, logits: Tensor) -> Tensor:
+        """Which tokens stay, bool [B, V]; at least one per row."""
+        raise NotImplementedError(f"{type(self).__name__} does not say what it keeps")
+
+    def __call__(self, logits: Tensor, history: History) -> Tensor:
+        """Set the logits of all tokens that are not kept to -inf."""
+        return logits.masked_fill(~self.keep(logits), -math.inf)

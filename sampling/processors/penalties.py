@@ -1,0 +1,114 @@
+"""Penalties on tokens that occurred before, at the cost of the distinct ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from sampling.history import OUTPUT, PROMPT_AND_OUTPUT, History, Scope
+from sampling.processors.base import Processor
+from sampling.processors.numbers import LARGEST, Number, column, decimals, finite
+
+
+class CountPenalty(Processor):
+    """A processor that changes the logits of tokens by how often they occurred."""
+
+    def __init__(self, values: Sequence[float], scope: Scope) -> None:
+        self.penalty = column(values, torch.float32)
+        self.scope = scope
+        self.shown = values
+
+    def penalised(self, logits: Tensor, counts: Tensor) -> Tensor:
+        """The new logits of the counted tokens, float64 [B, D]; unchanged where the count is 0."""
+        raise NotImplementedError(f"{type(self).__name__} does not say how it penalises")
+
+    def __call__(self, logits: Tensor, history: History) -> Tensor:
+        """Penalise the tokens in the processor's scope."""
+        ids, counts = history.counted(self.scope)
+        old = logits.gather(-1, ids).double()  # [B, D]
+        return logits.scatter(-1, ids, self.penalised(old, counts).float())
+
+
+class FrequencyPenalty(CountPenalty):
+    """Subtract the penalty for every occurrence: l - f count.
+
+    Args:
+        penalty: f, a number or one per row.
+        scope: Which tokens count; the sampled ones unless said otherwise.
+
+    Source: "Create Chat Completion", `frequency_penalty`.
+
+    Example:
+        >>> import torch
+        >>> history = History.start([[0]])
+        >>> for token in (1, 1):
+        ...     history.accept(torch.tensor([token]))
+        >>> FrequencyPenalty(0.5)(torch.zeros(1, 3), history)
+        tensor([[ 0., -1.,  0.]])
+    """
+
+    name = "frequency_penalty"
+
+    def __init__(self, penalty: Number, *, scope: Scope = OUTPUT) -> None:
+        super().__init__(finite(self.name, penalty), scope)
+
+    def penalised(self, logits: Tensor, counts: Tensor) -> Tensor:
+        """Compute l - f count; the product of a float32 and a count is exact in float64."""
+        return logits - self.penalty.to(logits.device).double() * counts
+
+
+class PresencePenalty(CountPenalty):
+    """Subtract the penalty once from every token that occurred: l - p [count > 0].
+
+    Args:
+        penalty: p, a number or one per row.
+        scope: Which tokens count; the sampled ones unless said otherwise.
+
+    Source: "Create Chat Completion", `presence_penalty`.
+
+    Example:
+        >>> import torch
+        >>> history = History.start([[0]])
+        >>> for token in (1, 1):
+        ...     history.accept(torch.tensor([token]))
+        >>> PresencePenalty(0.5)(torch.zeros(1, 3), history)
+        tensor([[ 0.0000, -0.5000,  0.0000]])
+    """
+
+    name = "presence_penalty"
+
+    def __init__(self, penalty: Number, *, scope: Scope = OUTPUT) -> None:
+        super().__init__(finite(self.name, penalty), scope)
+
+    def penalised(self, logits: Tensor, counts: Tensor) -> Tensor:
+        """Compute l - p where the token occurred."""
+        return logits - self.penalty.to(logits.device).double() * (counts > 0)
+
+
+class RepetitionPenalty(CountPenalty):
+    """Make every token that occurred less likely: l / r for l > 0, l r otherwise, once per distinct token.
+
+    Args:
+        penalty: r > 0, a number or one per row; 1 is neutral.
+        scope: Which tokens count; prompt and output unless said otherwise.
+
+    Source: Keskar et al., "CTRL: A Conditional Transformer Language Model for Controllable Generation", 2019.
+
+    Example:
+        >>> import torch
+        >>> RepetitionPenalty(2.0)(torch.tensor([[3.0, -3.0, 3.0]]), History.start([[0, 1]]))
+        tensor([[ 1.5000, -6.0000,  3.0000]])
+    """
+
+    name = "repetition_penalty"
+
+    def __init__(self, penalty: Number, *, scope: Scope = PROMPT_AND_OUTPUT) -> None:
+        values = [float(text) for text in decimals(self.name, penalty, 0, LARGEST, open_low=True)]
+        super().__init__(values, scope)
+
+    def penalised(self, logits: Tensor, counts: Tensor) -> Tensor:
+        """Compute l / r or l r where the token occurred."""
+        r = self.penalty.to(logits.device).double()
+        return torch.where(counts > 0, torch.where(logits > 0, logits / r, logits * r), logits)

@@ -1,0 +1,169 @@
+"""Truncations: which tokens may be drawn at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from sampling_kernels.order import order_key
+from sampling_kernels.shares import share_of_decimal
+from sampling_kernels.truncation import keep_min_p, keep_top_k, keep_top_p
+from torch import Tensor
+
+from sampling.errors import InvalidRequest
+from sampling.processors.base import Truncation
+from sampling.processors.numbers import Number, column, decimals
+
+
+class TopK(Truncation):
+    """Keep the k most likely tokens.
+
+    Args:
+        k: A whole number or one per row; 0 keeps everything.
+        low_ids_first: Which of two equal logits comes first.
+        keep_ties: Keep all that equal the k-th logit, too.
+
+    Source: Fan, Lewis, Dauphin, "Hierarchical Neural Story Generation", ACL 2018.
+
+    Example:
+        >>> import torch
+        >>> from sampling import History
+        >>> TopK(1)(torch.tensor([[1.0, 3.0]]), History.start([[]]))
+        tensor([[-inf, 3.]])
+    """
+
+    name = "top_k"
+
+    def __init__(self, k: Number, *, low_ids_first: bool = True, keep_ties: bool = False) -> None:
+        texts = decimals(self.name, k, 0, 2**31)
+        wrong = next((text for text in texts if float(text) % 1), None)
+        if wrong is not None:
+            raise InvalidRequest(self.name, float(wrong), "a whole number")
+        self.k = column([int(float(text)) for text in texts], torch.int64)
+        self.low_ids_first, self.keep_ties = low_ids_first, keep_ties
+        self.shown = self.k.flatten().tolist()
+
+    def keep(self, logits: Tensor) -> Tensor:
+        """The first k in the order of (logit, token id)."""
+        k = self.k.to(logits.device).expand(logits.shape[0], 1)
+        return keep_top_k(logits, k, low_ids_first=self.low_ids_first, keep_ties=self.keep_ties)
+
+
+class TopP(Truncation):
+    """Keep the nucleus: the shortest prefix, most likely first, whose mass is at least p.
+
+    The crossing token stays, an exact hit stops there, at least one token stays. p is the decimal it prints as, and the sums
+    are integers, so ten equal logits and p = 0.9 keep nine.
+
+    Args:
+        p: 0 to 1, a number or one per row; 1 keeps everything.
+        low_ids_first: Which of two equal logits comes first.
+        exact_hit_stops: False takes one token more when the mass is exactly p.
+
+    Source: "Create Chat Completion", `top_p`; Holtzman et al., "The Curious Case of Neural Text Degeneration", ICLR 2020.
+
+    Example:
+        >>> import torch
+        >>> from sampling import History
+        >>> TopP(0.5)(torch.zeros(1, 4), History.start([[]]))
+        tensor([[0., 0., -inf, -inf]])
+    """
+
+    name = "top_p"
+
+    def __init__(self, p: Number, *, low_ids_first: bool = True, exact_hit_stops: bool = True) -> None:
+        texts = decimals(self.name, p, 0, 1)
+        self.share = column([share_of_decimal(text) for text in texts], torch.int64)
+        self.low_ids_first, self.exact_hit_stops = low_ids_first, exact_hit_stops
+        self.shown = [float(text) for text in texts]
+
+    def keep(self, logits: Tensor) -> Tensor:
+        """The nucleus of each row."""
+        share = self.share.to(logits.device)
+        order = {"low_ids_first": self.low_ids_first, "exact_hit_stops": self.exact_hit_stops}
+        return keep_top_p(logits, share, **order)
+
+
+class MinP(Truncation):
+    """Keep the tokens that are at least p times as likely as the likeliest.
+
+    Args:
+        p: 0 to 1, a number or one per row; 0 keeps everything.
+
+    Source: Nguyen et al., "Turning Up the Heat: Min-p Sampling for Creative and Coherent LLM Outputs", ICLR 2025.
+
+    Example:
+        >>> import torch
+        >>> from sampling import History
+        >>> MinP(0.2)(torch.tensor([[0.0, -1.0, -2.0]]), History.start([[]]))
+        tensor([[ 0., -1., -inf]])
+    """
+
+    name = "min_p"
+
+    def __init__(self, p: Number) -> None:
+        texts = decimals(self.name, p, 0, 1)
+        self.share = column([share_of_decimal(text) for text in texts], torch.int64)
+        self.shown = [float(text) for text in texts]
+
+    def keep(self, logits: Tensor) -> Tensor:
+        """Those above the threshold of each row."""
+        return keep_min_p(logits, self.share.to(logits.device))
+
+
+class Joint(Truncation):
+    """Truncations that all look at the same distribution: a token stays if every one of them keeps it.
+
+    In a chain each truncation looks at what the one before left over; here none does.
+
+    Args:
+        truncations: At least one.
+
+    Example:
+        >>> import torch
+        >>> Joint(TopK(1), TopP(0.5)).keep(torch.zeros(1, 4)).tolist()
+        [[True, False, False, False]]
+    """
+
+    name = "joint"
+
+    def __init__(self, *truncations: Truncation) -> None:
+        if not truncations:
+            raise InvalidRequest("truncations", truncations, "at least one truncation")
+        self.truncations = truncations
+
+    def keep(self, logits: Tensor) -> Tensor:
+        """The intersection of what each keeps."""
+        kept = self.truncations[0].keep(logits)
+        for truncation in self.truncations[1:]:
+            kept = kept & truncation.keep(logits)
+        return kept
+
+    def describe(self) -> str:
+        """All the parts."""
+        return " & ".join(part.describe() for part in self.truncations)
+
+
+class ArgMax(Truncation):
+    """Keep only the most likely token in the rows that are marked (of equal ones, the lowest token id).
+
+    Args:
+        rows: Which rows, bools or a bool tensor [B].
+
+    Example:
+        >>> import torch
+        >>> from sampling import History
+        >>> ArgMax([True, False])(torch.tensor([[1.0, 3.0], [1.0, 3.0]]), History.start([[], []]))
+        tensor([[-inf, 3.], [1., 3.]])
+    """
+
+    name = "arg_max"
+
+    def __init__(self, rows: Sequence[bool] | Tensor) -> None:
+        self.rows = torch.as_tensor(rows, dtype=torch.bool).reshape(-1, 1)
+        self.shown = self.rows.flatten().tolist()
+
+    def keep(self, logits: Tensor) -> Tensor:
+        """The first token in marked rows, every token in the others."""
+        key = order_key(logits)
+        return (key == key.amax(-1, keepdim=True)) | ~self.rows.to(logits.device)

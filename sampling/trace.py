@@ -1,0 +1,115 @@
+"""The trace of a pipeline: numbers for every stage, and a table for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from sampling_kernels.faults import row_faults
+from sampling_kernels.logprobs import top_tokens
+from sampling_kernels.weights import weights
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The distribution of B rows at one point of a pipeline.
+
+    Args:
+        left: Tokens whose logit is above -inf, int64 [B].
+        entropy: In nats, float64 [B].
+        top_ids: The most likely tokens, int64 [B, K].
+        top_probs: Their probabilities, float64 [B, K].
+    """
+
+    left: Tensor
+    entropy: Tensor
+    top_ids: Tensor
+    top_probs: Tensor
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one stage of a pipeline did to B rows.
+
+    Args:
+        name: The processor's name, such as `top_p`.
+        description: The name with its numbers.
+        before: The distribution that the stage was given.
+        after: The distribution that it left.
+        removed: The mass, before the stage, of the tokens that it banned, float64 [B].
+    """
+
+    name: str
+    description: str
+    before: Snapshot
+    after: Snapshot
+    removed: Tensor
+
+    @property
+    def left(self) -> Tensor:
+        """Tokens left after the stage, int64 [B]."""
+        return self.after.left
+
+    @property
+    def entropy(self) -> Tensor:
+        """Entropy after the stage in nats, float64 [B]."""
+        return self.after.entropy
+
+
+class Trace(tuple[Step, ...]):
+    """The steps of a pipeline in order; printing it shows the first row as a table."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        """The first row as a plain table."""
+        lines = [f"{'stage':<28}{'left':>8}{'removed':>10}{'entropy':>9}  most likely"]
+        if self:
+            lines.append(table_line("logits", self[0].before, None))
+        lines += [table_line(step.description, step.after, step.removed) for step in self]
+        return "\n".join(lines)
+
+
+def table_line(description: str, snapshot: Snapshot, removed: Tensor | None) -> str:
+    """One line of the table: row 0 of a snapshot."""
+    share = "" if removed is None else f"{removed[0].item():.4f}"
+    top = zip(snapshot.top_ids[0].tolist(), snapshot.top_probs[0].tolist(), strict=True)
+    likely = "  ".join(f"{token}:{p:.4f}" for token, p in top if p > 0)
+    return (
+        f"{description:<28}{int(snapshot.left[0]):>8}{share:>10}{snapshot.entropy[0].item():>9.4f}  {likely}"
+    )
+
+
+def probabilities(logits: Tensor) -> Tensor:
+    """Probabilities of each row, float64 [B, V]; zeros in a row that can not be sampled."""
+    fine = (row_faults(logits) == 0)[:, None]
+    w = weights(torch.where(fine, logits, 0.0)) * fine
+    return w.double() / w.sum(-1, keepdim=True).clamp(min=1).double()
+
+
+def snapshot(logits: Tensor, probs: Tensor, top: int) -> Snapshot:
+    """Describe the distribution of B rows."""
+    ids = top_tokens(logits, min(top, logits.shape[-1]))
+    surprise = torch.where(probs > 0, -probs.log(), 0.0)
+    return Snapshot((logits > -torch.inf).sum(-1), (probs * surprise).sum(-1), ids, probs.gather(-1, ids))
+
+
+def traced(descriptions: Sequence[str], names: Sequence[str], seen: Sequence[Tensor], top: int) -> Trace:
+    """Make the trace of stages from the logits between them.
+
+    Args:
+        descriptions: One for each stage.
+        names: One for each stage.
+        seen: float32 [B, V], before the first stage and after each.
+        top: How many of the most likely tokens to keep.
+    """
+    probs = [probabilities(logits) for logits in seen]
+    shots = [snapshot(logits, p, top) for logits, p in zip(seen, probs, strict=True)]
+    steps: list[Step] = []
+    for i, (name, description) in enumerate(zip(names, descriptions, strict=True)):
+        banned = (seen[i] > -torch.inf) & (seen[i + 1] == -torch.inf)
+        removed = (probs[i] * banned).sum(-1)
+        steps.append(Step(name, description, shots[i], shots[i + 1], removed))
+    return Trace(steps)
