@@ -1,5 +1,10 @@
 """The reference sampler for language models: what sampling parameters mean, exactly and checkably."""
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from sampling.dialects import dialect
 from sampling.draw import draw
 from sampling.history import History
@@ -16,12 +21,15 @@ from sampling.processors import (
     TopP,
 )
 from sampling.sampler import SampleOutput, Sampler
+from sampling.version import __version__
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:
+    from sampling.language_model import LanguageModel, load
 
 __all__ = [
     "FrequencyPenalty",
     "History",
+    "LanguageModel",
     "LogitBias",
     "MinP",
     "Pipeline",
@@ -33,7 +41,16 @@ __all__ = [
     "Temperature",
     "TopK",
     "TopP",
+    "__version__",
     "chain",
     "dialect",
     "draw",
+    "load",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what reads checkpoints when it is first asked for: the sampling core needs torch and numpy only."""
+    if name in ("LanguageModel", "load"):
+        return getattr(importlib.import_module("sampling.language_model"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

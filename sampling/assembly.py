@@ -89,7 +89,7 @@ def translated(params: SamplingParams, dialect: Dialect) -> SamplingParams:
     return params
 
 
-def assemble(batch: Batch, dialect: Dialect) -> Assembly:
+def assemble(batch: Batch, dialect: Dialect, masks: Sequence[Processor] = ()) -> Assembly:
     """Build the pipeline that serves a batch of requests, one per row.
 
     A stage that is neutral in every row is left out.
@@ -97,6 +97,7 @@ def assemble(batch: Batch, dialect: Dialect) -> Assembly:
     Args:
         batch: The parameters of B rows.
         dialect: The order and the rules.
+        masks: What comes before everything else.
 
     Returns:
         The pipeline and, where the dialect has one, the final arg max.
@@ -109,7 +110,7 @@ def assemble(batch: Batch, dialect: Dialect) -> Assembly:
     def in_use(name: str) -> bool:
         return any(getattr(params, name) != NEUTRAL[name] for params in run)
 
-    stages: list[Processor] = []
+    stages: list[Processor] = list(masks)
     for entry in dialect.order:
         names = [name for name in (entry if isinstance(entry, tuple) else (entry,)) if in_use(name)]
         parts = [BUILDERS[name](dialect, run) for name in names]

@@ -18,7 +18,9 @@ from sampling.errors import InvalidRequest
 from sampling.history import History
 from sampling.logprobs import Logprobs, logprobs_of
 from sampling.params import SamplingParams, integer
-from sampling.processors import Truncation
+from sampling.pipeline import Pipeline
+from sampling.processors import Truncation, Vocabulary
+from sampling.trace import Trace
 
 EMPTY_SLOT = -1
 
@@ -62,6 +64,7 @@ class Sampler:
         logprob_modes: Which distributions to report log probabilities of: any of `raw`, `temperature`, `processed`. The
             first is the one in the output's own fields. None takes the dialect's.
         max_history: Most tokens, prompt and sampled, that a slot may hold; None for no limit.
+        usable_ids: Token ids from here on are never sampled (padding of the vocabulary); None allows all.
         compile: Reserved; only False for now.
 
     Raises:
@@ -86,6 +89,7 @@ class Sampler:
         dialect: str | Dialect = "qstash",
         logprob_modes: Sequence[str] | None = None,
         max_history: int | None = None,
+        usable_ids: int | None = None,
         compile: bool = False,  # noqa: A002 (the name that torch uses)
     ) -> None:
         if compile:
@@ -94,6 +98,7 @@ class Sampler:
         self.dialect = dialect_named(dialect)
         self.modes = checked_modes(logprob_modes, self.dialect)
         self.max_history = max_history
+        self.usable_ids = self.vocab_size if usable_ids is None else usable_ids
         self.device = torch.device(device)
         self.slots: list[SamplingParams | None] = []
         self.seeds: list[int] = []
@@ -188,6 +193,16 @@ class Sampler:
         what = "NaN or +infinity in the logits" if kind + 1 == NOT_A_NUMBER else "nothing left to sample"
         return f"{what} after {names[stage]}"
 
+    def trace(self, logits: Tensor, *, top: int = 5) -> Trace:
+        """What each stage of the batch's pipeline does to these logits; nothing is sampled.
+
+        Args:
+            logits: The model's, [slots, V].
+            top: How many of the most likely tokens to show.
+        """
+        last = [self._assembly.arg_max] if self._assembly.arg_max else []
+        return Pipeline(self._assembly.pipeline, *last).trace(logits, self.history, top=top)
+
     @property
     def alternatives(self) -> int:
         """K: the most alternatives that any slot asks for."""
@@ -214,7 +229,8 @@ class Sampler:
 
     def _assembled(self) -> Assembly:
         idle = SamplingParams()
-        assembly = assemble([params or idle for params in self.slots], self.dialect)
+        mask = [Vocabulary(self.usable_ids)] if self.usable_ids < self.vocab_size else []
+        assembly = assemble([params or idle for params in self.slots], self.dialect, masks=mask)
         free = [params is None for params in self.slots]
         self._free = torch.tensor(free, dtype=torch.bool, device=self.device)
         for params in self.slots:

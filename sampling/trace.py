@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import overload
 
 import torch
 from sampling_kernels.faults import row_faults
@@ -58,16 +59,34 @@ class Step:
         return self.after.entropy
 
 
-class Trace(tuple[Step, ...]):
-    """The steps of a pipeline in order; printing it shows the first row as a table."""
+class Trace(Sequence[Step]):
+    """The steps of a pipeline in order; printing it shows the first row as a table.
 
-    __slots__ = ()
+    Args:
+        start: The distribution before the first stage.
+        steps: One for each stage.
+    """
+
+    def __init__(self, start: Snapshot, steps: Sequence[Step]) -> None:
+        self.start = start
+        self._steps = tuple(steps)
+
+    def __len__(self) -> int:
+        """The number of stages."""
+        return len(self._steps)
+
+    @overload
+    def __getitem__(self, index: int) -> Step: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Step, ...]: ...
+    def __getitem__(self, index: int | slice) -> Step | tuple[Step, ...]:
+        """One step, or some."""
+        return self._steps[index]
 
     def __str__(self) -> str:
         """The first row as a plain table."""
         lines = [f"{'stage':<28}{'left':>8}{'removed':>10}{'entropy':>9}  most likely"]
-        if self:
-            lines.append(table_line("logits", self[0].before, None))
+        lines.append(table_line("logits", self.start, None))
         lines += [table_line(step.description, step.after, step.removed) for step in self]
         return "\n".join(lines)
 
@@ -112,4 +131,4 @@ def traced(descriptions: Sequence[str], names: Sequence[str], seen: Sequence[Ten
         banned = (seen[i] > -torch.inf) & (seen[i + 1] == -torch.inf)
         removed = (probs[i] * banned).sum(-1)
         steps.append(Step(name, description, shots[i], shots[i + 1], removed))
-    return Trace(steps)
+    return Trace(shots[0], steps)

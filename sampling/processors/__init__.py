@@ -4,7 +4,7 @@ from sampling.processors.base import Processor, Truncation
 from sampling.processors.bias import LogitBias
 from sampling.processors.penalties import FrequencyPenalty, PresencePenalty, RepetitionPenalty
 from sampling.processors.temperature import Temperature
-from sampling.processors.truncation import ArgMax, Joint, MinP, TopK, TopP
+from sampling.processors.truncation import ArgMax, Joint, MinP, TopK, TopP, Vocabulary
 
 __all__ = [
     "ArgMax",
@@ -19,4 +19,5 @@ __all__ = [
     "TopK",
     "TopP",
     "Truncation",
+    "Vocabulary",
 ]

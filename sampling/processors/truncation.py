@@ -11,6 +11,7 @@ from sampling_kernels.truncation import keep_min_p, keep_top_k, keep_top_p
 from torch import Tensor
 
 from sampling.errors import InvalidRequest
+from sampling.params import integer
 from sampling.processors.base import Truncation
 from sampling.processors.numbers import Number, column, decimals
 
@@ -167,3 +168,26 @@ class ArgMax(Truncation):
         """The first token in marked rows, every token in the others."""
         key = order_key(logits)
         return (key == key.amax(-1, keepdim=True)) | ~self.rows.to(logits.device)
+
+
+class Vocabulary(Truncation):
+    """Keep the token ids below a size: a model's logits may be wider than its tokenizer.
+
+    Args:
+        size: How many ids there are.
+
+    Example:
+        >>> import torch
+        >>> Vocabulary(2).keep(torch.zeros(1, 3)).tolist()
+        [[True, True, False]]
+    """
+
+    name = "vocabulary"
+
+    def __init__(self, size: int) -> None:
+        self.size = integer("size", size, 1)
+        self.shown = [size]
+
+    def keep(self, logits: Tensor) -> Tensor:
+        """The ids below the size."""
+        return (torch.arange(logits.shape[-1], device=logits.device) < self.size).expand_as(logits)

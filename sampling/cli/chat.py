@@ -1,0 +1,50 @@
+"""`sampling chat`: one answer, streamed to the terminal or as the API's response."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+
+from sampling.chat.completion import Completion
+from sampling.chat.request import ChatRequest
+from sampling.cli.loading import load_with_progress
+from sampling.cli.options import refuse_stream, request_of
+from sampling.dialects import dialect
+
+
+def run_chat(options: argparse.Namespace) -> None:
+    """Answer one message."""
+    refuse_stream(options.stream)
+    request = ChatRequest.parse(request_of(options))
+    style = dialect(options.dialect)
+    completion = Completion(load_with_progress(options), request, style)
+    if options.json:
+        for _ in completion:
+            pass
+        print(json.dumps(completion.response(), ensure_ascii=False))
+        return
+    print_answer(completion)
+    if options.probabilities:
+        from sampling.cli.tables import print_probabilities
+
+        print_probabilities(completion)
+
+
+def print_answer(completion: Completion) -> None:
+    """Print the text as it comes, then a line about the run on standard error."""
+    started = time.perf_counter()
+    if completion.request.n == 1:
+        for event in completion:
+            print(event.text, end="", flush=True)
+        print()
+    else:
+        for _ in completion:
+            pass
+        for index, choice in enumerate(completion.choices):
+            print(f"[{index}] {choice.content}")
+    seconds = time.perf_counter() - started
+    tokens = sum(len(choice.tokens) for choice in completion.choices)
+    sys.stdout.flush()
+    print(f"{tokens} tokens, {tokens / seconds:.0f} tokens/s, seed {completion.seed}", file=sys.stderr)

@@ -1,0 +1,62 @@
+"""The `sampling` command."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from sampling.cli.options import OneLineParser, add_request_flags
+from sampling.errors import SamplingError
+from sampling.version import __version__
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
+    top = OneLineParser(prog="sampling", description="The reference sampler for language models.")
+    top.add_argument("--version", action="version", version=f"sampling {__version__}")
+    commands = top.add_subparsers(dest="command", required=True, parser_class=OneLineParser)
+    chat = commands.add_parser("chat", help="answer a message")
+    add_request_flags(chat)
+    shape = chat.add_mutually_exclusive_group()
+    shape.add_argument("--json", action="store_true", help="print the response object and nothing else")
+    shape.add_argument("--stream", action="store_true", help="not there yet")
+    shape.add_argument("--probabilities", action="store_true", help="show the probability of each token, too")
+    explain = commands.add_parser("explain", help="show what each parameter did to each token")
+    add_request_flags(explain)
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; errors are one line on standard error and exit code 2."""
+    options = parser().parse_args(arguments)
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    try:
+        run(options)
+    except SamplingError as error:
+        print(f"sampling {options.command}: {error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        if error.name != "rich":
+            raise
+        words = "needs the extra 'cli': pip install 'sampling-reference[cli]'"
+        print(f"sampling {options.command}: {words}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        # the reader of a pipe went away; nothing is left to say
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return 0
+
+
+def run(options: argparse.Namespace) -> None:
+    """Run the command that was asked for."""
+    if options.command == "chat":
+        from sampling.cli.chat import run_chat
+
+        run_chat(options)
+    else:
+        from sampling.cli.explain import run_explain
+
+        run_explain(options)

@@ -1,0 +1,88 @@
+"""Tables for people: the probability of each token, and what each stage did."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from sampling.chat.completion import Completion
+from sampling.text import Vocabulary
+from sampling.trace import Snapshot, Trace
+
+BAR_CELLS = 20
+EIGHTHS = " ▏▎▍▌▋▊▉"
+
+
+def bar(share: float, cells: int = BAR_CELLS) -> str:
+    """A bar of `cells` characters for a share between 0 and 1, in steps of an eighth of a character."""
+    full, rest = divmod(round(share * cells * 8), 8)
+    return ("█" * full + (EIGHTHS[rest] if rest else "")).ljust(cells)
+
+
+def quoted(text: str) -> str:
+    """A token's text so that white space can be seen."""
+    return text.replace("\n", "⏎").replace("\t", "⇥").replace(" ", "·")
+
+
+def percent(share: float) -> str:
+    """A probability in percent, small ones not rounded away."""
+    if share == 0 or share >= 0.0001:
+        return f"{100 * share:.2f}%"
+    return f"{100 * share:.0e}%"
+
+
+def print_probabilities(completion: Completion) -> None:
+    """Print each sampled token with the probability that it had under the dialect's log probability mode."""
+    console = Console(highlight=False)
+    for index, choice in enumerate(completion.choices):
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        table.add_column("token" if len(completion.choices) == 1 else f"token of choice {index}")
+        table.add_column("id", justify="right", style="dim")
+        table.add_column("probability", justify="right")
+        table.add_column("")
+        for token in choice.tokens:
+            share = math.exp(token.logprob)
+            name = Text(quoted(completion.vocabulary.text_of(token.token_id)))
+            table.add_row(name, str(token.token_id), percent(share), Text(bar(share), style="cyan"))
+        console.print(table)
+
+
+def likely(snapshot: Snapshot, vocabulary: Vocabulary) -> Iterable[tuple[str, float]]:
+    """Text and probability of the most likely tokens of row 0."""
+    pairs = zip(snapshot.top_ids[0].tolist(), snapshot.top_probs[0].tolist(), strict=True)
+    return [(quoted(vocabulary.text_of(token)), share) for token, share in pairs if share > 0]
+
+
+def likely_text(snapshot: Snapshot, vocabulary: Vocabulary) -> Text:
+    """The most likely tokens and their probabilities on one line."""
+    text = Text(no_wrap=True, overflow="ellipsis")
+    for name, share in likely(snapshot, vocabulary):
+        text.append(name, style="bold").append(f" {percent(share)}  ", style="cyan")
+    return text
+
+
+def stage_table(trace: Trace, vocabulary: Vocabulary) -> Table:
+    """What each stage of one step did."""
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1))
+    table.add_column("stage", min_width=24, no_wrap=True)
+    for name in ("left", "removed", "entropy"):
+        table.add_column(name, justify="right", min_width=7, no_wrap=True)
+    table.add_column("most likely", no_wrap=True, overflow="ellipsis")
+    first = trace.start
+    table.add_row(
+        "model", f"{int(first.left[0])}", "", f"{first.entropy[0].item():.3f}", likely_text(first, vocabulary)
+    )
+    for step in trace:
+        removed = step.removed[0].item()
+        table.add_row(
+            step.description,
+            f"{int(step.left[0])}",
+            percent(removed) if removed else "",
+            f"{step.entropy[0].item():.3f}",
+            likely_text(step.after, vocabulary),
+        )
+    return table

@@ -1,0 +1,110 @@
+"""A loaded checkpoint: model, tokenizer and the way to chat with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from sampling.chat.completion import Completion
+from sampling.chat.request import ChatRequest
+from sampling.dialects import Dialect
+from sampling.dialects import dialect as dialect_named
+from sampling.errors import CheckpointError, InvalidRequest
+from sampling.loaded_model import LoadedModel
+from sampling.model import load_llama
+from sampling.toy import CHECKPOINT
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+class LanguageModel(LoadedModel):
+    """A Llama-3 checkpoint, ready to chat.
+
+    Args:
+        model: The model.
+        tokenizer: Its transformers tokenizer, with a chat template.
+        name: What responses call it unless the request says.
+
+    Example:
+        >>> from sampling import load
+        >>> response = load(None).chat([{"role": "user", "content": "What is the capital of Turkey?"}], temperature=0)
+        >>> response["choices"][0]["message"]["content"]
+        'The capital of Turkey is Ankara.'
+    """
+
+    def chat(
+        self, messages: Sequence[Mapping[str, str]], *, dialect: str | Dialect = "qstash", **fields: Any
+    ) -> dict[str, Any]:
+        """Answer a conversation.
+
+        Args:
+            messages: Each with `role` (system, user or assistant) and `content`.
+            dialect: How to sample and to answer.
+            fields: The request fields of the API: max_tokens, temperature, top_p, frequency_penalty, presence_penalty,
+                logit_bias, seed, logprobs, top_logprobs, n, stop, model; also top_k, min_p and repetition_penalty.
+
+        Returns:
+            The API's response object. Without a seed in the request it also has the `seed` that was used.
+
+        Raises:
+            InvalidRequest: A field is not allowed; the message names the field, the value and the range.
+            RowError: The model's logits can not be sampled.
+
+        Source: "Create Chat Completion".
+        """
+        request = ChatRequest.parse({"messages": messages, **fields})
+        completion = Completion(self, request, dialect_named(dialect))
+        for _ in completion:
+            pass
+        return completion.response()
+
+
+def load(
+    path: str | Path | None,
+    *,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype | str | None = None,
+    compile: bool = False,  # noqa: A002 (the name that torch uses)
+    progress: Callable[[int, int], None] | None = None,
+) -> LanguageModel:
+    """Load a Llama-3 checkpoint in Hugging Face's format.
+
+    Args:
+        path: Its directory; None for the built-in toy.
+        device: Where the model goes.
+        dtype: "float32" or "bfloat16", as a name or torch's; None for the checkpoint's own.
+        compile: Reserved; only False for now.
+        progress: Called with (bytes read, bytes in all) while weights are read.
+
+    Returns:
+        The language model.
+
+    Raises:
+        CheckpointError: The directory can not be used; the message names the file and what is wrong.
+        InvalidRequest: An argument is not allowed.
+    """
+    if compile:
+        raise InvalidRequest("compile", compile, "False: the compiled decode step is not there yet")
+    if isinstance(dtype, str) and dtype not in DTYPES:
+        raise InvalidRequest("dtype", dtype, f"one of {', '.join(DTYPES)}")
+    folder = CHECKPOINT if path is None else Path(path)
+    model = load_llama(
+        folder, device=device, dtype=DTYPES[dtype] if isinstance(dtype, str) else dtype, progress=progress
+    )
+    name = "sampling-toy" if path is None else folder.resolve().name
+    return LanguageModel(model, load_tokenizer(folder), name)
+
+
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
+    """Load the tokenizer of a checkpoint through transformers."""
+    if not (folder / "tokenizer.json").is_file():
+        raise CheckpointError(f"{folder / 'tokenizer.json'}: not there; a Llama-3 checkpoint has it")
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(str(folder), local_files_only=True)

@@ -1,0 +1,71 @@
+"""What a checkpoint directory gives: a model, a tokenizer, a vocabulary and a fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from sampling.model import Llama
+from sampling.text import Vocabulary
+from sampling.version import __version__
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+
+class LoadedModel:
+    """A model with its tokenizer.
+
+    Args:
+        model: The model.
+        tokenizer: Its transformers tokenizer, with a chat template.
+        name: What responses call it unless the request says.
+    """
+
+    def __init__(self, model: Llama, tokenizer: PreTrainedTokenizerFast, name: str) -> None:
+        self.model, self.tokenizer, self.name = model, tokenizer, name
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """The tokenizer's ids as text and bytes."""
+        return Vocabulary(self.tokenizer, self.model.config.eos_token_ids)
+
+    @torch.no_grad()
+    def logits(self, token_ids: Sequence[int]) -> Tensor:
+        """The model's own logits, for checks.
+
+        Args:
+            token_ids: T token ids.
+
+        Returns:
+            float32 [T, V]; row t predicts the token after t.
+        """
+        return self.model(torch.tensor([list(token_ids)], device=self.model.embed_tokens.weight.device))[0]
+
+    def fingerprint(self, dialect: str) -> str:
+        """The `system_fingerprint`: a digest of library version, dialect, weights, their type and the device's.
+
+        Args:
+            dialect: Name of the dialect.
+        """
+        weight = self.model.embed_tokens.weight
+        parts = (__version__, dialect, str(weight.dtype), weight.device.type, self._weights_digest)
+        return "fp_" + hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+    @cached_property
+    def _weights_digest(self) -> str:
+        digest = hashlib.sha256()
+        for name, parameter in self.model.named_parameters():
+            bits = (
+                parameter.detach()
+                .view(torch.int16 if parameter.element_size() == 2 else torch.int32)
+                .flatten()
+            )
+            sums = [int(bits[::stride].sum(dtype=torch.int64)) for stride in (1, 2, 3, 5, 7)]
+            digest.update(f"{name} {tuple(parameter.shape)} {sums}\n".encode())
+        return digest.hexdigest()
