@@ -1,0 +1,10 @@
+"""Llama-3 in pure PyTorch: its configuration, forward pass, key/value cache and checkpoints."""
+
+from __future__ import annotations
+
+from sampling.model.cache import KeyValueCache
+from sampling.model.checkpoint import load_llama, tensor_name
+from sampling.model.config import Llama3Scaling, LlamaConfig
+from sampling.model.llama import Llama
+
+__all__ = ["KeyValueCache", "Llama", "Llama3Scaling", "LlamaConfig", "load_llama", "tensor_name"]

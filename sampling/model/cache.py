@@ -1,0 +1,219 @@
+"""The keys and values of the positions a model has already seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sampling.errors import InvalidRequest, RowError
+
+
+@dataclass(frozen=True)
+class Window:
+    """Where the T new positions of one forward call go in a cache, and what each of them may look at.
+
+    Args:
+        cache: The cache that is written.
+        rows: [B, 1] row numbers.
+        positions: [B, T] place of each new token in its row.
+        slots: [B, T] where its key and value are kept; the slot past the end is for what is not kept.
+        visible: [B, 1, T * groups, capacity] true where a query may look; a position's groups stand together.
+        counts: [B] how many of the T are real.
+    """
+
+    cache: KeyValueCache
+    rows: Tensor
+    positions: Tensor
+    slots: Tensor
+    visible: Tensor
+    counts: Tensor
+
+    @property
+    def inside(self) -> Tensor:
+        """[B, T] whether the position is within the capacity."""
+        return self.positions < self.cache.capacity
+
+    def store(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Keep a layer's new keys and values, and return all that the layer has.
+
+        Args:
+            layer: Number of the layer.
+            keys: [B, T, KV, D].
+            values: [B, T, KV, D].
+
+        Returns:
+            Keys and values, [B, KV, capacity, D] each: views of the cache, not copies.
+        """
+        self.cache.stored_keys[layer][self.rows, :, self.slots] = keys.detach()
+        self.cache.stored_values[layer][self.rows, :, self.slots] = values.detach()
+        return self.cache.keys(layer), self.cache.values(layer)
+
+
+class KeyValueCache:
+    """A static key/value cache of B rows, each with its own length.
+
+    Shapes and addresses never change after construction, so a decode step over it can be compiled or captured
+    once. A row is a prefix: slots past its length hold what no real position can see, and appending
+    overwrites them.
+
+    A row that outgrows the capacity is told in two ways. Where the host knows the row's length without
+    waiting for the device (`claim`, called by the model in eager mode), the call is refused and nothing
+    changes. Where only the device knows (counts that live there, or a compiled step, which skips `claim`),
+    the positions past the end are not kept, other rows are not touched, and the row's logits are NaN from
+    there on.
+
+    Args:
+        layers: Number of layers.
+        rows: B.
+        heads: Key/value heads of a layer.
+        capacity: Most positions of a row.
+        head_dim: D, width of a head.
+        device: Where the tensors are.
+        dtype: Type of keys and values.
+
+    Attributes:
+        lengths: [B] int64, positions each row holds. Change it through the methods only.
+
+    Raises:
+        InvalidRequest: rows or capacity is below 1.
+
+    Example:
+        >>> cache = KeyValueCache(layers=2, rows=3, heads=2, capacity=16, head_dim=8)
+        >>> cache.keys(0).shape
+        torch.Size([3, 2, 16, 8])
+        >>> cache.select([0, 0]).rows
+        2
+    """
+
+    def __init__(
+        self,
+        *,
+        layers: int,
+        rows: int,
+        heads: int,
+        capacity: int,
+        head_dim: int,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        for name, value in (("rows", rows), ("capacity", capacity)):
+            if value < 1:
+                raise InvalidRequest(name, value, "at least 1")
+        shape = (rows, heads, capacity + 1, head_dim)  # one slot more: for what must not be kept
+        self.capacity = capacity
+        self.stored_keys = [torch.zeros(shape, device=device, dtype=dtype) for _ in range(layers)]
+        self.stored_values = [torch.zeros(shape, device=device, dtype=dtype) for _ in range(layers)]
+        self.lengths = torch.zeros(rows, device=device, dtype=torch.int64)
+        self._known = torch.zeros(rows, dtype=torch.int64, device="cpu")  # lengths that the host is sure of
+
+    @property
+    def rows(self) -> int:
+        """B."""
+        return len(self.lengths)
+
+    def keys(self, layer: int) -> Tensor:
+        """A layer's keys, [B, KV, capacity, D]."""
+        return self.stored_keys[layer][:, :, : self.capacity]
+
+    def values(self, layer: int) -> Tensor:
+        """A layer's values, [B, KV, capacity, D]."""
+        return self.stored_values[layer][:, :, : self.capacity]
+
+    def claim(self, width: int, counts: Tensor | None = None) -> None:
+        """Refuse, on the host, what can not fit; without waiting for the device.
+
+        Counts on another device than the CPU are taken for zero here, so that no row is refused that might
+        fit.
+
+        Args:
+            width: T, the new positions.
+            counts: [B] how many of them are real, 0 to T; all of them by default.
+
+        Raises:
+            RowError: A row's known length and its new positions exceed the capacity.
+        """
+        on_host = counts is not None and counts.device.type == "cpu"
+        known = self._known + (width if counts is None else counts if on_host else 0)
+        if int(known.max()) > self.capacity:
+            row = int(known.argmax())
+            raise RowError(
+                f"row {row}: {int(self._known[row])} positions and {int(known[row] - self._known[row])} "
+                f"new ones do not fit the key/value cache, whose capacity is {self.capacity}"
+            )
+        self._known = known
+
+    def open(self, width: int, counts: Tensor | None, groups: int) -> Window:
+        """Plan where the next positions of each row go: tensors only, nothing is read on the host.
+
+        Args:
+            width: T, the new positions.
+            counts: [B] how many of them are real; all of them by default.
+            groups: Query heads of each key/value head.
+        """
+        steps = torch.arange(width, device=self.lengths.device)
+        counts = torch.full_like(self.lengths, width) if counts is None else counts
+        positions = self.lengths[:, None] + steps  # [B, T]
+        kept = (steps < counts[:, None]) & (positions < self.capacity)
+        visible = torch.arange(self.capacity, device=steps.device) <= positions[:, None, :, None]
+        return Window(
+            cache=self,
+            rows=torch.arange(self.rows, device=steps.device)[:, None],
+            positions=positions,
+            slots=torch.where(kept, positions, self.capacity),
+            visible=visible.repeat_interleave(groups, dim=2),
+            counts=counts,
+        )
+
+    def select(self, rows: Sequence[int] | Tensor) -> KeyValueCache:
+        """A new cache of the chosen rows, in that order; a row may be chosen several times or not at all.
+
+        Selecting one prefilled row n times makes the n choices of a request. Row numbers on another device
+        are read, which waits for it: this is no part of a decode step.
+
+        Args:
+            rows: Row numbers, 0 to B - 1, at least one.
+
+        Returns:
+            A cache that shares nothing with this one.
+
+        Raises:
+            InvalidRequest: No row, or a row that is not there.
+        """
+        chosen = self._row_numbers(rows)
+        there = chosen.to(self.lengths.device)
+        other = KeyValueCache.__new__(KeyValueCache)
+        other.capacity = self.capacity
+        other.stored_keys = [keys[there] for keys in self.stored_keys]
+        other.stored_values = [values[there] for values in self.stored_values]
+        other.lengths = self.lengths[there]
+        other._known = self._known[chosen]
+        return other
+
+    def reset(self, rows: Sequence[int] | Tensor) -> None:
+        """Empty rows in place, so that they can take new texts.
+
+        Their contents are zeroed, not only hidden: a NaN behind the mask would still spoil the next text.
+
+        Args:
+            rows: Row numbers, 0 to B - 1, at least one.
+
+        Raises:
+            InvalidRequest: No row, or a row that is not there.
+        """
+        chosen = self._row_numbers(rows)
+        there = chosen.to(self.lengths.device)
+        for stored in (*self.stored_keys, *self.stored_values):
+            stored[there] = 0
+        self.lengths[there] = 0
+        self._known[chosen] = 0
+
+    def _row_numbers(self, rows: Sequence[int] | Tensor) -> Tensor:
+        numbers = torch.as_tensor(rows, dtype=torch.int64, device="cpu")
+        if numbers.ndim != 1 or not len(numbers) or numbers.min() < 0 or numbers.max() >= self.rows:
+            raise InvalidRequest(
+                "rows", numbers.tolist(), f"one or more row numbers from 0 to {self.rows - 1}"
+            )
+        return numbers

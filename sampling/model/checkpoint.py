@@ -1,0 +1,239 @@
+"""Reading a Llama's weights from a Hugging Face directory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import groupby
+from math import prod
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from sampling.errors import CheckpointError, InvalidRequest
+from sampling.model.config import JsonObject, LlamaConfig
+from sampling.model.llama import Llama
+
+_SINGLE = "model.safetensors"
+_INDEX = "model.safetensors.index.json"
+_PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt")
+_BYTES = {"F32": 4, "BF16": 2, "F16": 2}
+_HEAD = "lm_head.weight"
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """A tensor in a safetensors file, as the file's header describes it."""
+
+    path: Path
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+    @property
+    def size(self) -> int:
+        """Bytes in the file."""
+        return prod(self.shape) * _BYTES[self.dtype]
+
+
+def tensor_name(parameter: str) -> str:
+    """A parameter's name in Hugging Face's files.
+
+    Args:
+        parameter: Its name in `Llama.named_parameters()`.
+
+    Example:
+        >>> tensor_name("layers.0.mlp.up_proj.weight")
+        'model.layers.0.mlp.up_proj.weight'
+        >>> tensor_name("lm_head.weight")
+        'lm_head.weight'
+    """
+    return parameter if parameter == _HEAD else f"model.{parameter}"
+
+
+def load_llama(
+    directory: str | Path,
+    *,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Llama:
+    """Load a Llama from a directory in Hugging Face's format.
+
+    Reads `model.safetensors`, or else the files that `model.safetensors.index.json` lists, one tensor at a
+    time into its place. All headers are checked before the first weight is read. Pickles are never opened.
+
+    Args:
+        directory: Where config.json and the weights are.
+        device: Where the model goes.
+        dtype: torch.float32 or torch.bfloat16; None for the type that config.json names. A float16 checkpoint
+            must be asked for in one of the two: exact in float32, rounded in bfloat16.
+        progress: Called with (bytes read, bytes in all) after each tensor.
+
+    Returns:
+        The model, ready to run: its parameters need no gradients, and its config has the type it runs in.
+
+    Raises:
+        CheckpointError: A file is missing or broken, or a tensor is missing, unexpected, misshapen or of a
+            type that is not read; the message names the file, the tensor, and both shapes.
+        InvalidRequest: device or dtype is not one that can be used.
+    """
+    folder = Path(directory)
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder}: not a directory")
+    config = LlamaConfig.read(folder)
+    config = replace(config, dtype=_running_dtype(config, folder, dtype))
+    source, stored = _stored_tensors(folder)
+    model = _model_without_weights(config, device)
+    _check(model, source, stored)
+    _fill(model, stored, progress)
+    if config.tie_word_embeddings and _HEAD in stored:
+        _check_tied_head(model, stored[_HEAD])
+    return model
+
+
+def _running_dtype(config: LlamaConfig, folder: Path, dtype: torch.dtype | None) -> torch.dtype:
+    if dtype is None and config.dtype == torch.float16:
+        raise CheckpointError(
+            f"{folder / 'config.json'}: dtype is float16, in which this model does not run: "
+            "ask for dtype torch.float32 (exact) or torch.bfloat16 (rounded)"
+        )
+    dtype = config.dtype if dtype is None else dtype
+    if dtype not in (torch.float32, torch.bfloat16):
+        raise InvalidRequest("dtype", dtype, "torch.float32, torch.bfloat16 or None")
+    return dtype
+
+
+def _model_without_weights(config: LlamaConfig, device: torch.device | str) -> Llama:
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InvalidRequest("device", str(device), f"a device that torch can use here ({reason})") from error
+    with torch.device("meta"):
+        model = Llama(config)
+    return model.to(config.dtype).to_empty(device=device).requires_grad_(False).eval()
+
+
+def _stored_tensors(folder: Path) -> tuple[Path, dict[str, StoredTensor]]:
+    """The file that says which tensors there are, and every tensor by name."""
+    single, index = folder / _SINGLE, folder / _INDEX
+    if single.exists():
+        return single, {tensor.name: tensor for tensor in _header(single)}
+    if index.exists():
+        return index, _sharded(index)
+    pickles = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
+    if pickles:
+        raise CheckpointError(
+            f"{folder}: only pickled weights here ({', '.join(pickles)}), which can run code when opened and "
+            "are not read; convert them where you trust them: "
+            "transformers.LlamaForCausalLM.from_pretrained(OLD).save_pretrained(NEW)"
+        )
+    raise CheckpointError(f"{folder}: neither {_SINGLE} nor {_INDEX} is there")
+
+
+def _sharded(index: Path) -> dict[str, StoredTensor]:
+    places = _weight_map(index)
+    stored: dict[str, StoredTensor] = {}
+    for file in dict.fromkeys(places.values()):
+        for tensor in _header(index.with_name(file)):
+            if places.get(tensor.name) != file:
+                raise CheckpointError(
+                    f"{tensor.path}: tensor {tensor.name} is not one that {index.name} puts there"
+                )
+            stored[tensor.name] = tensor
+    for name in sorted(places.keys() - stored.keys()):
+        raise CheckpointError(
+            f"{index.with_name(places[name])}: tensor {name} is missing, {index.name} puts it there"
+        )
+    return stored
+
+
+def _weight_map(index: Path) -> Mapping[str, str]:
+    section = JsonObject.read(index).section("weight_map")
+    places: dict[str, str] = {}
+    for name, file in section.members.items():
+        if not isinstance(file, str) or Path(file).name != file or not file.endswith(".safetensors"):
+            raise section.error(name, file, "the name of a .safetensors file beside the index")
+        places[name] = file
+    return places
+
+
+@contextmanager
+def _opened(path: Path) -> Generator[safe_open]:
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            yield file
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: the file is missing") from None
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: not a whole safetensors file: {error}") from error
+
+
+def _header(path: Path) -> list[StoredTensor]:
+    with _opened(path) as file:
+        slices = {name: file.get_slice(name) for name in sorted(file.keys())}
+        return [
+            StoredTensor(path, name, tuple(part.get_shape()), part.get_dtype())
+            for name, part in slices.items()
+        ]
+
+
+def _check(model: Llama, source: Path, stored: Mapping[str, StoredTensor]) -> None:
+    """Every parameter is stored, in its shape, and nothing is left over."""
+    shapes = {tensor_name(name): tuple(parameter.shape) for name, parameter in model.named_parameters()}
+    for name, shape in shapes.items():
+        if name not in stored:
+            raise CheckpointError(f"{source}: tensor {name} is missing, must have shape {shape}")
+    shapes.setdefault(_HEAD, tuple(model.embed_tokens.weight.shape))  # a tied head may be stored all the same
+    for tensor in stored.values():
+        _check_tensor(tensor, shapes)
+
+
+def _check_tensor(tensor: StoredTensor, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    where = f"{tensor.path}: tensor {tensor.name}"
+    if tensor.name not in shapes:
+        if tensor.name.endswith(
+            "rotary_emb.inv_freq"
+        ):  # old files keep them; they follow from the configuration
+            return
+        raise CheckpointError(
+            f"{where} of shape {tensor.shape} is not part of the model that config.json describes"
+        )
+    if tensor.shape != shapes[tensor.name]:
+        raise CheckpointError(f"{where} has shape {tensor.shape}, must be {shapes[tensor.name]}")
+    if tensor.dtype not in _BYTES:
+        raise CheckpointError(f"{where} is of type {tensor.dtype}, must be one of {', '.join(_BYTES)}")
+
+
+def _fill(
+    model: Llama, stored: Mapping[str, StoredTensor], progress: Callable[[int, int], None] | None
+) -> None:
+    places = {tensor_name(name): parameter for name, parameter in model.named_parameters()}
+    total, done = sum(stored[name].size for name in places), 0
+    for tensor, weights in _read(stored[name] for name in places):
+        places[tensor.name].copy_(weights)
+        done += tensor.size
+        if progress is not None:
+            progress(done, total)
+
+
+def _read(tensors: Iterable[StoredTensor]) -> Iterator[tuple[StoredTensor, Tensor]]:
+    in_order = sorted(tensors, key=lambda tensor: (tensor.path, tensor.name))
+    for path, group in groupby(in_order, key=lambda tensor: tensor.path):
+        with _opened(path) as file:
+            for tensor in group:
+                yield tensor, file.get_tensor(tensor.name)
+
+
+def _check_tied_head(model: Llama, stored: StoredTensor) -> None:
+    weights = model.embed_tokens.weight
+    for tensor, head in _read([stored]):
+        if not torch.equal(head.to(weights), weights):
+            raise CheckpointError(
+                f"{tensor.path}: tensor {tensor.name} differs from model.embed_tokens.weight, "
+                "though config.json says tie_word_embeddings"
+            )

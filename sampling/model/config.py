@@ -1,0 +1,343 @@
+"""The shape of a Llama-3 model, as a Hugging Face directory states it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+
+from sampling.errors import CheckpointError, InvalidRequest
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+_MISSING = object()
+
+# What the forward pass can not do otherwise: field of config.json, the only value it may have if it is there.
+_FIXED: Mapping[str, object] = {
+    "hidden_act": "silu",
+    "attention_bias": False,
+    "mlp_bias": False,
+    "pretraining_tp": 1,
+    "partial_rotary_factor": 1,
+}
+
+_SIZES = (
+    "vocab_size",
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "head_dim",
+    "max_position_embeddings",
+)
+
+_LLAMA3_FIELDS = ("factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings")
+
+
+@dataclass(frozen=True)
+class JsonObject:
+    """An object in a JSON file: a field that is missing or wrong is told by file, field and value.
+
+    Null counts as missing, as it does for the writers of these files.
+
+    Args:
+        path: The file.
+        members: What the object holds.
+        name: Where in the file the object stands: empty at the top, else the field's name.
+    """
+
+    path: Path
+    members: Mapping[str, object] = field(default_factory=dict[str, object])
+    name: str = ""
+
+    @classmethod
+    def read(cls, path: Path) -> JsonObject:
+        """Read a file that holds one JSON object.
+
+        Raises:
+            CheckpointError: The file can not be read, is not JSON, or holds something else.
+        """
+        try:
+            members: object = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise CheckpointError(f"{path}: the file is missing") from None
+        except OSError as error:
+            raise CheckpointError(f"{path}: can not be read: {error.strerror}") from error
+        except (ValueError, RecursionError) as error:
+            raise CheckpointError(f"{path}: not a JSON file: {error}") from error
+        if not isinstance(members, dict):
+            raise CheckpointError(f"{path}: must hold a JSON object, not {type(members).__name__}")
+        return cls(path, cast("dict[str, object]", members))
+
+    def where(self, key: str) -> str:
+        """The field's name as seen from the top of the file."""
+        return f"{self.name}.{key}" if self.name else key
+
+    def error(self, key: str, value: object, allowed: str) -> CheckpointError:
+        """The error for a field whose value is not allowed."""
+        return CheckpointError(f"{self.path}: {InvalidRequest(self.where(key), value, allowed)}")
+
+    def get(self, key: str, default: object = None) -> Any:
+        """The field's value, or the default where it is missing or null."""
+        value = self.members.get(key)
+        return default if value is None else value
+
+    def need(self, key: str, default: object, allowed: str) -> Any:
+        """The field's value; an error where it is missing and there is no default."""
+        value = self.get(key, default)
+        if value is _MISSING:
+            raise CheckpointError(f"{self.path}: {self.where(key)} is missing, must be {allowed}")
+        return value
+
+    def integer(self, key: str, default: object = _MISSING) -> int:
+        """A whole number of at least 1."""
+        allowed = "an integer of at least 1"
+        value = self.need(key, default, allowed)
+        if type(value) is not int or value < 1:
+            raise self.error(key, value, allowed)
+        return value
+
+    def number(self, key: str, default: object = _MISSING) -> float:
+        """A finite number above 0."""
+        allowed = "a finite number above 0"
+        value = self.need(key, default, allowed)
+        if type(value) not in (int, float) or not 0 < value <= sys.float_info.max:
+            raise self.error(key, value, allowed)
+        return float(value)
+
+    def flag(self, key: str, default: object = _MISSING) -> bool:
+        """A truth value."""
+        value = self.need(key, default, "true or false")
+        if type(value) is not bool:
+            raise self.error(key, value, "true or false")
+        return value
+
+    def section(self, key: str, default: object = _MISSING) -> JsonObject:
+        """An object inside this one."""
+        value = self.need(key, default, "an object")
+        if not isinstance(value, dict):
+            raise self.error(key, value, "an object")
+        return JsonObject(self.path, cast("dict[str, object]", value), key)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Llama3Scaling:
+    """How Llama-3.1 stretches its rotary embedding past the context it was first trained on.
+
+    Args:
+        factor: What the slow frequencies are divided by.
+        low_freq_factor: A frequency that turns less often than this in the original context is slow.
+        high_freq_factor: A frequency that turns more often than this is kept; in between they are mixed.
+        original_max_position_embeddings: The original context, in positions.
+    """
+
+    factor: float
+    low_freq_factor: float
+    high_freq_factor: float
+    original_max_position_embeddings: int
+
+    def __post_init__(self) -> None:
+        if not self.high_freq_factor > self.low_freq_factor:
+            allowed = f"above low_freq_factor, which is {self.low_freq_factor}"
+            raise InvalidRequest("high_freq_factor", self.high_freq_factor, allowed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LlamaConfig:
+    """The shape of a Llama-3 model; the names are those of config.json.
+
+    Args:
+        vocab_size: V, width of the logits.
+        hidden_size: Width of the residual stream.
+        intermediate_size: Width inside the feed-forward layers.
+        num_hidden_layers: Number of blocks.
+        num_attention_heads: Query heads of a block.
+        num_key_value_heads: Key/value heads of a block; each serves an equal number of query heads.
+        head_dim: Width of a head, even; not always hidden_size / num_attention_heads.
+        rms_norm_eps: Added to the mean square before its root is taken.
+        rope_theta: Base of the rotary embedding's wavelengths.
+        rope_scaling: The Llama-3.1 scaling of these wavelengths; None for none.
+        max_position_embeddings: The context, in positions.
+        tie_word_embeddings: Whether the head's weights are the embedding's.
+        dtype: The type that the weights were saved in.
+        eos_token_ids: Tokens that end a text.
+
+    Raises:
+        InvalidRequest: A size is below 1, or the sizes do not fit each other.
+
+    Example:
+        >>> config = LlamaConfig(
+        ...     vocab_size=64, hidden_size=32, intermediate_size=48, num_hidden_layers=2,
+        ...     num_attention_heads=4, num_key_value_heads=2, head_dim=8, max_position_embeddings=128,
+        ... )
+        >>> config.query_groups
+        2
+    """
+
+    vocab_size: int
+    hidden_size: int
+    intermediate_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    num_key_value_heads: int
+    head_dim: int
+    max_position_embeddings: int
+    rms_norm_eps: float = 1e-5
+    rope_theta: float = 500000.0
+    rope_scaling: Llama3Scaling | None = None
+    tie_word_embeddings: bool = False
+    dtype: torch.dtype = torch.float32
+    eos_token_ids: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in _SIZES:
+            if getattr(self, name) < 1:
+                raise InvalidRequest(name, getattr(self, name), "at least 1")
+        if self.num_attention_heads % self.num_key_value_heads:
+            allowed = f"a divisor of num_attention_heads, which is {self.num_attention_heads}"
+            raise InvalidRequest("num_key_value_heads", self.num_key_value_heads, allowed)
+        if self.head_dim % 2:
+            raise InvalidRequest("head_dim", self.head_dim, "even: the rotary embedding turns pairs")
+        if not all(0 <= token < self.vocab_size for token in self.eos_token_ids):
+            raise InvalidRequest(
+                "eos_token_id", list(self.eos_token_ids), f"ids from 0 to {self.vocab_size - 1}"
+            )
+
+    @property
+    def query_groups(self) -> int:
+        """Query heads that share one key/value head."""
+        return self.num_attention_heads // self.num_key_value_heads
+
+    @classmethod
+    def read(cls, directory: str | Path) -> LlamaConfig:
+        """Read config.json, and the end tokens of generation_config.json where that names any.
+
+        Both forms are read: `rope_theta`, `rope_scaling` and `torch_dtype` of transformers 4, and
+        `rope_parameters` and `dtype` of transformers 5. A field that would change the forward pass in a way
+        that is not supported is refused, never skipped.
+
+        Args:
+            directory: A model directory in Hugging Face's format.
+
+        Returns:
+            The configuration.
+
+        Raises:
+            CheckpointError: A file is missing or malformed, the model is not a Llama, or a field is missing
+                or has a value that is not allowed; the message names the file, the field, the value and what
+                is allowed.
+        """
+        file = JsonObject.read(Path(directory) / "config.json")
+        _refuse_other_models(file)
+        try:
+            return _from_file(cls, file)
+        except InvalidRequest as error:
+            raise CheckpointError(f"{file.path}: {error}") from error
+
+
+def _from_file(make: type[LlamaConfig], file: JsonObject) -> LlamaConfig:
+    heads = file.integer("num_attention_heads")
+    theta, scaling = _rotary(file)
+    return make(
+        vocab_size=file.integer("vocab_size"),
+        hidden_size=file.integer("hidden_size"),
+        intermediate_size=file.integer("intermediate_size"),
+        num_hidden_layers=file.integer("num_hidden_layers"),
+        num_attention_heads=heads,
+        num_key_value_heads=file.integer("num_key_value_heads", heads),
+        head_dim=_head_dim(file, heads),
+        rms_norm_eps=file.number("rms_norm_eps"),
+        rope_theta=theta,
+        rope_scaling=scaling,
+        max_position_embeddings=file.integer("max_position_embeddings"),
+        tie_word_embeddings=file.flag("tie_word_embeddings", False),
+        dtype=_dtype(file),
+        eos_token_ids=_end_tokens(file),
+    )
+
+
+def _refuse_other_models(file: JsonObject) -> None:
+    if file.need("model_type", _MISSING, "'llama'") != "llama":
+        raise file.error("model_type", file.get("model_type"), "'llama'")
+    if file.get("architectures", ["LlamaForCausalLM"]) != ["LlamaForCausalLM"]:
+        raise file.error("architectures", file.get("architectures"), "['LlamaForCausalLM']")
+    if file.get("quantization_config") is not None:
+        raise file.error(
+            "quantization_config", file.get("quantization_config"), "absent: weights as they are"
+        )
+    for key, allowed in _FIXED.items():
+        if file.get(key, allowed) != allowed:
+            raise file.error(key, file.get(key), repr(allowed))
+
+
+def _head_dim(file: JsonObject, heads: int) -> int:
+    hidden = file.integer("hidden_size")
+    if file.get("head_dim") is None and hidden % heads:
+        raise file.error(
+            "hidden_size", hidden, f"a multiple of num_attention_heads, {heads}, without head_dim"
+        )
+    return file.integer("head_dim", hidden // heads)
+
+
+def _dtype(file: JsonObject) -> torch.dtype:
+    key = "torch_dtype" if file.get("dtype") is None else "dtype"
+    name = file.get(key, "float32")
+    if not isinstance(name, str) or name not in DTYPES:
+        raise file.error(key, name, "one of " + ", ".join(DTYPES))
+    return DTYPES[name]
+
+
+def _rotary(file: JsonObject) -> tuple[float, Llama3Scaling | None]:
+    if file.get("rope_parameters") is not None and file.get("rope_scaling") is not None:
+        raise file.error("rope_scaling", file.get("rope_scaling"), "absent where rope_parameters is given")
+    rope = file.section("rope_scaling" if file.get("rope_parameters") is None else "rope_parameters", {})
+    kind = _rope_type(rope)
+    fields = {"default": (), "llama3": _LLAMA3_FIELDS}[kind]
+    for key in sorted(rope.members.keys() - {"rope_type", "type", "rope_theta", *fields}):
+        if rope.get(key) is not None:
+            raise rope.error(key, rope.get(key), f"absent for rope_type {kind!r}")
+    return _theta(file, rope), _scaling(rope) if kind == "llama3" else None
+
+
+def _rope_type(rope: JsonObject) -> str:
+    key = "type" if rope.get("rope_type") is None else "rope_type"
+    kind = rope.get(key, "default")
+    if kind not in ("default", "llama3"):
+        raise rope.error(key, kind, "'default' or 'llama3'")
+    if rope.get("type", kind) != kind:
+        raise rope.error("type", rope.get("type"), f"the same as rope_type, {kind!r}")
+    return kind
+
+
+def _theta(file: JsonObject, rope: JsonObject) -> float:
+    theta = rope.number("rope_theta", file.number("rope_theta", 10000.0))  # what files that leave it out mean
+    if file.number("rope_theta", theta) != theta:
+        raise file.error("rope_theta", file.get("rope_theta"), f"the same as {rope.name}.rope_theta, {theta}")
+    return theta
+
+
+def _scaling(rope: JsonObject) -> Llama3Scaling:
+    return Llama3Scaling(
+        factor=rope.number("factor"),
+        low_freq_factor=rope.number("low_freq_factor"),
+        high_freq_factor=rope.number("high_freq_factor"),
+        original_max_position_embeddings=rope.integer("original_max_position_embeddings"),
+    )
+
+
+def _end_tokens(file: JsonObject) -> tuple[int, ...]:
+    generation = file.path.with_name("generation_config.json")
+    source = JsonObject.read(generation) if generation.exists() else file
+    source = file if source.get("eos_token_id") is None else source
+    value = source.get("eos_token_id", [])
+    tokens = cast("list[object]", value if isinstance(value, list) else [value])
+    vocab_size = file.integer("vocab_size")
+    if not all(type(token) is int and 0 <= token < vocab_size for token in tokens):
+        raise source.error("eos_token_id", value, f"an id, or a list of ids, from 0 to {vocab_size - 1}")
+    return tuple(cast("list[int]", tokens))

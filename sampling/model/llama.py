@@ -1,0 +1,292 @@
+"""Llama-3 in plain PyTorch: token ids in, logits out.
+
+    hidden = embed(tokens)                                   # [B, T, hidden_size]
+    for each block:
+        hidden = hidden + attention(norm(hidden))            # looks back, over rotated queries and keys
+        hidden = hidden + feed_forward(norm(hidden))         # each position by itself
+    logits = head(norm(hidden))                              # [B, T, V]
+
+Source: "The Llama 3 Herd of Models", arXiv:2407.21783.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sampling.errors import InvalidRequest
+from sampling.model.cache import KeyValueCache, Window
+from sampling.model.config import LlamaConfig
+from sampling.model.rotary import Rotary, rotate
+
+
+class RMSNorm(nn.Module):
+    """Divide by the root of the mean square, in float32, then scale each channel.
+
+    y = w x / sqrt(mean(x^2) + eps)
+
+    Source:
+        "Root Mean Square Layer Normalization", arXiv:1910.07467.
+    """
+
+    def __init__(self, width: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.eps = eps
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """The same shape and type as `hidden`."""
+        wide = hidden.float()
+        wide = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps)
+        return self.weight * wide.to(hidden.dtype)
+
+
+class Attention(nn.Module):
+    """Grouped-query attention: several query heads share one key/value head.
+
+    Source:
+        "GQA: Training Generalized Multi-Query Transformer Models", arXiv:2305.13245.
+    """
+
+    def __init__(self, config: LlamaConfig, layer: int) -> None:
+        super().__init__()
+        self.layer = layer
+        self.head_dim = config.head_dim
+        queries, keys = config.num_attention_heads * self.head_dim, config.num_key_value_heads * self.head_dim
+        self.q_proj = nn.Linear(config.hidden_size, queries, bias=False)
+        self.k_proj = nn.Linear(config.hidden_size, keys, bias=False)
+        self.v_proj = nn.Linear(config.hidden_size, keys, bias=False)
+        self.o_proj = nn.Linear(queries, config.hidden_size, bias=False)
+
+    def forward(self, hidden: Tensor, rotation: tuple[Tensor, Tensor], window: Window | None) -> Tensor:
+        """[B, T, hidden_size] to the same; over the cache behind `window`, or over the T positions alone."""
+        q = rotate(self.q_proj(hidden).unflatten(-1, (-1, self.head_dim)), rotation)  # [B, T, H, D]
+        k = rotate(self.k_proj(hidden).unflatten(-1, (-1, self.head_dim)), rotation)  # [B, T, KV, D]
+        v = self.v_proj(hidden).unflatten(-1, (-1, self.head_dim))  # [B, T, KV, D]
+        if window is None:
+            return self.o_proj(_attend_causally(q, k, v))
+        return self.o_proj(_attend(q, *window.store(self.layer, k, v), window.visible))
+
+
+def _attend_causally(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
+    mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)  # [B, H, T, D]
+    return mixed.transpose(1, 2).flatten(2)
+
+
+def _attend(q: Tensor, k: Tensor, v: Tensor, visible: Tensor) -> Tensor:
+    # The queries of a group stand in the place of further positions, so that keys and values serve them all
+    # without a copy; `enable_gqa` with a mask costs several times as much.
+    rows, width, heads, head_dim = q.shape
+    kv_heads = k.shape[1]
+    q = q.reshape(rows, width, kv_heads, -1).transpose(1, 2)  # [B, KV, T, G * D]
+    q = q.reshape(rows, kv_heads, -1, head_dim)  # [B, KV, T * G, D]
+    mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=visible)
+    mixed = mixed.reshape(rows, kv_heads, width, -1).transpose(1, 2)  # [B, T, KV, G * D]
+    return mixed.reshape(rows, width, heads * head_dim)
+
+
+class FeedForward(nn.Module):
+    """SwiGLU: down(silu(gate(x)) up(x)).
+
+    Source:
+        "GLU Variants Improve Transformer", arXiv:2002.05202.
+    """
+
+    def __init__(self, config: LlamaConfig) -> None:
+        super().__init__()
+        self.gate_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
+        self.up_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
+        self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """[B, T, hidden_size] to the same."""
+        return self.down_proj(F.silu(self.gate_proj(hidden)) * self.up_proj(hidden))
+
+
+class Block(nn.Module):
+    """Attention, then feed-forward; each over the norm of what it is added to."""
+
+    def __init__(self, config: LlamaConfig, layer: int) -> None:
+        super().__init__()
+        self.input_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.self_attn = Attention(config, layer)
+        self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.mlp = FeedForward(config)
+
+    def forward(self, hidden: Tensor, rotation: tuple[Tensor, Tensor], window: Window | None) -> Tensor:
+        """[B, T, hidden_size] to the same."""
+        hidden = hidden + self.self_attn(self.input_layernorm(hidden), rotation, window)
+        return hidden + self.mlp(self.post_attention_layernorm(hidden))
+
+
+class Llama(nn.Module):
+    """A Llama-3 language model.
+
+    Parameters are named as in Hugging Face's files, without the leading "model." (see `tensor_name`).
+
+    With a cache, the T tokens of a row stand after the positions that the row already holds. `counts` says
+    how many of the T are real; what follows is padding on the right, may be any integer, influences nothing,
+    and has logits that mean nothing. Gradients do not flow into a cache.
+
+    What is checked where: shapes and types, always; token ids on the CPU, and rows that outgrow the cache as
+    far as the host knows their lengths, in eager mode, before anything is computed (`KeyValueCache.claim`).
+    Nothing waits for the device: a row that outgrew the cache unknown to the host has NaN logits. A compiled
+    step can have the check too, by calling `claim` before it.
+
+    Args:
+        config: The model's shape.
+
+    Example:
+        >>> _ = torch.manual_seed(0)
+        >>> config = LlamaConfig(
+        ...     vocab_size=64, hidden_size=32, intermediate_size=48, num_hidden_layers=2,
+        ...     num_attention_heads=4, num_key_value_heads=2, head_dim=8, max_position_embeddings=128,
+        ... )
+        >>> model = Llama(config)
+        >>> model(torch.tensor([[1, 2, 3]])).shape
+        torch.Size([1, 3, 64])
+        >>> cache = model.new_cache(rows=2, capacity=16)
+        >>> model.next_logits(torch.tensor([[1, 2, 3], [4, 0, 0]]), cache, torch.tensor([3, 1])).shape
+        torch.Size([2, 64])
+        >>> cache.lengths
+        tensor([3, 1])
+    """
+
+    def __init__(self, config: LlamaConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.layers = nn.ModuleList(Block(config, layer) for layer in range(config.num_hidden_layers))
+        self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.rotary = Rotary(config)
+        self.lm_head: nn.Linear | None = None
+        if not config.tie_word_embeddings:
+            self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+
+    def forward(
+        self, token_ids: Tensor, cache: KeyValueCache | None = None, counts: Tensor | None = None
+    ) -> Tensor:
+        """Logits at every position.
+
+        Args:
+            token_ids: [B, T] int64, ids from 0 to V - 1 where they are real.
+            cache: Where the rows' earlier positions are and the new ones go; None for texts without a past.
+            counts: [B] int64, 0 to T: how many of the T are real; all of them by default. On the CPU they
+                tell the host how long the rows are; on the device they save a copy.
+
+        Returns:
+            [B, T, V] float32.
+
+        Raises:
+            InvalidRequest: A shape, a type or an id is not allowed.
+            RowError: A row outgrows the cache.
+        """
+        return self._head(self._hidden(token_ids, cache, counts))
+
+    def next_logits(
+        self, token_ids: Tensor, cache: KeyValueCache | None = None, counts: Tensor | None = None
+    ) -> Tensor:
+        """Logits at each row's last real position: those of its next token.
+
+        The same as `forward`, but that the head is applied to one position a row. A row with count 0 has no
+        last position: its logits mean nothing.
+
+        Args:
+            token_ids: [B, T] int64.
+            cache: As in `forward`.
+            counts: As in `forward`.
+
+        Returns:
+            [B, V] float32.
+
+        Raises:
+            InvalidRequest: A shape, a type or an id is not allowed.
+            RowError: A row outgrows the cache.
+        """
+        hidden = self._hidden(token_ids, cache, counts)
+        if counts is None:
+            return self._head(hidden[:, -1])
+        last = (counts.to(hidden.device, non_blocking=True) - 1).clamp(min=0)
+        return self._head(hidden[torch.arange(len(hidden), device=hidden.device), last])
+
+    def new_cache(self, rows: int, capacity: int) -> KeyValueCache:
+        """An empty cache of this model's shape, device and type.
+
+        Args:
+            rows: B.
+            capacity: Most positions of a row, 1 to the model's context.
+
+        Raises:
+            InvalidRequest: A number is out of range.
+        """
+        context = self.config.max_position_embeddings
+        if not 1 <= capacity <= context:
+            raise InvalidRequest("capacity", capacity, f"from 1 to {context}, the model's context")
+        return KeyValueCache(
+            layers=self.config.num_hidden_layers,
+            rows=rows,
+            heads=self.config.num_key_value_heads,
+            capacity=capacity,
+            head_dim=self.config.head_dim,
+            device=self.embed_tokens.weight.device,
+            dtype=self.embed_tokens.weight.dtype,
+        )
+
+    def _hidden(self, token_ids: Tensor, cache: KeyValueCache | None, counts: Tensor | None) -> Tensor:
+        self._check_shapes(token_ids, cache, counts)
+        width = token_ids.shape[1]
+        steps = torch.arange(width, device=token_ids.device)
+        there = None if counts is None else counts.to(token_ids.device, non_blocking=True)
+        if there is not None:
+            token_ids = token_ids.where(steps < there[:, None], 0)
+        if not torch.compiler.is_compiling():
+            self._check_values(token_ids, cache, counts)
+        if cache is None:
+            return self._decode(token_ids, steps[None], None)
+        window = cache.open(width, there, self.config.query_groups)
+        hidden = self._decode(token_ids, window.positions, window)
+        cache.lengths += window.counts
+        return hidden.where(window.inside[:, :, None], torch.nan)
+
+    def _decode(self, token_ids: Tensor, positions: Tensor, window: Window | None) -> Tensor:
+        hidden = self.embed_tokens(token_ids)  # [B, T, hidden_size]
+        rotation = self.rotary(positions)
+        for block in self.layers:
+            hidden = block(hidden, rotation, window)
+        return self.norm(hidden)
+
+    def _head(self, hidden: Tensor) -> Tensor:
+        head = self.embed_tokens if self.lm_head is None else self.lm_head
+        return F.linear(hidden, head.weight).float()
+
+    def _check_shapes(self, token_ids: Tensor, cache: KeyValueCache | None, counts: Tensor | None) -> None:
+        context = self.config.max_position_embeddings if cache is None else cache.capacity
+        if token_ids.ndim != 2 or token_ids.dtype != torch.int64 or not 1 <= token_ids.shape[1] <= context:
+            raise InvalidRequest(
+                "token_ids", _described(token_ids), f"[B, T] int64 with T from 1 to {context}"
+            )
+        if cache is not None and len(token_ids) != cache.rows:
+            raise InvalidRequest("token_ids", _described(token_ids), f"of {cache.rows} rows, as the cache")
+        if counts is not None and (counts.shape != token_ids.shape[:1] or counts.dtype != torch.int64):
+            raise InvalidRequest("counts", _described(counts), f"[{len(token_ids)}] int64, as token_ids")
+
+    def _check_values(self, token_ids: Tensor, cache: KeyValueCache | None, counts: Tensor | None) -> None:
+        width = token_ids.shape[1]
+        if counts is not None and not _within(counts, width):
+            raise InvalidRequest("counts", counts.tolist(), f"from 0 to {width}, the width of token_ids")
+        if not _within(token_ids, self.config.vocab_size - 1):
+            worst = token_ids.max() if token_ids.min() >= 0 else token_ids.min()
+            raise InvalidRequest("token_ids", int(worst), f"ids from 0 to {self.config.vocab_size - 1}")
+        if cache is not None:
+            cache.claim(width, counts)
+
+
+def _within(numbers: Tensor, most: int) -> bool:
+    """Whether all are from 0 to `most`, as far as the host can tell without waiting for the device."""
+    return numbers.device.type != "cpu" or bool(((numbers >= 0) & (numbers <= most)).all())
+
+
+def _described(tensor: Tensor) -> str:
+    return f"{list(tensor.shape)} {str(tensor.dtype).removeprefix('torch.')}"
