@@ -1,0 +1,78 @@
+"""Requests that are refused, each with its message."""
+
+import math
+
+import pytest
+from scripted import saying
+
+from sampling.chat.request import ChatRequest
+from sampling.errors import InvalidRequest
+
+ASK = [{"role": "user", "content": "?"}]
+
+REFUSED = [
+    ({"temperature": 2.1}, "temperature: got 2.1, must be a number from 0 to 2"),
+    ({"temperature": math.nan}, "temperature: got nan, must be a number from 0 to 2"),
+    ({"temperature": True}, "temperature: got True, must be a number from 0 to 2"),
+    ({"top_p": -0.1}, "top_p: got -0.1, must be a number from 0 to 1"),
+    ({"frequency_penalty": "1"}, "frequency_penalty: got '1', must be a number from -2 to 2"),
+    ({"presence_penalty": math.inf}, "presence_penalty: got inf, must be a number from -2 to 2"),
+    ({"logprobs": True, "top_logprobs": 21}, "top_logprobs: got 21, must be an integer from 0 to 20"),
+    ({"top_logprobs": 3}, "top_logprobs: got 3, must be left out (or 0) unless logprobs is true"),
+    ({"logit_bias": {"5": 101}}, "logit_bias[5]: got 101, must be a number from -100 to 100"),
+    ({"logit_bias": {"x": 1}}, "logit_bias token id: got 'x', must be an integer of at least 0"),
+    ({"logit_bias": {"7": 1, 7: 1}}, "logit_bias: got 7, must be given once: token id 7 appears twice"),
+    ({"stop": ["a", "b", "c", "d", "e"]}, "must be a list of at most 4 strings that are not empty"),
+    ({"stop": [""]}, "stop: got [''], must be a list of at most 4 strings that are not empty"),
+    ({"stop": "a"}, "stop: got 'a', must be a list of at most 4 strings that are not empty"),
+    ({"n": 0}, "n: got 0, must be an integer of at least 1"),
+    ({"max_tokens": 0}, "max_tokens: got 0, must be an integer of at least 1"),
+    ({"max_tokens": 2.5}, "max_tokens: got 2.5, must be an integer of at least 1"),
+    ({"seed": 2**64}, "must be an integer from -9223372036854775808 to 18446744073709551615"),
+    ({"stream": True}, "stream: got True, must be false: streaming is not there yet"),
+    ({"response_format": {"type": "json_object"}}, "JSON mode is not there yet"),
+    ({"temprature": 1}, "temprature: got 1, must be left out: there is no such field"),
+    ({"messages": []}, "messages: got [], must be a list with at least one message"),
+    ({"messages": "hi"}, "messages: got 'hi', must be a list with at least one message"),
+    ({"messages": [{"role": "robot", "content": ""}]}, "messages[0].role: got 'robot', must be one of system, user"),
+    ({"messages": [{"role": "user"}]}, "messages[0].content: got None, must be a string"),
+    ({"messages": [{"role": "user", "content": "\ud800"}]}, "messages[0].content"),
+    ({"messages": [*ASK, {"role": "user", "content": "a", "nmae": "b"}]}, "messages[1].nmae: got 'b', must be left out"),
+]
+
+
+@pytest.mark.parametrize(("fields", "message"), REFUSED, ids=[str(index) for index in range(len(REFUSED))])
+def test_bad_fields_are_refused_by_name(fields, message):
+    with pytest.raises(InvalidRequest) as caught:
+        saying(["a"]).chat(**{"messages": ASK, **fields})
+    assert message in str(caught.value)
+    assert caught.value.param.split("[")[0].split(".")[0].split(" ")[0] in fields
+
+
+def test_bias_on_an_id_past_the_logits_is_refused_by_name():
+    model = saying(["a"])
+    width = model.model.config.vocab_size
+    with pytest.raises(InvalidRequest, match=f"logit_bias: got {width}, must be token ids below {width}"):
+        model.chat(ASK, logit_bias={str(width): 1})
+    model.chat(ASK, logit_bias={str(width - 1): -1})
+
+
+def test_messages_left_out_is_refused():
+    with pytest.raises(InvalidRequest, match="messages"):
+        ChatRequest.parse({})
+
+
+def test_null_counts_as_left_out():
+    request = ChatRequest.parse({"messages": ASK, "stop": None, "seed": None, "max_tokens": None})
+    assert (request.stop, request.params.seed, request.max_tokens) == ((), None, None)
+
+
+def test_unknown_dialect_is_refused():
+    with pytest.raises(InvalidRequest, match=r"dialect: got 'vlm', must be one of qstash, openai"):
+        saying(["a"]).chat(ASK, dialect="vlm")
+
+
+def test_numbers_are_read_as_json_has_them():
+    request = ChatRequest.parse({"messages": ASK, "temperature": 1, "logit_bias": {"12": -1}, "seed": -(2**63)})
+    assert request.params.logit_bias == {12: -1.0}
+    assert request.params.seed == -(2**63)
