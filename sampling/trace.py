@@ -93,7 +93,7 @@ class Trace(Sequence[Step]):
 
 def table_line(description: str, snapshot: Snapshot, removed: Tensor | None) -> str:
     """One line of the table: row 0 of a snapshot."""
-    share = "" if removed is None else f"{removed[0].item():.4f}"
+    share = f"{removed[0].item():.4f}" if removed is not None and removed[0] > 0 else ""
     top = zip(snapshot.top_ids[0].tolist(), snapshot.top_probs[0].tolist(), strict=True)
     likely = "  ".join(f"{token}:{p:.4f}" for token, p in top if p > 0)
     return (

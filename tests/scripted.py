@@ -20,7 +20,9 @@ def byte_tokenizer(*merged: str) -> PreTrainedTokenizerFast:
     """A tokenizer of the 256 bytes (id = byte), the merged strings (256, 257, ...), then <bos> and <eos>."""
     characters = {byte: character for character, byte in byte_alphabet().items()}
     spelled = ["".join(characters[byte] for byte in text.encode()) for text in merged]
-    vocab = {characters[byte]: byte for byte in range(256)} | {text: 256 + i for i, text in enumerate(spelled)}
+    vocab = {characters[byte]: byte for byte in range(256)} | {
+        text: 256 + i for i, text in enumerate(spelled)
+    }
     tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -45,7 +47,9 @@ class ScriptedModel:
 
     def __post_init__(self) -> None:
         self.config = SimpleNamespace(
-            vocab_size=self.script.shape[1], max_position_embeddings=self.context, eos_token_ids=(self.end_id,)
+            vocab_size=self.script.shape[1],
+            max_position_embeddings=self.context,
+            eos_token_ids=(self.end_id,),
         )
         self.embed_tokens = SimpleNamespace(weight=torch.zeros(1))
         self.step = 0
@@ -99,5 +103,5 @@ def saying(pieces: Sequence[str | bytes], *, end: bool = True, context: int = 20
 def scripted(script: torch.Tensor, tokenizer: PreTrainedTokenizerFast, context: int = 200) -> LanguageModel:
     """A language model with this script."""
     model = ScriptedModel(script, context, tokenizer.eos_token_id)
-    
+
     return LanguageModel(model, tokenizer, "scripted")  # type: ignore[arg-type]

@@ -42,7 +42,7 @@ def exponential(d: Float64[Tensor, ...]) -> Float64[Tensor, ...]:
     """
     power = (POLE + d) / (POLE - d)
     for _ in range(CUBINGS):
-        power = power * power * power
+        power = power**3  # torch computes (x x) x; written out, Inductor's expression triples eleven times over
     return power
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from sampling.chat.completion import Completion
 from sampling.chat.request import ChatRequest
@@ -10,6 +11,9 @@ from sampling.cli.loading import load_with_progress
 from sampling.cli.options import request_of
 from sampling.dialects import dialect
 from sampling.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    pass
 
 SHOWN = 4
 

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sampling.chat.completion import Completion
+from sampling.decode import SampledToken
 from sampling.text import Vocabulary
 from sampling.trace import Snapshot, Trace
 
@@ -28,11 +29,10 @@ def quoted(text: str) -> str:
     return text.replace("\n", "⏎").replace("\t", "⇥").replace(" ", "·")
 
 
-def percent(share: float) -> str:
+def percent(share: float, digits: int = 2) -> str:
     """A probability in percent, small ones not rounded away."""
-    if share == 0 or share >= 0.0001:
-        return f"{100 * share:.2f}%"
-    return f"{100 * share:.0e}%"
+    small = 0 < share < 10.0 ** (-2 - digits)
+    return f"{100 * share:.0e}%" if small else f"{100 * share:.{digits}f}%"
 
 
 def print_probabilities(completion: Completion) -> None:
@@ -61,16 +61,26 @@ def likely_text(snapshot: Snapshot, vocabulary: Vocabulary) -> Text:
     """The most likely tokens and their probabilities on one line."""
     text = Text(no_wrap=True, overflow="ellipsis")
     for name, share in likely(snapshot, vocabulary):
-        text.append(name, style="bold").append(f" {percent(share)}  ", style="cyan")
+        text.append(name, style="bold").append(f" {percent(share, digits=1)}  ", style="cyan")
     return text
+
+
+def step_title(number: int, token: SampledToken, mode: str, vocabulary: Vocabulary) -> Text:
+    """Which token was drawn, and how likely it was in the dialect's log probability mode."""
+    title = Text(f"{number}. ", style="dim").append(
+        quoted(vocabulary.text_of(token.token_id)), style="bold green"
+    )
+    return title.append(
+        f"   {mode} probability {percent(math.exp(token.logprob))}, rank {token.rank}", style="dim"
+    )
 
 
 def stage_table(trace: Trace, vocabulary: Vocabulary) -> Table:
     """What each stage of one step did."""
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1))
-    table.add_column("stage", min_width=24, no_wrap=True)
+    table.add_column("stage", min_width=22, no_wrap=True)
     for name in ("left", "removed", "entropy"):
-        table.add_column(name, justify="right", min_width=7, no_wrap=True)
+        table.add_column(name, justify="right", min_width=6, no_wrap=True)
     table.add_column("most likely", no_wrap=True, overflow="ellipsis")
     first = trace.start
     table.add_row(

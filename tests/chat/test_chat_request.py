@@ -34,10 +34,16 @@ REFUSED = [
     ({"temprature": 1}, "temprature: got 1, must be left out: there is no such field"),
     ({"messages": []}, "messages: got [], must be a list with at least one message"),
     ({"messages": "hi"}, "messages: got 'hi', must be a list with at least one message"),
-    ({"messages": [{"role": "robot", "content": ""}]}, "messages[0].role: got 'robot', must be one of system, user"),
+    (
+        {"messages": [{"role": "robot", "content": ""}]},
+        "messages[0].role: got 'robot', must be one of system, user",
+    ),
     ({"messages": [{"role": "user"}]}, "messages[0].content: got None, must be a string"),
     ({"messages": [{"role": "user", "content": "\ud800"}]}, "messages[0].content"),
-    ({"messages": [*ASK, {"role": "user", "content": "a", "nmae": "b"}]}, "messages[1].nmae: got 'b', must be left out"),
+    (
+        {"messages": [*ASK, {"role": "user", "content": "a", "nmae": "b"}]},
+        "messages[1].nmae: got 'b', must be left out",
+    ),
 ]
 
 
@@ -73,6 +79,8 @@ def test_unknown_dialect_is_refused():
 
 
 def test_numbers_are_read_as_json_has_them():
-    request = ChatRequest.parse({"messages": ASK, "temperature": 1, "logit_bias": {"12": -1}, "seed": -(2**63)})
+    request = ChatRequest.parse(
+        {"messages": ASK, "temperature": 1, "logit_bias": {"12": -1}, "seed": -(2**63)}
+    )
     assert request.params.logit_bias == {12: -1.0}
     assert request.params.seed == -(2**63)

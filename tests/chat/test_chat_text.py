@@ -40,14 +40,22 @@ def test_end_of_context_ends_with_length():
 
 
 def test_prompt_longer_than_context_is_an_error():
-    with pytest.raises(ValueError, match=r"messages: got 'a prompt of 18 tokens', must be shorter: .*18 tokens"):
+    with pytest.raises(
+        ValueError, match=r"messages: got 'a prompt of 18 tokens', must be shorter: .*18 tokens"
+    ):
         saying(["a"], context=18).chat(ASK)
 
 
 @pytest.mark.parametrize(
     ("pieces", "stop", "content", "reason", "entries"),
     [
-        (["one", " END", " two"], ["END"], "one ", "END", ["one", " END"]),  # one byte of " END" is in the content
+        (
+            ["one", " END", " two"],
+            ["END"],
+            "one ",
+            "END",
+            ["one", " END"],
+        ),  # one byte of " END" is in the content
         (["one ", "END", " two"], ["END"], "one ", "END", ["one "]),  # cut whole: no entry
         (["one E", "N", "D two"], ["END"], "one ", "END", ["one E"]),  # over three tokens
         (["ab", "c"], ["bc", "abc"], "a", "bc", ["ab"]),  # both complete at "c": list order
@@ -72,7 +80,9 @@ def test_bytes_are_the_vocabularys_and_join_to_the_content():
     entries = choice["logprobs"]["content"]
     assert choice["message"]["content"] == text
     assert bytes(byte for entry in entries for byte in entry["bytes"]) == text.encode()
-    assert [entry["token"] for entry in entries] == ["\ufffd"] * 6 + ["x"]  # pieces of characters, shown alone
+    assert [entry["token"] for entry in entries] == ["\ufffd"] * 6 + [
+        "x"
+    ]  # pieces of characters, shown alone
 
 
 def test_character_cut_off_by_the_end_is_the_replacement_character():
@@ -81,7 +91,11 @@ def test_character_cut_off_by_the_end_is_the_replacement_character():
     assert [entry["bytes"] for entry in choice["logprobs"]["content"]] == [[97], [0xF0], [0x9F]]
 
 
-@given(st.text(alphabet="abc\u00e9\u4e2d\U0001f642", max_size=12), st.lists(st.text("abc\u00e9\u4e2d", min_size=1, max_size=3), max_size=4))
+TEXTS = st.text("abc\u00e9\u4e2d\U0001f642", max_size=12)
+STOPS = st.lists(st.text("abc\u00e9\u4e2d", min_size=1, max_size=3), max_size=4)
+
+
+@given(TEXTS, STOPS)
 def test_any_text_any_stop_equals_searching_the_whole_text(text, stop):
     """Token by token (single bytes) the content is what a search of the whole text finds."""
     ends = [(text.find(s) + len(s), rank, s) for rank, s in enumerate(stop) if s in text]
@@ -116,7 +130,9 @@ def test_raw_logprobs_do_not_move_with_the_parameters():
     plain = model.chat(ASK, **fields)["choices"][0]["logprobs"]["content"][0]
     bent = model.chat(ASK, temperature=0.1, top_p=0.5, logit_bias={"0": 5}, **fields)["choices"][0]
     assert bent["logprobs"]["content"][0]["top_logprobs"] == plain["top_logprobs"]
-    assert [e["logprob"] for e in plain["top_logprobs"]] == pytest.approx([math.log(0.75), math.log(0.25)], abs=1e-6)
+    assert [e["logprob"] for e in plain["top_logprobs"]] == pytest.approx(
+        [math.log(0.75), math.log(0.25)], abs=1e-6
+    )
 
 
 def test_outside_the_top_twenty_is_the_sentinel():

@@ -1,0 +1,156 @@
+"""The command line, run as a user runs it."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from sampling.cli.main import main
+
+QUESTION = "What is the capital of Turkey?"
+ANSWER = "The capital of Turkey is Ankara."
+
+
+def run(capsys, *arguments: str) -> tuple[int, str, str]:
+    """Exit code, standard output, standard error."""
+    try:
+        code = main(arguments)
+    except SystemExit as stopped:
+        code = int(stopped.code or 0)
+    printed = capsys.readouterr()
+    return code, printed.out, printed.err
+
+
+def test_chat_prints_the_answer_then_a_line_about_the_run(capsys):
+    code, out, err = run(capsys, "chat", QUESTION, "--temperature", "0", "--seed", "5")
+    assert (code, out) == (0, ANSWER + "\n")
+    assert err.startswith("8 tokens, ")
+    assert err.endswith("tokens/s, seed 5\n")
+
+
+def test_json_prints_the_response_and_nothing_else(capsys):
+    code, out, err = run(capsys, "chat", QUESTION, "--json", "--temperature", "0", "--seed", "1")
+    assert (code, err) == (0, "")
+    response = json.loads(out)
+    assert response["choices"][0]["message"]["content"] == ANSWER
+    assert response["usage"]["completion_tokens"] == 8
+
+
+def test_same_request_twice_gives_the_same_bytes(capsys):
+    flags = ("chat", QUESTION, "--json", "--logprobs", "--top-logprobs", "5", "--seed", "1")
+    first, second = (json.loads(run(capsys, *flags)[1]) for _ in range(2))
+    assert first.pop("id") != second.pop("id")
+    first.pop("created")
+    second.pop("created")
+    assert json.dumps(first) == json.dumps(second)
+    entries = first["choices"][0]["logprobs"]["content"]
+    content = first["choices"][0]["message"]["content"]
+    assert bytes(byte for entry in entries for byte in entry["bytes"]) == content.encode()
+    assert all(len(entry["top_logprobs"]) == 5 for entry in entries)
+
+
+def test_probabilities_show_every_token(capsys):
+    _, out, _ = run(capsys, "chat", QUESTION, "--temperature", "0", "--probabilities")
+    table = out.removeprefix(ANSWER + "\n").splitlines()
+    assert [line.split()[0] for line in table[1:]] == [
+        "The",
+        "·capital",
+        "·of",
+        "·Turkey",
+        "·is",
+        "·Ankara",
+        ".",
+        "<|eot_id|>",
+    ]
+    assert all("%" in line for line in table[1:])
+
+
+def test_several_choices_are_numbered(capsys):
+    _, out, _ = run(capsys, "chat", QUESTION, "--temperature", "0", "--n", "2")
+    assert out == f"[0] {ANSWER}\n[1] {ANSWER}\n"
+
+
+def test_explain_shows_each_stage_of_each_step(capsys):
+    flags = ("--temperature", "0.8", "--top-p", "0.9", "--presence-penalty", "0.5", "--seed", "1")
+    code, out, _ = run(capsys, "explain", "Name a fruit.", *flags)
+    steps = out.split("\n\n")
+    assert code == 0
+    assert steps[-1].splitlines()[-1] == "seed 1"
+    for step in steps[:-1]:
+        names = [line.split()[0] for line in step.splitlines()[2:]]
+        assert names == ["model", "presence_penalty", "temperature", "top_p"]
+
+
+ERRORS = [
+    (
+        ("chat", "x", "--temperature", "2.1"),
+        "sampling chat: temperature: got 2.1, must be a number from 0 to 2",
+    ),
+    (
+        ("chat", "x", "--temperature", "warm"),
+        "sampling chat: temperature: got 'warm', must be a number from 0 to 2",
+    ),
+    (
+        ("chat", "x", "--temperature", "nan"),
+        "sampling chat: temperature: got nan, must be a number from 0 to 2",
+    ),
+    (("chat", "x", "--seed", "1.5"), "sampling chat: seed: got 1.5, must be an integer from"),
+    (("chat", "x", "--logit-bias", "oops"), "sampling chat: logit_bias: got 'oops', must be an object"),
+    (
+        ("chat", "x", "--logit-bias", '{"99999": 1}'),
+        "sampling chat: logit_bias: got 99999, must be token ids below",
+    ),
+    (
+        ("chat", "x", "--top-logprobs", "2"),
+        "sampling chat: top_logprobs: got 2, must be left out (or 0) unless",
+    ),
+    (
+        ("chat", "x", *["--stop", "a"] * 5),
+        "sampling chat: stop: got ['a', 'a', 'a', 'a', 'a'], must be a list of at",
+    ),
+    (("chat", "x", "--dialect", "gpt"), "sampling chat: dialect: got 'gpt', must be one of qstash"),
+    (("chat", "x", "--dtype", "int8"), "sampling chat: dtype: got 'int8', must be one of float32, bfloat16"),
+    (("chat", "x", "--device", "gpu"), "sampling chat: device: got 'gpu', must be "),
+    (("chat", "x", "--model", "/no/such/place"), "sampling chat: /no/such/place: not a directory"),
+    (
+        ("chat", "x", "--stream"),
+        "sampling chat: stream: got True, must be left out: streamed chunks are not there",
+    ),
+    (("chat", "x", "--response-format", '{"type": "json_object"}'), "JSON mode is not there yet"),
+    (("chat", "x" * 3000, "--max-tokens", "5"), "sampling chat: messages: got 'a prompt of "),
+    (("explain", "x", "--n", "2"), "sampling explain: n: got 2, must be 1 in explain"),
+    (("chat",), "sampling chat: the following arguments are required: text"),
+    (("chta", "x"), "sampling: argument command: invalid choice: 'chta'"),
+    (("chat", "x", "--tmp", "1"), "sampling: unrecognized arguments: --tmp 1"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), ERRORS, ids=[str(index) for index in range(len(ERRORS))])
+def test_errors_are_one_line_and_exit_code_two(capsys, arguments, message):
+    code, out, err = run(capsys, *arguments)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_module_runs_as_a_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "sampling", "chat", QUESTION, "--temperature", "3"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr == "sampling chat: temperature: got 3, must be a number from 0 to 2\n"
+
+
+def test_a_reader_that_goes_away_is_no_error():
+    done = subprocess.run(
+        f"{sys.executable} -m sampling explain '{QUESTION}' --temperature 0 | head -1",
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr
