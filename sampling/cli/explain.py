@@ -13,7 +13,7 @@ from sampling.dialects import dialect
 from sampling.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    pass
+    from rich.console import Console
 
 SHOWN = 4
 
@@ -23,27 +23,26 @@ def run_explain(options: argparse.Namespace) -> None:
     request = ChatRequest.parse(request_of(options))
     if request.n > 1:
         raise InvalidRequest("n", request.n, "1 in explain")
-    completion = Completion(load_with_progress(options), request, dialect(options.dialect))
-    explain(completion)
-
-
-def explain(completion: Completion) -> None:
-    """Step through a completion and print a table for each token."""
     from rich.console import Console
+
+    explain(
+        Completion(load_with_progress(options), request, dialect(options.dialect)), Console(highlight=False)
+    )
+
+
+def explain(completion: Completion, console: Console) -> None:
+    """Step through a completion and print a table for each token."""
     from rich.text import Text
 
-    from sampling.cli.tables import quoted, stage_table
+    from sampling.cli.tables import stage_table, step_title
 
-    console = Console(highlight=False)
-    position = 0
+    generation, tokens = completion.generation, completion.choices[0].tokens
     while completion.running:
-        logits, sampler = completion.generation.next_logits(), completion.generation.sampler
-        trace = sampler.trace(logits, top=SHOWN)
-        (event,) = completion.step()
-        chosen = quoted(completion.vocabulary.text_of(event.token.token_id))
-        position += 1
-        console.print(Text(f"{position}. ", style="dim").append(chosen, style="bold green"))
-        console.print(stage_table(trace, completion.vocabulary))
+        trace = generation.sampler.trace(generation.next_logits(), top=SHOWN)
+        completion.step()
+        token = tokens[-1]
+        console.print(step_title(len(tokens), token, completion.dialect.logprob_mode, completion.vocabulary))
+        console.print(stage_table(trace, token.token_id, completion.vocabulary))
         console.print()
     console.print(Text(completion.choices[0].content))
     console.print(Text(f"seed {completion.seed}", style="dim"))

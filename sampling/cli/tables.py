@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 
 from rich.console import Console
 from rich.table import Table
@@ -30,9 +29,9 @@ def quoted(text: str) -> str:
 
 
 def percent(share: float, digits: int = 2) -> str:
-    """A probability in percent, small ones not rounded away."""
-    small = 0 < share < 10.0 ** (-2 - digits)
-    return f"{100 * share:.0e}%" if small else f"{100 * share:.{digits}f}%"
+    """A probability in percent; what would be rounded to nothing is shown as less than the smallest step."""
+    smallest = 10.0**-digits
+    return f"<{smallest:g}%" if 0 < 100 * share < smallest else f"{100 * share:.{digits}f}%"
 
 
 def print_probabilities(completion: Completion) -> None:
@@ -51,17 +50,14 @@ def print_probabilities(completion: Completion) -> None:
         console.print(table)
 
 
-def likely(snapshot: Snapshot, vocabulary: Vocabulary) -> Iterable[tuple[str, float]]:
-    """Text and probability of the most likely tokens of row 0."""
-    pairs = zip(snapshot.top_ids[0].tolist(), snapshot.top_probs[0].tolist(), strict=True)
-    return [(quoted(vocabulary.text_of(token)), share) for token, share in pairs if share > 0]
-
-
-def likely_text(snapshot: Snapshot, vocabulary: Vocabulary) -> Text:
-    """The most likely tokens and their probabilities on one line."""
+def likely_text(snapshot: Snapshot, drawn: int, vocabulary: Vocabulary) -> Text:
+    """The most likely tokens of row 0 and their probabilities on one line; the drawn token stands out."""
     text = Text(no_wrap=True, overflow="ellipsis")
-    for name, share in likely(snapshot, vocabulary):
-        text.append(name, style="bold").append(f" {percent(share, digits=1)}  ", style="cyan")
+    for token, share in zip(snapshot.top_ids[0].tolist(), snapshot.top_probs[0].tolist(), strict=True):
+        if share > 0:
+            style = "bold green" if token == drawn else "bold"
+            text.append(f"{quoted(vocabulary.text_of(token))} ", style=style)
+            text.append(f"{percent(share, digits=1)}  ", style="cyan")
     return text
 
 
@@ -75,24 +71,23 @@ def step_title(number: int, token: SampledToken, mode: str, vocabulary: Vocabula
     )
 
 
-def stage_table(trace: Trace, vocabulary: Vocabulary) -> Table:
-    """What each stage of one step did."""
+def stage_table(trace: Trace, drawn: int, vocabulary: Vocabulary) -> Table:
+    """What each stage of one step did, and what became of the drawn token."""
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1))
     table.add_column("stage", min_width=22, no_wrap=True)
     for name in ("left", "removed", "entropy"):
-        table.add_column(name, justify="right", min_width=6, no_wrap=True)
+        table.add_column(name, justify="right", min_width=7, no_wrap=True)
     table.add_column("most likely", no_wrap=True, overflow="ellipsis")
-    first = trace.start
-    table.add_row(
-        "model", f"{int(first.left[0])}", "", f"{first.entropy[0].item():.3f}", likely_text(first, vocabulary)
-    )
+    table.add_row("model", *numbers(trace.start, 0.0), likely_text(trace.start, drawn, vocabulary))
     for step in trace:
         removed = step.removed[0].item()
         table.add_row(
-            step.description,
-            f"{int(step.left[0])}",
-            percent(removed) if removed else "",
-            f"{step.entropy[0].item():.3f}",
-            likely_text(step.after, vocabulary),
+            step.description, *numbers(step.after, removed), likely_text(step.after, drawn, vocabulary)
         )
     return table
+
+
+def numbers(snapshot: Snapshot, removed: float) -> tuple[str, str, str]:
+    """Tokens left, mass removed and entropy of row 0."""
+    share = percent(removed) if removed else ""
+    return f"{int(snapshot.left[0])}", share, f"{snapshot.entropy[0].item():.3f}"

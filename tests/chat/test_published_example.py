@@ -58,7 +58,7 @@ def test_given_a_seed_the_response_has_the_pages_fields_and_no_other(toy):
 
 @pytest.mark.parametrize(("dialect", "prompt_tokens"), [("qstash", 17), ("openai", 17), ("vllm-0.4", 18)])
 def test_prompt_tokens_with_the_real_vocabulary(real_vocabulary, dialect, prompt_tokens):
-    """vLLM 0.4 put a second BOS before the rendered template; the published usage says 18."""
+    """In vLLM 0.4 a second BOS came before the rendered template; the published usage says 18."""
     usage = real_vocabulary.chat(QUESTION, dialect=dialect, max_tokens=3, seed=1)["usage"]
     assert usage == {
         "prompt_tokens": prompt_tokens,
