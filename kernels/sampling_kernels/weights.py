@@ -42,7 +42,8 @@ def exponential(d: Float64[Tensor, ...]) -> Float64[Tensor, ...]:
     """
     power = (POLE + d) / (POLE - d)
     for _ in range(CUBINGS):
-        power = power**3  # torch computes (x x) x; written out, Inductor's expression triples eleven times over
+        # (x x) x, in one operation: written as a product, the expression that a compiler inlines triples each time
+        power = power**3
     return power
 
 
