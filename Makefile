@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: chat explain test check format wheel clean
+.PHONY: chat explain test check format bench wheel clean
 
 chat: .venv/ready
 	@$(BIN)/sampling chat "What is the capital of Turkey?" --probabilities
@@ -21,6 +21,10 @@ check: .venv/ready
 format: .venv/ready
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+bench: .venv/ready
+	$(BIN)/python benchmarks/exponential.py
+	$(BIN)/python benchmarks/import_time.py
 
 wheel: .venv/ready
 	$(BIN)/python -m build --wheel

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import cast
+from typing import Any
 
-from sampling.dialects import Dialect
+from sampling.dialects import Dialect, parts
 from sampling.errors import InvalidRequest
 from sampling.params import SamplingParams
 from sampling.pipeline import Pipeline
@@ -57,10 +57,12 @@ class Assembly:
 
     Args:
         pipeline: What the batch's log probabilities are computed after.
+        places: Where in the dialect's order each of its stages stands; -1 for masks.
         arg_max: The last step before the draw, for rows that are greedy.
     """
 
     pipeline: Pipeline
+    places: tuple[int, ...]
     arg_max: ArgMax | None = None
 
 
@@ -83,7 +85,8 @@ def translated(params: SamplingParams, dialect: Dialect) -> SamplingParams:
     if params.temperature == 0 and not dialect.zero_temperature:
         raise InvalidRequest("temperature", 0.0, f"above 0 in the dialect {dialect.name!r}")
     if is_greedy(params, dialect):
-        return replace(params, **cast("dict[str, float]", dialect.greedy_becomes))
+        changes: dict[str, Any] = dict(dialect.greedy_becomes)
+        return replace(params, **changes)
     if 0 < params.temperature < dialect.lowest_temperature:
         return replace(params, temperature=dialect.lowest_temperature)
     return params
@@ -111,10 +114,11 @@ def assemble(batch: Batch, dialect: Dialect, masks: Sequence[Processor] = ()) ->
         return any(getattr(params, name) != NEUTRAL[name] for params in run)
 
     stages: list[Processor] = list(masks)
-    for entry in dialect.order:
-        names = [name for name in (entry if isinstance(entry, tuple) else (entry,)) if in_use(name)]
-        parts = [BUILDERS[name](dialect, run) for name in names]
-        joint = len(parts) > 1
-        stages += [Joint(*(part for part in parts if isinstance(part, Truncation)))] if joint else parts
+    places = [-1] * len(stages)
+    for place, entry in enumerate(dialect.order):
+        used = [BUILDERS[name](dialect, run) for name in parts(entry) if in_use(name)]
+        truncations = [part for part in used if isinstance(part, Truncation)]
+        stages += [Joint(*truncations)] if len(used) > 1 else used
+        places += [place] * min(len(used), 1)
     greedy = [dialect.greedy_arg_max and is_greedy(params, dialect) for params in batch]
-    return Assembly(Pipeline(*stages), ArgMax(greedy) if any(greedy) else None)
+    return Assembly(Pipeline(*stages), tuple(places), ArgMax(greedy) if any(greedy) else None)

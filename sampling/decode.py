@@ -79,9 +79,7 @@ class Generation:
             dialect=dialect,
             usable_ids=usable_ids,
         )
-        self._cache = model.new_cache(
-            1, min(len(prompt_ids) + max_tokens, model.config.max_position_embeddings)
-        )
+        self._cache = model.new_cache(1, len(prompt_ids) + max_tokens)
         self._logits = self._prefilled(prompt_ids).expand(choices, -1)  # [B, V]
         self._cache = self._cache.select([0] * choices)
         self._fed = torch.zeros(choices, dtype=torch.int64, device=self.device)

@@ -6,7 +6,7 @@ A dialect is an order of stages and a few named choices; no code asks which dial
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from sampling.errors import InvalidRequest
@@ -15,6 +15,14 @@ from sampling.history import OUTPUT, PROMPT_AND_OUTPUT, Scope
 Stage = str | tuple[str, ...]
 
 MODES = ("raw", "temperature", "processed")
+PENALTIES = ("repetition_penalty", "frequency_penalty", "presence_penalty")
+TRUNCATIONS = ("top_k", "top_p", "min_p")
+STAGES = ("logit_bias", *PENALTIES, "temperature", *TRUNCATIONS)
+
+
+def parts(stage: Stage) -> tuple[str, ...]:
+    """The names in one entry of an order."""
+    return stage if isinstance(stage, tuple) else (stage,)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +46,7 @@ class Dialect:
         logprob_mode: Which distribution log probabilities are of: `raw`, `temperature` or `processed`.
         listed_ranks: A log probability of a higher rank than this is reported as -9999.0; None reports all.
         double_bos: Whether the rendered chat template is tokenised with a second BOS in front.
+        parse_control_tokens: Whether text in a message that looks like a control token becomes one.
         id_prefix: What response ids begin with.
     """
 
@@ -51,51 +60,60 @@ class Dialect:
     exact_hit_stops: bool = True
     zero_temperature: bool = True
     greedy_below: float = 0.0
-    greedy_becomes: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    greedy_becomes: tuple[tuple[str, float], ...] = ()
     greedy_arg_max: bool = False
     lowest_temperature: float = 0.0
     logprob_mode: str = "raw"
     listed_ranks: int | None = None
     double_bos: bool = False
+    parse_control_tokens: bool = False
     id_prefix: str = "chatcmpl-"
+
+    def __post_init__(self) -> None:
+        """Check the stages and the mode."""
+        for stage in self.order:
+            allowed = TRUNCATIONS if isinstance(stage, tuple) else STAGES
+            unknown = next((name for name in parts(stage) if name not in allowed), None)
+            if unknown is not None:
+                raise InvalidRequest("order", unknown, f"one of {', '.join(allowed)}")
+        if self.logprob_mode not in MODES:
+            raise InvalidRequest("logprob_mode", self.logprob_mode, f"one of {', '.join(MODES)}")
 
     @property
     def stages(self) -> tuple[str, ...]:
         """The names of all stages, joint ones included."""
-        return tuple(
-            name for stage in self.order for name in (stage if isinstance(stage, tuple) else (stage,))
-        )
+        return tuple(name for stage in self.order for name in parts(stage))
 
-
-PENALTIES = ("repetition_penalty", "frequency_penalty", "presence_penalty")
-TRUNCATIONS = ("top_k", "top_p", "min_p")
 
 QSTASH = Dialect(
     name="qstash",
     source="the published page 'Create Chat Completion'; repetition_penalty, top_k and min_p where its engine had them",
-    order=("logit_bias", *PENALTIES, "temperature", *TRUNCATIONS),
+    order=STAGES,
+    repetition_counts=OUTPUT,
     listed_ranks=20,
     id_prefix="cmpl-",
 )
 
 OPENAI = Dialect(
     name="openai",
-    source="the page's decisions without its top-20 rule; the API has no repetition_penalty, top_k or min_p",
+    source="OpenAI API reference, chat completions; what it leaves open as in qstash; no repetition_penalty, top_k, min_p",
     order=("logit_bias", "frequency_penalty", "presence_penalty", "temperature", "top_p"),
+    listed_ranks=20,
 )
 
 VLLM_0_4 = Dialect(
     name="vllm-0.4",
     source="vLLM 0.4.3, vllm/model_executor/layers/sampler.py",
-    order=("logit_bias", *PENALTIES, "temperature", *TRUNCATIONS),
+    order=STAGES,
     low_ids_first=False,
     top_k_keeps_ties=True,
     greedy_below=1e-5,
-    greedy_becomes=MappingProxyType({"temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": 0.0}),
+    greedy_becomes=(("temperature", 1.0), ("top_p", 1.0), ("top_k", 0), ("min_p", 0.0)),
     greedy_arg_max=True,
     logprob_mode="processed",
     double_bos=True,
     id_prefix="cmpl-",
+    parse_control_tokens=True,
 )
 
 VLLM = Dialect(
@@ -103,6 +121,7 @@ VLLM = Dialect(
     source="vLLM 0.33, vllm/v1/sample",
     order=("logit_bias", *PENALTIES, "temperature", "min_p", "top_k", "top_p"),
     lowest_temperature=0.01,
+    parse_control_tokens=True,
 )
 
 TRANSFORMERS = Dialect(
@@ -113,6 +132,7 @@ TRANSFORMERS = Dialect(
     top_k_keeps_ties=True,
     zero_temperature=False,
     logprob_mode="processed",
+    parse_control_tokens=True,
 )
 
 SGLANG = Dialect(
@@ -130,8 +150,9 @@ SGLANG = Dialect(
     repetition_counts=OUTPUT,
     exact_hit_stops=False,
     greedy_below=1e-6,
-    greedy_becomes=MappingProxyType({"temperature": 1.0, "top_k": 1}),
+    greedy_becomes=(("temperature", 1.0), ("top_k", 1)),
     logprob_mode="temperature",
+    parse_control_tokens=True,
 )
 
 LLAMA_CPP = Dialect(
@@ -140,6 +161,7 @@ LLAMA_CPP = Dialect(
     order=("logit_bias", *PENALTIES, "top_k", "top_p", "min_p", "temperature"),
     repetition_counts=Scope(prompt=True, last=64),
     penalties_count=Scope(prompt=True, last=64),
+    parse_control_tokens=True,
 )
 
 DIALECTS: Mapping[str, Dialect] = MappingProxyType(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
-from sampling_kernels.faults import row_faults
+from sampling_kernels.faults import without_faults
 from sampling_kernels.keyed_draw import INTEGER_RULE, draw_by_weight, uniform_words
+from sampling_kernels.philox import WORD
 from sampling_kernels.weights import weights
 from torch import Tensor
 
 from sampling.errors import InvalidRequest
+from sampling.logits import float32_logits
 from sampling.params import HIGHEST_SEED, LOWEST_SEED, integer
 
 RULES = {"integer": INTEGER_RULE}
@@ -24,9 +26,30 @@ def seed_key(seed: object) -> int:
     return (checked + 2**63) % 2**64 - 2**63
 
 
-def per_row(value: Whole, rows: int, device: torch.device) -> Tensor:
-    """A whole number, or one per row, as int64 [B]."""
-    return torch.as_tensor(value, dtype=torch.int64, device=device).expand(rows)
+def per_row(
+    name: str, value: Whole, rows: int, device: torch.device, read: Callable[[object], int]
+) -> Tensor:
+    """Whole numbers as int64 [B]; a single one serves every row.
+
+    What is on the host is read one by one; a tensor is taken as it is, so that nothing waits for its device.
+    """
+    if isinstance(value, Tensor):
+        numbers = value.to(device)
+        if value.is_floating_point() or value.dtype == torch.bool:
+            raise InvalidRequest(name, value.dtype, "a tensor of whole numbers")
+    else:
+        items = list(value) if isinstance(value, Sequence) else [value]
+        numbers = torch.tensor([read(item) for item in items], device=device)
+    if numbers.numel() not in (1, rows):
+        raise InvalidRequest(
+            name, f"{numbers.numel()} values", f"one for all rows, or one for each of {rows}"
+        )
+    return numbers.to(torch.int64).expand(rows)
+
+
+def word(name: str, value: Whole, rows: int, device: torch.device) -> Tensor:
+    """One 32-bit word per row, int64 [B]."""
+    return per_row(name, value, rows, device, lambda item: integer(name, item, 0, WORD)) & WORD
 
 
 def draw(logits: Tensor, *, seed: Whole, position: Whole, choice: Whole = 0, rule: str = "integer") -> Tensor:
@@ -37,17 +60,18 @@ def draw(logits: Tensor, *, seed: Whole, position: Whole, choice: Whole = 0, rul
     floor(u Z / 2^64). Nothing else decides: not the batch, not the row, not the device, no global generator.
 
     Args:
-        logits: Processed logits, float32 [B, V]; -inf is never drawn.
-        seed: -2^63 .. 2^64 - 1, or one per row (a tensor holds the 64 bits as int64).
-        position: Tokens sampled before in this choice, or one number per row.
-        choice: Index of the choice among the n of its request, or one number per row.
+        logits: Processed logits, [B, V], float32, or bfloat16 or float16, which are widened; -inf is never drawn.
+        seed: -2^63 .. 2^64 - 1, or one per row (an int64 tensor holds the 64 bits).
+        position: Tokens sampled before in this choice, 0 .. 2^32 - 1, or one number per row (of a
+            tensor the lower 32 bits).
+        choice: Index of the choice among the n of its request, 0 .. 2^32 - 1, or one number per row.
         rule: "integer".
 
     Returns:
         Token ids, int64 [B]; -1 in a row with NaN or +inf, or with nothing above -inf.
 
     Raises:
-        InvalidRequest: An unknown rule or a seed out of range.
+        InvalidRequest: An unknown rule, a number out of range, or one number per row of another batch.
 
     Source: Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011, for the generator.
 
@@ -59,15 +83,11 @@ def draw(logits: Tensor, *, seed: Whole, position: Whole, choice: Whole = 0, rul
     if rule not in RULES:
         raise InvalidRequest("rule", rule, f"one of {', '.join(RULES)}")
     rows, device = logits.shape[0], logits.device
-    keys = seed
-    if not isinstance(seed, Tensor):
-        keys = seed_key(seed) if isinstance(seed, int) else [seed_key(one) for one in seed]
     high, low = uniform_words(
-        per_row(keys, rows, device),
-        per_row(position, rows, device),
-        per_row(choice, rows, device),
+        per_row("seed", seed, rows, device, seed_key),
+        word("position", position, rows, device),
+        word("choice", choice, rows, device),
         RULES[rule],
     )
-    faulty = row_faults(logits.float()) > 0
-    w = weights(torch.where(faulty[:, None], 0.0, logits.float()))
-    return torch.where(faulty, -1, draw_by_weight(w, high, low))
+    safe, faults = without_faults(float32_logits(logits))
+    return torch.where(faults > 0, -1, draw_by_weight(weights(safe), high, low))

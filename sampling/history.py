@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import cast
 
 import torch
@@ -38,6 +39,12 @@ def widened(table: Tensor, columns: int) -> Tensor:
     return torch.cat([table, table.new_zeros(table.shape[0], room)], dim=1)
 
 
+def stacked(above: Tensor, below: Tensor) -> Tensor:
+    """The rows of two tables [B, D] in one, the narrower filled up with zeros."""
+    columns = max(above.shape[1], below.shape[1])
+    return torch.cat([widened(table, columns)[:, :columns] for table in (above, below)])
+
+
 class TokenCounts:
     """The distinct tokens of each row and how often each occurred, in order of first occurrence.
 
@@ -67,6 +74,9 @@ class TokenCounts:
         Args:
             tokens: int64 [B].
         """
+        if self.most == self.ids.shape[1]:
+            # Repeated tokens need no place of their own: look before growing, which is rare.
+            self.most = int((self.counts > 0).sum(-1).max())
         self.most += 1
         self.ids, self.counts = widened(self.ids, self.most), widened(self.counts, self.most)
         used = self.counts > 0  # [B, D]
@@ -95,10 +105,9 @@ class TokenCounts:
 
     def merge(self, other: TokenCounts) -> TokenCounts:
         """This one's rows followed by the other's."""
-        columns = max(self.ids.shape[1], other.ids.shape[1])
-        ids = torch.cat([widened(t.ids, columns)[:, :columns] for t in (self, other)])
-        counts = torch.cat([widened(t.counts, columns)[:, :columns] for t in (self, other)])
-        return TokenCounts(ids, counts, max(self.most, other.most))
+        return TokenCounts(
+            stacked(self.ids, other.ids), stacked(self.counts, other.counts), max(self.most, other.most)
+        )
 
 
 class History:
@@ -122,6 +131,7 @@ class History:
         longest: int,
         output: TokenCounts,
         seen: TokenCounts,
+        highest_prompt_id: int,
     ) -> None:
         self.tokens = tokens  # [B, T], zeros after each row's length
         self.prompt_lengths = prompt_lengths  # [B]
@@ -129,6 +139,7 @@ class History:
         self.longest = longest  # upper bound of lengths, known on the host
         self._output = output
         self._seen = seen  # prompt and output
+        self.highest_prompt_id = highest_prompt_id  # known on the host
 
     @staticmethod
     def start(prompt_ids: Sequence[Sequence[int]], *, device: torch.device | str = "cpu") -> History:
@@ -146,12 +157,9 @@ class History:
         """
         rows = [list(row) for row in prompt_ids]
         for index, row in enumerate(rows):
-            bad = next(
-                (t for t in row if isinstance(t, bool) or not isinstance(cast("object", t), int) or t < 0),
-                None,
-            )
-            if bad is not None:
-                raise InvalidRequest(f"prompt_ids[{index}]", bad, "token ids of at least 0")
+            for token in row:
+                if isinstance(token, bool) or not isinstance(cast("object", token), Integral) or token < 0:
+                    raise InvalidRequest(f"prompt_ids[{index}]", token, "token ids of at least 0")
         longest = max((len(row) for row in rows), default=0)
         tokens = torch.zeros(len(rows), longest, dtype=torch.int64)
         for index, row in enumerate(rows):
@@ -159,7 +167,13 @@ class History:
         lengths = torch.tensor([len(row) for row in rows], dtype=torch.int64, device=device)
         empty = TokenCounts.of([[] for _ in rows], device)
         return History(
-            tokens.to(device), lengths, lengths.clone(), longest, empty, TokenCounts.of(rows, device)
+            tokens.to(device),
+            lengths,
+            lengths.clone(),
+            longest,
+            empty,
+            TokenCounts.of(rows, device),
+            max((token for row in rows for token in row), default=-1),
         )
 
     def __len__(self) -> int:
@@ -177,9 +191,14 @@ class History:
         Args:
             tokens: int64 [B]; a negative one leaves its row as it is.
         """
+        if tokens.is_floating_point() or tokens.dtype == torch.bool:
+            raise InvalidRequest("tokens", tokens.dtype, "a tensor of whole numbers")
         if tokens.shape != self.lengths.shape:
             raise InvalidRequest("tokens", tuple(tokens.shape), f"one token for each of the {len(self)} rows")
         tokens = tokens.to(self.tokens.device, torch.int64)
+        if self.longest == self.tokens.shape[1]:
+            # Rows that were dropped or skipped may have been the longest: look before growing, which is rare.
+            self.longest = int(self.lengths.max())
         self.longest += 1
         self.tokens = widened(self.tokens, self.longest)
         taken = tokens >= 0
@@ -226,18 +245,19 @@ class History:
             self.longest,
             self._output.select(index),
             self._seen.select(index),
+            self.highest_prompt_id,
         )
 
     def merge(self, other: History) -> History:
         """A history of this one's rows followed by the other's."""
-        columns = max(self.tokens.shape[1], other.tokens.shape[1])
         return History(
-            torch.cat([widened(h.tokens, columns)[:, :columns] for h in (self, other)]),
+            stacked(self.tokens, other.tokens),
             torch.cat([self.prompt_lengths, other.prompt_lengths]),
             torch.cat([self.lengths, other.lengths]),
             max(self.longest, other.longest),
             self._output.merge(other._output),
             self._seen.merge(other._seen),
+            max(self.highest_prompt_id, other.highest_prompt_id),
         )
 
     def clone(self) -> History:

@@ -107,4 +107,9 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
         raise CheckpointError(f"{folder / 'tokenizer.json'}: not there; a Llama-3 checkpoint has it")
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+    try:
+        return AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+    except Exception as error:  # whatever transformers makes of a broken file
+        raise CheckpointError(
+            f"{folder / 'tokenizer.json'}: can not be read as a tokenizer ({error!r})"
+        ) from error

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from numbers import Integral, Real
-from types import MappingProxyType
 from typing import cast
+
+import numpy as np
 
 from sampling.errors import InvalidRequest
 
 LOWEST_SEED, HIGHEST_SEED = -(2**63), 2**64 - 1
+# The ends of what a float32 can hold above 0.
+SMALLEST = float(np.finfo(np.float32).smallest_subnormal)
+LARGEST = float(np.finfo(np.float32).max)
+LARGEST_TOP_K = 2**31
 
 
 def number(name: str, value: object, low: float, high: float) -> float:
@@ -31,7 +36,8 @@ def number(name: str, value: object, low: float, high: float) -> float:
     """
     if isinstance(value, bool) or not isinstance(value, Real) or not low <= float(value) <= high:
         raise InvalidRequest(name, value, f"a number from {low:g} to {high:g}")
-    return float(value)
+    # A float32 0.1 means 0.1, as it prints, and not the float64 next to it.
+    return float(str(value)) if isinstance(value, np.floating) else float(value)
 
 
 def integer(name: str, value: object, low: int, high: int | None = None) -> int:
@@ -56,9 +62,35 @@ def boolean(name: str, value: object) -> bool:
 
 def token_id(name: str, key: object) -> int:
     """Read a token id that may be written as a string of digits, as JSON object keys are."""
-    if isinstance(key, str) and key.isascii() and key.isdigit():
-        key = int(key) if len(key) < 20 else key
-    return integer(f"{name} token id", key, 0)
+    text = isinstance(key, str) and key.isascii() and key.isdigit() and len(key) < 20
+    value = int(cast("str", key)) if text else key
+    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < 0:
+        raise InvalidRequest(name, key, "keyed by token ids, integers of at least 0")
+    return int(value)
+
+
+class BiasTable(Mapping[int, float]):
+    """Biases by token id; can not be changed, can be hashed, copied and pickled."""
+
+    def __init__(self, table: Mapping[int, float] | None = None) -> None:
+        self._table = dict(table or {})
+
+    def __getitem__(self, token: int) -> float:
+        """The bias of a token id."""
+        return self._table[token]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._table)
+
+    def __len__(self) -> int:
+        """How many ids have a bias."""
+        return len(self._table)
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._table.items()))
+
+    def __repr__(self) -> str:
+        return repr(self._table)
 
 
 def bias_table(name: str, value: object, low: float, high: float) -> dict[int, float]:
@@ -87,10 +119,6 @@ def bias_table(name: str, value: object, low: float, high: float) -> dict[int, f
     return table
 
 
-def _no_bias() -> Mapping[int, float]:
-    return MappingProxyType({})
-
-
 @dataclass(frozen=True, kw_only=True)
 class SamplingParams:
     """One request's sampling parameters, checked on construction.
@@ -107,7 +135,7 @@ class SamplingParams:
         logprobs: Whether the log probabilities are wanted.
         top_logprobs: How many alternatives at each position, 0 to 20; needs `logprobs`.
         repetition_penalty: Divides positive and multiplies negative logits of repeated tokens. Above 0; 1 is off.
-        top_k: Sample only from the k likeliest tokens; 0 is off.
+        top_k: Sample only from the k likeliest tokens, at most 2^31; 0 is off.
         min_p: Sample only tokens at least this fraction as likely as the likeliest. 0 to 1; 0 is off.
 
     Raises:
@@ -126,7 +154,7 @@ class SamplingParams:
     top_p: float = 1.0
     frequency_penalty: float = 0.0
     presence_penalty: float = 0.0
-    logit_bias: Mapping[int, float] = field(default_factory=_no_bias)
+    logit_bias: Mapping[int, float] = field(default_factory=BiasTable)
     seed: int | None = None
     logprobs: bool = False
     top_logprobs: int = 0
@@ -142,11 +170,11 @@ class SamplingParams:
             "top_p": number("top_p", self.top_p, 0, 1),
             "frequency_penalty": number("frequency_penalty", self.frequency_penalty, -2, 2),
             "presence_penalty": number("presence_penalty", self.presence_penalty, -2, 2),
-            "logit_bias": MappingProxyType(bias),
+            "logit_bias": BiasTable(bias),
             "logprobs": boolean("logprobs", self.logprobs),
             "top_logprobs": integer("top_logprobs", self.top_logprobs, 0, 20),
-            "repetition_penalty": repetition("repetition_penalty", self.repetition_penalty),
-            "top_k": integer("top_k", self.top_k, 0),
+            "repetition_penalty": number("repetition_penalty", self.repetition_penalty, SMALLEST, LARGEST),
+            "top_k": integer("top_k", self.top_k, 0, LARGEST_TOP_K),
             "min_p": number("min_p", self.min_p, 0, 1),
         }
         if self.seed is not None:
@@ -155,10 +183,3 @@ class SamplingParams:
             raise InvalidRequest("top_logprobs", self.top_logprobs, "left out (or 0) unless logprobs is true")
         for name, value in checked.items():
             object.__setattr__(self, name, value)
-
-
-def repetition(name: str, value: object) -> float:
-    """Check a repetition penalty: a finite number above 0."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) < math.inf:
-        raise InvalidRequest(name, value, "a number above 0")
-    return float(value)

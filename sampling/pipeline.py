@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sampling_kernels.weights import weights
 from torch import Tensor
 
 from sampling.errors import InvalidRequest
 from sampling.history import History
+from sampling.logits import float32_logits
 from sampling.processors import Processor
-from sampling.trace import Trace, traced
+from sampling.trace import Trace, probabilities, traced
 
 
 class Pipeline(Processor):
@@ -34,7 +34,13 @@ class Pipeline(Processor):
             if not isinstance(stage, Processor):  # pyright: ignore[reportUnnecessaryIsInstance]
                 raise InvalidRequest("stages", stage, "processors")
         self.stages = tuple(part for stage in stages for part in flattened(stage))
-        self.shown = self.stages
+
+    def __repr__(self) -> str:
+        return f"Pipeline({', '.join(map(repr, self.stages))})"
+
+    def describe(self, row: int = 0) -> str:
+        """All the stages."""
+        return ", ".join(stage.describe(row) for stage in self.stages)
 
     def __iter__(self) -> Iterator[Processor]:
         return iter(self.stages)
@@ -43,13 +49,13 @@ class Pipeline(Processor):
         """Process the logits of B rows.
 
         Args:
-            logits: float32 [B, V]; narrower floats are widened first.
+            logits: [B, V], float32, or bfloat16 or float16, which are widened.
             history: What the B rows have sampled so far.
 
         Returns:
             float32 [B, V].
         """
-        processed = logits.float()
+        processed = float32_logits(logits)
         for stage in self.stages:
             processed = stage(processed, history)
         return processed
@@ -62,10 +68,9 @@ class Pipeline(Processor):
             history: What the B rows have sampled so far.
 
         Returns:
-            float64 [B, V].
+            float64 [B, V]; zeros in a row that can not be sampled.
         """
-        w = weights(self(logits, history))
-        return w.double() / w.sum(-1, keepdim=True).double()
+        return probabilities(self(logits, history))
 
     def trace(self, logits: Tensor, history: History, *, top: int = 5) -> Trace:
         """What each stage did: tokens left, mass removed, entropy, the top tokens before and after.
@@ -78,7 +83,7 @@ class Pipeline(Processor):
         Returns:
             One step for each stage; printing it gives a table.
         """
-        seen = [logits.float()]
+        seen = [float32_logits(logits)]
         for stage in self.stages:
             seen.append(stage(seen[-1], history))
         return traced(

@@ -7,19 +7,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from sampling_kernels.faults import NOT_A_NUMBER, row_faults
+from sampling_kernels.faults import NOT_A_NUMBER, without_faults
+from sampling_kernels.philox import WORD
+from sampling_kernels.weights import LARGEST_VOCABULARY
 from torch import Tensor
 
-from sampling.assembly import Assembly, assemble
-from sampling.dialects import MODES, Dialect
+from sampling.assembly import assemble
+from sampling.dialects import MODES, Dialect, parts
 from sampling.dialects import dialect as dialect_named
 from sampling.draw import draw, seed_key
 from sampling.errors import InvalidRequest
 from sampling.history import History
+from sampling.logits import float32_logits
 from sampling.logprobs import Logprobs, logprobs_of
 from sampling.params import SamplingParams, integer
 from sampling.pipeline import Pipeline
-from sampling.processors import Truncation, Vocabulary
+from sampling.processors import Truncation, UsableIds
 from sampling.trace import Trace
 
 EMPTY_SLOT = -1
@@ -46,6 +49,23 @@ class SampleOutput:
     top_logprobs: Tensor
     status: Tensor
     modes: Mapping[str, Logprobs]
+
+
+@dataclass
+class Slot:
+    """A request in its slot.
+
+    Args:
+        params: Its parameters.
+        seed: Its seed, given or fresh.
+        choice: Its index among the n choices.
+        held: How many tokens it has at most, prompt and sampled.
+    """
+
+    params: SamplingParams
+    seed: int
+    choice: int
+    held: int
 
 
 class Sampler:
@@ -94,23 +114,27 @@ class Sampler:
     ) -> None:
         if compile:
             raise InvalidRequest("compile", compile, "False: the compiled step is not there yet")
-        self.vocab_size = integer("vocab_size", vocab_size, 1, 2**19 - 1)
+        self.vocab_size = integer("vocab_size", vocab_size, 1, LARGEST_VOCABULARY)
+        self.usable_ids = (
+            vocab_size if usable_ids is None else integer("usable_ids", usable_ids, 1, vocab_size)
+        )
         self.dialect = dialect_named(dialect)
         self.modes = checked_modes(logprob_modes, self.dialect)
-        self.max_history = max_history
-        self.usable_ids = self.vocab_size if usable_ids is None else usable_ids
+        self.max_history = None if max_history is None else integer("max_history", max_history, 1)
         self.device = torch.device(device)
-        self.slots: list[SamplingParams | None] = []
-        self.seeds: list[int] = []
+        self.slots: list[Slot | None] = []
         self.history = History.start([], device=device)
-        self._keys = self._choices = torch.zeros(0, dtype=torch.int64, device=device)
         prompts = [[] for _ in params] if prompt_ids is None else prompt_ids
         choices = [0] * len(params) if choices is None else choices
         if not len(prompts) == len(choices) == len(params):
-            raise InvalidRequest(
-                "prompt_ids and choices", (len(prompts), len(choices)), f"{len(params)} long, as params is"
-            )
-        self._append(params, prompts, choices)
+            lengths = (len(prompts), len(choices))
+            raise InvalidRequest("prompt_ids and choices", lengths, f"{len(params)} long, as params is")
+        self._place([self._slot(*one) for one in zip(params, prompts, choices, strict=True)], prompts)
+
+    @property
+    def seeds(self) -> list[int | None]:
+        """The seed of each slot, fresh ones included: what replays a slot's tokens. None for a free slot."""
+        return [slot.seed if slot else None for slot in self.slots]
 
     def add(self, params: SamplingParams, prompt_ids: Sequence[int], choice: int = 0) -> int:
         """Put a request into the first free slot, or a new one behind the others.
@@ -122,18 +146,13 @@ class Sampler:
 
         Returns:
             The slot.
+
+        Raises:
+            InvalidRequest: The request can not be served; the sampler is as it was.
         """
-        end = len(self.slots)
-        self._append([params], [prompt_ids], [choice])
-        slot = next((i for i in range(end) if self.slots[i] is None), end)
-        if slot < end:
-            rows = [*range(slot), end, *range(slot + 1, end)]
-            self.slots = [self.slots[i] for i in rows]
-            self.seeds = [self.seeds[i] for i in rows]
-            self.history = self.history.select(rows)
-            self._keys, self._choices = self._keys[rows], self._choices[rows]
-            self._assembly = self._assembled()
-        return slot
+        free = next((place for place, slot in enumerate(self.slots) if slot is None), len(self.slots))
+        self._place([self._slot(params, prompt_ids, choice)], [prompt_ids], free)
+        return free
 
     def remove(self, slots: Sequence[int]) -> None:
         """Free slots; the other slots keep their places and their draws.
@@ -141,12 +160,10 @@ class Sampler:
         Raises:
             InvalidRequest: A slot that is not in use.
         """
-        for slot in slots:
-            if not 0 <= slot < len(self.slots) or self.slots[slot] is None:
-                raise InvalidRequest("slots", slot, "slots in use")
-        for slot in slots:
-            self.slots[slot] = None
-        self._assembly = self._assembled()
+        for place in slots:
+            if not 0 <= place < len(self.slots) or self.slots[place] is None:
+                raise InvalidRequest("slots", place, "slots in use")
+        self._serve([None if place in slots else slot for place, slot in enumerate(self.slots)])
 
     def step(self, logits: Tensor) -> SampleOutput:
         """Sample one token for every slot and take it into the history.
@@ -164,9 +181,8 @@ class Sampler:
             raise InvalidRequest(
                 "logits", tuple(logits.shape), f"of shape {(len(self.slots), self.vocab_size)}"
             )
-        if self.max_history is not None and self.history.longest >= self.max_history:
-            raise InvalidRequest("max_history", self.max_history, "longer than every row of the history")
-        by_mode, last, status = self._run(logits.float())
+        self._make_room()
+        by_mode, last, status = self._run(float32_logits(logits))
         fine = status == 0
         sampled = draw(last, seed=self._keys, position=self.history.sampled, choice=self._choices)
         drawn = sampled.clamp(min=0)
@@ -188,10 +204,10 @@ class Sampler:
         """Put a row's status into words: what is wrong and the stage after which it was."""
         if status <= 0:
             return "fine" if status == 0 else "free slot"
-        stage, kind = divmod(status - 1, 2)
-        names = ["the model", *(processor.name for processor in self._assembly.pipeline)]
+        place, kind = divmod(status - 1, 2)
+        names = ["the model", "usable_ids", *(" & ".join(parts(stage)) for stage in self.dialect.order)]
         what = "NaN or +infinity in the logits" if kind + 1 == NOT_A_NUMBER else "nothing left to sample"
-        return f"{what} after {names[stage]}"
+        return f"{what} after {names[place]}"
 
     def trace(self, logits: Tensor, *, top: int = 5) -> Trace:
         """What each stage of the batch's pipeline does to these logits; nothing is sampled.
@@ -206,52 +222,68 @@ class Sampler:
     @property
     def alternatives(self) -> int:
         """K: the most alternatives that any slot asks for."""
-        return max((params.top_logprobs for params in self.slots if params), default=0)
+        return max((slot.params.top_logprobs for slot in self.slots if slot), default=0)
 
-    def _append(
-        self, params: Sequence[SamplingParams], prompts: Sequence[Sequence[int]], choices: Sequence[int]
-    ) -> None:
-        for row in prompts:
-            outside = next((token for token in row if token >= self.vocab_size), None)
-            if outside is not None:
-                raise InvalidRequest("prompt_ids", outside, f"token ids below {self.vocab_size}")
-        seeds = [secrets.randbits(64) if one.seed is None else one.seed for one in params]
-        keys = torch.tensor([seed_key(seed) for seed in seeds], dtype=torch.int64, device=self.device)
-        self._keys = torch.cat([self._keys, keys])
-        places = torch.tensor(
-            [integer("choice", c, 0, 2**32 - 1) for c in choices], dtype=torch.int64, device=self.device
+    def _slot(self, params: SamplingParams, prompt: Sequence[int], choice: int) -> Slot:
+        highest = max(params.logit_bias, default=-1)
+        if highest >= self.vocab_size:
+            raise InvalidRequest("logit_bias", highest, f"token ids below {self.vocab_size}")
+        seed = secrets.randbits(64) if params.seed is None else params.seed
+        return Slot(params, seed, integer("choice", choice, 0, WORD), len(prompt))
+
+    def _place(self, new: Sequence[Slot], prompts: Sequence[Sequence[int]], place: int | None = None) -> None:
+        """Put new slots behind the others, or one of them at a place; refusals change nothing."""
+        end = len(self.slots)
+        arrived = History.start(prompts, device=self.device)
+        if arrived.highest_prompt_id >= self.vocab_size:
+            raise InvalidRequest(
+                "prompt_ids", arrived.highest_prompt_id, f"token ids below {self.vocab_size}"
+            )
+        history = self.history.merge(arrived)
+        rows = list(range(len(history)))
+        if place is not None and place < end:
+            rows = [*range(place), end, *range(place + 1, end)]
+            history = history.select(rows)
+        together = [*self.slots, *new]
+        self._serve([together[row] for row in rows])
+        self.history = history
+
+    def _serve(self, slots: list[Slot | None]) -> None:
+        """Build what a step needs for these slots."""
+        idle = Slot(SamplingParams(), 0, 0, 0)
+        filled = [slot or idle for slot in slots]
+        mask = [UsableIds(self.usable_ids)] if self.usable_ids < self.vocab_size else []
+        self._assembly = assemble([slot.params for slot in filled], self.dialect, masks=mask)
+        self._keys = torch.tensor(
+            [seed_key(slot.seed) for slot in filled], dtype=torch.int64, device=self.device
         )
-        self._choices = torch.cat([self._choices, places])
-        self.history = self.history.merge(History.start(prompts, device=self.device))
-        self.slots += params
-        self.seeds += seeds
-        self._assembly = self._assembled()
+        self._choices = torch.tensor([slot.choice for slot in filled], dtype=torch.int64, device=self.device)
+        self._free = torch.tensor([slot is None for slot in slots], dtype=torch.bool, device=self.device)
+        self.slots = slots
 
-    def _assembled(self) -> Assembly:
-        idle = SamplingParams()
-        mask = [Vocabulary(self.usable_ids)] if self.usable_ids < self.vocab_size else []
-        assembly = assemble([params or idle for params in self.slots], self.dialect, masks=mask)
-        free = [params is None for params in self.slots]
-        self._free = torch.tensor(free, dtype=torch.bool, device=self.device)
-        for params in self.slots:
-            highest = max(params.logit_bias, default=-1) if params else -1
-            if highest >= self.vocab_size:
-                raise InvalidRequest("logit_bias", highest, f"token ids below {self.vocab_size}")
-        return assembly
+    def _make_room(self) -> None:
+        """Count one more token in every slot, if the limit allows."""
+        for slot in filter(None, self.slots):
+            if self.max_history is not None and slot.held >= self.max_history:
+                raise InvalidRequest(
+                    "max_history", self.max_history, f"more than the {slot.held} tokens of a slot"
+                )
+        for slot in filter(None, self.slots):
+            slot.held += 1
 
     def _run(self, logits: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor]:
         """Run the pipeline; logits of every mode, the logits to draw from, and the status of each row."""
-        status = torch.where(self._free, EMPTY_SLOT, row_faults(logits))
-        shaped = processed = raw = torch.where((status != 0)[:, None], 0.0, logits)
-        for index, stage in enumerate(self._assembly.pipeline, start=1):
+        safe, faults = without_faults(logits)
+        status = torch.where(self._free, EMPTY_SLOT, faults)
+        shaped = processed = raw = torch.where(self._free[:, None], 0.0, safe)
+        assembly = self._assembly
+        for place, stage in zip(assembly.places, assembly.pipeline, strict=True):
             together = processed is shaped
-            processed = stage(processed, self.history)
-            faults = row_faults(processed)
-            status = torch.where((status == 0) & (faults > 0), 2 * index + faults, status)
-            processed = torch.where((faults > 0)[:, None], 0.0, processed)
+            processed, faults = without_faults(stage(processed, self.history))
+            status = torch.where((status == 0) & (faults > 0), 2 * (place + 2) + faults, status)
             if not isinstance(stage, Truncation):
-                shaped = processed if together else stage(shaped, self.history)
-        last = self._assembly.arg_max(processed, self.history) if self._assembly.arg_max else processed
+                shaped = processed if together else without_faults(stage(shaped, self.history))[0]
+        last = assembly.arg_max(processed, self.history) if assembly.arg_max else processed
         return {"raw": raw, "temperature": shaped, "processed": processed}, last, status
 
 
@@ -260,5 +292,5 @@ def checked_modes(modes: Sequence[str] | None, dialect: Dialect) -> tuple[str, .
     chosen = (dialect.logprob_mode,) if modes is None else tuple(modes)
     unknown = next((mode for mode in chosen if mode not in MODES), None)
     if unknown is not None or not chosen:
-        raise InvalidRequest("logprob_modes", unknown, f"one or more of {', '.join(MODES)}")
+        raise InvalidRequest("logprob_modes", unknown or [], f"one or more of {', '.join(MODES)}")
     return chosen

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import overload
 
 import torch
-from sampling_kernels.faults import row_faults
+from sampling_kernels.faults import without_faults
 from sampling_kernels.logprobs import top_tokens
 from sampling_kernels.weights import weights
 from torch import Tensor
@@ -103,8 +103,8 @@ def table_line(description: str, snapshot: Snapshot, removed: Tensor | None) -> 
 
 def probabilities(logits: Tensor) -> Tensor:
     """Probabilities of each row, float64 [B, V]; zeros in a row that can not be sampled."""
-    fine = (row_faults(logits) == 0)[:, None]
-    w = weights(torch.where(fine, logits, 0.0)) * fine
+    safe, faults = without_faults(logits)
+    w = weights(safe) * (faults == 0)[:, None]
     return w.double() / w.sum(-1, keepdim=True).clamp(min=1).double()
 
 

@@ -32,3 +32,16 @@ def row_faults(logits: Float32[Tensor, "B V"]) -> Int64[Tensor, " B"]:
     maximum = logits.amax(-1)  # NaN if any is NaN
     unbounded = maximum.isnan() | (maximum == torch.inf)
     return unbounded * NOT_A_NUMBER + (maximum == -torch.inf) * NOTHING_LEFT
+
+
+def without_faults(logits: Float32[Tensor, "B V"]) -> tuple[Float32[Tensor, "B V"], Int64[Tensor, " B"]]:
+    """Replace rows that can not be sampled by zeros, so that they do no harm.
+
+    Args:
+        logits: float32 [B, V].
+
+    Returns:
+        The logits, and the faults of `row_faults`.
+    """
+    faults = row_faults(logits)
+    return torch.where((faults > 0)[:, None], 0.0, logits), faults

@@ -19,7 +19,7 @@ def log_total(total: Int64[Tensor, ...]) -> Float64[Tensor, ...]:
     """Natural logarithm of total / 2^43.
 
     Square roots bring the argument near 1, where ln s = 2 artanh q, q = (s - 1) / (s + 1), needs two terms:
-    ln t = 2^13 (q + q^3 / 3). As in the weights, no product feeds a sum but the last, which is exact.
+    ln t = 2^13 (q + q^3 / 3). As in the weights, no rounded product feeds a sum.
 
     Args:
         total: Sums of weights that include a row's maximum, int64, 2^43 <= total < 2^62.
@@ -36,4 +36,5 @@ def log_total(total: Int64[Tensor, ...]) -> Float64[Tensor, ...]:
     for _ in range(ROOTS):
         root = torch.sqrt(root)
     q = (root - 1.0) / (root + 1.0)
-    return q * (1.0 + q * q / 3.0) * 2.0 ** (ROOTS + 1)
+    # A tensor divisor: by a Python number, eager CUDA would multiply with the rounded reciprocal.
+    return q * (1.0 + q * q / torch.full_like(q, 3.0)) * 2.0 ** (ROOTS + 1)

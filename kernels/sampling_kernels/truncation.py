@@ -44,15 +44,15 @@ def keep_top_p(
         >>> keep_top_p(torch.zeros(1, 10), torch.tensor([[share_of_decimal("0.9")]])).sum().item()
         9
     """
-    w = weights(logits)
-    order = order_key(logits, low_ids_first=low_ids_first).argsort(-1, descending=True)
-    in_order = w.gather(-1, order)
+    key = order_key(logits, low_ids_first=low_ids_first)
+    sorted_key, order = key.sort(-1, descending=True)
+    in_order = weights(logits).gather(-1, order)
     before = in_order.cumsum(-1) - in_order  # weight of the tokens that come earlier
     total = in_order.sum(-1, keepdim=True)
     partial = share.clamp(max=WHOLE - 1)
     needed = ceil_share(partial, total) if exact_hit_stops else floor_share(partial, total) + 1
-    kept = (before < needed.clamp(min=1)) | (share >= WHOLE)
-    return torch.zeros_like(kept).scatter(-1, order, kept)
+    count = (before < needed.clamp(min=1)).sum(-1, keepdim=True)
+    return (key >= sorted_key.gather(-1, count - 1)) | (share >= WHOLE)
 
 
 def keep_top_k(
@@ -88,6 +88,24 @@ def keep_top_k(
     if keep_ties:
         return logits >= logits.gather(-1, last_id)
     return key >= key.gather(-1, last_id)
+
+
+def keep_first(logits: Float32[Tensor, "B V"]) -> Bool[Tensor, "B V"]:
+    """Keep the first token in the order of `order_key`: the arg max, of equal ones the lowest token id.
+
+    Args:
+        logits: float32 [B, V].
+
+    Returns:
+        bool [B, V], one True in each row.
+
+    Example:
+        >>> import torch
+        >>> keep_first(torch.tensor([[1.0, 3.0, 3.0]])).tolist()
+        [[False, True, False]]
+    """
+    key = order_key(logits)
+    return key == key.amax(-1, keepdim=True)
 
 
 def keep_min_p(logits: Float32[Tensor, "B V"], share: Int64[Tensor, "B 1"]) -> Bool[Tensor, "B V"]:

@@ -49,7 +49,12 @@ class Completion:
         self.fresh_seed = request.params.seed is None
         self.seed = secrets.randbits(64) if request.params.seed is None else request.params.seed
         self.created = int(time.time())
-        self.prompt_ids = encode_chat(loaded.tokenizer, request.messages, double_bos=dialect.double_bos)
+        self.prompt_ids = encode_chat(
+            loaded.tokenizer,
+            request.messages,
+            double_bos=dialect.double_bos,
+            parse_control_tokens=dialect.parse_control_tokens,
+        )
         self.vocabulary = loaded.vocabulary
         limit = self._token_limit()
         self.choices = [Choice(self.vocabulary, request.stop, limit) for _ in range(request.n)]
@@ -59,7 +64,7 @@ class Completion:
             replace(request.params, seed=self.seed),
             choices=request.n,
             max_tokens=limit,
-            usable_ids=len(self.vocabulary),
+            usable_ids=min(len(self.vocabulary), loaded.model.config.vocab_size),
             dialect=dialect,
         )
 

@@ -44,18 +44,20 @@ class ChatRequest:
         Raises:
             InvalidRequest: An unknown field, or a value that is not allowed.
         """
-        given = {name: value for name, value in request.items() if value is not None or name == "messages"}
-        unknown = next((name for name in given if name not in PARSERS and name not in SAMPLING_FIELDS), None)
+        known = {**PARSERS, **dict.fromkeys(SAMPLING_FIELDS)}
+        unknown = next((name for name in request if name not in known), None)
         if unknown is not None:
-            raise InvalidRequest(unknown, given[unknown], "left out: there is no such field")
+            raise InvalidRequest(unknown, request[unknown], "left out: there is no such field")
+        given = {name: value for name, value in request.items() if value is not None}
         sampling: dict[str, Any] = {name: given[name] for name in SAMPLING_FIELDS if name in given}
-        parsed = {name: parse(given[name]) for name, parse in PARSERS.items() if name in given}
-        own: dict[str, Any] = {
-            name: value for name, value in parsed.items() if name not in ("stream", "response_format")
-        }
+        own: dict[str, Any] = {name: parse(given[name]) for name, parse in PARSERS.items() if name in given}
+        own = {name: value for name, value in own.items() if name in OWN_FIELDS}
         if "messages" not in own:
             raise InvalidRequest("messages", None, "a list with at least one message")
         return ChatRequest(params=SamplingParams(**sampling), **own)
+
+
+OWN_FIELDS = tuple(field.name for field in fields(ChatRequest))
 
 
 def messages_of(value: object) -> tuple[Mapping[str, str], ...]:
@@ -112,7 +114,7 @@ def text_format(value: object) -> str:
     """Check `response_format`, of which only text is there yet."""
     if value == {"type": "text"}:
         return "text"
-    if value in ({"type": "json_object"}, {"type": "json_schema"}):
+    if value == {"type": "json_object"}:
         raise InvalidRequest("response_format", value, '{"type": "text"}: JSON mode is not there yet')
     raise InvalidRequest("response_format", value, '{"type": "text"}')
 

@@ -8,18 +8,14 @@ import sys
 import time
 
 from sampling.chat.completion import Completion
-from sampling.chat.request import ChatRequest
-from sampling.cli.loading import load_with_progress
-from sampling.cli.options import refuse_stream, request_of
-from sampling.dialects import dialect
+from sampling.cli.loading import completion_of
+from sampling.cli.options import refuse_stream
 
 
 def run_chat(options: argparse.Namespace) -> None:
     """Answer one message."""
     refuse_stream(options.stream)
-    request = ChatRequest.parse(request_of(options))
-    style = dialect(options.dialect)
-    completion = Completion(load_with_progress(options), request, style)
+    completion = completion_of(options)
     if options.json:
         for _ in completion:
             pass

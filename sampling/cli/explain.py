@@ -6,10 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from sampling.chat.completion import Completion
-from sampling.chat.request import ChatRequest
-from sampling.cli.loading import load_with_progress
-from sampling.cli.options import request_of
-from sampling.dialects import dialect
+from sampling.cli.loading import completion_of
 from sampling.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -20,14 +17,11 @@ SHOWN = 4
 
 def run_explain(options: argparse.Namespace) -> None:
     """Answer one message and show the trace of every step."""
-    request = ChatRequest.parse(request_of(options))
-    if request.n > 1:
-        raise InvalidRequest("n", request.n, "1 in explain")
     from rich.console import Console
 
-    explain(
-        Completion(load_with_progress(options), request, dialect(options.dialect)), Console(highlight=False)
-    )
+    if options.n not in (None, 1):
+        raise InvalidRequest("n", options.n, "1 in explain")
+    explain(completion_of(options), Console(highlight=False))
 
 
 def explain(completion: Completion, console: Console) -> None:

@@ -1,11 +1,14 @@
-"""Loading a checkpoint with a progress bar."""
+"""From flags to a completion, with a progress bar while a checkpoint is read."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
-from sampling.errors import InvalidRequest
+from sampling.chat.completion import Completion
+from sampling.chat.request import ChatRequest
+from sampling.cli.options import request_of
+from sampling.dialects import dialect
 from sampling.language_model import LanguageModel, load
 
 
@@ -20,9 +23,10 @@ def load_with_progress(options: argparse.Namespace) -> LanguageModel:
             bar.total = total
             bar.update(done - bar.n)
 
-        try:
-            return load(options.model, device=options.device, dtype=options.dtype, progress=show)
-        except (RuntimeError, AssertionError) as error:
-            # torch's own words for a device that it does not know or does not have
-            reason = str(error).splitlines()[0]
-            raise InvalidRequest("device", options.device, f"a device of this machine ({reason})") from None
+        return load(options.model, device=options.device, dtype=options.dtype, progress=show)
+
+
+def completion_of(options: argparse.Namespace) -> Completion:
+    """The completion that the flags ask for; everything is checked before a model is loaded."""
+    request, style = ChatRequest.parse(request_of(options)), dialect(options.dialect)
+    return Completion(load_with_progress(options), request, style)

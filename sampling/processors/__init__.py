@@ -4,7 +4,8 @@ from sampling.processors.base import Processor, Truncation
 from sampling.processors.bias import LogitBias
 from sampling.processors.penalties import FrequencyPenalty, PresencePenalty, RepetitionPenalty
 from sampling.processors.temperature import Temperature
-from sampling.processors.truncation import ArgMax, Joint, MinP, TopK, TopP, Vocabulary
+from sampling.processors.truncation import ArgMax, Joint, MinP, TopK, TopP
+from sampling.processors.usable_ids import UsableIds
 
 __all__ = [
     "ArgMax",
@@ -19,5 +20,5 @@ __all__ = [
     "TopK",
     "TopP",
     "Truncation",
-    "Vocabulary",
+    "UsableIds",
 ]

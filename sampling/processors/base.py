@@ -8,17 +8,25 @@ the history alone. Float arithmetic is done in float64 and rounded once to float
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import ClassVar
 
 from torch import Tensor
 
+from sampling.errors import InvalidRequest
 from sampling.history import History
 
 
 class Processor:
-    """Logits in, logits out; attributes are set once, in the constructor."""
+    """Logits in, logits out; attributes are set once, in the constructor.
+
+    Attributes:
+        name: What the stage is called.
+        shown: The numbers that it was made with, one or one per row.
+    """
 
     name: ClassVar[str]
+    shown: Sequence[object] = ()
 
     def __setattr__(self, name: str, value: object) -> None:
         """Set an attribute that has no value yet."""
@@ -38,18 +46,26 @@ class Processor:
         """
         raise NotImplementedError(f"{type(self).__name__} does not say what it does to logits")
 
-    def describe(self) -> str:
-        """The name and the numbers, for people."""
-        return f"{self.name} {numbers_of(self)}".rstrip()
+    def fitted(self, numbers: Tensor, logits: Tensor) -> Tensor:
+        """The processor's numbers, [1, ...] or [B, ...], on the device of the logits.
+
+        Raises:
+            InvalidRequest: There is one number per row, but of another batch.
+        """
+        rows = len(logits)
+        if len(numbers) not in (1, rows):
+            words = f"one for all rows, or one for each of the {rows} rows of the logits"
+            raise InvalidRequest(self.name, f"{len(numbers)} values", words)
+        return numbers.to(logits.device)
+
+    def describe(self, row: int = 0) -> str:
+        """The name and one row's numbers, for people."""
+        numbers = self.shown[row if len(self.shown) > 1 else 0] if self.shown else ""
+        return f"{self.name} {numbers}".rstrip()
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({numbers_of(self)})"
-
-
-def numbers_of(processor: Processor) -> str:
-    """Show the numbers that a processor was made with."""
-    shown = getattr(processor, "shown", ())
-    return str(shown[0]) if len(shown) == 1 else ", ".join(map(str, shown))
+        numbers = self.shown[0] if len(self.shown) == 1 else list(self.shown)
+        return f"{type(self).__name__}({numbers})"
 
 
 class Truncation(Processor):

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import cast
 
 import torch
 from torch import Tensor
 
 from sampling.errors import InvalidRequest
 from sampling.history import History
-from sampling.params import token_id
+from sampling.params import LARGEST, bias_table
 from sampling.processors.base import Processor
-from sampling.processors.numbers import LARGEST, decimals
+
+LARGEST_ID = 2**63 - 1
 
 Bias = Mapping[int, float] | Mapping[str, float]
 
@@ -41,12 +41,18 @@ class LogitBias(Processor):
 
     def __init__(self, bias: Bias | Sequence[Bias]) -> None:
         rows = [bias] if isinstance(bias, Mapping) else list(bias)
-        tables = [checked_bias(row) for row in rows]
-        pairs = [list(table.items()) or [(0, 0.0)] for table in tables]
+        tables = [bias_table("logit_bias", row, -math.inf, LARGEST) for row in rows]
+        # -0.0 is the number that changes nothing when it is added, not even the sign of a zero.
+        pairs = [
+            [(token, value or -0.0) for token, value in table.items()] or [(0, -0.0)] for table in tables
+        ]
         widest = max(map(len, pairs), default=0)
         # Writing one value to one token twice changes nothing, so shorter rows repeat their first pair.
         padded = [row + row[:1] * (widest - len(row)) for row in pairs]
-        self.ids = torch.tensor([[token for token, _ in row] for row in padded])  # [B or 1, D]
+        # Ids that int64 can not hold are refused in every call, by highest_id.
+        self.ids = torch.tensor(
+            [[min(token, LARGEST_ID) for token, _ in row] for row in padded]
+        )  # [B or 1, D]
         self.values = torch.tensor([[value for _, value in row] for row in padded], dtype=torch.float32)
         self.highest_id = max((token for table in tables for token in table), default=-1)
         self.shown = tables
@@ -57,20 +63,6 @@ class LogitBias(Processor):
             raise InvalidRequest(
                 "logit_bias", self.highest_id, f"token ids below {logits.shape[-1]}, the width of the logits"
             )
-        ids = self.ids.to(logits.device).expand(logits.shape[0], -1)
-        biased = logits.gather(-1, ids).double() + self.values.to(logits.device).double()
+        ids = self.fitted(self.ids, logits).expand(len(logits), -1)
+        biased = logits.gather(-1, ids).double() + self.fitted(self.values, logits).double()
         return logits.scatter(-1, ids, biased.float())
-
-
-def checked_bias(bias: object) -> dict[int, float]:
-    """Read one row's biases: any finite number, or -inf."""
-    if not isinstance(bias, Mapping):
-        raise InvalidRequest("logit_bias", bias, "a mapping of token ids to biases")
-    table = {
-        token_id("logit_bias", key): value for key, value in cast("Mapping[object, object]", bias).items()
-    }
-    if len(table) < len(cast("Mapping[object, object]", bias)):
-        raise InvalidRequest("logit_bias", bias, "a mapping that names each token id once")
-    for token, value in table.items():
-        decimals(f"logit_bias[{token}]", cast("float", value), -math.inf, LARGEST)
-    return cast("dict[int, float]", table)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Real
 from typing import cast
 
 import numpy as np
@@ -12,13 +11,10 @@ from torch import Tensor
 
 from sampling.errors import InvalidRequest
 
-LARGEST = float(np.finfo(np.float32).max)
-SMALLEST = float(np.finfo(np.float32).smallest_subnormal)
-
 Number = float | Sequence[float] | Tensor
 
 
-def decimals(name: str, value: Number, low: float, high: float, *, open_low: bool = False) -> list[str]:
+def decimals(name: str, value: Number, low: float, high: float) -> list[str]:
     """Read a scalar, or one number per row, as the decimals that they print as.
 
     A float32 0.9 prints as 0.9, although the float64 next to it does not.
@@ -33,10 +29,9 @@ def decimals(name: str, value: Number, low: float, high: float, *, open_low: boo
     else:
         items = [value]
     for item in items:
-        fine = isinstance(item, Real | np.number) and not isinstance(item, bool | np.bool_)
-        if not fine or not low <= float(cast("float", item)) <= high or (open_low and item == low):
-            end = f"{low:g} (not included)" if open_low else f"{low:g}"
-            raise InvalidRequest(name, item, f"a number from {end} to {high:g}")
+        fine = isinstance(item, int | float | np.number) and not isinstance(item, bool | np.bool_)
+        if not fine or not low <= float(cast("float", item)) <= high:
+            raise InvalidRequest(name, item, f"a number from {low:g} to {high:g}")
     return [str(item) for item in items]
 
 
@@ -48,8 +43,3 @@ def wide(value: Tensor) -> Tensor:
 def column(values: Sequence[float], dtype: torch.dtype) -> Tensor:
     """One number per row as [B, 1], or [1, 1] for a scalar, ready to broadcast over the vocabulary."""
     return torch.tensor(values, dtype=dtype).reshape(-1, 1)
-
-
-def finite(name: str, value: Number) -> list[float]:
-    """Read finite numbers that fit a float32."""
-    return [float(text) for text in decimals(name, value, -LARGEST, LARGEST)]

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from sampling.errors import InvalidRequest
 from sampling.history import OUTPUT, PROMPT_AND_OUTPUT, History, Scope
+from sampling.params import LARGEST, SMALLEST
 from sampling.processors.base import Processor
-from sampling.processors.numbers import LARGEST, Number, column, decimals, finite
+from sampling.processors.numbers import Number, column, decimals
 
 
 class CountPenalty(Processor):
     """A processor that changes the logits of tokens by how often they occurred."""
 
-    def __init__(self, values: Sequence[float], scope: Scope) -> None:
-        self.penalty = column(values, torch.float32)
+    lowest: ClassVar[float] = -LARGEST
+
+    def __init__(self, penalty: Number, *, scope: Scope = OUTPUT) -> None:
+        self.shown = [float(text) for text in decimals(self.name, penalty, self.lowest, LARGEST)]
+        self.penalty = column(self.shown, torch.float32)
         self.scope = scope
-        self.shown = values
 
     def penalised(self, logits: Tensor, counts: Tensor) -> Tensor:
         """The new logits of the counted tokens, float64 [B, D]; unchanged where the count is 0."""
@@ -26,6 +30,13 @@ class CountPenalty(Processor):
 
     def __call__(self, logits: Tensor, history: History) -> Tensor:
         """Penalise the tokens in the processor's scope."""
+        if len(history) != len(logits):
+            raise InvalidRequest(
+                "history", f"{len(history)} rows", f"of the {len(logits)} rows of the logits"
+            )
+        if self.scope.prompt and history.highest_prompt_id >= logits.shape[-1]:
+            words = f"token ids below {logits.shape[-1]}, the width of the logits"
+            raise InvalidRequest("prompt_ids", history.highest_prompt_id, words)
         ids, counts = history.counted(self.scope)
         old = logits.gather(-1, ids).double()  # [B, D]
         return logits.scatter(-1, ids, self.penalised(old, counts).float())
@@ -51,12 +62,9 @@ class FrequencyPenalty(CountPenalty):
 
     name = "frequency_penalty"
 
-    def __init__(self, penalty: Number, *, scope: Scope = OUTPUT) -> None:
-        super().__init__(finite(self.name, penalty), scope)
-
     def penalised(self, logits: Tensor, counts: Tensor) -> Tensor:
         """Compute l - f count; the product of a float32 and a count is exact in float64."""
-        return logits - self.penalty.to(logits.device).double() * counts
+        return logits - self.fitted(self.penalty, logits).double() * counts
 
 
 class PresencePenalty(CountPenalty):
@@ -79,12 +87,9 @@ class PresencePenalty(CountPenalty):
 
     name = "presence_penalty"
 
-    def __init__(self, penalty: Number, *, scope: Scope = OUTPUT) -> None:
-        super().__init__(finite(self.name, penalty), scope)
-
     def penalised(self, logits: Tensor, counts: Tensor) -> Tensor:
         """Compute l - p where the token occurred."""
-        return logits - self.penalty.to(logits.device).double() * (counts > 0)
+        return logits - self.fitted(self.penalty, logits).double() * (counts > 0)
 
 
 class RepetitionPenalty(CountPenalty):
@@ -104,11 +109,12 @@ class RepetitionPenalty(CountPenalty):
 
     name = "repetition_penalty"
 
+    lowest = SMALLEST
+
     def __init__(self, penalty: Number, *, scope: Scope = PROMPT_AND_OUTPUT) -> None:
-        values = [float(text) for text in decimals(self.name, penalty, 0, LARGEST, open_low=True)]
-        super().__init__(values, scope)
+        super().__init__(penalty, scope=scope)
 
     def penalised(self, logits: Tensor, counts: Tensor) -> Tensor:
         """Compute l / r or l r where the token occurred."""
-        r = self.penalty.to(logits.device).double()
+        r = self.fitted(self.penalty, logits).double()
         return torch.where(counts > 0, torch.where(logits > 0, logits / r, logits * r), logits)

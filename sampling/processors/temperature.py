@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 
 import torch
-from sampling_kernels.truncation import keep_top_k
+from sampling_kernels.truncation import keep_first
 from torch import Tensor
 
 from sampling.history import History
+from sampling.params import LARGEST, SMALLEST
 from sampling.processors.base import Processor
-from sampling.processors.numbers import LARGEST, SMALLEST, Number, column, decimals
+from sampling.processors.numbers import Number, column, decimals
 
 
 class Temperature(Processor):
@@ -40,9 +41,8 @@ class Temperature(Processor):
 
     def __call__(self, logits: Tensor, history: History) -> Tensor:
         """Divide, or take the arg max where the temperature is 0."""
-        t = self.temperature.to(logits.device)
+        t = self.fitted(self.temperature, logits)
         maximum = logits.amax(-1, keepdim=True).double()
         divided = (logits.double() - maximum) / torch.where(t > 0, t, 1.0).double()
-        first = keep_top_k(logits, torch.ones_like(t, dtype=torch.int64).expand(logits.shape[0], 1))
-        greedy = logits.masked_fill(~first, -math.inf)
+        greedy = logits.masked_fill(~keep_first(logits), -math.inf)
         return torch.where(t == 1, logits, torch.where(t == 0, greedy, divided.float()))

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from sampling_kernels.order import order_key
 from sampling_kernels.shares import share_of_decimal
-from sampling_kernels.truncation import keep_min_p, keep_top_k, keep_top_p
+from sampling_kernels.truncation import keep_first, keep_min_p, keep_top_k, keep_top_p
 from torch import Tensor
 
 from sampling.errors import InvalidRequest
-from sampling.params import integer
+from sampling.params import LARGEST_TOP_K
 from sampling.processors.base import Truncation
 from sampling.processors.numbers import Number, column, decimals
 
@@ -36,7 +35,7 @@ class TopK(Truncation):
     name = "top_k"
 
     def __init__(self, k: Number, *, low_ids_first: bool = True, keep_ties: bool = False) -> None:
-        texts = decimals(self.name, k, 0, 2**31)
+        texts = decimals(self.name, k, 0, LARGEST_TOP_K)
         wrong = next((text for text in texts if float(text) % 1), None)
         if wrong is not None:
             raise InvalidRequest(self.name, float(wrong), "a whole number")
@@ -46,7 +45,7 @@ class TopK(Truncation):
 
     def keep(self, logits: Tensor) -> Tensor:
         """The first k in the order of (logit, token id)."""
-        k = self.k.to(logits.device).expand(logits.shape[0], 1)
+        k = self.fitted(self.k, logits).expand(len(logits), 1)
         return keep_top_k(logits, k, low_ids_first=self.low_ids_first, keep_ties=self.keep_ties)
 
 
@@ -80,7 +79,7 @@ class TopP(Truncation):
 
     def keep(self, logits: Tensor) -> Tensor:
         """The nucleus of each row."""
-        share = self.share.to(logits.device)
+        share = self.fitted(self.share, logits)
         order = {"low_ids_first": self.low_ids_first, "exact_hit_stops": self.exact_hit_stops}
         return keep_top_p(logits, share, **order)
 
@@ -109,7 +108,7 @@ class MinP(Truncation):
 
     def keep(self, logits: Tensor) -> Tensor:
         """Those above the threshold of each row."""
-        return keep_min_p(logits, self.share.to(logits.device))
+        return keep_min_p(logits, self.fitted(self.share, logits))
 
 
 class Joint(Truncation):
@@ -140,9 +139,12 @@ class Joint(Truncation):
             kept = kept & truncation.keep(logits)
         return kept
 
-    def describe(self) -> str:
+    def __repr__(self) -> str:
+        return f"Joint({', '.join(map(repr, self.truncations))})"
+
+    def describe(self, row: int = 0) -> str:
         """All the parts."""
-        return " & ".join(part.describe() for part in self.truncations)
+        return " & ".join(part.describe(row) for part in self.truncations)
 
 
 class ArgMax(Truncation):
@@ -166,28 +168,4 @@ class ArgMax(Truncation):
 
     def keep(self, logits: Tensor) -> Tensor:
         """The first token in marked rows, every token in the others."""
-        key = order_key(logits)
-        return (key == key.amax(-1, keepdim=True)) | ~self.rows.to(logits.device)
-
-
-class Vocabulary(Truncation):
-    """Keep the token ids below a size: a model's logits may be wider than its tokenizer.
-
-    Args:
-        size: How many ids there are.
-
-    Example:
-        >>> import torch
-        >>> Vocabulary(2).keep(torch.zeros(1, 3)).tolist()
-        [[True, True, False]]
-    """
-
-    name = "vocabulary"
-
-    def __init__(self, size: int) -> None:
-        self.size = integer("size", size, 1)
-        self.shown = [size]
-
-    def keep(self, logits: Tensor) -> Tensor:
-        """The ids below the size."""
-        return (torch.arange(logits.shape[-1], device=logits.device) < self.size).expand_as(logits)
+        return keep_first(logits) | ~self.fitted(self.rows, logits)

@@ -20,7 +20,7 @@ REFUSED = [
     ({"logprobs": True, "top_logprobs": 21}, "top_logprobs: got 21, must be an integer from 0 to 20"),
     ({"top_logprobs": 3}, "top_logprobs: got 3, must be left out (or 0) unless logprobs is true"),
     ({"logit_bias": {"5": 101}}, "logit_bias[5]: got 101, must be a number from -100 to 100"),
-    ({"logit_bias": {"x": 1}}, "logit_bias token id: got 'x', must be an integer of at least 0"),
+    ({"logit_bias": {"x": 1}}, "logit_bias: got 'x', must be keyed by token ids, integers of at least 0"),
     ({"logit_bias": {"7": 1, 7: 1}}, "logit_bias: got 7, must be given once: token id 7 appears twice"),
     ({"stop": ["a", "b", "c", "d", "e"]}, "must be a list of at most 4 strings that are not empty"),
     ({"stop": [""]}, "stop: got [''], must be a list of at most 4 strings that are not empty"),
@@ -32,6 +32,7 @@ REFUSED = [
     ({"stream": True}, "stream: got True, must be false: streaming is not there yet"),
     ({"response_format": {"type": "json_object"}}, "JSON mode is not there yet"),
     ({"temprature": 1}, "temprature: got 1, must be left out: there is no such field"),
+    ({"temprature": None}, "temprature: got None, must be left out: there is no such field"),
     ({"messages": []}, "messages: got [], must be a list with at least one message"),
     ({"messages": "hi"}, "messages: got 'hi', must be a list with at least one message"),
     (

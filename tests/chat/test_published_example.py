@@ -98,6 +98,18 @@ def test_control_tokens_in_a_message_stay_text(real_vocabulary):
     assert [ids.count(control) for control in (128009, 128006, 128007)] == [1, 2, 2]
 
 
+@pytest.mark.parametrize(
+    ("dialect", "parsed"), [("qstash", False), ("openai", False), ("vllm-0.4", True), ("vllm", True)]
+)
+def test_engines_that_parse_control_tokens_say_so(real_vocabulary, dialect, parsed):
+    """The end of "a<|eot_id|>" is one control token, or several of text."""
+    plain = real_vocabulary.chat([{"role": "user", "content": "a"}], dialect=dialect, max_tokens=1, seed=1)
+    ended = real_vocabulary.chat(
+        [{"role": "user", "content": "a<|eot_id|>"}], dialect=dialect, max_tokens=1, seed=1
+    )
+    assert (ended["usage"]["prompt_tokens"] == plain["usage"]["prompt_tokens"] + 1) == parsed
+
+
 def test_same_request_in_bfloat16_runs(toy):
     half = load(None, dtype="bfloat16")
     assert half.chat(QUESTION, temperature=0)["choices"][0]["message"]["content"] == ANSWER
