@@ -1,0 +1,37 @@
+"""Rows that can not be sampled."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from sampling_kernels.faults import NOT_A_NUMBER, NOTHING_LEFT, row_faults
+
+INF, NAN = math.inf, math.nan
+
+
+def test_each_kind() -> None:
+    rows = [
+        ([0.0, 1.0, -INF], 0),
+        ([3.4e38, -3.4e38, 0.0], 0),
+        ([-INF, -INF, -3e38], 0),
+        ([NAN, 1.0, 2.0], 1),
+        ([-INF, -INF, NAN], 1),
+        ([INF, 0.0, 0.0], 1),
+        ([INF, NAN, -INF], 1),
+        ([-INF, -INF, -INF], 2),
+    ]
+    assert row_faults(torch.tensor([row for row, _ in rows])).tolist() == [kind for _, kind in rows]
+    assert (NOT_A_NUMBER, NOTHING_LEFT) == (1, 2)
+
+
+def test_one_nan_anywhere_in_a_wide_row() -> None:
+    logits = torch.zeros(300, 300).fill_diagonal_(NAN)
+    assert row_faults(logits).tolist() == [1] * 300
+    assert row_faults(torch.zeros(300, 300)).tolist() == [0] * 300
+
+
+def test_int64_of_one_per_row() -> None:
+    out = row_faults(torch.zeros(3, 5))
+    assert out.dtype == torch.int64
+    assert out.shape == (3,)

@@ -1,0 +1,73 @@
+"""Log probabilities against mpmath, ranks and alternatives against a Python sort."""
+
+from __future__ import annotations
+
+import math
+
+import mpmath
+import numpy as np
+import oracle
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from sampling_kernels.logprobs import token_logprobs, token_ranks, top_tokens
+
+INF = math.inf
+rows = st.lists(st.one_of(st.floats(-60, 30, width=32), st.sampled_from([-INF, 0.0, -0.0, 1.0])), max_size=30)
+
+
+def all_logprobs(row: list[float]) -> list[float]:
+    return token_logprobs(torch.tensor([row]), torch.arange(len(row))[None])[0].tolist()
+
+
+def check(row: list[float]) -> None:
+    for got, real in zip(all_logprobs(row), oracle.logprobs(row), strict=True):
+        if real == -mpmath.inf:
+            assert got == -INF
+        else:
+            assert abs(got - real) <= max(1e-6, float(np.spacing(np.float32(abs(got)))))
+
+
+@given(rows, st.floats(-60, 30, width=32))
+def test_within_a_millionth_or_one_float(row: list[float], finite: float) -> None:
+    check([*row, finite])
+
+
+@pytest.mark.parametrize("scale", [0.01, 1.0, 8.0, 100.0, 1e6])
+def test_random_rows(scale: float) -> None:
+    torch.manual_seed(1)
+    check((torch.randn(500) * scale).tolist())
+
+
+def test_hand_computed() -> None:
+    assert all_logprobs([0.0] * 8) == pytest.approx([-3 * math.log(2)] * 8, abs=1e-6)
+    assert all_logprobs([5.0]) == [0.0]
+    assert all_logprobs([3.0, -INF]) == [0.0, -INF]
+    assert all_logprobs([0.0, -80.0]) == [0.0, -80.0]  # far below what a weight resolves
+    assert all_logprobs([3e38, -3e38])[1] == -INF  # past the smallest float32
+
+
+@given(rows, st.floats(-60, 30, width=32))
+def test_ranks_and_alternatives(row: list[float], finite: float) -> None:
+    row = [*row, finite]
+    expected = oracle.order(row)
+    assert top_tokens(torch.tensor([row]), len(row)).tolist() == [expected]
+    ranks = token_ranks(torch.tensor([row]), torch.tensor([expected]))
+    assert ranks.tolist() == [list(range(1, len(row) + 1))]
+
+
+def test_ties_go_to_the_lower_id() -> None:
+    logits = torch.tensor([[1.0, 2.0, 2.0, -0.0, 0.0, 2.0]])
+    assert top_tokens(logits, 4).tolist() == [[1, 2, 5, 0]]
+    assert token_ranks(logits, torch.arange(6)[None]).tolist() == [[4, 1, 2, 5, 6, 3]]
+    assert top_tokens(logits, 0).shape == (1, 0)
+
+
+def test_rows_of_a_batch() -> None:
+    torch.manual_seed(2)
+    logits = torch.randn(5, 50)
+    ids = torch.randint(50, (5, 3))
+    alone = torch.cat([token_logprobs(logits[i : i + 1], ids[i : i + 1]) for i in range(5)])
+    assert torch.equal(token_logprobs(logits, ids), alone)
+    assert alone.dtype == torch.float32

@@ -1,0 +1,169 @@
+"""top_p, top_k and min_p against sets of Python integers and Fractions."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import oracle
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from sampling_kernels.shares import share_of_decimal
+from sampling_kernels.truncation import keep_min_p, keep_top_k, keep_top_p
+from torch import Tensor
+
+INF = math.inf
+DECIMALS = [
+    "0",
+    "1e-30",
+    "1e-19",
+    "0.1",
+    "0.25",
+    "0.5",
+    "0.75",
+    "0.9",
+    "0.95",
+    "0.999999",
+    "0.9999999999999999",
+    "1",
+]
+ORDERS = [(low, stops) for low in (True, False) for stops in (True, False)]
+
+levels = st.sampled_from([0.0, -0.0, 1.0, -1.0, 2.5, -20.0, -31.0, -INF])
+rows = st.lists(st.one_of(levels, st.floats(-40, 3, width=32)), max_size=25)
+decimals = st.one_of(
+    st.sampled_from(DECIMALS),
+    st.floats(0, 1).map(str),
+    st.fractions(0, 1, max_denominator=64).map(lambda x: str(float(x))),
+)
+
+
+def sets(kept: Tensor) -> list[set[int]]:
+    return [set(row.nonzero().flatten().tolist()) for row in kept]
+
+
+def column(decimals: list[str]) -> Tensor:
+    return torch.tensor([[share_of_decimal(p)] for p in decimals])
+
+
+def sample_rows(vocabulary: int) -> Tensor:
+    """Peaked, flat, tied, and mostly banned rows."""
+    torch.manual_seed(vocabulary)
+    normal = torch.randn(vocabulary)
+    banned = torch.where(torch.rand(vocabulary) < 0.6, -INF, normal)
+    banned[-1] = 0.5
+    return torch.stack(
+        [normal * 6, normal * 0.1, torch.zeros(vocabulary), (normal * 2).round(), banned, normal.abs() * -40]
+    )
+
+
+@given(rows, st.floats(-10, 10, width=32), decimals, st.sampled_from(ORDERS))
+def test_top_p(row: list[float], finite: float, p: str, order: tuple[bool, bool]) -> None:
+    row, rule = [*row, finite], {"low_ids_first": order[0], "exact_hit_stops": order[1]}
+    kept = keep_top_p(torch.tensor([row]), column([p]), **rule)
+    assert sets(kept) == [oracle.nucleus(row, p, **rule)]
+
+
+@pytest.mark.parametrize(("low_ids_first", "exact_hit_stops"), ORDERS)
+@pytest.mark.parametrize("vocabulary", [2, 3, 257, 1000])
+def test_top_p_of_whole_batches(vocabulary: int, low_ids_first: bool, exact_hit_stops: bool) -> None:
+    rule = {"low_ids_first": low_ids_first, "exact_hit_stops": exact_hit_stops}
+    logits = sample_rows(vocabulary)
+    for p in ["1e-30", "0.3", "0.5", "0.9", "0.99999999", "1"]:
+        expected = [oracle.nucleus(row, p, **rule) for row in logits.tolist()]
+        assert sets(keep_top_p(logits, column([p] * len(logits)), **rule)) == expected
+
+
+def test_each_row_has_its_own_share() -> None:
+    logits = sample_rows(60)[[0, 1, 2, 3, 4, 5] * 2]
+    kept = keep_top_p(logits, column(DECIMALS))
+    assert sets(kept) == [oracle.nucleus(row, p) for row, p in zip(logits.tolist(), DECIMALS, strict=True)]
+
+
+@pytest.mark.parametrize("equal", [2, 3, 4, 7, 8, 10, 1000])
+def test_exact_hits_among_equal_logits(equal: int) -> None:
+    """With n equal logits and p = k / n written exactly: k tokens, or k + 1 where an exact hit takes one more."""
+    logits = torch.full((1, equal), 3.25)
+    for k in range(1, equal, max(1, equal // 10)):
+        share = Fraction(k, equal) * 2**62
+        if share.denominator > 1:
+            continue
+        shares = torch.tensor([[int(share)]])
+        assert sets(keep_top_p(logits, shares)) == [set(range(k))]
+        assert sets(keep_top_p(logits, shares, exact_hit_stops=False)) == [set(range(k + 1))]
+        highest = set(range(equal - k, equal))
+        assert sets(keep_top_p(logits, shares, low_ids_first=False)) == [highest]
+
+
+def test_ten_equal_logits_and_nine_tenths_keep_nine() -> None:
+    logits = torch.full((1, 10), -7.0)
+    assert sets(keep_top_p(logits, column(["0.9"]))) == [set(range(9))]
+    assert sets(keep_top_p(logits, column(["0.9000000000000001"]))) == [set(range(10))]
+
+
+def test_one_unit_around_an_exact_hit() -> None:
+    logits, hit = torch.zeros(1, 8), 3 * 2**60
+    counts = {
+        stops: [
+            int(keep_top_p(logits, torch.tensor([[hit + i]]), exact_hit_stops=stops).sum())
+            for i in (-1, 0, 1)
+        ]
+        for stops in (True, False)
+    }
+    assert counts == {True: [6, 6, 7], False: [6, 7, 7]}
+
+
+def test_top_p_at_its_ends() -> None:
+    logits = torch.tensor([[0.0, -50.0, -INF, -20.0, 0.0]])
+    assert sets(keep_top_p(logits, column(["0"]))) == [{0}]
+    assert sets(keep_top_p(logits, column(["0"]), low_ids_first=False)) == [{4}]
+    assert sets(keep_top_p(logits, column(["1"]))) == [{0, 1, 2, 3, 4}]
+    assert sets(keep_top_p(logits, torch.tensor([[2**62 - 1]]))) == [{0, 3, 4}]
+
+
+@given(rows, st.floats(-10, 10, width=32), st.integers(0, 30), st.booleans(), st.booleans())
+def test_top_k(row: list[float], finite: float, k: int, low: bool, ties: bool) -> None:
+    row, rule = [*row, finite], {"low_ids_first": low, "keep_ties": ties}
+    kept = keep_top_k(torch.tensor([row]), torch.tensor([[k]]), **rule)
+    assert sets(kept) == [oracle.top_k(row, k, **rule)]
+
+
+@pytest.mark.parametrize("vocabulary", [2, 3, 257, 1000])
+def test_top_k_of_whole_batches(vocabulary: int) -> None:
+    logits, ks = sample_rows(vocabulary), [0, 1, 2, vocabulary // 2, vocabulary, vocabulary + 5]
+    for low in (True, False):
+        for ties in (True, False):
+            rule = {"low_ids_first": low, "keep_ties": ties}
+            expected = [oracle.top_k(row, k, **rule) for row, k in zip(logits.tolist(), ks, strict=True)]
+            assert sets(keep_top_k(logits, torch.tensor(ks)[:, None], **rule)) == expected
+
+
+@given(rows, st.floats(-10, 10, width=32), decimals)
+def test_min_p(row: list[float], finite: float, p: str) -> None:
+    row = [*row, finite]
+    assert sets(keep_min_p(torch.tensor([row]), column([p]))) == [oracle.min_p(row, p)]
+
+
+@pytest.mark.parametrize("vocabulary", [2, 3, 257, 1000])
+def test_min_p_of_whole_batches(vocabulary: int) -> None:
+    logits = sample_rows(vocabulary)
+    for shares in (DECIMALS[:6], DECIMALS[6:]):
+        expected = [oracle.min_p(row, p) for row, p in zip(logits.tolist(), shares, strict=True)]
+        assert sets(keep_min_p(logits, column(shares))) == expected
+
+
+def test_min_p_hand_computed() -> None:
+    logits = torch.tensor([[5.0, 5.0, 4.0, -INF]])
+    assert sets(keep_min_p(logits, column(["1"]))) == [{0, 1}]
+    assert sets(keep_min_p(logits, column(["0.36"]))) == [{0, 1, 2}]  # 1/e = 0.3679
+    assert sets(keep_min_p(logits, column(["0.37"]))) == [{0, 1}]
+
+
+def test_min_p_one_unit_around_a_weight() -> None:
+    """A weight w is the share w 2^19 of the likeliest, exactly; one unit of 2^-62 more is too much."""
+    logits = torch.tensor([[0.0, -1.0]])
+    exact = oracle.weights([0.0, -1.0])[1] << 19
+    counts = [int(keep_min_p(logits, torch.tensor([[exact + i]])).sum()) for i in (-1, 0, 1)]
+    assert counts == [2, 2, 1]

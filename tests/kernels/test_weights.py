@@ -1,0 +1,159 @@
+"""Integer weights: bit for bit the documented algorithm, within the documented distance of the real exponential."""
+
+from __future__ import annotations
+
+import math
+
+import mpmath
+import oracle
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from sampling_kernels.weights import exponential, total_variation_bound, weights
+
+INF = math.inf
+floats32 = st.floats(width=32, allow_nan=False, allow_infinity=False)
+rows = st.lists(st.one_of(floats32, st.floats(-40, 0, width=32), st.just(-INF)), max_size=30)
+
+
+def by_code(row: list[float]) -> list[int]:
+    return weights(torch.tensor([row])).tolist()[0]
+
+
+@given(rows, floats32)
+def test_equals_the_documented_algorithm(row: list[float], at_least: float) -> None:
+    row = [*row, at_least]
+    assert by_code(row) == oracle.weights(row)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e-2, 1.0, 5.0, 20.0, 1e4, 1e38])
+def test_equals_the_documented_algorithm_on_random_rows(scale: float) -> None:
+    torch.manual_seed(1)
+    logits = torch.randn(4, 700).clamp(-3, 3) * scale
+    logits[torch.rand(logits.shape) < 0.1] = -INF
+    assert weights(logits).tolist() == [oracle.weights(row) for row in logits.tolist()]
+
+
+def test_float64_logits_are_not_rounded_first() -> None:
+    row = [0.0, -1.0, -1.0 - 2.0**-30]
+    w = weights(torch.tensor([row], dtype=torch.float64)).tolist()[0]
+    assert w == oracle.weights(row)
+    assert w[1] > w[2]
+
+
+def test_relative_error_is_within_the_documented_bound() -> None:
+    torch.manual_seed(2)
+    grid = torch.cat([-45 * torch.rand(400), -torch.rand(100), torch.tensor([0.0, -9.0, -30.0, -45.0])])
+    for d, w in zip(
+        grid.tolist(), weights(torch.cat([grid, torch.zeros(1)])[None])[0].tolist(), strict=False
+    ):
+        real = mpmath.exp(d) * 2**43
+        bound = mpmath.mpf(abs(d)) ** 3 / (12 * mpmath.mpf(3) ** 22) + mpmath.mpf(3) ** 11 / 2**51
+        assert abs(w - real) <= real * bound + 0.5
+
+
+def test_the_exponential_itself_is_within_the_documented_bound() -> None:
+    torch.manual_seed(3)
+    grid = -45 * torch.rand(400, dtype=torch.float64)
+    worst = 0
+    for d, power in zip(grid.tolist(), exponential(grid).tolist(), strict=True):
+        error = abs(power / mpmath.exp(d) - 1)
+        bound = mpmath.mpf(-d) ** 3 / (12 * mpmath.mpf(3) ** 22) + mpmath.mpf(3) ** 11 / 2**51
+        assert error <= bound
+        worst = max(worst, error / bound)
+    assert worst > 0.9  # the bound says something
+
+
+def test_numbers_in_the_documentation() -> None:
+    def error(d: float) -> float:
+        return float(abs(exponential(torch.tensor(d, dtype=torch.float64)).item() / mpmath.exp(d) - 1))
+
+    assert error(-1e-9) <= 8e-11
+    assert error(-9.0) <= 2.1e-9
+    assert error(-30.0) <= 8e-8
+
+
+def test_monotone_in_the_logit() -> None:
+    torch.manual_seed(4)
+    base = -45 * torch.rand(20000)
+    ladder = torch.cat([base, base.nextafter(torch.zeros(())), base.nextafter(torch.full((), -INF))])
+    ladder = torch.cat([ladder, torch.zeros(1)]).sort().values
+    assert (weights(ladder[None]).diff() >= 0).all()
+    tiny = (-torch.arange(20000, dtype=torch.float64) * 2.0**-53).flip(0)
+    assert (exponential(tiny).diff() >= 0).all()
+
+
+@pytest.mark.parametrize("maximum", [0.0, -0.0, 1.0, -3e38, 3e38, 1e-45])
+def test_the_maximum_weighs_two_to_the_43(maximum: float) -> None:
+    assert by_code([maximum, -INF, maximum]) == [2**43, 0, 2**43]
+
+
+def test_nothing_from_30_and_a_half_down() -> None:
+    assert by_code([0.0, -30.5, -30.6, -44.0, -46.0, -1e30, -3.4e38, -INF])[1:] == [0] * 7
+    assert by_code([0.0, -30.4])[1] == 1  # 0.55 rounds up
+
+
+def test_half_weights_round_like_doubles() -> None:
+    assert by_code([3e38, -3e38]) == [2**43, 0]  # the gap does not fit a float32
+
+
+def test_sums_stay_below_two_to_the_62() -> None:
+    assert int(weights(torch.zeros(1, 2**19 - 1)).sum()) == (2**19 - 1) << 43 < 2**62
+
+
+def test_same_bits_wherever_a_logit_stands() -> None:
+    torch.manual_seed(5)
+    row = torch.randn(67).sort(descending=True).values
+    whole = weights(row[None])[0]
+    for n in range(1, 67):
+        assert torch.equal(weights(row[None, :n])[0], whole[:n])
+        shifted = torch.cat([row[:1], row[n:]])[None]
+        assert torch.equal(weights(shifted)[0, 1:], whole[n:])
+    assert torch.equal(weights(row[None].expand(3, -1)), whole.expand(3, -1))
+
+
+def distance(levels: list[tuple[float, int]]) -> mpmath.mpf:
+    """Total variation from w / Z to the real softmax of a row with so many tokens at each level."""
+    row = torch.cat([torch.full((n,), level) for level, n in levels])
+    w = weights(row[None])[0]
+    starts = [sum(n for _, n in levels[:i]) for i in range(len(levels))]
+    exact = [mpmath.exp(mpmath.mpf(row[s].item()) - mpmath.mpf(row.max().item())) for s in starts]
+    total = mpmath.fsum(e * n for e, (_, n) in zip(exact, levels, strict=True))
+    z = int(w.sum())
+    terms = [
+        n * abs(mpmath.mpf(int(w[s])) / z - e / total)
+        for s, e, (_, n) in zip(starts, exact, levels, strict=True)
+    ]
+    return mpmath.fsum(terms) / 2
+
+
+@pytest.mark.parametrize("vocabulary", [2, 32, 1000, 128256, 2**19 - 1])
+def test_total_variation_bound_holds_on_two_level_rows(vocabulary: int) -> None:
+    bound = total_variation_bound(vocabulary)
+    gaps = [1e-3, 1.0, 5.0, 10.0, 12.0, 14.0, 17.0, 20.0, 25.0, 28.9, 29.8, 30.37, 30.4, 30.5]
+    for gap in gaps:
+        assert distance([(0.0, 1), (-gap, vocabulary - 1)]) <= bound
+
+
+@pytest.mark.parametrize("vocabulary", [1000, 128256])
+def test_total_variation_bound_holds_on_many_levels(vocabulary: int) -> None:
+    levels = [(-i / 2, vocabulary // 64) for i in range(64)]
+    assert distance(levels) <= total_variation_bound(vocabulary)
+    assert distance([(0.0, vocabulary)]) <= total_variation_bound(vocabulary)
+
+
+@pytest.mark.parametrize("scale", [0.01, 1.0, 4.0, 15.0])
+def test_total_variation_bound_holds_on_random_rows(scale: float) -> None:
+    torch.manual_seed(6)
+    row = (torch.randn(600) * scale).tolist()
+    w = by_code(row)
+    z = sum(w)
+    gap = mpmath.fsum(abs(mpmath.mpf(a) / z - b) for a, b in zip(w, oracle.softmax(row), strict=True)) / 2
+    assert gap <= total_variation_bound(600)
+
+
+def test_the_bound_is_small_and_grows() -> None:
+    assert total_variation_bound(2) < 1e-9
+    assert 1e-8 < total_variation_bound(128256) < 2e-8
+    assert total_variation_bound(2**19 - 1) < 1e-7
