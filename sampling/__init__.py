@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sampling.dialects import dialect
 from sampling.draw import draw
+from sampling.errors import CheckpointError, InvalidRequest, RowError, SamplingError
 from sampling.history import History
 from sampling.params import SamplingParams
 from sampling.pipeline import Pipeline, chain
@@ -27,16 +28,20 @@ if TYPE_CHECKING:
     from sampling.language_model import LanguageModel, load
 
 __all__ = [
+    "CheckpointError",
     "FrequencyPenalty",
     "History",
+    "InvalidRequest",
     "LanguageModel",
     "LogitBias",
     "MinP",
     "Pipeline",
     "PresencePenalty",
     "RepetitionPenalty",
+    "RowError",
     "SampleOutput",
     "Sampler",
+    "SamplingError",
     "SamplingParams",
     "Temperature",
     "TopK",

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import cast
 
 from sampling.errors import InvalidRequest
 from sampling.history import OUTPUT, PROMPT_AND_OUTPUT, Scope
@@ -187,6 +188,6 @@ def dialect(name: str | Dialect) -> Dialect:
     """
     if isinstance(name, Dialect):
         return name
-    if name not in DIALECTS:
+    if not isinstance(cast("object", name), str) or name not in DIALECTS:
         raise InvalidRequest("dialect", name, f"one of {', '.join(DIALECTS)}")
     return DIALECTS[name]

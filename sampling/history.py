@@ -237,7 +237,10 @@ class History:
 
     def select(self, rows: Tensor | Sequence[int]) -> History:
         """A history of the given rows, in the given order; a row may be taken several times."""
-        index = torch.as_tensor(rows, dtype=torch.int64, device=self.tokens.device)
+        index = torch.as_tensor(rows, device=self.tokens.device)
+        if index.is_floating_point() or index.dtype == torch.bool:
+            raise InvalidRequest("rows", index.dtype, "numbers of rows")
+        index = index.to(torch.int64)
         return History(
             self.tokens[index],
             self.prompt_lengths[index],

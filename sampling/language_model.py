@@ -44,7 +44,8 @@ class LanguageModel(LoadedModel):
         """Answer a conversation.
 
         Args:
-            messages: Each with `role` (system, user or assistant) and `content`.
+            messages: Each with `role` (system, user or assistant) and `content`, perhaps a `name`; whether the model sees
+                the name is for its chat template to say (Llama-3's leaves it out).
             dialect: How to sample and to answer.
             fields: The request fields of the API: max_tokens, temperature, top_p, frequency_penalty, presence_penalty,
                 logit_bias, seed, logprobs, top_logprobs, n, stop, model; also top_k, min_p and repetition_penalty.

@@ -34,7 +34,8 @@ def number(name: str, value: object, low: float, high: float) -> float:
     Raises:
         InvalidRequest: Not a number, NaN, infinite, or out of range.
     """
-    if isinstance(value, bool) or not isinstance(value, Real) or not low <= float(value) <= high:
+    # compared as it is: an integer may be too large for a float
+    if isinstance(value, bool) or not isinstance(value, Real) or not low <= cast("float", value) <= high:
         raise InvalidRequest(name, value, f"a number from {low:g} to {high:g}")
     # A float32 0.1 means 0.1, as it prints, and not the float64 next to it.
     return float(str(value)) if isinstance(value, np.floating) else float(value)
@@ -62,7 +63,7 @@ def boolean(name: str, value: object) -> bool:
 
 def token_id(name: str, key: object) -> int:
     """Read a token id that may be written as a string of digits, as JSON object keys are."""
-    text = isinstance(key, str) and key.isascii() and key.isdigit() and len(key) < 20
+    text = isinstance(key, str) and key.isascii() and key.isdigit() and len(key) < 40
     value = int(cast("str", key)) if text else key
     if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < 0:
         raise InvalidRequest(name, key, "keyed by token ids, integers of at least 0")

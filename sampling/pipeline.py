@@ -45,20 +45,11 @@ class Pipeline(Processor):
     def __iter__(self) -> Iterator[Processor]:
         return iter(self.stages)
 
-    def __call__(self, logits: Tensor, history: History) -> Tensor:
-        """Process the logits of B rows.
-
-        Args:
-            logits: [B, V], float32, or bfloat16 or float16, which are widened.
-            history: What the B rows have sampled so far.
-
-        Returns:
-            float32 [B, V].
-        """
-        processed = float32_logits(logits)
+    def process(self, logits: Tensor, history: History) -> Tensor:
+        """All the stages, one after another."""
         for stage in self.stages:
-            processed = stage(processed, history)
-        return processed
+            logits = stage(logits, history)
+        return logits
 
     def probs(self, logits: Tensor, history: History) -> Tensor:
         """The distribution that is drawn from: the integer weights of the processed logits over their sum.

@@ -11,6 +11,7 @@ from sampling.params import SamplingParams, boolean, integer
 
 ROLES = ("system", "user", "assistant")
 MOST_STOPS = 4
+MOST_CHOICES = 1024
 SAMPLING_FIELDS = tuple(field.name for field in fields(SamplingParams))
 
 
@@ -23,7 +24,7 @@ class ChatRequest:
         params: The sampling parameters.
         model: The name to answer under; None for the model's own.
         max_tokens: Most tokens of a choice; None for what is left of the context.
-        n: How many choices.
+        n: How many choices, at most 1024.
         stop: Strings before which a choice ends, at most four.
     """
 
@@ -89,6 +90,8 @@ def text_of(name: str, value: object) -> str:
     """Check a string."""
     if not isinstance(value, str):
         raise InvalidRequest(name, value, "a string")
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise InvalidRequest(name, value, "valid Unicode: a lone surrogate has no UTF-8 bytes")
     return value
 
 
@@ -100,7 +103,7 @@ def stops_of(value: object) -> tuple[str, ...]:
     items = cast("Sequence[object]", value)
     if len(items) > MOST_STOPS or not all(isinstance(item, str) and item for item in items):
         raise InvalidRequest("stop", value, allowed)
-    return tuple(cast("Sequence[str]", items))
+    return tuple(text_of(f"stop[{index}]", item) for index, item in enumerate(items))
 
 
 def not_streaming(value: object) -> bool:
@@ -123,7 +126,7 @@ PARSERS: dict[str, Callable[[object], object]] = {
     "messages": messages_of,
     "model": lambda value: text_of("model", value),
     "max_tokens": lambda value: integer("max_tokens", value, 1),
-    "n": lambda value: integer("n", value, 1),
+    "n": lambda value: integer("n", value, 1, MOST_CHOICES),
     "stop": stops_of,
     "stream": not_streaming,
     "response_format": text_format,

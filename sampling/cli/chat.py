@@ -19,7 +19,7 @@ def run_chat(options: argparse.Namespace) -> None:
     if options.json:
         for _ in completion:
             pass
-        print(json.dumps(completion.response(), ensure_ascii=False))
+        print(json.dumps(completion.response(), ensure_ascii=sys.stdout.encoding.lower() != "utf-8"))
         return
     print_answer(completion)
     if options.probabilities:

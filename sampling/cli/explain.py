@@ -12,7 +12,7 @@ from sampling.errors import InvalidRequest
 if TYPE_CHECKING:
     from rich.console import Console
 
-SHOWN = 4
+KEPT = 50  # of the most likely tokens, so that the drawn one is nearly always among them
 
 
 def run_explain(options: argparse.Namespace) -> None:
@@ -32,11 +32,11 @@ def explain(completion: Completion, console: Console) -> None:
 
     generation, tokens = completion.generation, completion.choices[0].tokens
     while completion.running:
-        trace = generation.sampler.trace(generation.next_logits(), top=SHOWN)
+        trace = generation.sampler.trace(generation.next_logits(), top=KEPT)
         completion.step()
         token = tokens[-1]
         console.print(step_title(len(tokens), token, completion.dialect.logprob_mode, completion.vocabulary))
-        console.print(stage_table(trace, token.token_id, completion.vocabulary))
+        console.print(stage_table(trace, token.token_id, completion.vocabulary, console.width))
         console.print()
     console.print(Text(completion.choices[0].content))
     console.print(Text(f"seed {completion.seed}", style="dim"))

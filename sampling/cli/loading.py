@@ -22,6 +22,8 @@ def load_with_progress(options: argparse.Namespace) -> LanguageModel:
         def show(done: int, total: int) -> None:
             bar.total = total
             bar.update(done - bar.n)
+            if done == total:
+                bar.close()
 
         return load(options.model, device=options.device, dtype=options.dtype, progress=show)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -30,10 +31,13 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; errors are one line on standard error and exit code 2."""
-    options = parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without UTF-8 shows ? for what it can not show
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    options = parser().parse_args(arguments)
     try:
         run(options)
+        sys.stdout.flush()
     except SamplingError as error:
         print(f"sampling {options.command}: {error}", file=sys.stderr)
         return 2
@@ -43,9 +47,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         words = "needs the extra 'cli': pip install 'sampling-reference[cli]'"
         print(f"sampling {options.command}: {words}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        return 130
     except BrokenPipeError:
         # the reader of a pipe went away; nothing is left to say
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        print(f"sampling {options.command}: {error}", file=sys.stderr)
         return 1
     return 0
 

@@ -20,7 +20,8 @@ class OneLineParser(argparse.ArgumentParser):
 
 def value_of(text: str) -> object:
     """Read a number where there is one; what is none goes to the request's own checks as it is."""
-    for read in (int, float):
+    plain = text.isascii() and "_" not in text
+    for read in (int, float) if plain else ():
         try:
             return read(text)
         except ValueError:
@@ -31,9 +32,18 @@ def value_of(text: str) -> object:
 def json_value(text: str) -> object:
     """Read a JSON value; what is none goes to the request's own checks as it is."""
     try:
-        return json.loads(text)
-    except ValueError:
+        return json.loads(text, object_pairs_hook=without_repeats)
+    except (ValueError, RecursionError):
         return text
+
+
+def without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Make an object of its pairs, none of which may be lost."""
+    names = [name for name, _ in pairs]
+    repeated = next((name for name in names if names.count(name) > 1), None)
+    if repeated is not None:
+        raise InvalidRequest("JSON", repeated, "an object that names each key once")
+    return dict(pairs)
 
 
 NUMBERS = (

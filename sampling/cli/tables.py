@@ -14,6 +14,9 @@ from sampling.text import Vocabulary
 from sampling.trace import Snapshot, Trace
 
 BAR_CELLS = 20
+STAGE_CELLS = 22
+NUMBER_CELLS = 7
+SHOWN = 4
 EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
@@ -50,14 +53,19 @@ def print_probabilities(completion: Completion) -> None:
         console.print(table)
 
 
-def likely_text(snapshot: Snapshot, drawn: int, vocabulary: Vocabulary) -> Text:
-    """The most likely tokens of row 0 and their probabilities on one line; the drawn token stands out."""
-    text = Text(no_wrap=True, overflow="ellipsis")
-    for token, share in zip(snapshot.top_ids[0].tolist(), snapshot.top_probs[0].tolist(), strict=True):
-        if share > 0:
-            style = "bold green" if token == drawn else "bold"
-            text.append(f"{quoted(vocabulary.text_of(token))} ", style=style)
-            text.append(f"{percent(share, digits=1)}  ", style="cyan")
+def likely_text(snapshot: Snapshot, drawn: int, vocabulary: Vocabulary, width: int) -> Text:
+    """The most likely tokens of row 0, and the drawn one if it is not among them, as far as whole entries fit."""
+    pairs = zip(snapshot.top_ids[0].tolist(), snapshot.top_probs[0].tolist(), strict=True)
+    shares = {token: share for token, share in pairs if share > 0}
+    shown = list(shares)[:SHOWN]
+    if drawn in shares and drawn not in shown:
+        shown[-1] = drawn
+    text = Text(no_wrap=True)
+    for token in shown:
+        name = Text(f"{quoted(vocabulary.text_of(token))} ", style="bold green" if token == drawn else "bold")
+        name.append(f"{percent(shares[token], digits=1)}  ", style="not bold cyan")
+        if text.cell_len + name.cell_len <= width:
+            text.append_text(name)
     return text
 
 
@@ -71,18 +79,19 @@ def step_title(number: int, token: SampledToken, mode: str, vocabulary: Vocabula
     )
 
 
-def stage_table(trace: Trace, drawn: int, vocabulary: Vocabulary) -> Table:
-    """What each stage of one step did, and what became of the drawn token."""
+def stage_table(trace: Trace, drawn: int, vocabulary: Vocabulary, width: int) -> Table:
+    """What each stage of one step did, and what became of the drawn token, in `width` columns."""
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1))
-    table.add_column("stage", min_width=22, no_wrap=True)
+    table.add_column("stage", width=STAGE_CELLS, no_wrap=True, overflow="ellipsis")
     for name in ("left", "removed", "entropy"):
-        table.add_column(name, justify="right", min_width=7, no_wrap=True)
-    table.add_column("most likely", no_wrap=True, overflow="ellipsis")
-    table.add_row("model", *numbers(trace.start, 0.0), likely_text(trace.start, drawn, vocabulary))
-    for step in trace:
-        removed = step.removed[0].item()
+        table.add_column(name, justify="right", width=NUMBER_CELLS, no_wrap=True)
+    table.add_column("most likely", no_wrap=True)
+    room = width - STAGE_CELLS - 3 * (NUMBER_CELLS + 2) - 3
+    stages = [("model", trace.start, 0.0)]
+    stages += [(step.description, step.after, step.removed[0].item()) for step in trace]
+    for description, snapshot, removed in stages:
         table.add_row(
-            step.description, *numbers(step.after, removed), likely_text(step.after, drawn, vocabulary)
+            description, *numbers(snapshot, removed), likely_text(snapshot, drawn, vocabulary, room)
         )
     return table
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from sampling.errors import InvalidRequest
 from sampling.history import History
+from sampling.logits import float32_logits
 
 
 class Processor:
@@ -38,12 +39,19 @@ class Processor:
         """Process the logits of B rows.
 
         Args:
-            logits: float32 [B, V].
+            logits: [B, V], float32, or bfloat16 or float16, which are widened.
             history: What the B rows have sampled so far.
 
         Returns:
             float32 [B, V].
+
+        Raises:
+            InvalidRequest: The logits have another form, or the processor's numbers are for another batch.
         """
+        return self.process(float32_logits(logits), history)
+
+    def process(self, logits: Tensor, history: History) -> Tensor:
+        """What a processor does to float32 logits [B, V]."""
         raise NotImplementedError(f"{type(self).__name__} does not say what it does to logits")
 
     def fitted(self, numbers: Tensor, logits: Tensor) -> Tensor:
@@ -75,6 +83,6 @@ class Truncation(Processor):
         """Which tokens stay, bool [B, V]; at least one per row."""
         raise NotImplementedError(f"{type(self).__name__} does not say what it keeps")
 
-    def __call__(self, logits: Tensor, history: History) -> Tensor:
+    def process(self, logits: Tensor, history: History) -> Tensor:
         """Set the logits of all tokens that are not kept to -inf."""
         return logits.masked_fill(~self.keep(logits), -math.inf)

@@ -40,7 +40,7 @@ class LogitBias(Processor):
     name = "logit_bias"
 
     def __init__(self, bias: Bias | Sequence[Bias]) -> None:
-        rows = [bias] if isinstance(bias, Mapping) else list(bias)
+        rows = list(bias) if isinstance(bias, Sequence) else [bias]
         tables = [bias_table("logit_bias", row, -math.inf, LARGEST) for row in rows]
         # -0.0 is the number that changes nothing when it is added, not even the sign of a zero.
         pairs = [
@@ -57,7 +57,7 @@ class LogitBias(Processor):
         self.highest_id = max((token for table in tables for token in table), default=-1)
         self.shown = tables
 
-    def __call__(self, logits: Tensor, history: History) -> Tensor:
+    def process(self, logits: Tensor, history: History) -> Tensor:
         """Add the biases."""
         if self.highest_id >= logits.shape[-1]:
             raise InvalidRequest(

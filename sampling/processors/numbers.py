@@ -23,11 +23,15 @@ def decimals(name: str, value: Number, low: float, high: float) -> list[str]:
         InvalidRequest: Not a number, or out of range.
     """
     if isinstance(value, Tensor):
+        if value.dim() > 1:
+            raise InvalidRequest(name, f"a tensor of shape {tuple(value.shape)}", "a number, or one per row")
         items: list[object] = list(wide(value).detach().cpu().reshape(-1).numpy())
     elif isinstance(value, Sequence):
         items = list(value)
     else:
         items = [value]
+    if not items:
+        raise InvalidRequest(name, value, "a number, or one per row")
     for item in items:
         fine = isinstance(item, int | float | np.number) and not isinstance(item, bool | np.bool_)
         if not fine or not low <= float(cast("float", item)) <= high:

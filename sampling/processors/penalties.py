@@ -28,7 +28,7 @@ class CountPenalty(Processor):
         """The new logits of the counted tokens, float64 [B, D]; unchanged where the count is 0."""
         raise NotImplementedError(f"{type(self).__name__} does not say how it penalises")
 
-    def __call__(self, logits: Tensor, history: History) -> Tensor:
+    def process(self, logits: Tensor, history: History) -> Tensor:
         """Penalise the tokens in the processor's scope."""
         if len(history) != len(logits):
             raise InvalidRequest(

@@ -39,7 +39,7 @@ class Temperature(Processor):
         self.temperature = column([max(v, SMALLEST) if v > 0 else v for v in values], torch.float32)
         self.shown = values
 
-    def __call__(self, logits: Tensor, history: History) -> Tensor:
+    def process(self, logits: Tensor, history: History) -> Tensor:
         """Divide, or take the arg max where the temperature is 0."""
         t = self.fitted(self.temperature, logits)
         maximum = logits.amax(-1, keepdim=True).double()

@@ -31,7 +31,7 @@ class UsableIds(Processor):
         self.size = integer("size", size, 1)
         self.shown = [size]
 
-    def __call__(self, logits: Tensor, history: History) -> Tensor:
+    def process(self, logits: Tensor, history: History) -> Tensor:
         """Set the logits of the ids past the size to -inf."""
         ids = torch.arange(logits.shape[-1], device=logits.device)
         return logits.masked_fill(ids >= self.size, -math.inf)

@@ -191,6 +191,8 @@ def _render(tokenizer: PreTrainedTokenizerFast, messages: Sequence[Mapping[str, 
     except jinja2.TemplateError as error:
         allowed = f"a conversation that the chat template accepts (it says: {error.message})"
         raise InvalidRequest("messages", messages, allowed) from error
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        raise CheckpointError(f"tokenizer: the chat template fails on these messages ({error!r})") from error
 
 
 def _leading_bos(tokenizer: PreTrainedTokenizerFast) -> list[int]:
