@@ -5,10 +5,10 @@ BIN := .venv/bin
 .PHONY: chat explain test check format bench wheel clean
 
 chat: .venv/ready
-	@$(BIN)/sampling chat "What is the capital of Turkey?" --probabilities
+	@$(BIN)/sampling chat "What is the capital of Turkey?" --probabilities --seed 1
 
 explain: .venv/ready
-	@$(BIN)/sampling explain "What is the capital of Turkey?" --temperature 0.8 --top-p 0.9
+	@$(BIN)/sampling explain "Name a fruit." --temperature 1.2 --top-p 0.9 --presence-penalty 0.5 --seed 15
 
 test: .venv/ready
 	$(BIN)/python -m pytest

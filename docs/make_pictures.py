@@ -19,12 +19,12 @@ from sampling.cli.explain import explain
 
 REQUEST = {
     "messages": [{"role": "user", "content": "Name a fruit."}],
-    "temperature": 0.8,
+    "temperature": 1.2,
     "top_p": 0.9,
     "presence_penalty": 0.5,
-    "seed": 12,
+    "seed": 15,
 }
-COMMAND = '$ sampling explain "Name a fruit." --temperature 0.8 --top-p 0.9 --presence-penalty 0.5 --seed 12'
+COMMAND = '$ sampling explain "Name a fruit." --temperature 1.2 --top-p 0.9 --presence-penalty 0.5 --seed 15'
 
 
 def main() -> None:

@@ -71,12 +71,9 @@ def likely_text(snapshot: Snapshot, drawn: int, vocabulary: Vocabulary, width: i
 
 def step_title(number: int, token: SampledToken, mode: str, vocabulary: Vocabulary) -> Text:
     """Which token was drawn, and how likely it was in the dialect's log probability mode."""
-    title = Text(f"{number}. ", style="dim").append(
-        quoted(vocabulary.text_of(token.token_id)), style="bold green"
-    )
-    return title.append(
-        f"   {mode} probability {percent(math.exp(token.logprob))}, rank {token.rank}", style="dim"
-    )
+    how_likely = f"{mode} probability {percent(math.exp(token.logprob))}, rank {token.rank}"
+    name = quoted(vocabulary.text_of(token.token_id))
+    return Text.assemble((f"{number}. ", "dim"), (name, "bold green"), "   ", (how_likely, "dim"))
 
 
 def stage_table(trace: Trace, drawn: int, vocabulary: Vocabulary, width: int) -> Table:
