@@ -25,7 +25,7 @@ from sampling.pipeline import Pipeline
 from sampling.processors import Truncation, UsableIds
 from sampling.trace import Trace
 
-EMPTY_SLOT = -1
+FREE_SLOT, FULL_SLOT = -1, -2
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class SampleOutput:
     modes: Mapping[str, Logprobs]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Slot:
     """A request in its slot.
 
@@ -59,13 +59,11 @@ class Slot:
         params: Its parameters.
         seed: Its seed, given or fresh.
         choice: Its index among the n choices.
-        held: How many tokens it has at most, prompt and sampled.
     """
 
     params: SamplingParams
     seed: int
     choice: int
-    held: int
 
 
 class Sampler:
@@ -83,7 +81,7 @@ class Sampler:
         dialect: A dialect or its name.
         logprob_modes: Which distributions to report log probabilities of: any of `raw`, `temperature`, `processed`. The
             first is the one in the output's own fields. None takes the dialect's.
-        max_history: Most tokens, prompt and sampled, that a slot may hold; None for no limit.
+        max_history: Most tokens, prompt and sampled, that a slot may hold, after which it has a status; None for no limit.
         usable_ids: Token ids from here on are never sampled (padding of the vocabulary); None allows all.
         compile: Reserved; only False for now.
 
@@ -129,7 +127,7 @@ class Sampler:
         if not len(prompts) == len(choices) == len(params):
             lengths = (len(prompts), len(choices))
             raise InvalidRequest("prompt_ids and choices", lengths, f"{len(params)} long, as params is")
-        self._place([self._slot(*one) for one in zip(params, prompts, choices, strict=True)], prompts)
+        self._place([self._slot(*one) for one in zip(params, choices, strict=True)], prompts)
 
     @property
     def seeds(self) -> list[int | None]:
@@ -151,7 +149,7 @@ class Sampler:
             InvalidRequest: The request can not be served; the sampler is as it was.
         """
         free = next((place for place, slot in enumerate(self.slots) if slot is None), len(self.slots))
-        self._place([self._slot(params, prompt_ids, choice)], [prompt_ids], free)
+        self._place([self._slot(params, choice)], [prompt_ids], free)
         return free
 
     def remove(self, slots: Sequence[int]) -> None:
@@ -175,13 +173,12 @@ class Sampler:
             The tokens and their log probabilities. A row that can not be sampled has a status; the others go on.
 
         Raises:
-            InvalidRequest: The logits have another shape, or the history is full.
+            InvalidRequest: The logits have another shape.
         """
         if tuple(logits.shape) != (len(self.slots), self.vocab_size):
             raise InvalidRequest(
                 "logits", tuple(logits.shape), f"of shape {(len(self.slots), self.vocab_size)}"
             )
-        self._make_room()
         by_mode, last, status = self._run(float32_logits(logits))
         fine = status == 0
         sampled = draw(last, seed=self._keys, position=self.history.sampled, choice=self._choices)
@@ -203,7 +200,9 @@ class Sampler:
     def explain(self, status: int) -> str:
         """Put a row's status into words: what is wrong and the stage after which it was."""
         if status <= 0:
-            return "fine" if status == 0 else "free slot"
+            return {0: "fine", FREE_SLOT: "free slot", FULL_SLOT: "full: the slot holds max_history tokens"}[
+                status
+            ]
         place, kind = divmod(status - 1, 2)
         names = ["the model", "usable_ids", *(" & ".join(parts(stage)) for stage in self.dialect.order)]
         what = "NaN or +infinity in the logits" if kind + 1 == NOT_A_NUMBER else "nothing left to sample"
@@ -224,12 +223,12 @@ class Sampler:
         """K: the most alternatives that any slot asks for."""
         return max((slot.params.top_logprobs for slot in self.slots if slot), default=0)
 
-    def _slot(self, params: SamplingParams, prompt: Sequence[int], choice: int) -> Slot:
+    def _slot(self, params: SamplingParams, choice: int) -> Slot:
         highest = max(params.logit_bias, default=-1)
         if highest >= self.vocab_size:
             raise InvalidRequest("logit_bias", highest, f"token ids below {self.vocab_size}")
         seed = secrets.randbits(64) if params.seed is None else params.seed
-        return Slot(params, seed, integer("choice", choice, 0, WORD), len(prompt))
+        return Slot(params, seed, integer("choice", choice, 0, WORD))
 
     def _place(self, new: Sequence[Slot], prompts: Sequence[Sequence[int]], place: int | None = None) -> None:
         """Put new slots behind the others, or one of them at a place; refusals change nothing."""
@@ -239,6 +238,10 @@ class Sampler:
             raise InvalidRequest(
                 "prompt_ids", arrived.highest_prompt_id, f"token ids below {self.vocab_size}"
             )
+        longest = max(map(len, prompts), default=0)
+        if self.max_history is not None and longest > self.max_history:
+            words = f"at most max_history = {self.max_history} tokens long"
+            raise InvalidRequest("prompt_ids", f"a prompt of {longest} tokens", words)
         history = self.history.merge(arrived)
         rows = list(range(len(history)))
         if place is not None and place < end:
@@ -250,7 +253,7 @@ class Sampler:
 
     def _serve(self, slots: list[Slot | None]) -> None:
         """Build what a step needs for these slots."""
-        idle = Slot(SamplingParams(), 0, 0, 0)
+        idle = Slot(SamplingParams(), 0, 0)
         filled = [slot or idle for slot in slots]
         mask = [UsableIds(self.usable_ids)] if self.usable_ids < self.vocab_size else []
         self._assembly = assemble([slot.params for slot in filled], self.dialect, masks=mask)
@@ -261,20 +264,18 @@ class Sampler:
         self._free = torch.tensor([slot is None for slot in slots], dtype=torch.bool, device=self.device)
         self.slots = slots
 
-    def _make_room(self) -> None:
-        """Count one more token in every slot, if the limit allows."""
-        for slot in filter(None, self.slots):
-            if self.max_history is not None and slot.held >= self.max_history:
-                raise InvalidRequest(
-                    "max_history", self.max_history, f"more than the {slot.held} tokens of a slot"
-                )
-        for slot in filter(None, self.slots):
-            slot.held += 1
+    def _idle(self) -> Tensor:
+        """The status of slots that do not take part, 0 for the others, int64 [B]."""
+        status = torch.where(self._free, FREE_SLOT, 0)
+        if self.max_history is None:
+            return status
+        return torch.where(~self._free & (self.history.lengths >= self.max_history), FULL_SLOT, status)
 
     def _run(self, logits: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor]:
         """Run the pipeline; logits of every mode, the logits to draw from, and the status of each row."""
         safe, faults = without_faults(logits)
-        status = torch.where(self._free, EMPTY_SLOT, faults)
+        idle = self._idle()
+        status = torch.where(idle < 0, idle, faults)
         shaped = processed = raw = torch.where(self._free[:, None], 0.0, safe)
         assembly = self._assembly
         for place, stage in zip(assembly.places, assembly.pipeline, strict=True):

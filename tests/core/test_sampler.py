@@ -401,8 +401,21 @@ def test_history_has_a_limit() -> None:
     sampler = Sampler([SamplingParams(seed=1)], vocab_size=3, prompt_ids=[[0, 1]], max_history=4)
     sampler.step(torch.zeros(1, 3))
     sampler.step(torch.zeros(1, 3))
-    with pytest.raises(InvalidRequest, match="max_history: got 4"):
-        sampler.step(torch.zeros(1, 3))
+    out = sampler.step(torch.zeros(1, 3))
+    assert out.token_ids.tolist() == [-1]
+    assert sampler.explain(out.status.item()) == "full: the slot holds max_history tokens"
+    assert sampler.history.lengths.tolist() == [4]
+
+
+def test_a_full_slot_leaves_the_others_alone() -> None:
+    """Slot 0 is full after one token; slot 1 draws what it draws alone."""
+    prompts = [[0, 0, 0], [0]]
+    sampler = Sampler([SamplingParams(seed=1)] * 2, vocab_size=50, prompt_ids=prompts, max_history=4)
+    alone = Sampler([SamplingParams(seed=1)], vocab_size=50, prompt_ids=[[0]])
+    for step in range(3):
+        out, own = sampler.step(torch.zeros(2, 50)), alone.step(torch.zeros(1, 50))
+        assert (out.token_ids[0] == -1) == (step > 0)
+        assert out.token_ids[1] == own.token_ids[0]
 
 
 def test_a_slot_that_left_does_not_count_against_the_limit() -> None:
@@ -418,9 +431,11 @@ def test_a_slot_that_left_does_not_count_against_the_limit() -> None:
     assert sampler.history.lengths.tolist() == [4, 1]
 
 
-def test_a_prompt_longer_than_the_limit_is_refused_or_stops_at_once() -> None:
-    with pytest.raises(InvalidRequest, match="max_history"):
-        Sampler([SamplingParams()], vocab_size=3, prompt_ids=[[0] * 5], max_history=4).step(torch.zeros(1, 3))
+def test_a_prompt_longer_than_the_limit_is_refused() -> None:
+    with pytest.raises(
+        InvalidRequest, match="prompt_ids: got 'a prompt of 5 tokens', must be at most max_history = 4"
+    ):
+        Sampler([SamplingParams()], vocab_size=3, prompt_ids=[[0] * 5], max_history=4)
 
 
 @pytest.mark.parametrize(
