@@ -39,6 +39,11 @@ def widened(table: Tensor, columns: int) -> Tensor:
     return torch.cat([table, table.new_zeros(table.shape[0], room)], dim=1)
 
 
+def largest(numbers: Tensor) -> int:
+    """The largest of some numbers [B], on the host; 0 of none."""
+    return max(numbers.tolist(), default=0)
+
+
 def stacked(above: Tensor, below: Tensor) -> Tensor:
     """The rows of two tables [B, D] in one, the narrower filled up with zeros."""
     columns = max(above.shape[1], below.shape[1])
@@ -76,7 +81,7 @@ class TokenCounts:
         """
         if self.most == self.ids.shape[1]:
             # Repeated tokens need no place of their own: look before growing, which is rare.
-            self.most = int((self.counts > 0).sum(-1).max())
+            self.most = largest((self.counts > 0).sum(-1))
         self.most += 1
         self.ids, self.counts = widened(self.ids, self.most), widened(self.counts, self.most)
         used = self.counts > 0  # [B, D]
@@ -198,7 +203,7 @@ class History:
         tokens = tokens.to(self.tokens.device, torch.int64)
         if self.longest == self.tokens.shape[1]:
             # Rows that were dropped or skipped may have been the longest: look before growing, which is rare.
-            self.longest = int(self.lengths.max())
+            self.longest = largest(self.lengths)
         self.longest += 1
         self.tokens = widened(self.tokens, self.longest)
         taken = tokens >= 0

@@ -407,6 +407,13 @@ def test_history_has_a_limit() -> None:
     assert sampler.history.lengths.tolist() == [4]
 
 
+def test_a_sampler_without_slots_waits_for_requests() -> None:
+    sampler = Sampler([], vocab_size=3)
+    assert sampler.step(torch.zeros(0, 3)).token_ids.shape == (0,)
+    assert sampler.add(SamplingParams(temperature=0), [1, 2]) == 0
+    assert sampler.step(torch.tensor([[0.0, 2.0, 1.0]])).token_ids.tolist() == [1]
+
+
 def test_a_full_slot_leaves_the_others_alone() -> None:
     """Slot 0 is full after one token; slot 1 draws what it draws alone."""
     prompts = [[0, 0, 0], [0]]
