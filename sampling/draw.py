@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 from sampling_kernels.faults import without_faults
+from sampling_kernels.gumbel import draw_by_gumbel, gumbel_noise
 from sampling_kernels.keyed_draw import INTEGER_RULE, draw_by_weight, uniform_words
 from sampling_kernels.philox import WORD
 from sampling_kernels.weights import weights
@@ -15,9 +16,22 @@ from sampling.errors import InvalidRequest
 from sampling.logits import float32_logits
 from sampling.params import HIGHEST_SEED, LOWEST_SEED, integer
 
-RULES = {"integer": INTEGER_RULE}
-
 Whole = int | Sequence[int] | Tensor
+
+
+def draw_integer(logits: Tensor, seed: Tensor, position: Tensor, choice: Tensor) -> Tensor:
+    """The integer rule on float32 logits [B, V] without faults."""
+    high, low = uniform_words(seed, position, choice, INTEGER_RULE)
+    return draw_by_weight(weights(logits), high, low)
+
+
+def draw_gumbel(logits: Tensor, seed: Tensor, position: Tensor, choice: Tensor) -> Tensor:
+    """The Gumbel rule on float32 logits [B, V] without faults."""
+    every_token = torch.arange(logits.shape[-1], device=logits.device)[None]
+    return draw_by_gumbel(logits, gumbel_noise(seed, position, choice, every_token))
+
+
+RULES = {"integer": draw_integer, "gumbel": draw_gumbel}
 
 
 def seed_key(seed: object) -> int:
@@ -55,7 +69,7 @@ def word(name: str, value: Whole, rows: int, device: torch.device) -> Tensor:
 def draw(logits: Tensor, *, seed: Whole, position: Whole, choice: Whole = 0, rule: str = "integer") -> Tensor:
     """Draw one token from each row of processed logits.
 
-    With the integer weights w of the row, Z their sum and u the 64-bit uniform that Philox gives to
+    By the integer rule: with the integer weights w of the row, Z their sum and u the 64-bit uniform that Philox gives to
     (seed, choice, position), the token is the first, in token-id order, whose running sum of weights exceeds
     floor(u Z / 2^64). Nothing else decides: not the batch, not the row, not the device, no global generator.
 
@@ -65,7 +79,8 @@ def draw(logits: Tensor, *, seed: Whole, position: Whole, choice: Whole = 0, rul
         position: Tokens sampled before in this choice, 0 .. 2^32 - 1, or one number per row (of a
             tensor the lower 32 bits).
         choice: Index of the choice among the n of its request, 0 .. 2^32 - 1, or one number per row.
-        rule: "integer".
+        rule: "integer", or "gumbel": the arg max of logit + noise keyed by (seed, choice, position, token id), in
+            float64, the same everywhere up to the last bit of the device's logarithm.
 
     Returns:
         Token ids, int64 [B]; -1 in a row with NaN or +inf, or with nothing above -inf.
@@ -83,11 +98,10 @@ def draw(logits: Tensor, *, seed: Whole, position: Whole, choice: Whole = 0, rul
     if rule not in RULES:
         raise InvalidRequest("rule", rule, f"one of {', '.join(RULES)}")
     rows, device = logits.shape[0], logits.device
-    high, low = uniform_words(
+    safe, faults = without_faults(float32_logits(logits))
+    key = (
         per_row("seed", seed, rows, device, seed_key),
         word("position", position, rows, device),
         word("choice", choice, rows, device),
-        RULES[rule],
     )
-    safe, faults = without_faults(float32_logits(logits))
-    return torch.where(faults > 0, -1, draw_by_weight(weights(safe), high, low))
+    return torch.where(faults > 0, -1, RULES[rule](safe, *key))
