@@ -28,7 +28,10 @@ def exact_row(position: int, choice: int, size: int) -> list[float]:
 
 @pytest.mark.parametrize("u", [0, 1, 2, 3, 2**32 - 1, 2**32, 2**53 + 1, 2**63, 3 * 2**62])
 def test_noise_of_chosen_bits(u: int) -> None:
-    """From the far upper tail (45.05 at u = 0, where float32 noise ends near 17) down; near v = 1, whose tokens never win, float64 is coarser."""
+    """From the far upper tail (45.05 at u = 0, where float32 noise ends near 17) down.
+
+    Near v = 1, whose tokens never win, float64 is coarser; that end is left out.
+    """
     with mpmath.workdps(50):
         expected = exact_noise(u)
     got = gumbel_of_words(torch.tensor(u >> 32), torch.tensor(u % 2**32)).item()
