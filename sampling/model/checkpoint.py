@@ -87,8 +87,11 @@ def load_llama(
     config = LlamaConfig.read(folder)
     config = replace(config, dtype=_running_dtype(config, folder, dtype))
     source, stored = _stored_tensors(folder)
-    model = _model_without_weights(config, device)
-    _check(model, source, stored)
+    _check_device(device)
+    with torch.device("meta"):
+        model = Llama(config)
+    _check(model, source, stored)  # before any memory is asked for
+    model = model.to(config.dtype).to_empty(device=device).requires_grad_(False).eval()
     _fill(model, stored, progress)
     if config.tie_word_embeddings and _HEAD in stored:
         _check_tied_head(model, stored[_HEAD])
@@ -107,15 +110,13 @@ def _running_dtype(config: LlamaConfig, folder: Path, dtype: torch.dtype | None)
     return dtype
 
 
-def _model_without_weights(config: LlamaConfig, device: torch.device | str) -> Llama:
+def _check_device(device: torch.device | str) -> None:
     try:
-        torch.empty(0, device=device)
+        if torch.empty(0, device=device).is_meta:
+            raise RuntimeError("meta tensors hold no numbers")
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise InvalidRequest("device", str(device), f"a device that torch can use here ({reason})") from error
-    with torch.device("meta"):
-        model = Llama(config)
-    return model.to(config.dtype).to_empty(device=device).requires_grad_(False).eval()
 
 
 def _stored_tensors(folder: Path) -> tuple[Path, dict[str, StoredTensor]]:

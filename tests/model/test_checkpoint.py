@@ -118,7 +118,7 @@ def test_the_type_of_the_configuration(folder):
 
 
 def test_a_device_that_is_not_there(folder):
-    for device in ("abacus", "cuda:99"):
+    for device in ("abacus", "cuda:99", "meta"):
         with pytest.raises(
             InvalidRequest, match=f"device: got '{device}', must be a device that torch can use"
         ):
@@ -195,6 +195,13 @@ def test_unexpected_tensor(folder, name):
 def test_misshapen_tensor(folder):
     rewrite(folder, {**stored(folder), "model.norm.weight": torch.zeros(1, 64)})
     refused(folder, r"model\.safetensors: tensor model\.norm\.weight has shape \(1, 64\), must be \(64,\)")
+
+
+def test_a_config_that_asks_for_the_impossible_is_compared_first(folder):
+    """Petabytes of embedding are not asked for: the stored shape is looked at before any memory is."""
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "vocab_size": 10**12}))
+    refused(folder, r"tensor .*weight has shape \(\d+, 64\), must be \(1000000000000, 64\)")
 
 
 def test_a_tensor_of_another_type(folder):
