@@ -167,13 +167,14 @@ class Sampler:
         """Sample one token for every slot and take it into the history.
 
         Args:
-            logits: The model's, [slots, V], any float type; rows of free slots are ignored.
+            logits: The model's, [slots, V], float32, or bfloat16 or float16, which are widened; rows of free slots are
+                ignored.
 
         Returns:
             The tokens and their log probabilities. A row that can not be sampled has a status; the others go on.
 
         Raises:
-            InvalidRequest: The logits have another shape.
+            InvalidRequest: The logits have another shape or type.
         """
         if tuple(logits.shape) != (len(self.slots), self.vocab_size):
             raise InvalidRequest(

@@ -19,7 +19,8 @@ def run_chat(options: argparse.Namespace) -> None:
     if options.json:
         for _ in completion:
             pass
-        print(json.dumps(completion.response(), ensure_ascii=sys.stdout.encoding.lower() != "utf-8"))
+        escaped = (sys.stdout.encoding or "utf-8").lower() != "utf-8"
+        print(json.dumps(completion.response(), ensure_ascii=escaped))
         return
     print_answer(completion)
     if options.probabilities:

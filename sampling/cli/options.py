@@ -42,7 +42,10 @@ def without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
     names = [name for name, _ in pairs]
     repeated = next((name for name in names if names.count(name) > 1), None)
     if repeated is not None:
-        raise InvalidRequest("JSON", repeated, "an object that names each key once")
+        # not a ValueError, which json_value would take for text that is no JSON
+        raise argparse.ArgumentTypeError(
+            f"got {repeated!r} twice, must be an object that names each key once"
+        )
     return dict(pairs)
 
 
@@ -89,11 +92,7 @@ def add_request_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def request_of(options: argparse.Namespace) -> dict[str, Any]:
-    """The request that the flags spell out, fields that were not given left out.
-
-    Raises:
-        InvalidRequest: The text is not valid Unicode.
-    """
+    """The request that the flags spell out, fields that were not given left out."""
     messages = [{"role": "user", "content": options.text}]
     if options.system is not None:
         messages.insert(0, {"role": "system", "content": options.system})

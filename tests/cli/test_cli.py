@@ -84,6 +84,10 @@ def test_explain_shows_each_stage_of_each_step(capsys):
 
 ERRORS = [
     (
+        ("chat", "x", "--logit-bias", '{"1": 1, "1": 2}'),
+        "argument --logit-bias: got '1' twice, must be an object",
+    ),
+    (
         ("chat", "x", "--temperature", "2.1"),
         "sampling chat: temperature: got 2.1, must be a number from 0 to 2",
     ),
