@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from sampling_kernels.chunks import chunked, tokens_of
 from sampling_kernels.philox import WORD, philox
 from sampling_kernels.shares import multiply_high
+from sampling_kernels.weights import chunk_weights, weights_in_place
 
 if TYPE_CHECKING:
-    from jaxtyping import Int64
+    from jaxtyping import Float32, Int64
     from torch import Tensor
 
 INTEGER_RULE = 0
@@ -39,10 +41,10 @@ def uniform_words(
     return high, low
 
 
-def draw_by_weight(
+def draw_by_running_sum(
     w: Int64[Tensor, "B V"], high: Int64[Tensor, " B"], low: Int64[Tensor, " B"]
 ) -> Int64[Tensor, " B"]:
-    """The token at the fraction u / 2^64 of the row's weight, in token-id order.
+    """The token at the fraction u / 2^64 of the row's weight, in token-id order: the twin that defines the draw.
 
     With r = floor(u Z / 2^64), the first token whose running sum of weights exceeds r.
 
@@ -57,9 +59,73 @@ def draw_by_weight(
     Example:
         >>> import torch
         >>> w, half = torch.tensor([[1, 0, 1, 2]]), torch.tensor([2**31])
-        >>> draw_by_weight(w, half, 0 * half).tolist()
+        >>> draw_by_running_sum(w, half, 0 * half).tolist()
         [3]
     """
     running = w.cumsum(-1)  # [B, V]
     r, _ = multiply_high(high, low, running[:, -1])
     return (running <= r[:, None]).sum(-1)
+
+
+def chunk_of(
+    sums: Int64[Tensor, "B N"], high: Int64[Tensor, " B"], low: Int64[Tensor, " B"]
+) -> tuple[Int64[Tensor, "B 1"], Int64[Tensor, "B 1"]]:
+    """The chunk in which the fraction u / 2^64 of the row's weight lies, and what of r is left inside it."""
+    running = sums.cumsum(-1)
+    r, _ = multiply_high(high, low, running[:, -1])
+    chunk = (running <= r[:, None]).sum(-1, keepdim=True)
+    return chunk, r[:, None] - (running - sums).gather(1, chunk)
+
+
+def draw_by_weight(
+    w: Int64[Tensor, "B V"], high: Int64[Tensor, " B"], low: Int64[Tensor, " B"]
+) -> Int64[Tensor, " B"]:
+    """`draw_by_running_sum`, fast: the chunk first, then the token in it.
+
+    Args:
+        w: Weights, int64 [B, V], 0 <= w, sum of each row 1 .. 2^62 - 1.
+        high: Upper words of u, int64 [B].
+        low: Lower words of u, int64 [B].
+
+    Returns:
+        Token ids, int64 [B].
+
+    Example:
+        >>> import torch
+        >>> w, half = torch.tensor([[1, 0, 1, 2]]), torch.tensor([2**31])
+        >>> draw_by_weight(w, half, 0 * half).tolist()
+        [3]
+    """
+    chunks = chunked(w, fill=0)
+    chunk, rest = chunk_of(chunks.sum(-1), high, low)
+    inside, ids = tokens_of(chunks, chunk)
+    return ids.gather(1, (inside.cumsum(-1) <= rest).sum(-1, keepdim=True))[:, 0]
+
+
+def draw_by_chunk(
+    chunks: Float32[Tensor, "B N 256"],
+    maxima: Float32[Tensor, "B N"],
+    high: Int64[Tensor, " B"],
+    low: Int64[Tensor, " B"],
+) -> Int64[Tensor, " B"]:
+    """The draw from logits whose weights nobody has computed yet; it keeps only those of one chunk.
+
+    Args:
+        chunks: Logits in chunks, float32 [B, N, 256].
+        maxima: The largest logit of each chunk, float32 [B, N].
+        high: Upper words of u, int64 [B].
+        low: Lower words of u, int64 [B].
+
+    Returns:
+        Token ids, int64 [B].
+
+    Example:
+        >>> import torch
+        >>> chunks, half = chunked(torch.zeros(1, 1000)), torch.tensor([2**31])
+        >>> draw_by_chunk(chunks, chunks.amax(-1), half, 0 * half).tolist()
+        [500]
+    """
+    chunk, rest = chunk_of(chunk_weights(chunks, maxima), high, low)
+    inside, ids = tokens_of(chunks, chunk)
+    running = weights_in_place(inside, maxima.amax(-1, keepdim=True)).cumsum(-1)
+    return ids.gather(1, (running <= rest).sum(-1, keepdim=True))[:, 0]

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
+
+from sampling_kernels.branching import in_blocks, may_branch
 from sampling_kernels.logarithm import log_total
 from sampling_kernels.order import order_key
-from sampling_kernels.weights import weights
+from sampling_kernels.weights import chunk_weights, weights
 
 if TYPE_CHECKING:
     from jaxtyping import Float32, Int64
@@ -33,6 +36,33 @@ def token_logprobs(logits: Float32[Tensor, "B V"], token_ids: Int64[Tensor, "B K
     return (d - log_total(weights(logits).sum(-1, keepdim=True))).float()
 
 
+def logprobs_from_chunks(
+    chunks: Float32[Tensor, "B N 256"],
+    maxima: Float32[Tensor, "B N"],
+    chosen: Float32[Tensor, "B K"],
+) -> Float32[Tensor, "B K"]:
+    """`token_logprobs`, fast, from the logits of the tokens.
+
+    Args:
+        chunks: Logits in chunks, float32 [B, N, 256].
+        maxima: The largest logit of each chunk, float32 [B, N].
+        chosen: Logits of the tokens that are asked for, float32 [B, K].
+
+    Returns:
+        float32 [B, K].
+
+    Example:
+        >>> import torch
+        >>> from sampling_kernels.chunks import chunked
+        >>> chunks = chunked(torch.zeros(1, 4))
+        >>> logprobs_from_chunks(chunks, chunks.amax(-1), torch.zeros(1, 1))
+        tensor([[-1.3863]])
+    """
+    total = chunk_weights(chunks, maxima).sum(-1, keepdim=True)
+    d = chosen.double() - maxima.amax(-1, keepdim=True).double()
+    return (d - log_total(total)).float()
+
+
 def token_ranks(logits: Float32[Tensor, "B V"], token_ids: Int64[Tensor, "B K"]) -> Int64[Tensor, "B K"]:
     """Ranks of the given tokens in the order of `order_key`; 1 is the most likely.
 
@@ -50,6 +80,45 @@ def token_ranks(logits: Float32[Tensor, "B V"], token_ids: Int64[Tensor, "B K"])
     """
     key = order_key(logits)
     return (key[:, None, :] > key.gather(-1, token_ids)[:, :, None]).sum(-1) + 1
+
+
+def ranks_of_listed(
+    logits: Float32[Tensor, "B V"], token_ids: Int64[Tensor, " B"], listed: Int64[Tensor, "B K"]
+) -> Int64[Tensor, " B"]:
+    """`token_ranks` of one token a row, fast: its place in a list of the most likely ones, if it is there.
+
+    Args:
+        logits: float32 [B, V].
+        token_ids: int64 [B].
+        listed: The K most likely tokens in order, int64 [B, K].
+
+    Returns:
+        int64 [B].
+
+    Example:
+        >>> import torch
+        >>> logits = torch.tensor([[0.0, 2.0, 2.0], [0.0, 1.0, 2.0]])
+        >>> ranks_of_listed(logits, torch.tensor([2, 0]), torch.tensor([[1, 2], [2, 1]])).tolist()
+        [2, 3]
+    """
+    here = listed == token_ids[:, None]  # [B, K]
+    places = torch.arange(1, listed.shape[1] + 1, device=logits.device)
+    rank = (here * places).sum(-1)
+    if may_branch(logits):
+        missing = (rank == 0).nonzero()[:, 0]
+        return rank.index_copy(0, missing, counted_ranks(logits[missing], token_ids[missing]))
+    return torch.where(rank > 0, rank, counted_ranks(logits, token_ids))
+
+
+def counted_ranks(logits: Float32[Tensor, "B V"], token_ids: Int64[Tensor, " B"]) -> Int64[Tensor, " B"]:
+    """Ranks by counting the tokens that come before: larger logits, and equal ones with lower ids."""
+    ids = torch.arange(logits.shape[-1], device=logits.device)
+
+    def count(some: Tensor, token: Tensor) -> Tensor:
+        own = some.gather(-1, token)
+        return ((some > own) | ((some == own) & (ids < token))).sum(-1)
+
+    return in_blocks(count, logits, token_ids[:, None]) + 1
 
 
 def top_tokens(logits: Float32[Tensor, "B V"], k: int) -> Int64[Tensor, "B K"]:

@@ -5,6 +5,7 @@ Source: Salmon, Moraes, Dror, Shaw, "Parallel Random Numbers: As Easy as 1, 2, 3
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 ROUNDS = 10
@@ -15,17 +16,17 @@ WORD = 0xFFFFFFFF
 Words = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
-def multiply_words(a: int, b: Tensor) -> tuple[Tensor, Tensor]:
+def multiply_words(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     """High and low 32-bit words of the product of two 32-bit words.
 
     `b` is taken in halves of 16 bits, so that no product passes 2^49 and a signed int64 holds all of them.
 
     Args:
-        a: A word, 0 <= a < 2^32.
-        b: Words in int64, any shape.
+        a: Words, int64, 0 <= a < 2^32.
+        b: Words, int64; broadcasts with `a`.
 
     Returns:
-        (a b >> 32, a b mod 2^32), each shaped like `b`.
+        (a b >> 32, a b mod 2^32).
     """
     low = a * (b & 0xFFFF)
     middle = a * (b >> 16) + (low >> 16)
@@ -34,6 +35,9 @@ def multiply_words(a: int, b: Tensor) -> tuple[Tensor, Tensor]:
 
 def philox(counter: Words, key: tuple[Tensor, Tensor]) -> Words:
     """Four random words for each counter.
+
+    A round multiplies c0 and c2, swaps the halves of the state and mixes in c1, c3 and the key; the pairs (c0, c2), (c1, c3)
+    and (k0, k1) are stacked, so that each operation serves both.
 
     Args:
         counter: Four words c0..c3, int64 tensors with values in 0 .. 2^32 - 1 that broadcast together.
@@ -48,11 +52,17 @@ def philox(counter: Words, key: tuple[Tensor, Tensor]) -> Words:
         >>> [f"{int(word):08x}" for word in philox((zero, zero, zero, zero), (zero, zero))]
         ['6627e8d5', 'e169c58d', 'bc57ac4c', '9b00dbd8']
     """
-    c0, c1, c2, c3 = counter
-    k0, k1 = key
+    c0, c1, c2, c3, k0, k1 = torch.broadcast_tensors(*counter, *key)
+    multiplied, mixed, keys = torch.stack([c0, c2]), torch.stack([c1, c3]), torch.stack([k0, k1])
+    a = pair(MULTIPLIERS, keys)
+    step = pair(KEY_STEPS, keys)
     for _ in range(ROUNDS):
-        high0, low0 = multiply_words(MULTIPLIERS[0], c0)
-        high1, low1 = multiply_words(MULTIPLIERS[1], c2)
-        c0, c1, c2, c3 = high1 ^ c1 ^ k0, low1, high0 ^ c3 ^ k1, low0
-        k0, k1 = (k0 + KEY_STEPS[0]) & WORD, (k1 + KEY_STEPS[1]) & WORD
-    return c0, c1, c2, c3
+        high, low = multiply_words(a, multiplied)
+        multiplied, mixed = high.flip(0) ^ mixed ^ keys, low.flip(0)
+        keys = (keys + step) & WORD
+    return multiplied[0], mixed[0], multiplied[1], mixed[1]
+
+
+def pair(words: tuple[int, int], like: Tensor) -> Tensor:
+    """Two constants that broadcast with a stack [2, ...]."""
+    return torch.tensor(words, device=like.device).view(2, *[1] * (like.dim() - 1))

@@ -1,4 +1,7 @@
-"""Which tokens top_k, top_p and min_p keep, as statements on integers, found by sorting: the twin that defines them."""
+"""Which tokens top_k, top_p and min_p keep, as statements on integers.
+
+Each has a twin that defines it by sorting; the fast form finds the last token that it keeps without a sort.
+"""
 
 from __future__ import annotations
 
@@ -7,22 +10,41 @@ from typing import TYPE_CHECKING
 import torch
 
 from sampling_kernels.order import order_key
+from sampling_kernels.search import first_in_order
 from sampling_kernels.shares import SHARE_BITS, WHOLE, ceil_share, floor_share
-from sampling_kernels.weights import FRACTION_BITS, weights
+from sampling_kernels.weights import FRACTION_BITS, weights, weights_in_place
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float32, Int64
     from torch import Tensor
 
 
-def keep_top_p(
+def weight_needed(
+    share: Int64[Tensor, "B 1"], total: Int64[Tensor, "B 1"], *, exact_hit_stops: bool
+) -> Int64[Tensor, "B 1"]:
+    """The least weight of a prefix that holds a share of the total: max(1, ceil(P Z / 2^62)), or more than P Z / 2^62.
+
+    Args:
+        share: P, int64 [B, 1], 0 .. 2^62; 2^62 is taken as the largest share below it.
+        total: Z, int64 [B, 1], 1 .. 2^62 - 1.
+        exact_hit_stops: Whether a prefix that weighs exactly the share is enough.
+
+    Returns:
+        int64 [B, 1], 1 .. Z.
+    """
+    partial = share.clamp(max=WHOLE - 1)
+    needed = ceil_share(partial, total) if exact_hit_stops else floor_share(partial, total) + 1
+    return needed.clamp(min=1)
+
+
+def keep_top_p_by_sorting(
     logits: Float32[Tensor, "B V"],
     share: Int64[Tensor, "B 1"],
     *,
     low_ids_first: bool = True,
     exact_hit_stops: bool = True,
 ) -> Bool[Tensor, "B V"]:
-    """Keep the shortest prefix, in the order of `order_key`, that holds the share of the row's weight.
+    """The twin that defines `keep_top_p`, by sorting: the shortest prefix that holds the share of the row's weight.
 
     With w the weights, Z their sum and P the share in units of 2^-62, a prefix is long enough when its weight reaches
     max(1, ceil(P Z / 2^62)).
@@ -41,7 +63,7 @@ def keep_top_p(
     Example:
         >>> import torch
         >>> from sampling_kernels.shares import share_of_decimal
-        >>> keep_top_p(torch.zeros(1, 10), torch.tensor([[share_of_decimal("0.9")]])).sum().item()
+        >>> keep_top_p_by_sorting(torch.zeros(1, 10), torch.tensor([[share_of_decimal("0.9")]])).sum().item()
         9
     """
     key = order_key(logits, low_ids_first=low_ids_first)
@@ -49,10 +71,77 @@ def keep_top_p(
     in_order = weights(logits).gather(-1, order)
     before = in_order.cumsum(-1) - in_order  # weight of the tokens that come earlier
     total = in_order.sum(-1, keepdim=True)
-    partial = share.clamp(max=WHOLE - 1)
-    needed = ceil_share(partial, total) if exact_hit_stops else floor_share(partial, total) + 1
-    count = (before < needed.clamp(min=1)).sum(-1, keepdim=True)
+    needed = weight_needed(share, total, exact_hit_stops=exact_hit_stops)
+    count = (before < needed).sum(-1, keepdim=True)
     return (key >= sorted_key.gather(-1, count - 1)) | (share >= WHOLE)
+
+
+def keep_top_k_by_sorting(
+    logits: Float32[Tensor, "B V"],
+    k: Int64[Tensor, "B 1"],
+    *,
+    low_ids_first: bool = True,
+    keep_ties: bool = False,
+) -> Bool[Tensor, "B V"]:
+    """The twin that defines `keep_top_k`, by sorting: the first k tokens in the order of `order_key`.
+
+    Args:
+        logits: float32 [B, V].
+        k: int64 [B, 1]; 0 keeps everything.
+        low_ids_first: Which of two equal logits comes first.
+        keep_ties: Keep all that equal the k-th logit, too.
+
+    Returns:
+        bool [B, V].
+
+    Source: Fan, Lewis, Dauphin, "Hierarchical Neural Story Generation", ACL 2018.
+
+    Example:
+        >>> import torch
+        >>> keep_top_k_by_sorting(torch.tensor([[1.0, 3.0, 2.0, 2.0]]), torch.tensor([[2]])).tolist()
+        [[False, True, True, False]]
+    """
+    key = order_key(logits, low_ids_first=low_ids_first)
+    everything = torch.full_like(k, logits.shape[-1])
+    last = torch.where(k > 0, k, everything).minimum(everything) - 1  # [B, 1]
+    ranked = key.argsort(-1, descending=True)
+    last_id = ranked.gather(-1, last)
+    if keep_ties:
+        return logits >= logits.gather(-1, last_id)
+    return key >= key.gather(-1, last_id)
+
+
+def keep_top_p(
+    logits: Float32[Tensor, "B V"],
+    share: Int64[Tensor, "B 1"],
+    w: Int64[Tensor, "B V"] | None = None,
+    *,
+    low_ids_first: bool = True,
+    exact_hit_stops: bool = True,
+) -> Bool[Tensor, "B V"]:
+    """Keep the shortest prefix, in the order of `order_key`, that holds the share of the row's weight.
+
+    Args:
+        logits: float32 [B, V].
+        share: P, int64 [B, 1], 0 .. 2^62; 2^62 keeps everything.
+        w: The weights of the logits where they are known, int64 [B, V].
+        low_ids_first: Which of two equal logits comes first.
+        exact_hit_stops: Whether a prefix that weighs exactly the share is enough; otherwise it takes one token more.
+
+    Returns:
+        bool [B, V], at least one True in each row.
+
+    Source: Holtzman et al., "The Curious Case of Neural Text Degeneration", ICLR 2020.
+
+    Example:
+        >>> import torch
+        >>> from sampling_kernels.shares import share_of_decimal
+        >>> keep_top_p(torch.zeros(1, 10), torch.tensor([[share_of_decimal("0.9")]])).sum().item()
+        9
+    """
+    w = weights_in_place(logits) if w is None else w
+    needed = weight_needed(share, w.sum(-1, keepdim=True), exact_hit_stops=exact_hit_stops)
+    return first_in_order(logits, w, needed, low_ids_first=low_ids_first) | (share >= WHOLE)
 
 
 def keep_top_k(
@@ -80,14 +169,10 @@ def keep_top_k(
         >>> keep_top_k(torch.tensor([[1.0, 3.0, 2.0, 2.0]]), torch.tensor([[2]])).tolist()
         [[False, True, True, False]]
     """
-    key = order_key(logits, low_ids_first=low_ids_first)
     everything = torch.full_like(k, logits.shape[-1])
-    last = torch.where(k > 0, k, everything).minimum(everything) - 1  # [B, 1]
-    ranked = key.argsort(-1, descending=True)
-    last_id = ranked.gather(-1, last)
-    if keep_ties:
-        return logits >= logits.gather(-1, last_id)
-    return key >= key.gather(-1, last_id)
+    needed = torch.where(k > 0, k, everything).minimum(everything)
+    each = torch.ones_like(logits, dtype=torch.int64)
+    return first_in_order(logits, each, needed, low_ids_first=low_ids_first, all_ties=keep_ties)
 
 
 def keep_first(logits: Float32[Tensor, "B V"]) -> Bool[Tensor, "B V"]:
@@ -104,11 +189,16 @@ def keep_first(logits: Float32[Tensor, "B V"]) -> Bool[Tensor, "B V"]:
         >>> keep_first(torch.tensor([[1.0, 3.0, 3.0]])).tolist()
         [[False, True, False]]
     """
-    key = order_key(logits)
-    return key == key.amax(-1, keepdim=True)
+    ids = torch.arange(logits.shape[-1], device=logits.device)
+    best = torch.where(logits == logits.amax(-1, keepdim=True), ids, logits.shape[-1])
+    return ids == best.amin(-1, keepdim=True)
 
 
-def keep_min_p(logits: Float32[Tensor, "B V"], share: Int64[Tensor, "B 1"]) -> Bool[Tensor, "B V"]:
+def keep_min_p(
+    logits: Float32[Tensor, "B V"],
+    share: Int64[Tensor, "B 1"],
+    w: Int64[Tensor, "B V"] | None = None,
+) -> Bool[Tensor, "B V"]:
     """Keep the tokens that are at least `share` times as likely as the likeliest one.
 
     The likeliest token weighs 2^43, so the condition is w >= ceil(P 2^43 / 2^62).
@@ -116,6 +206,7 @@ def keep_min_p(logits: Float32[Tensor, "B V"], share: Int64[Tensor, "B 1"]) -> B
     Args:
         logits: float32 [B, V].
         share: P, int64 [B, 1], 0 .. 2^62; 0 keeps everything.
+        w: The weights of the logits where they are known, int64 [B, V].
 
     Returns:
         bool [B, V], at least one True in each row.
@@ -130,4 +221,4 @@ def keep_min_p(logits: Float32[Tensor, "B V"], share: Int64[Tensor, "B 1"]) -> B
     """
     dropped_bits = SHARE_BITS - FRACTION_BITS
     needed = (share + (2**dropped_bits - 1)) >> dropped_bits
-    return weights(logits) >= needed
+    return (weights_in_place(logits) if w is None else w) >= needed

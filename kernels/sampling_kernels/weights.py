@@ -20,8 +20,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from sampling_kernels.branching import in_blocks, may_branch
+
 if TYPE_CHECKING:
-    from jaxtyping import Float64, Int64, Shaped
+    from jaxtyping import Float32, Float64, Int64, Shaped
     from torch import Tensor
 
 FRACTION_BITS = 43
@@ -29,6 +31,8 @@ CUBINGS = 11
 POLE = 2.0 * 3.0**CUBINGS
 LOWEST = -45.0
 LARGEST_VOCABULARY = 2**19 - 1
+# Anything this far below the maximum weighs nothing: 2^43 e^-30.5 rounds to 0.
+WEIGHTLESS = -31.0
 
 
 def exponential(d: Float64[Tensor, ...]) -> Float64[Tensor, ...]:
@@ -65,6 +69,82 @@ def weights(logits: Shaped[Tensor, "B V"]) -> Int64[Tensor, "B V"]:
     maximum = logits.amax(-1, keepdim=True).double()  # [B, 1]
     d = (logits.double() - maximum).clamp(min=LOWEST)  # [B, V]
     return (exponential(d) * 2.0**FRACTION_BITS).round().to(torch.int64)
+
+
+def float_weights(logits: Float32[Tensor, "B V"], maximum: Float32[Tensor, "B 1"]) -> Float64[Tensor, "B V"]:
+    """`weights` as float64 integers, by the same operations, each in place.
+
+    Args:
+        logits: float32 [B, V].
+        maximum: The largest logit of each row (of the whole row, where these are only a part of it), float32 [B, 1].
+
+    Returns:
+        float64 [B, V], whole numbers up to 2^43: any 1024 of them add up exactly, in any order.
+
+    Example:
+        >>> import torch
+        >>> float_weights(torch.tensor([[0.0, -1.0]]), torch.tensor([[0.0]])).tolist()
+        [[8796093022208.0, 3235901785497.0]]
+    """
+    d = logits.double().sub_(maximum.double()).clamp_(min=LOWEST)
+    power = d.add(POLE)
+    power.div_(d.neg_().add_(POLE))
+    for _ in range(CUBINGS):
+        power.pow_(3)
+    return power.mul_(2.0**FRACTION_BITS).round_()
+
+
+def weights_in_place(
+    logits: Float32[Tensor, "B V"], maximum: Float32[Tensor, "B 1"] | None = None
+) -> Int64[Tensor, "B V"]:
+    """`weights`, fast.
+
+    Args:
+        logits: float32 [B, V].
+        maximum: The largest logit of each row, where these are only a part of it, float32 [B, 1].
+
+    Returns:
+        int64 [B, V].
+
+    Example:
+        >>> import torch
+        >>> weights_in_place(torch.tensor([[0.0, -1.0, -float("inf")]])).tolist()
+        [[8796093022208, 3235901785497, 0]]
+    """
+    maximum = logits.amax(-1, keepdim=True) if maximum is None else maximum
+    return in_blocks(lambda some, top: float_weights(some, top).to(torch.int64), logits, maximum)
+
+
+def chunk_sums(chunks: Float32[Tensor, "M 256"], maximum: Float32[Tensor, "M 1"]) -> Int64[Tensor, " M"]:
+    """The weight of each chunk, `maximum` being that of the row it comes from; 256 weights add up exactly in float64."""
+    return in_blocks(lambda some, top: float_weights(some, top).sum(-1).to(torch.int64), chunks, maximum)
+
+
+def chunk_weights(chunks: Float32[Tensor, "B N 256"], maxima: Float32[Tensor, "B N"]) -> Int64[Tensor, "B N"]:
+    """The weight of each chunk of each row.
+
+    Args:
+        chunks: Logits in chunks, float32 [B, N, 256].
+        maxima: The largest logit of each chunk, float32 [B, N].
+
+    Returns:
+        int64 [B, N]; the sum of a row is its total weight Z.
+
+    Example:
+        >>> import torch
+        >>> from sampling_kernels.chunks import chunked
+        >>> chunks = chunked(torch.zeros(1, 300))
+        >>> (chunk_weights(chunks, chunks.amax(-1)) >> FRACTION_BITS).tolist()
+        [[256, 44]]
+    """
+    maximum = maxima.amax(-1, keepdim=True).expand_as(maxima)  # [B, N]
+    if may_branch(chunks):
+        alive = maxima > maximum + WEIGHTLESS
+        if 2 * int(alive.sum()) < alive.numel():
+            sums = torch.zeros_like(maxima, dtype=torch.int64)
+            sums[alive] = chunk_sums(chunks[alive], maximum[alive][:, None])
+            return sums
+    return chunk_sums(chunks.flatten(0, 1), maximum.reshape(-1, 1)).view_as(maxima)
 
 
 def total_variation_bound(vocab_size: int) -> float:

@@ -1,0 +1,54 @@
+"""Whether code may look at values to choose its way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from torch import Tensor
+
+ELEMENTS_AT_ONCE = 2**17
+
+
+def may_branch(tensor: Tensor) -> bool:
+    """Whether a look at values costs nothing here: in eager code on a CPU.
+
+    A compiled graph would break there, and another device's queue would have to run dry. So the ways that a look chooses
+    between always give the same result, and where none is allowed the one that serves all rows is taken.
+    """
+    return tensor.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+def row_blocks(tensor: Tensor) -> Sequence[slice]:
+    """Cut rows into blocks that stay in a core's cache from one eager operation to the next.
+
+    Args:
+        tensor: [B, ...].
+
+    Returns:
+        Slices of rows, in order; a single one where a compiler fuses the operations, or where launching them costs more.
+
+    Example:
+        >>> import torch
+        >>> row_blocks(torch.zeros(5, 2**16))
+        [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
+    """
+    rows = tensor.shape[0]
+    if not may_branch(tensor):
+        return [slice(0, rows)]
+    at_once = max(1, ELEMENTS_AT_ONCE // max(1, tensor[:1].numel()))
+    return [slice(start, min(start + at_once, rows)) for start in range(0, rows, at_once)] or [slice(0, 0)]
+
+
+def in_blocks(function: Callable[..., Tensor], *tables: Tensor) -> Tensor:
+    """Apply a function of rows block by block and put its results together; the same values as in one go.
+
+    Args:
+        function: Takes the blocks of all tables, returns one row for each row.
+        tables: Tensors of B rows; the first decides how large a block is.
+    """
+    return torch.cat([function(*(table[block] for table in tables)) for block in row_blocks(tables[0])])

@@ -1,0 +1,51 @@
+"""Rows in chunks of 256 tokens: what holds for a chunk's maximum or sum saves a look at its tokens."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch.nn.functional as F
+
+if TYPE_CHECKING:
+    from jaxtyping import Int64, Shaped
+    from torch import Tensor
+
+CHUNK = 256
+
+
+def chunked(rows: Shaped[Tensor, "B V"], fill: float = -math.inf) -> Shaped[Tensor, "B N 256"]:
+    """View rows as chunks of 256 tokens; a last chunk that is not full ends in `fill`.
+
+    Args:
+        rows: [B, V].
+        fill: What stands in the places past V.
+
+    Returns:
+        [B, N, 256], N = ceil(V / 256); a view where 256 divides V.
+
+    Example:
+        >>> import torch
+        >>> chunked(torch.zeros(1, 300)).isinf().sum(-1).tolist()
+        [[0, 212]]
+    """
+    missing = -rows.shape[-1] % CHUNK
+    full = F.pad(rows, (0, missing), value=fill) if missing else rows
+    return full.view(rows.shape[0], -1, CHUNK)
+
+
+def tokens_of(
+    chunks: Shaped[Tensor, "B N 256"], which: Int64[Tensor, "B C"]
+) -> tuple[Shaped[Tensor, "B C*256"], Int64[Tensor, "B C*256"]]:
+    """The tokens of some chunks, side by side.
+
+    Args:
+        chunks: [B, N, 256].
+        which: Numbers of chunks, int64 [B, C].
+
+    Returns:
+        Their values [B, C 256] and token ids, int64 [B, C 256].
+    """
+    places = which[:, :, None].expand(-1, -1, CHUNK)
+    ids = places * CHUNK + places.new_ones(CHUNK).cumsum(0) - 1
+    return chunks.gather(1, places).flatten(1), ids.flatten(1)
