@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral
@@ -12,6 +11,8 @@ import torch
 from torch import Tensor
 
 from sampling.errors import InvalidRequest
+from sampling.params import integer
+from sampling.token_counts import NOTHING, Counts, Table, TokenCounts, largest
 
 
 @dataclass(frozen=True)
@@ -31,94 +32,33 @@ OUTPUT = Scope()
 PROMPT_AND_OUTPUT = Scope(prompt=True)
 
 
-def widened(table: Tensor, columns: int) -> Tensor:
-    """Append zero columns until `table` [B, D] has at least `columns`, doubling so that growth is rare."""
-    if table.shape[1] >= columns:
-        return table
-    room = max(columns, 2 * table.shape[1], 16) - table.shape[1]
-    return torch.cat([table, table.new_zeros(table.shape[0], room)], dim=1)
+def checked_prompts(prompt_ids: Sequence[Sequence[int]], capacity: int | None) -> list[list[int]]:
+    """The prompts as lists of token ids, none longer than the capacity."""
+    rows = [list(row) for row in prompt_ids]
+    for index, row in enumerate(rows):
+        for token in row:
+            if isinstance(token, bool) or not isinstance(cast("object", token), Integral) or token < 0:
+                raise InvalidRequest(f"prompt_ids[{index}]", token, "token ids of at least 0")
+        if capacity is not None and len(row) > capacity:
+            words = f"at most capacity = {capacity} tokens long"
+            raise InvalidRequest(f"prompt_ids[{index}]", f"a prompt of {len(row)} tokens", words)
+    return rows
 
 
-def largest(numbers: Tensor) -> int:
-    """The largest of some numbers [B], on the host; 0 of none."""
-    return max(numbers.tolist(), default=0)
-
-
-def stacked(above: Tensor, below: Tensor) -> Tensor:
-    """The rows of two tables [B, D] in one, the narrower filled up with zeros."""
-    columns = max(above.shape[1], below.shape[1])
-    return torch.cat([widened(table, columns)[:, :columns] for table in (above, below)])
-
-
-class TokenCounts:
-    """The distinct tokens of each row and how often each occurred, in order of first occurrence.
-
-    Args:
-        ids: int64 [B, D]; unused places hold 0.
-        counts: int64 [B, D]; 0 marks an unused place.
-        most: An upper bound, known on the host, of the places that any row uses.
-    """
-
-    def __init__(self, ids: Tensor, counts: Tensor, most: int) -> None:
-        self.ids, self.counts, self.most = ids, counts, most
-
-    @staticmethod
-    def of(rows: Sequence[Sequence[int]], device: torch.device | str = "cpu") -> TokenCounts:
-        """Count the tokens of B lists."""
-        tables = [Counter(row) for row in rows]  # in order of first occurrence
-        most = max((len(table) for table in tables), default=0)
-        ids, counts = torch.zeros(2, len(rows), most, dtype=torch.int64)
-        for row, table in enumerate(tables):
-            ids[row, : len(table)] = torch.tensor(list(table), dtype=torch.int64)
-            counts[row, : len(table)] = torch.tensor(list(table.values()), dtype=torch.int64)
-        return TokenCounts(ids.to(device), counts.to(device), most)
-
-    def add(self, tokens: Tensor) -> None:
-        """Count one more token in each row, in place; a negative token adds nothing.
-
-        Args:
-            tokens: int64 [B].
-        """
-        if self.most == self.ids.shape[1]:
-            # Repeated tokens need no place of their own: look before growing, which is rare.
-            self.most = largest((self.counts > 0).sum(-1))
-        self.most += 1
-        self.ids, self.counts = widened(self.ids, self.most), widened(self.counts, self.most)
-        used = self.counts > 0  # [B, D]
-        same = used & (self.ids == tokens[:, None])
-        free = used.sum(-1, keepdim=True)  # the first unused place
-        is_new = ~same.any(-1, keepdim=True)
-        place = torch.arange(self.ids.shape[1], device=self.ids.device)
-        chosen = (same | (is_new & (place == free))) & (tokens >= 0)[:, None]
-        self.ids = torch.where(chosen, tokens[:, None], self.ids)
-        self.counts = self.counts + chosen
-
-    def padded(self) -> tuple[Tensor, Tensor]:
-        """Ids and counts [B, D] in which every unused place repeats the row's first one.
-
-        Writing the same value to the same token twice changes nothing, so a scatter through these ids needs no mask. A row
-        without tokens shows token 0 with the count 0.
-        """
-        used = self.counts > 0
-        return torch.where(used, self.ids, self.ids[:, :1]), torch.where(
-            used, self.counts, self.counts[:, :1]
-        )
-
-    def select(self, rows: Tensor) -> TokenCounts:
-        """The given rows, in the given order."""
-        return TokenCounts(self.ids[rows], self.counts[rows], self.most)
-
-    def merge(self, other: TokenCounts) -> TokenCounts:
-        """This one's rows followed by the other's."""
-        return TokenCounts(
-            stacked(self.ids, other.ids), stacked(self.counts, other.counts), max(self.most, other.most)
-        )
+def filled(rows: Sequence[Sequence[int]], columns: int, empty: int) -> Tensor:
+    """Lists as one tensor, int64 [B, columns], with `empty` behind each list."""
+    table = torch.full((len(rows), columns), empty, dtype=torch.int64)
+    for place, row in enumerate(rows):
+        table[place, : len(row)] = torch.tensor(row, dtype=torch.int64)
+    return table
 
 
 class History:
     """The tokens of B rows: the prompt's and those sampled since.
 
-    Penalties read it through `counted`, which costs the number of distinct tokens and not the vocabulary.
+    Penalties read it through `counted`, which costs the number of distinct tokens and not the vocabulary. Its tensors are
+    views of storage that is written in place. With a fixed capacity only `extend` moves the storage or changes a shape, so that
+    `accept` and `counted` can be compiled, or captured in a CUDA graph, and run again for the next token.
 
     Example:
         >>> import torch
@@ -130,60 +70,77 @@ class History:
 
     def __init__(
         self,
-        tokens: Tensor,
-        prompt_lengths: Tensor,
-        lengths: Tensor,
+        tokens: Table,
+        prompt_lengths: Table,
+        lengths: Table,
         longest: int,
-        output: TokenCounts,
-        seen: TokenCounts,
+        counts: TokenCounts,
         highest_prompt_id: int,
+        capacity: int | None,
     ) -> None:
-        self.tokens = tokens  # [B, T], zeros after each row's length
-        self.prompt_lengths = prompt_lengths  # [B]
-        self.lengths = lengths  # [B]
+        self._tokens = tokens
+        self._prompt_lengths = prompt_lengths  # [B, 1]
+        self._lengths = lengths  # [B, 1]
         self.longest = longest  # upper bound of lengths, known on the host
-        self._output = output
-        self._seen = seen  # prompt and output
-        self.highest_prompt_id = highest_prompt_id  # known on the host
+        self._counts = counts
+        self.highest_prompt_id = highest_prompt_id  # of all rows that have been here; known on the host
+        self.capacity = capacity
 
     @staticmethod
-    def start(prompt_ids: Sequence[Sequence[int]], *, device: torch.device | str = "cpu") -> History:
+    def start(
+        prompt_ids: Sequence[Sequence[int]],
+        *,
+        device: torch.device | str = "cpu",
+        capacity: int | None = None,
+    ) -> History:
         """Begin with one prompt per row.
 
         Args:
             prompt_ids: B lists of token ids; a list may be empty.
             device: Where the tensors live.
+            capacity: The most tokens of a row, prompt included, at least 1; every tensor has its final shape from the
+                beginning. None lets the tensors grow.
 
         Returns:
             A history in which nothing has been sampled yet.
 
         Raises:
-            InvalidRequest: A token id is negative or no integer.
+            InvalidRequest: A token id is negative or no integer, or a prompt is longer than the capacity.
         """
-        rows = [list(row) for row in prompt_ids]
-        for index, row in enumerate(rows):
-            for token in row:
-                if isinstance(token, bool) or not isinstance(cast("object", token), Integral) or token < 0:
-                    raise InvalidRequest(f"prompt_ids[{index}]", token, "token ids of at least 0")
-        longest = max((len(row) for row in rows), default=0)
-        tokens = torch.zeros(len(rows), longest, dtype=torch.int64)
-        for index, row in enumerate(rows):
-            tokens[index, : len(row)] = torch.tensor(row, dtype=torch.int64)
-        lengths = torch.tensor([len(row) for row in rows], dtype=torch.int64, device=device)
-        empty = TokenCounts.of([[] for _ in rows], device)
+        capacity = None if capacity is None else integer("capacity", capacity, 1)
+        rows = checked_prompts(prompt_ids, capacity)
+        longest = max(map(len, rows), default=0)
+        columns = longest if capacity is None else capacity + 1  # the last one stays empty
+        lengths = torch.tensor([len(row) for row in rows], dtype=torch.int64, device=device)[:, None]
+        prompts = filled(rows, longest, NOTHING).to(device)
         return History(
-            tokens.to(device),
-            lengths,
-            lengths.clone(),
-            longest,
-            empty,
-            TokenCounts.of(rows, device),
+            Table(filled(rows, columns, 0).to(device)),
+            Table(lengths),
+            Table(lengths.clone()),
+            longest if capacity is None else capacity,
+            TokenCounts.of(prompts, capacity),
             max((token for row in rows for token in row), default=-1),
+            capacity,
         )
 
     def __len__(self) -> int:
         """B, the number of rows."""
-        return self.tokens.shape[0]
+        return self._tokens.rows
+
+    @property
+    def tokens(self) -> Tensor:
+        """The tokens of each row, int64 [B, T]; zeros after the row's length. T is the capacity where that is fixed."""
+        return self._tokens.values[:, : self.capacity]
+
+    @property
+    def prompt_lengths(self) -> Tensor:
+        """How many tokens each row's prompt has, int64 [B]."""
+        return self._prompt_lengths.values[:, 0]
+
+    @property
+    def lengths(self) -> Tensor:
+        """How many tokens each row has, int64 [B]."""
+        return self._lengths.values[:, 0]
 
     @property
     def sampled(self) -> Tensor:
@@ -194,25 +151,33 @@ class History:
         """Append one sampled token to each row, in place.
 
         Args:
-            tokens: int64 [B]; a negative one leaves its row as it is.
+            tokens: int64 [B]; a negative one leaves its row as it is, and so does any in a row that has reached the capacity.
         """
+        tokens = self._checked(tokens)[:, None]
+        lengths = self._lengths.values
+        if self.capacity is None:
+            self._make_room()
+        else:
+            tokens = tokens.where(lengths < self.capacity, -1)
+        taken = tokens >= 0
+        self._tokens.set(lengths, tokens.clamp(min=0))  # 0 into an unused place, which there always is
+        self._counts.add(tokens.where(taken, NOTHING))
+        lengths += taken
+
+    def _checked(self, tokens: Tensor) -> Tensor:
         if tokens.is_floating_point() or tokens.dtype == torch.bool:
             raise InvalidRequest("tokens", tokens.dtype, "a tensor of whole numbers")
         if tokens.shape != self.lengths.shape:
             raise InvalidRequest("tokens", tuple(tokens.shape), f"one token for each of the {len(self)} rows")
-        tokens = tokens.to(self.tokens.device, torch.int64)
-        if self.longest == self.tokens.shape[1]:
-            # Rows that were dropped or skipped may have been the longest: look before growing, which is rare.
-            self.longest = largest(self.lengths)
+        return tokens.to(self.tokens.device, torch.int64)
+
+    def _make_room(self) -> None:
+        if self.longest == self._tokens.columns:
+            # Rows that were replaced or skipped may have been the longest: look before growing, which is rare.
+            self.longest = largest(self._lengths.values)
+            self._tokens.reserve(len(self), 2 * self.longest + 1)
         self.longest += 1
-        self.tokens = widened(self.tokens, self.longest)
-        taken = tokens >= 0
-        place = torch.arange(self.tokens.shape[1], device=self.tokens.device)
-        here = (place == self.lengths[:, None]) & taken[:, None]
-        self.tokens = torch.where(here, tokens[:, None], self.tokens)
-        self.lengths = self.lengths + taken
-        self._output.add(tokens)
-        self._seen.add(tokens)
+        self._counts.make_room()
 
     def counted(self, scope: Scope = OUTPUT) -> tuple[Tensor, Tensor]:
         """The distinct tokens that a penalty counts, and how often each occurred.
@@ -221,24 +186,65 @@ class History:
             scope: Which tokens count.
 
         Returns:
-            (ids, counts), int64 [B, D]. Unused places repeat the row's first token and count; a row without tokens shows
-            token 0 with the count 0.
+            (ids, counts), int64 [B, D]; where the capacity is fixed, D is it, or `scope.last` if that is less. Unused places
+            repeat the row's first token and count; a row without tokens shows token 0 with the count 0.
         """
-        if scope.last is None:
-            return (self._seen if scope.prompt else self._output).padded()
-        return self._window(scope).padded()
+        if scope.last is not None:
+            window = self._window(scope, scope.last)
+            return Counts.of(window).padded(window.shape[1])
+        return self._counts.padded(scope.prompt)
 
-    def _window(self, scope: Scope) -> TokenCounts:
-        assert scope.last is not None
-        begin = self.lengths - scope.last
-        begin = begin.clamp(min=0) if scope.prompt else begin.maximum(self.prompt_lengths)
-        place = begin[:, None] + torch.arange(scope.last, device=self.tokens.device)  # [B, D]
-        inside = place < self.lengths[:, None]
-        last_column = max(self.tokens.shape[1] - 1, 0)
-        ids = widened(self.tokens, 1).gather(-1, place.clamp(max=last_column))
-        same = (ids[:, :, None] == ids[:, None, :]) & inside[:, :, None] & inside[:, None, :]  # [B, D, D]
-        first = inside & ~same.tril(-1).any(-1)
-        return TokenCounts(ids * inside, same.sum(-1) * first, scope.last)
+    def _window(self, scope: Scope, last: int) -> Tensor:
+        """The tokens in the scope, [B, D], and NOTHING where there are fewer."""
+        lengths = self._lengths.values
+        begin = (lengths - last).maximum(
+            torch.zeros_like(lengths) if scope.prompt else self._prompt_lengths.values
+        )
+        place = begin + torch.arange(min(last, self.longest), device=lengths.device)
+        tokens = self._tokens.values.gather(-1, place.clamp(max=self._tokens.columns - 1))
+        return tokens.where(place < lengths, NOTHING)
+
+    def put(self, row: int, other: History) -> None:
+        """Replace one row, in place.
+
+        Args:
+            row: Which, from 0 to B - 1.
+            other: A history of one row.
+
+        Raises:
+            InvalidRequest: There is no such row, `other` has not one row, or its row is longer than the capacity.
+        """
+        row = integer("row", row, 0, len(self) - 1)
+        if len(other) != 1:
+            raise InvalidRequest("other", f"{len(other)} rows", "a history of one row")
+        self._write(row, other)
+
+    def extend(self, other: History) -> None:
+        """Append the other's rows to this one's, in place.
+
+        Raises:
+            InvalidRequest: A row is longer than the capacity.
+        """
+        self._write(len(self), other)
+
+    def _write(self, row: int, other: History) -> None:
+        length = self._fitting(other)
+        self._tokens.write(row, other.tokens[:, :length])
+        self._prompt_lengths.write(row, other._prompt_lengths.values)
+        self._lengths.write(row, other._lengths.values)
+        self._counts.write(row, other._counts, length)
+        self.longest = max(self.longest, length)
+        self.highest_prompt_id = max(self.highest_prompt_id, other.highest_prompt_id)
+
+    def _fitting(self, other: History) -> int:
+        """An upper bound of the other's lengths that fits the capacity."""
+        if other.longest <= (self.capacity or self._tokens.columns):
+            return other.longest
+        length = largest(other._lengths.values)
+        if self.capacity is not None and length > self.capacity:
+            words = f"at most capacity = {self.capacity} tokens long"
+            raise InvalidRequest("other", f"a row of {length} tokens", words)
+        return length
 
     def select(self, rows: Tensor | Sequence[int]) -> History:
         """A history of the given rows, in the given order; a row may be taken several times."""
@@ -247,27 +253,21 @@ class History:
             raise InvalidRequest("rows", index.dtype, "numbers of rows")
         index = index.to(torch.int64)
         return History(
-            self.tokens[index],
-            self.prompt_lengths[index],
-            self.lengths[index],
+            self._tokens.select(index),
+            self._prompt_lengths.select(index),
+            self._lengths.select(index),
             self.longest,
-            self._output.select(index),
-            self._seen.select(index),
+            self._counts.select(index),
             self.highest_prompt_id,
+            self.capacity,
         )
 
     def merge(self, other: History) -> History:
-        """A history of this one's rows followed by the other's."""
-        return History(
-            stacked(self.tokens, other.tokens),
-            torch.cat([self.prompt_lengths, other.prompt_lengths]),
-            torch.cat([self.lengths, other.lengths]),
-            max(self.longest, other.longest),
-            self._output.merge(other._output),
-            self._seen.merge(other._seen),
-            max(self.highest_prompt_id, other.highest_prompt_id),
-        )
+        """A history of this one's rows followed by the other's, with this one's capacity."""
+        together = self.clone()
+        together.extend(other)
+        return together
 
     def clone(self) -> History:
         """An independent copy."""
-        return self.select(range(len(self)))
+        return self.select(torch.arange(len(self)))

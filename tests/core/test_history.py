@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from sampling import History
 from sampling.errors import InvalidRequest
 from sampling.history import OUTPUT, PROMPT_AND_OUTPUT, Scope
+from sampling.token_counts import Table, largest
 
 Rows = list[tuple[list[int], list[int]]]
 
 tokens = st.integers(0, 6)
-prompts = st.lists(st.lists(tokens, max_size=5), min_size=1, max_size=4)
+prompt_lists = st.lists(tokens, max_size=5)
+prompts = st.lists(prompt_lists, min_size=1, max_size=4)
 SCOPES = [OUTPUT, PROMPT_AND_OUTPUT, *(Scope(prompt=p, last=n) for p in (True, False) for n in (1, 3, 64))]
 
 
@@ -28,40 +34,80 @@ def expected(prompt: list[int], output: list[int], scope: Scope) -> Counter[int]
 def check(history: History, rows: Rows) -> None:
     assert len(history) == len(rows)
     assert history.sampled.tolist() == [len(output) for _, output in rows]
+    assert history.prompt_lengths.tolist() == [len(prompt) for prompt, _ in rows]
     assert history.lengths.tolist() == [len(prompt) + len(output) for prompt, output in rows]
+    assert history.longest >= max(map(len, (prompt + output for prompt, output in rows)), default=0)
+    assert history.highest_prompt_id >= max((token for prompt, _ in rows for token in prompt), default=-1)
     for i, (prompt, output) in enumerate(rows):
-        assert history.tokens[i, : len(prompt) + len(output)].tolist() == prompt + output
+        row = history.tokens[i].tolist()
+        assert row == prompt + output + [0] * (len(row) - len(prompt + output))
     for scope in SCOPES:
         ids, counts = history.counted(scope)
+        if history.capacity is not None:
+            width = min(scope.last or history.capacity, history.capacity)
+            assert ids.shape == counts.shape == (len(rows), width)
         for i, (prompt, output) in enumerate(rows):
             shown = set(zip(ids[i].tolist(), counts[i].tolist(), strict=True))
             counted = expected(prompt, output, scope)
             assert {(token, n) for token, n in shown if n} == set(counted.items()), scope
-            # An unused place repeats a used one; only an empty row shows a token that it does not count.
+            # An unused place repeats the first one; only an empty row shows a token that it does not count.
             assert all(n for _, n in shown) or (not counted and shown == {(0, 0)})
+            pairs = list(zip(ids[i].tolist(), counts[i].tolist(), strict=True))
+            assert [pair for pair in pairs if pair != pairs[0]] == list(dict.fromkeys(pairs))[1:]
 
 
-@settings(max_examples=30)
-@given(prompts, st.data())
-def test_counts_are_a_counter_s(start: list[list[int]], data: st.DataObject) -> None:
-    history, rows = History.start(start), [(list(prompt), []) for prompt in start]
+def accepted(rows: Rows, new: list[int], capacity: int | None) -> Rows:
+    room = [capacity is None or len(p) + len(o) < capacity for p, o in rows]
+    return [(p, [*o, t] if t >= 0 and r else o) for (p, o), t, r in zip(rows, new, room, strict=True)]
+
+
+@st.composite
+def others(draw: st.DrawFn, count: st.SearchStrategy[int]) -> tuple[History, Rows]:
+    """A history and the rows that it holds; it may have a capacity of its own, and sampled something already."""
+    capacity = draw(st.sampled_from([None, 5, 16]))
+    rows: Rows = [(draw(prompt_lists), []) for _ in range(draw(count))]
+    history = History.start([prompt for prompt, _ in rows], capacity=capacity)
+    for _ in range(draw(st.integers(0, 2))):
+        new = [draw(tokens) for _ in rows]
+        history.accept(torch.tensor(new, dtype=torch.int64))
+        rows = accepted(rows, new, capacity)
+    return history, rows
+
+
+@settings(max_examples=120)
+@given(prompts, st.sampled_from([None, None, 5, 7]), st.data())
+def test_counts_are_a_counter_s(start: list[list[int]], capacity: int | None, data: st.DataObject) -> None:
+    history = History.start(start, capacity=capacity)
+    rows: Rows = [(list(prompt), []) for prompt in start]
     check(history, rows)
-    for step in data.draw(st.lists(st.sampled_from("aaaasmc"), max_size=8)):
+    for step in data.draw(st.lists(st.sampled_from("aaaasmcppe"), max_size=10)):
         if step == "a":
-            accepted = [data.draw(st.one_of(tokens, st.just(-1))) for _ in rows]
-            history.accept(torch.tensor(accepted))
-            rows = [(p, [*o, t] if t >= 0 else o) for (p, o), t in zip(rows, accepted, strict=True)]
+            new = [data.draw(st.one_of(tokens, st.just(-1))) for _ in rows]
+            history.accept(torch.tensor(new, dtype=torch.int64))
+            rows = accepted(rows, new, capacity)
         elif step == "s":
             taken = data.draw(st.lists(st.integers(0, len(rows) - 1), min_size=1, max_size=4))
             history, rows = history.select(taken), [rows[i] for i in taken]
-        elif step == "m":
-            more = data.draw(prompts)
-            history, rows = history.merge(History.start(more)), rows + [(list(p), []) for p in more]
-        else:
+        elif step == "c":
             before = history.clone()
             history.accept(torch.zeros(len(rows), dtype=torch.int64))
             check(before, rows)
-            rows = [(p, [*o, 0]) for p, o in rows]
+            rows = accepted(rows, [0] * len(rows), capacity)
+        else:
+            other, more = data.draw(others(st.just(1) if step == "p" else st.integers(0, 3)))
+            place = data.draw(st.integers(0, len(rows) - 1))
+            if capacity is not None and any(len(p) + len(o) > capacity for p, o in more):
+                with pytest.raises(InvalidRequest, match=f"at most capacity = {capacity} tokens long"):
+                    history.put(place, other) if step == "p" else history.extend(other)
+            elif step == "p":
+                history.put(place, other)
+                rows = [*rows[:place], *more, *rows[place + 1 :]]
+            elif step == "e":
+                history.extend(other)
+                rows = rows + more
+            else:
+                history, rows = history.merge(other), rows + more
+            check(other, more)
         check(history, rows)
 
 
@@ -91,10 +137,26 @@ def test_a_long_run_grows_its_tables() -> None:
 
 def test_copies_do_not_see_what_comes_later() -> None:
     history = History.start([[1], [2]])
-    copies = [history.clone(), history.select([0, 1]), History.start([]).merge(history)]
+    extended = History.start([])
+    extended.extend(history)
+    copies = [history.clone(), history.select([0, 1]), History.start([]).merge(history), extended]
     history.accept(torch.tensor([3, 3]))
     for copy in copies:
         check(copy, [([1], []), ([2], [])])
+        copy.accept(torch.tensor([4, 4]))
+    check(history, [([1], [3]), ([2], [3])])
+
+
+def test_a_copy_of_nothing() -> None:
+    check(History.start([]).clone(), [])
+
+
+def test_a_history_may_be_put_into_itself() -> None:
+    history = History.start([[1, 2]])
+    history.accept(torch.tensor([3]))
+    history.put(0, history)
+    history.extend(history)
+    check(history, [([1, 2], [3]), ([1, 2], [3])])
 
 
 def test_prompts_are_not_kept_by_reference() -> None:
@@ -113,6 +175,163 @@ def test_bad_prompt_ids(bad: object) -> None:
 def test_one_token_for_each_row() -> None:
     with pytest.raises(InvalidRequest, match="one token for each of the 2 rows"):
         History.start([[1], [2]]).accept(torch.tensor([1]))
+
+
+def test_what_put_refuses() -> None:
+    history = History.start([[1], [2]])
+    for row in (-1, 2):
+        with pytest.raises(InvalidRequest, match=f"row: got {row}, must be an integer from 0 to 1"):
+            history.put(row, History.start([[3]]))
+    with pytest.raises(InvalidRequest, match="other: got '2 rows', must be a history of one row"):
+        history.put(0, history)
+    check(history, [([1], []), ([2], [])])
+
+
+@pytest.mark.parametrize("bad", [0, -1, True, 1.5, "8"])
+def test_bad_capacity(bad: object) -> None:
+    with pytest.raises(InvalidRequest, match=r"capacity: got .*an integer of at least 1"):
+        History.start([[1]], capacity=bad)  # pyright: ignore[reportArgumentType]
+
+
+def test_a_prompt_beyond_the_capacity() -> None:
+    with pytest.raises(InvalidRequest, match=r"prompt_ids\[1\]: got 'a prompt of 3 tokens'.*capacity = 2"):
+        History.start([[1], [2, 3, 4]], capacity=2)
+
+
+def test_a_full_row_stays_as_it_is_while_others_go_on() -> None:
+    history = History.start([[1, 2, 3], [1]], capacity=3)
+    for token in (4, 5, 6, 7):
+        history.accept(torch.tensor([token, token]))
+    check(history, [([1, 2, 3], []), ([1], [4, 5])])
+
+
+def tables(thing: object) -> list[Table]:
+    """Every table in a history."""
+    if isinstance(thing, Table):
+        return [thing]
+    return [table for part in getattr(thing, "__dict__", {}).values() for table in tables(part)]
+
+
+def test_a_fixed_capacity_never_moves() -> None:
+    history = History.start([[1, 2], [3], []], capacity=40)
+    before = [(table.storage.data_ptr(), table.storage.shape) for table in tables(history)]
+    assert len(before) == 10
+    for i in range(50):
+        history.accept(torch.tensor([i, i % 3, -1]))
+        if i == 30:
+            history.put(1, History.start([list(range(40))]))
+    assert before == [(table.storage.data_ptr(), table.storage.shape) for table in tables(history)]
+    check(history, [([1, 2], list(range(38))), (list(range(40)), []), ([], [])])
+
+
+@pytest.mark.compiled
+def test_compiled_steps_are_eager_ones_and_compiled_once(compiled: Callable[[Any], Any]) -> None:
+    def step(history: History, new: torch.Tensor) -> list[torch.Tensor]:
+        history.accept(new)
+        return [*(part for scope in SCOPES for part in history.counted(scope)), history.sampled]
+
+    torch.manual_seed(0)
+    eager = History.start([[1, 2, 2], [], [7]], capacity=9)
+    fast, graph, once = eager.clone(), compiled(step), "default"
+    for _ in range(12):
+        new = torch.randint(-1, 9, (3,))
+        with torch.compiler.set_stance(once):
+            results = graph(fast, new)
+        for got, wanted in zip(results, step(eager, new), strict=True):
+            assert torch.equal(got, wanted)
+        assert torch.equal(fast.tokens, eager.tokens)
+        once = "fail_on_recompile"
+
+
+class Written(TorchDispatchMode):
+    """Notes how many elements each operation writes: those of a new tensor, or those that change in place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[int] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        if func is torch.ops.aten.index_put_.default:
+            self.sizes.append(args[2].numel())
+        elif func._schema.is_mutable or all(result.alias_info is None for result in func._schema.returns):
+            self.sizes += [part.numel() for part in tree_leaves(out) if isinstance(part, torch.Tensor)]
+        return out
+
+
+def written(history: History) -> list[int]:
+    """The elements that one accept writes, operation by operation, once the tables have room for it."""
+    for _ in range(3):
+        history.accept(torch.tensor([3] * len(history)))
+    with Written() as mode:
+        history.accept(torch.tensor([3] * len(history)))
+    return mode.sizes
+
+
+def test_accept_writes_as_much_after_a_long_history() -> None:
+    distinct, least = 7, written(History.start([[], []]))
+    sampled = History.start([[], []])
+    for i in range(3000):
+        sampled.accept(torch.tensor([i % distinct] * 2))
+    long_prompt = History.start([list(range(5000))] * 2)
+    assert written(long_prompt) == least
+    assert max(least) <= 2 * 4  # rows by accepted tokens
+    assert len(written(sampled)) == len(least)
+    assert (
+        max(written(sampled)) <= 2 * 4 * distinct
+    )  # as many as there are distinct tokens, up to the room for more
+
+
+def test_one_row_after_the_other_copies_each_a_few_times() -> None:
+    history, count = History.start([]), 256
+    row = History.start([[1, 2, 3, 4]])
+    with Written() as mode:
+        for _ in range(count):
+            history.extend(row)
+    held = sum(table.values.numel() for table in tables(history))
+    assert sum(mode.sizes) <= 8 * held  # one copy a row would be count / 2 times as much
+    check(history, [([1, 2, 3, 4], [])] * count)
+
+
+def test_one_longer_prompt_after_the_other_widens_rarely() -> None:
+    history, moves, place = History.start([[]]), 0, 0
+    for length in range(300):
+        history.put(0, History.start([[1] * length]))
+        moves, place = moves + (history.tokens.data_ptr() != place), history.tokens.data_ptr()
+    assert moves <= 10
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
+    """What the host looked up, one entry for each time that it waited for the device."""
+    seen: list[torch.Tensor] = []
+
+    def noted(numbers: torch.Tensor) -> int:
+        seen.append(numbers)
+        return largest(numbers)
+
+    monkeypatch.setattr("sampling.history.largest", noted)
+    monkeypatch.setattr("sampling.token_counts.largest", noted)
+    return seen
+
+
+def test_a_skipped_long_row_is_not_looked_at_every_time(looks: list[torch.Tensor]) -> None:
+    history = History.start([[1] * 63, [1] * 62, []]).select([1, 2])  # one place is left to the long row
+    for _ in range(16):
+        history.accept(torch.tensor([-1, 1]))
+    looks.clear()
+    for _ in range(40):
+        history.accept(torch.tensor([-1, 1]))
+    assert len(looks) <= 3
+    check(history, [([1] * 62, []), ([], [1] * 56)])
+
+
+def test_repeated_tokens_are_not_looked_at_every_time(looks: list[torch.Tensor]) -> None:
+    history, output = History.start([[]]), [*range(15), *[0] * 200]  # one place of sixteen is left
+    for token in output:
+        history.accept(torch.tensor([token]))
+    assert len(looks) <= 20
+    check(history, [([], output)])
 
 
 def test_cost_follows_distinct_tokens_not_the_vocabulary() -> None:
