@@ -51,4 +51,7 @@ def in_blocks(function: Callable[..., Tensor], *tables: Tensor) -> Tensor:
         function: Takes the blocks of all tables, returns one row for each row.
         tables: Tensors of B rows; the first decides how large a block is.
     """
-    return torch.cat([function(*(table[block] for table in tables)) for block in row_blocks(tables[0])])
+    blocks = row_blocks(tables[0])
+    if len(blocks) == 1:
+        return function(*tables)
+    return torch.cat([function(*(table[block] for table in tables)) for block in blocks])

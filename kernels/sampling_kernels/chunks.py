@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import torch
 import torch.nn.functional as F
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def chunked(rows: Shaped[Tensor, "B V"], fill: float = -math.inf) -> Shaped[Tens
     """
     missing = -rows.shape[-1] % CHUNK
     full = F.pad(rows, (0, missing), value=fill) if missing else rows
-    return full.view(rows.shape[0], -1, CHUNK)
+    return full.view(rows.shape[0], full.shape[-1] // CHUNK, CHUNK)
 
 
 def tokens_of(
@@ -46,6 +47,5 @@ def tokens_of(
     Returns:
         Their values [B, C 256] and token ids, int64 [B, C 256].
     """
-    places = which[:, :, None].expand(-1, -1, CHUNK)
-    ids = places * CHUNK + places.new_ones(CHUNK).cumsum(0) - 1
-    return chunks.gather(1, places).flatten(1), ids.flatten(1)
+    ids = which[:, :, None] * CHUNK + torch.arange(CHUNK, device=which.device)
+    return chunks.gather(1, which[:, :, None].expand_as(ids)).flatten(1), ids.flatten(1)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
+
+from sampling_kernels.branching import may_branch
 
 if TYPE_CHECKING:
     from jaxtyping import Float32, Int64
@@ -43,5 +46,7 @@ def without_faults(logits: Float32[Tensor, "B V"]) -> tuple[Float32[Tensor, "B V
     Returns:
         The logits, and the faults of `row_faults`.
     """
+    if may_branch(logits) and math.isfinite(logits.amax(-1).sum().item()):
+        return logits, logits.new_zeros(logits.shape[0], dtype=torch.int64)
     faults = row_faults(logits)
     return torch.where((faults > 0)[:, None], 0.0, logits), faults

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
+import torch.nn.functional as F
 
 from sampling_kernels.chunks import tokens_of
 from sampling_kernels.order import order_key
@@ -46,7 +47,7 @@ def top_tokens_in_chunks(
 
 def leading_tokens(
     chunks: Float32[Tensor, "B N 256"], maxima: Float32[Tensor, "B N"], count: int
-) -> tuple[Float32[Tensor, "B C+1"], Int64[Tensor, "B C"]]:
+) -> tuple[Float32[Tensor, "B C+1"], Int64[Tensor, "B C+1"]]:
     """Some of the most likely tokens of each row, and a ceiling for all others.
 
     Every token above the ceiling is among them; of those that equal it, any number may be missing.
@@ -58,14 +59,14 @@ def leading_tokens(
 
     Returns:
         Logits in the order of their token ids with the ceiling behind them, float32 [B, C + 1], -inf where no other token
-        is left; and the ids, int64 [B, C].
+        is left; and the ids, int64 [B, C + 1], 0 for the ceiling.
 
     Example:
         >>> import torch
         >>> from sampling_kernels.chunks import chunked
         >>> chunks = chunked(torch.tensor([[1.0, 0.0, 3.0, 2.0]]))
         >>> leading_tokens(chunks, chunks.amax(-1), 2)
-        (tensor([[3., 2., 1.]]), tensor([[2, 3]]))
+        (tensor([[3., 2., 1.]]), tensor([[2, 3, 0]]))
     """
     in_sight = min(CHUNKS_IN_SIGHT, maxima.shape[1])
     ordered, which = maxima.topk(min(in_sight + 1, maxima.shape[1]))
@@ -73,4 +74,5 @@ def leading_tokens(
     values, places = logits.topk(count + 1)
     chosen = places[:, :count].sort(-1).values
     ceiling = torch.cat([values[:, count:], ordered[:, in_sight:]], -1).amax(-1, keepdim=True)
-    return torch.cat([logits.gather(1, chosen), ceiling], -1), ids.gather(1, chosen)
+    ids = F.pad(ids.gather(1, chosen), (0, 1))
+    return torch.cat([logits.gather(1, chosen), ceiling], -1), ids

@@ -12,7 +12,7 @@ from sampling_kernels.order import order_key
 from sampling_kernels.weights import chunk_weights, weights
 
 if TYPE_CHECKING:
-    from jaxtyping import Float32, Int64
+    from jaxtyping import Float32, Float64, Int64
     from torch import Tensor
 
 
@@ -36,31 +36,27 @@ def token_logprobs(logits: Float32[Tensor, "B V"], token_ids: Int64[Tensor, "B K
     return (d - log_total(weights(logits).sum(-1, keepdim=True))).float()
 
 
-def logprobs_from_chunks(
-    chunks: Float32[Tensor, "B N 256"],
-    maxima: Float32[Tensor, "B N"],
-    chosen: Float32[Tensor, "B K"],
-) -> Float32[Tensor, "B K"]:
-    """`token_logprobs`, fast, from the logits of the tokens.
+def log_normaliser(
+    chunks: Float32[Tensor, "B N 256"], maxima: Float32[Tensor, "B N"]
+) -> Float64[Tensor, "B 2"]:
+    """What turns a logit into a log probability: log p = (l - m) - ln(Z / 2^43), as `token_logprobs` has it.
 
     Args:
         chunks: Logits in chunks, float32 [B, N, 256].
         maxima: The largest logit of each chunk, float32 [B, N].
-        chosen: Logits of the tokens that are asked for, float32 [B, K].
 
     Returns:
-        float32 [B, K].
+        m and ln(Z / 2^43), float64 [B, 2].
 
     Example:
         >>> import torch
         >>> from sampling_kernels.chunks import chunked
-        >>> chunks = chunked(torch.zeros(1, 4))
-        >>> logprobs_from_chunks(chunks, chunks.amax(-1), torch.zeros(1, 1))
-        tensor([[-1.3863]])
+        >>> chunks = chunked(torch.ones(1, 4))
+        >>> [round(x, 9) for x in log_normaliser(chunks, chunks.amax(-1))[0].tolist()]
+        [1.0, 1.386294361]
     """
     total = chunk_weights(chunks, maxima).sum(-1, keepdim=True)
-    d = chosen.double() - maxima.amax(-1, keepdim=True).double()
-    return (d - log_total(total)).float()
+    return torch.cat([maxima.amax(-1, keepdim=True).double(), log_total(total)], dim=-1)
 
 
 def token_ranks(logits: Float32[Tensor, "B V"], token_ids: Int64[Tensor, "B K"]) -> Int64[Tensor, "B K"]:
@@ -106,6 +102,8 @@ def ranks_of_listed(
     rank = (here * places).sum(-1)
     if may_branch(logits):
         missing = (rank == 0).nonzero()[:, 0]
+        if len(missing) == 0:
+            return rank
         return rank.index_copy(0, missing, counted_ranks(logits[missing], token_ids[missing]))
     return torch.where(rank > 0, rank, counted_ranks(logits, token_ids))
 

@@ -34,6 +34,24 @@ def ordered_bits(logits: Float32[Tensor, "B V"]) -> Int64[Tensor, "B V"]:
     return (bits ^ ((bits >> 31) & 0x7FFFFFFF)).to(torch.int64)
 
 
+def float_of_ordered(ordered: Int64[Tensor, "B V"]) -> Float32[Tensor, "B V"]:
+    """The logits with the numbers that `ordered_bits` gives.
+
+    Args:
+        ordered: int64 [B, V], -2^31 .. 2^31 - 1.
+
+    Returns:
+        float32 [B, V].
+
+    Example:
+        >>> import torch
+        >>> float_of_ordered(torch.tensor([[0, 1065353216, -1065353217]])).tolist()
+        [[0.0, 1.0, -1.0]]
+    """
+    bits = ordered.to(torch.int32)
+    return (bits ^ ((bits >> 31) & 0x7FFFFFFF)).view(torch.float32)
+
+
 def order_key(logits: Float32[Tensor, "B V"], *, low_ids_first: bool = True) -> Int64[Tensor, "B V"]:
     """Give every token of a row its own integer, larger for tokens that come earlier.
 

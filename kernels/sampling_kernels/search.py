@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from sampling_kernels.branching import may_branch
-from sampling_kernels.order import ordered_bits
+from sampling_kernels.order import float_of_ordered, ordered_bits
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float32, Int64
@@ -15,59 +15,81 @@ if TYPE_CHECKING:
 
 # The 32 bits of a logit are read as three digits, the most significant first.
 DIGIT_BITS = (11, 11, 10)
+# Weights end 30.5 below the maximum; the bins of a first look are 1/64 wide.
+BIN_BITS, BINS_PER_NAT = 11, 64
 
 
-def digit_sums(
-    digits: Int64[Tensor, "B V"], w: Int64[Tensor, "B V"], bits: int
-) -> tuple[Int64[Tensor, "B D"], Int64[Tensor, "B D"]]:
-    """The weight at each digit, and at it or above, int64 [B, 2^bits]."""
-    sums = torch.zeros(w.shape[0], 2**bits, dtype=torch.int64, device=w.device).scatter_add_(1, digits, w)
-    running = sums.cumsum(-1)
-    return sums, running[:, -1:] - running + sums
-
-
-def only(
-    found: Bool[Tensor, "B V"], ordered: Int64[Tensor, "B V"], w: Int64[Tensor, "B V"]
-) -> tuple[Int64[Tensor, "B V"], Int64[Tensor, "B V"]]:
-    """Take the weight from all tokens that are not found; one row alone may drop them."""
-    if w.shape[0] == 1 and may_branch(w):
-        return ordered[found][None], w[found][None]
-    return ordered, torch.where(found, w, 0)
-
-
-def lowest_kept(
-    ordered: Int64[Tensor, "B V"], w: Int64[Tensor, "B V"], needed: Int64[Tensor, "B 1"]
+def largest_digit(
+    digits: Int64[Tensor, "B V"], w: Int64[Tensor, "B V"], needed: Int64[Tensor, "B 1"], bits: int
 ) -> tuple[Int64[Tensor, "B 1"], Int64[Tensor, "B 1"]]:
-    """Find the largest value at or above which the tokens weigh enough.
-
-    For each digit of the value, from the most significant on, the weights are summed by digit among the tokens that agree in
-    the digits before; the largest digit that weighs enough from above is the value's.
+    """Find the largest digit at or above which the tokens weigh enough.
 
     Args:
-        ordered: What `ordered_bits` gives, int64 [B, V].
-        w: Weights, int64 [B, V], 0 <= w, sum of each row below 2^62.
+        digits: int64 [B, V], 0 .. 2^bits - 1.
+        w: Weights, int64 [B, V].
         needed: int64 [B, 1], from 1 to the row's sum.
+        bits: Size of a digit.
 
     Returns:
-        The value, int64 [B, 1]; and how many of the tokens that have it are needed besides those above it, int64 [B, 1].
-        The tokens that have it weigh the same.
+        The digit, and the weight that is needed of the tokens that have it, int64 [B, 1].
 
     Example:
         >>> import torch
-        >>> lowest_kept(torch.tensor([[5, 7, 5, 5]]), torch.tensor([[2, 9, 2, 2]]), torch.tensor([[12]]))
-        (tensor([[5]]), tensor([[2]]))
+        >>> largest_digit(torch.tensor([[0, 1, 1]]), torch.tensor([[5, 2, 3]]), torch.tensor([[6]]), 1)
+        (tensor([[0]]), tensor([[1]]))
     """
-    ordered = ordered + 2**31
+    sums = torch.zeros(w.shape[0], 2**bits, dtype=torch.int64, device=w.device).scatter_add_(1, digits, w)
+    running = sums.cumsum(-1)
+    above = running[:, -1:] - running  # weight of the larger digits
+    digit = (above + sums >= needed).sum(-1, keepdim=True) - 1
+    return digit, needed - above.gather(1, digit)
+
+
+def near_the_end(
+    logits: Float32[Tensor, "1 V"], w: Int64[Tensor, "1 V"], needed: Int64[Tensor, "1 1"]
+) -> tuple[Float32[Tensor, "1 C"], Int64[Tensor, "1 C"], Int64[Tensor, "1 1"]]:
+    """The tokens of one row in the bin of logits where the weight is reached, and the weight that is needed of them."""
+    bins = (logits - logits.amax()).mul_(BINS_PER_NAT).add_(2**BIN_BITS - 1).clamp_(min=0).to(torch.int64)
+    last, needed = largest_digit(bins, w, needed, BIN_BITS)
+    near = (bins == last)[0].nonzero()[:, 0]
+    return logits.index_select(1, near), w.index_select(1, near), needed
+
+
+def lowest_kept(
+    logits: Float32[Tensor, "B V"], w: Int64[Tensor, "B V"], needed: Int64[Tensor, "B 1"]
+) -> tuple[Float32[Tensor, "B 1"], Int64[Tensor, "B 1"], Int64[Tensor, "B 1"]]:
+    """Find the largest logit at or above which the tokens weigh enough.
+
+    For each digit of its bits, from the most significant on, the weights are summed by digit among the tokens that agree in
+    the digits before; the largest digit that weighs enough from above is the logit's. One row alone is first narrowed to the
+    tokens with logits nearby.
+
+    Args:
+        logits: float32 [B, V].
+        w: Weights, int64 [B, V], 0 <= w, sum of each row below 2^62; equal logits weigh the same.
+        needed: int64 [B, 1], from 1 to the row's sum.
+
+    Returns:
+        The logit, float32 [B, 1]; how many tokens have it and a weight; and how many of these are needed besides the tokens
+        above, int64 [B, 1].
+
+    Example:
+        >>> import torch
+        >>> lowest_kept(torch.tensor([[5.0, 7.0, 5.0, 5.0]]), torch.tensor([[2, 9, 2, 2]]), torch.tensor([[12]]))
+        (tensor([[5.]]), tensor([[3]]), tensor([[2]]))
+    """
+    if w.shape[0] == 1 and may_branch(w):
+        logits, w, needed = near_the_end(logits, w, needed)
+    ordered = ordered_bits(logits) + 2**31
     shift, value = sum(DIGIT_BITS), torch.zeros_like(needed)
     for bits in DIGIT_BITS:
         shift -= bits
-        sums, from_above = digit_sums((ordered >> shift) & (2**bits - 1), w, bits)
-        digit = (from_above >= needed).sum(-1, keepdim=True) - 1
-        needed = needed - (from_above - sums).gather(1, digit)
+        digit, needed = largest_digit((ordered >> shift) & (2**bits - 1), w, needed, bits)
         value = (value << bits) | digit
-        ordered, w = only((ordered >> shift) == value, ordered, w)
+        w = w * ((ordered >> shift) == value)
     each = w.amax(-1, keepdim=True)
-    return value - 2**31, (needed + each - 1) // each
+    ties = (w > 0).sum(-1, keepdim=True)
+    return float_of_ordered(value - 2**31), ties, (needed + each - 1) // each
 
 
 def first_in_order(
@@ -95,13 +117,10 @@ def first_in_order(
         >>> first_in_order(torch.zeros(1, 4), torch.ones(1, 4, dtype=torch.int64), torch.tensor([[3]])).tolist()
         [[True, True, True, False]]
     """
-    ordered = ordered_bits(logits)
-    value, count = lowest_kept(ordered, w, needed)
-    if all_ties:
-        return ordered >= value
-    ties = ordered == value
-    if may_branch(logits) and bool((ties.sum(-1, keepdim=True) == count).all()):
-        return ordered >= value
-    place = ties.cumsum(-1)
+    last, ties, count = lowest_kept(logits, w, needed)
+    if all_ties or (may_branch(logits) and bool((ties == count).all())):
+        return logits >= last
+    tied = logits == last
+    place = tied.cumsum(-1)
     nth = place if low_ids_first else place[:, -1:] - place + 1
-    return (ordered > value) | (ties & (nth <= count))
+    return (logits > last) | (tied & (nth <= count))

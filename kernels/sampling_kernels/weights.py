@@ -112,12 +112,17 @@ def weights_in_place(
         [[8796093022208, 3235901785497, 0]]
     """
     maximum = logits.amax(-1, keepdim=True) if maximum is None else maximum
-    return in_blocks(lambda some, top: float_weights(some, top).to(torch.int64), logits, maximum)
+    return in_blocks(whole_weights, logits, maximum)
+
+
+def whole_weights(logits: Float32[Tensor, "B V"], maximum: Float32[Tensor, "B 1"]) -> Int64[Tensor, "B V"]:
+    """The weights of one block of rows."""
+    return float_weights(logits, maximum).to(torch.int64)
 
 
 def chunk_sums(chunks: Float32[Tensor, "M 256"], maximum: Float32[Tensor, "M 1"]) -> Int64[Tensor, " M"]:
-    """The weight of each chunk, `maximum` being that of the row it comes from; 256 weights add up exactly in float64."""
-    return in_blocks(lambda some, top: float_weights(some, top).sum(-1).to(torch.int64), chunks, maximum)
+    """The weights of one block of chunks, `maximum` being that of the row each comes from; 256 add up exactly in float64."""
+    return float_weights(chunks, maximum).sum(-1).to(torch.int64)
 
 
 def chunk_weights(chunks: Float32[Tensor, "B N 256"], maxima: Float32[Tensor, "B N"]) -> Int64[Tensor, "B N"]:
@@ -139,12 +144,12 @@ def chunk_weights(chunks: Float32[Tensor, "B N 256"], maxima: Float32[Tensor, "B
     """
     maximum = maxima.amax(-1, keepdim=True).expand_as(maxima)  # [B, N]
     if may_branch(chunks):
-        alive = maxima > maximum + WEIGHTLESS
+        alive = maxima.double() - maximum.double() >= WEIGHTLESS
         if 2 * int(alive.sum()) < alive.numel():
             sums = torch.zeros_like(maxima, dtype=torch.int64)
-            sums[alive] = chunk_sums(chunks[alive], maximum[alive][:, None])
+            sums[alive] = in_blocks(chunk_sums, chunks[alive], maximum[alive][:, None])
             return sums
-    return chunk_sums(chunks.flatten(0, 1), maximum.reshape(-1, 1)).view_as(maxima)
+    return in_blocks(chunk_sums, chunks.flatten(0, 1), maximum.reshape(-1, 1)).view_as(maxima)
 
 
 def total_variation_bound(vocab_size: int) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
-from sampling_kernels.faults import NOT_A_NUMBER, NOTHING_LEFT, row_faults
+from sampling_kernels.faults import NOT_A_NUMBER, NOTHING_LEFT, row_faults, without_faults
 
 INF, NAN = math.inf, math.nan
 
@@ -35,3 +35,11 @@ def test_int64_of_one_per_row() -> None:
     out = row_faults(torch.zeros(3, 5))
     assert out.dtype == torch.int64
     assert out.shape == (3,)
+
+
+def test_faulty_rows_become_zeros_and_the_others_stay() -> None:
+    rows = [[NAN, 1.0], [INF, 0.0], [-INF, -INF], [-0.0, 3.0], [-INF, 1e-45]]
+    safe, faults = without_faults(torch.tensor(rows))
+    assert faults.tolist() == [1, 1, 2, 0, 0]
+    expected = torch.tensor([[0.0, 0.0]] * 3 + rows[3:])
+    assert torch.equal(safe.view(torch.int32), expected.view(torch.int32))  # the signs of zeros, too

@@ -42,6 +42,12 @@ def test_noise_is_finite_at_the_last_bits() -> None:
     assert math.isfinite(gumbel_of_words(torch.tensor(2**32 - 1), torch.tensor(2**32 - 1)).item())
 
 
+def test_noise_at_the_last_bits_is_that_of_the_largest_double_below_one() -> None:
+    """There v = 1 - 2^-53, whose noise is -ln(53 ln 2)."""
+    got = gumbel_of_words(torch.tensor(2**32 - 1), torch.tensor(2**32 - 1)).item()
+    assert got == pytest.approx(-math.log(53 * math.log(2)), rel=1e-12)
+
+
 def test_noise_of_a_key() -> None:
     seed, position, choice = torch.tensor([SIGNED] * 2), torch.tensor([0, 7]), torch.tensor([3, 0])
     got = gumbel_noise(seed, position, choice, torch.arange(20)[None])
@@ -72,6 +78,13 @@ def test_draw_takes_the_arg_max() -> None:
 def test_equal_scores_go_to_the_lowest_id() -> None:
     logits = torch.tensor([[1.0, 2.0, 2.0], [-math.inf, -math.inf, 0.0]])
     assert draw_by_gumbel(logits, torch.zeros(2, 3, dtype=torch.float64)).tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("best", range(5))
+def test_a_row_alone_draws_every_token(best: int) -> None:
+    logits = torch.zeros(1, 5)
+    logits[0, best] = 1.0
+    assert draw_by_gumbel(logits, torch.zeros(1, 5, dtype=torch.float64)).tolist() == [best]
 
 
 def test_faulty_rows_draw_nothing() -> None:

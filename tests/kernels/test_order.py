@@ -44,6 +44,16 @@ def test_ids_never_reach_into_the_next_float(low_ids_first: bool) -> None:
     assert ((key[0, ::2].diff() < 0) == low_ids_first).all()
 
 
+@given(rows)
+def test_the_key_is_the_documented_integer(row: list[float]) -> None:
+    """The bits as a signed integer, inverted below the sign where it is negative, times 2^19, less the id or plus it."""
+    signed = [oracle.bits32(x) - 2**32 if x < 0 else oracle.bits32(abs(x)) for x in map(oracle.f32, row)]
+    scaled = [(b ^ 0x7FFFFFFF if b < 0 else b) * 2**19 for b in signed]
+    logits = torch.tensor([row])
+    assert order_key(logits).tolist() == [[n - i for i, n in enumerate(scaled)]]
+    assert order_key(logits, low_ids_first=False).tolist() == [[n + i for i, n in enumerate(scaled)]]
+
+
 def test_neighbouring_floats_around_zero() -> None:
     ladder = [oracle.from_bits32(i) for i in range(50, 0, -1)] + [0.0]
     ladder += [oracle.from_bits32(2**31 + i) for i in range(1, 50)]

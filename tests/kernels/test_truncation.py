@@ -11,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from sampling_kernels.shares import share_of_decimal
-from sampling_kernels.truncation import keep_min_p, keep_top_k, keep_top_p
+from sampling_kernels.truncation import keep_first, keep_min_p, keep_top_k, keep_top_p
 from torch import Tensor
 
 INF = math.inf
@@ -121,6 +121,21 @@ def test_top_p_at_its_ends() -> None:
     assert sets(keep_top_p(logits, column(["0"]), low_ids_first=False)) == [{4}]
     assert sets(keep_top_p(logits, column(["1"]))) == [{0, 1, 2, 3, 4}]
     assert sets(keep_top_p(logits, torch.tensor([[2**62 - 1]]))) == [{0, 3, 4}]
+
+
+def test_the_largest_share_below_one_leaves_out_nothing_that_weighs_anything() -> None:
+    """2^18 tokens of weight 2^43 and one of weight 1: Z = 2^61 + 1, and ceil((2^62 - 1) Z / 2^62) = Z."""
+    logits = torch.zeros(1, 2**18 + 2)
+    logits[0, 1], logits[0, 2] = -30.4, -30.5
+    assert oracle.weights([0.0, -30.4, -30.5]) == [2**43, 1, 0]
+    kept = keep_top_p(logits, torch.tensor([[2**62 - 1]]))
+    assert (~kept).nonzero().tolist() == [[0, 2]]
+
+
+@given(rows, st.floats(-10, 10, width=32))
+def test_first(row: list[float], finite: float) -> None:
+    row = [*row, finite]
+    assert sets(keep_first(torch.tensor([row]))) == [oracle.top_k(row, 1)]
 
 
 @given(rows, st.floats(-10, 10, width=32), st.integers(0, 30), st.booleans(), st.booleans())

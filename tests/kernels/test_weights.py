@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from sampling_kernels.weights import exponential, total_variation_bound, weights
+from sampling_kernels.weights import LARGEST_VOCABULARY, exponential, total_variation_bound, weights
 
 INF = math.inf
 floats32 = st.floats(width=32, allow_nan=False, allow_infinity=False)
@@ -100,6 +100,10 @@ def test_half_weights_round_like_doubles() -> None:
 
 def test_sums_stay_below_two_to_the_62() -> None:
     assert int(weights(torch.zeros(1, 2**19 - 1)).sum()) == (2**19 - 1) << 43 < 2**62
+
+
+def test_the_largest_vocabulary_is_the_last_below_two_to_the_19() -> None:
+    assert LARGEST_VOCABULARY << 43 < 2**62 <= (LARGEST_VOCABULARY + 1) << 43
 
 
 def test_same_bits_wherever_a_logit_stands() -> None:
