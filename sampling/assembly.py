@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+import torch
+
 from sampling.dialects import Dialect, parts
 from sampling.errors import InvalidRequest
 from sampling.params import SamplingParams
-from sampling.pipeline import Pipeline
+from sampling.pipeline import Pipeline, in_two
 from sampling.processors import (
     ArgMax,
     FrequencyPenalty,
@@ -19,6 +21,7 @@ from sampling.processors import (
     PresencePenalty,
     Processor,
     RepetitionPenalty,
+    Shaping,
     Temperature,
     TopK,
     TopP,
@@ -64,6 +67,25 @@ class Assembly:
     pipeline: Pipeline
     places: tuple[int, ...]
     arg_max: ArgMax | None = None
+
+    def to(self, device: torch.device | str) -> Assembly:
+        """The same with all numbers on a device."""
+        return Assembly(self.pipeline.to(device), self.places, self.arg_max and self.arg_max.to(device))
+
+    @property
+    def edits(self) -> tuple[Processor, ...]:
+        """The stages that do more than shape the distribution, and what stands between them."""
+        return in_two(self.pipeline.stages)[0]
+
+    @property
+    def shaping(self) -> tuple[Shaping, ...]:
+        """The stages after those, which log probabilities are computed after."""
+        return in_two(self.pipeline.stages)[1]
+
+    @property
+    def last(self) -> tuple[Shaping, ...]:
+        """The stages between the edits and the draw."""
+        return (*self.shaping, self.arg_max) if self.arg_max else self.shaping
 
 
 def is_greedy(params: SamplingParams, dialect: Dialect) -> bool:

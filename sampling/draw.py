@@ -3,35 +3,117 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
+from sampling_kernels.chunks import chunked
 from sampling_kernels.faults import without_faults
 from sampling_kernels.gumbel import draw_by_gumbel, gumbel_noise
-from sampling_kernels.keyed_draw import INTEGER_RULE, draw_by_weight, uniform_words
+from sampling_kernels.keyed_draw import INTEGER_RULE, draw_by_chunk, draw_by_weight, uniform_words
 from sampling_kernels.philox import WORD
-from sampling_kernels.weights import weights
+from sampling_kernels.rough import draw_of_leading
 from torch import Tensor
 
 from sampling.errors import InvalidRequest
 from sampling.logits import float32_logits
 from sampling.params import HIGHEST_SEED, LOWEST_SEED, integer
+from sampling.processors.leading import Leading, Weighed
+from sampling.processors.shaping import Rows, run
 
 Whole = int | Sequence[int] | Tensor
 
 
-def draw_integer(logits: Tensor, seed: Tensor, position: Tensor, choice: Tensor) -> Tensor:
-    """The integer rule on float32 logits [B, V] without faults."""
-    high, low = uniform_words(seed, position, choice, INTEGER_RULE)
-    return draw_by_weight(weights(logits), high, low)
+@dataclass(frozen=True)
+class Keys:
+    """What a draw in each of B rows is keyed by.
+
+    Args:
+        seed: int64 [B]; its 64 bits.
+        position: Tokens sampled before in this choice, int64 [B].
+        choice: Index of the choice, int64 [B].
+        uniform: High and low words of the integer rule's u where they are known, int64 [B].
+    """
+
+    seed: Tensor
+    position: Tensor
+    choice: Tensor
+    uniform: tuple[Tensor, Tensor] | None = None
+
+    def words(self) -> tuple[Tensor, Tensor]:
+        """High and low words of the integer rule's u, int64 [B]."""
+        if self.uniform is not None:
+            return self.uniform
+        return uniform_words(self.seed, self.position, self.choice, INTEGER_RULE)
+
+    def noise(self, ids: Tensor) -> Tensor:
+        """The noise of the Gumbel rule for token ids, int64 [B, C] or [1, C]; float64 [B, C]."""
+        return gumbel_noise(self.seed, self.position, self.choice, ids)
+
+    def select(self, rows: Rows) -> Keys:
+        """The keys of some rows."""
+        uniform = self.uniform and (self.uniform[0][rows], self.uniform[1][rows])
+        return Keys(self.seed[rows], self.position[rows], self.choice[rows], uniform)
 
 
-def draw_gumbel(logits: Tensor, seed: Tensor, position: Tensor, choice: Tensor) -> Tensor:
-    """The Gumbel rule on float32 logits [B, V] without faults."""
-    every_token = torch.arange(logits.shape[-1], device=logits.device)[None]
-    return draw_by_gumbel(logits, gumbel_noise(seed, position, choice, every_token))
+class IntegerRule:
+    """The token at the fraction u / 2^64 of the weight, in token-id order."""
+
+    @staticmethod
+    def of_whole(rows: Weighed, keys: Keys) -> Tensor:
+        """Token ids, int64 [B]."""
+        if rows.w is not None:
+            return draw_by_weight(rows.w, *keys.words())
+        chunks = chunked(rows.logits)
+        return draw_by_chunk(chunks, chunks.amax(-1), *keys.words())
+
+    @staticmethod
+    def of_leading(leading: Leading, keys: Keys) -> tuple[Tensor, Tensor]:
+        """Places among the leading tokens, int64 [B], and whether they are sure, bool [B]."""
+        return draw_of_leading(leading.masses(), *keys.words())
 
 
-RULES = {"integer": draw_integer, "gumbel": draw_gumbel}
+class GumbelRule:
+    """The arg max of logit + noise keyed by the token id."""
+
+    @staticmethod
+    def of_whole(rows: Weighed, keys: Keys) -> Tensor:
+        """Token ids, int64 [B]."""
+        ids = torch.arange(rows.logits.shape[1], device=rows.logits.device)[None]
+        return draw_by_gumbel(rows.logits, keys.noise(ids))
+
+    @staticmethod
+    def of_leading(leading: Leading, keys: Keys) -> tuple[Tensor, Tensor]:
+        """Places among the leading tokens, int64 [B], and whether they are sure, bool [B]."""
+        return draw_by_gumbel(leading.logits, keys.noise(leading.ids)), leading.sure
+
+
+RULES = {"integer": IntegerRule, "gumbel": GumbelRule}
+
+
+@dataclass(frozen=True)
+class ToTokens:
+    """The ending that draws a token from each row.
+
+    Args:
+        rule: Name of the rule.
+        keys: Of the rows.
+    """
+
+    rule: str
+    keys: Keys
+
+    def select(self, rows: Rows) -> ToTokens:
+        """The draws of some rows."""
+        return ToTokens(self.rule, self.keys.select(rows))
+
+    def of_whole(self, rows: Weighed) -> Tensor:
+        """Token ids, int64 [B]."""
+        return RULES[self.rule].of_whole(rows, self.keys)
+
+    def of_leading(self, leading: Leading) -> tuple[Tensor, Tensor]:
+        """Token ids, int64 [B], and whether they are sure, bool [B]."""
+        places, sure = RULES[self.rule].of_leading(leading, self.keys)
+        return leading.ids.gather(1, places[:, None])[:, 0], leading.sure & sure
 
 
 def seed_key(seed: object) -> int:
@@ -99,9 +181,9 @@ def draw(logits: Tensor, *, seed: Whole, position: Whole, choice: Whole = 0, rul
         raise InvalidRequest("rule", rule, f"one of {', '.join(RULES)}")
     rows, device = logits.shape[0], logits.device
     safe, faults = without_faults(float32_logits(logits))
-    key = (
+    keys = Keys(
         per_row("seed", seed, rows, device, seed_key),
         word("position", position, rows, device),
         word("choice", choice, rows, device),
     )
-    return torch.where(faults > 0, -1, RULES[rule](safe, *key))
+    return torch.where(faults > 0, -1, run((), safe, ToTokens(rule, keys)))

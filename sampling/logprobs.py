@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from sampling_kernels.logprobs import token_logprobs, token_ranks, top_tokens
+from sampling_kernels.chunks import chunked
+from sampling_kernels.leading import top_tokens_in_chunks
+from sampling_kernels.logprobs import log_normaliser, ranks_of_listed
 from torch import Tensor
 
 
@@ -35,15 +37,37 @@ class Logprobs:
         )
 
 
-def logprobs_of(logits: Tensor, token_ids: Tensor, k: int) -> Logprobs:
-    """Log probabilities, ranks and the top k under the distribution of `logits`.
+@dataclass(frozen=True)
+class Measured:
+    """What the log probabilities of B rows need besides the sampled tokens.
 
     Args:
         logits: float32 [B, V], of the mode that is asked for.
-        token_ids: The sampled tokens, int64 [B].
-        k: How many alternatives.
+        normaliser: What is subtracted from a logit, in two parts: the row's maximum and ln(Z / 2^43), float64 [B, 2].
+        top_token_ids: The K most likely tokens, int64 [B, K].
     """
-    chosen = token_ids[:, None]
-    top_ids = top_tokens(logits, min(k, logits.shape[-1]))
-    values = token_logprobs(logits, torch.cat([chosen, top_ids], dim=-1))  # [B, 1 + K]
-    return Logprobs(values[:, 0], token_ranks(logits, chosen)[:, 0], top_ids, values[:, 1:])
+
+    logits: Tensor
+    normaliser: Tensor
+    top_token_ids: Tensor
+
+    @staticmethod
+    def of(logits: Tensor, k: int) -> Measured:
+        """Measure rows.
+
+        Args:
+            logits: float32 [B, V].
+            k: How many alternatives; at most V are given.
+        """
+        chunks = chunked(logits)
+        maxima = chunks.amax(-1)
+        top = top_tokens_in_chunks(chunks, maxima, min(k, logits.shape[-1]))
+        return Measured(logits, log_normaliser(chunks, maxima), top)
+
+    def logprobs(self, token_ids: Tensor) -> Logprobs:
+        """Log probabilities and ranks of the sampled tokens, int64 [B], and those of the alternatives."""
+        ids = torch.cat([token_ids[:, None], self.top_token_ids], dim=-1)
+        d = self.logits.gather(-1, ids).double() - self.normaliser[:, :1]
+        values = (d - self.normaliser[:, 1:]).float()  # [B, 1 + K]
+        ranks = ranks_of_listed(self.logits, token_ids, self.top_token_ids)
+        return Logprobs(values[:, 0], ranks, self.top_token_ids, values[:, 1:])

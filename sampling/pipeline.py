@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+import torch
 from torch import Tensor
 
 from sampling.errors import InvalidRequest
 from sampling.history import History
 from sampling.logits import float32_logits
-from sampling.processors import Processor
+from sampling.processors import Edit, Processor, Shaping
+from sampling.processors.shaping import shaped
 from sampling.trace import Trace, probabilities, traced
 
 
@@ -38,6 +40,10 @@ class Pipeline(Processor):
     def __repr__(self) -> str:
         return f"Pipeline({', '.join(map(repr, self.stages))})"
 
+    def to(self, device: torch.device | str) -> Pipeline:
+        """All the stages on a device."""
+        return Pipeline(*(stage.to(device) for stage in self.stages))
+
     def describe(self, row: int = 0) -> str:
         """All the stages."""
         return ", ".join(stage.describe(row) for stage in self.stages)
@@ -47,9 +53,8 @@ class Pipeline(Processor):
 
     def process(self, logits: Tensor, history: History) -> Tensor:
         """All the stages, one after another."""
-        for stage in self.stages:
-            logits = stage(logits, history)
-        return logits
+        first, last = in_two(self.stages)
+        return shaped(last, edited(first, logits, history))
 
     def probs(self, logits: Tensor, history: History) -> Tensor:
         """The distribution that is drawn from: the integer weights of the processed logits over their sum.
@@ -80,6 +85,42 @@ class Pipeline(Processor):
         return traced(
             [stage.describe() for stage in self.stages], [stage.name for stage in self.stages], seen, top
         )
+
+
+def in_two(stages: Sequence[Processor]) -> tuple[tuple[Processor, ...], tuple[Shaping, ...]]:
+    """Cut stages in two: all up to the last that does more than shape the distribution, and those that shape it."""
+    shaping: list[Shaping] = []
+    for stage in reversed(stages):
+        if not isinstance(stage, Shaping):
+            break
+        shaping.insert(0, stage)
+    return tuple(stages[: len(stages) - len(shaping)]), tuple(shaping)
+
+
+def applied(stage: Processor, logits: Tensor, history: History, *, own: bool) -> Tensor:
+    """Apply one stage to whole rows.
+
+    Args:
+        stage: The stage.
+        logits: float32 [B, V].
+        history: What the B rows have sampled so far.
+        own: Whether the stage may write into the logits.
+
+    Returns:
+        The logits, float32 [B, V].
+    """
+    if own and isinstance(stage, Edit):
+        return logits.scatter_(-1, *stage.edits(logits, history))
+    return stage(logits, history)
+
+
+def edited(stages: Sequence[Processor], logits: Tensor, history: History) -> Tensor:
+    """Apply stages to whole rows; edits that follow an edit write into the copy that it made."""
+    own = False
+    for stage in stages:
+        logits = applied(stage, logits, history, own=own)
+        own = isinstance(stage, Edit)
+    return logits
 
 
 def flattened(stage: Processor) -> tuple[Processor, ...]:

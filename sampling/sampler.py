@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from sampling_kernels.faults import NOT_A_NUMBER, without_faults
+from sampling_kernels.faults import NOT_A_NUMBER
 from sampling_kernels.philox import WORD
 from sampling_kernels.weights import LARGEST_VOCABULARY
 from torch import Tensor
@@ -15,40 +15,16 @@ from torch import Tensor
 from sampling.assembly import assemble
 from sampling.dialects import MODES, Dialect, parts
 from sampling.dialects import dialect as dialect_named
-from sampling.draw import draw, seed_key
+from sampling.draw import RULES, seed_key
 from sampling.errors import InvalidRequest
 from sampling.history import History
 from sampling.logits import float32_logits
-from sampling.logprobs import Logprobs, logprobs_of
 from sampling.params import SamplingParams, integer
 from sampling.pipeline import Pipeline
 from sampling.processors import Truncation, UsableIds
+from sampling.step import FREE_SLOT, FULL_SLOT, Batch, SampleOutput, attempt, finish, whole_step
 from sampling.trace import Trace
-
-FREE_SLOT, FULL_SLOT = -1, -2
-
-
-@dataclass(frozen=True)
-class SampleOutput:
-    """One sampled token per slot; tensors on the sampler's device.
-
-    Args:
-        token_ids: int64 [B]; -1 where nothing was sampled.
-        logprobs: Of those tokens in the dialect's mode, float32 [B].
-        ranks: Their ranks, 1 for the most likely, int64 [B].
-        top_token_ids: The K most likely tokens, int64 [B, K].
-        top_logprobs: Their log probabilities, float32 [B, K].
-        status: 0, or why nothing was sampled, int64 [B]; `Sampler.explain` puts it in words.
-        modes: Every log probability mode that was asked for, by name.
-    """
-
-    token_ids: Tensor
-    logprobs: Tensor
-    ranks: Tensor
-    top_token_ids: Tensor
-    top_logprobs: Tensor
-    status: Tensor
-    modes: Mapping[str, Logprobs]
+from sampling.uniforms import Uniforms
 
 
 @dataclass(frozen=True)
@@ -83,7 +59,9 @@ class Sampler:
             first is the one in the output's own fields. None takes the dialect's.
         max_history: Most tokens, prompt and sampled, that a slot may hold, after which it has a status; None for no limit.
         usable_ids: Token ids from here on are never sampled (padding of the vocabulary); None allows all.
-        compile: Reserved; only False for now.
+        rule: The rule of the draw, as `draw` has it: "integer" or "gumbel".
+        compile: Whether the step is compiled: the same results, faster, after seconds of compiling. On CUDA it is one graph
+            that never waits for the host; `max_history` keeps its shapes fixed.
 
     Raises:
         InvalidRequest: Lengths that differ, an id outside the vocabulary, a stage the dialect does not have.
@@ -108,20 +86,25 @@ class Sampler:
         logprob_modes: Sequence[str] | None = None,
         max_history: int | None = None,
         usable_ids: int | None = None,
+        rule: str = "integer",
         compile: bool = False,  # noqa: A002 (the name that torch uses)
     ) -> None:
-        if compile:
-            raise InvalidRequest("compile", compile, "False: the compiled step is not there yet")
         self.vocab_size = integer("vocab_size", vocab_size, 1, LARGEST_VOCABULARY)
         self.usable_ids = (
             vocab_size if usable_ids is None else integer("usable_ids", usable_ids, 1, vocab_size)
         )
         self.dialect = dialect_named(dialect)
         self.modes = checked_modes(logprob_modes, self.dialect)
+        if rule not in RULES:
+            raise InvalidRequest("rule", rule, f"one of {', '.join(RULES)}")
+        self.rule = rule
         self.max_history = None if max_history is None else integer("max_history", max_history, 1)
         self.device = torch.device(device)
+        self._attempt = torch.compile(attempt, fullgraph=True) if compile else attempt
+        self._whole = torch.compile(whole_step, fullgraph=True) if compile else whole_step
+        self.compile = compile
         self.slots: list[Slot | None] = []
-        self.history = History.start([], device=device)
+        self.history = History.start([], device=device, capacity=self.max_history)
         prompts = [[] for _ in params] if prompt_ids is None else prompt_ids
         choices = [0] * len(params) if choices is None else choices
         if not len(prompts) == len(choices) == len(params):
@@ -180,23 +163,7 @@ class Sampler:
             raise InvalidRequest(
                 "logits", tuple(logits.shape), f"of shape {(len(self.slots), self.vocab_size)}"
             )
-        by_mode, last, status = self._run(float32_logits(logits))
-        fine = status == 0
-        sampled = draw(last, seed=self._keys, position=self.history.sampled, choice=self._choices)
-        drawn = sampled.clamp(min=0)
-        modes = {m: logprobs_of(by_mode[m], drawn, self.alternatives).masked(fine) for m in self.modes}
-        token_ids = torch.where(fine, sampled, -1)
-        self.history.accept(token_ids)
-        first = modes[self.modes[0]]
-        return SampleOutput(
-            token_ids,
-            first.logprobs,
-            first.ranks,
-            first.top_token_ids,
-            first.top_logprobs,
-            status,
-            modes,
-        )
+        return self._step(float32_logits(logits))
 
     def explain(self, status: int) -> str:
         """Put a row's status into words: what is wrong and the stage after which it was."""
@@ -216,13 +183,8 @@ class Sampler:
             logits: The model's, [slots, V].
             top: How many of the most likely tokens to show.
         """
-        last = [self._assembly.arg_max] if self._assembly.arg_max else []
-        return Pipeline(self._assembly.pipeline, *last).trace(logits, self.history, top=top)
-
-    @property
-    def alternatives(self) -> int:
-        """K: the most alternatives that any slot asks for."""
-        return max((slot.params.top_logprobs for slot in self.slots if slot), default=0)
+        stages = (*self._batch.assembly.edits, *self._batch.assembly.last)
+        return Pipeline(*stages).trace(logits, self.history, top=top)
 
     def _slot(self, params: SamplingParams, choice: int) -> Slot:
         highest = max(params.logit_bias, default=-1)
@@ -243,50 +205,52 @@ class Sampler:
         if self.max_history is not None and longest > self.max_history:
             words = f"at most max_history = {self.max_history} tokens long"
             raise InvalidRequest("prompt_ids", f"a prompt of {longest} tokens", words)
-        history = self.history.merge(arrived)
-        rows = list(range(len(history)))
-        if place is not None and place < end:
-            rows = [*range(place), end, *range(place + 1, end)]
-            history = history.select(rows)
-        together = [*self.slots, *new]
-        self._serve([together[row] for row in rows])
-        self.history = history
+        if place is None or place == end:
+            self._serve([*self.slots, *new])
+            self.history.extend(arrived)
+        else:
+            self._serve([*self.slots[:place], *new, *self.slots[place + 1 :]])
+            self.history.put(place, arrived)
 
     def _serve(self, slots: list[Slot | None]) -> None:
         """Build what a step needs for these slots."""
         idle = Slot(SamplingParams(), 0, 0)
         filled = [slot or idle for slot in slots]
         mask = [UsableIds(self.usable_ids)] if self.usable_ids < self.vocab_size else []
-        self._assembly = assemble([slot.params for slot in filled], self.dialect, masks=mask)
-        self._keys = torch.tensor(
-            [seed_key(slot.seed) for slot in filled], dtype=torch.int64, device=self.device
+        assembly = assemble([slot.params for slot in filled], self.dialect, masks=mask).to(self.device)
+        truncated = any(isinstance(stage, Truncation) for stage in assembly.last)
+
+        def numbers(values: list[int]) -> Tensor:
+            return torch.tensor(values, dtype=torch.int64, device=self.device)
+
+        self._batch = Batch(
+            assembly,
+            seeds=numbers([seed_key(slot.seed) for slot in filled]),
+            choices=numbers([slot.choice for slot in filled]),
+            free=numbers([slot is None for slot in slots]) > 0,
+            some_free=None in slots,
+            rule=self.rule,
+            modes=self.modes,
+            alternatives=max((slot.params.top_logprobs for slot in filled), default=0),
+            max_history=self.max_history,
+            by_leading=truncated and self.device.type == "cpu",
         )
-        self._choices = torch.tensor([slot.choice for slot in filled], dtype=torch.int64, device=self.device)
-        self._free = torch.tensor([slot is None for slot in slots], dtype=torch.bool, device=self.device)
+        self._uniforms = None
         self.slots = slots
 
-    def _idle(self) -> Tensor:
-        """The status of slots that do not take part, 0 for the others, int64 [B]."""
-        status = torch.where(self._free, FREE_SLOT, 0)
-        if self.max_history is None:
-            return status
-        return torch.where(~self._free & (self.history.lengths >= self.max_history), FULL_SLOT, status)
+    def _step(self, logits: Tensor) -> SampleOutput:
+        """One step; in one piece unless leading tokens are tried first."""
+        if not self._batch.by_leading:
+            return self._whole(self._batch, self.history, logits)
+        uniform = None if self.compile or self.rule != "integer" else self._uniform()
+        return finish(self._batch, self.history, self._attempt(self._batch, self.history, logits, uniform))
 
-    def _run(self, logits: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor]:
-        """Run the pipeline; logits of every mode, the logits to draw from, and the status of each row."""
-        safe, faults = without_faults(logits)
-        idle = self._idle()
-        status = torch.where(idle < 0, idle, faults)
-        shaped = processed = raw = torch.where(self._free[:, None], 0.0, safe)
-        assembly = self._assembly
-        for place, stage in zip(assembly.places, assembly.pipeline, strict=True):
-            together = processed is shaped
-            processed, faults = without_faults(stage(processed, self.history))
-            status = torch.where((status == 0) & (faults > 0), 2 * (place + 2) + faults, status)
-            if not isinstance(stage, Truncation):
-                shaped = processed if together else without_faults(stage(shaped, self.history))[0]
-        last = assembly.arg_max(processed, self.history) if assembly.arg_max else processed
-        return {"raw": raw, "temperature": shaped, "processed": processed}, last, status
+    def _uniform(self) -> tuple[Tensor, Tensor]:
+        """The words of this step's uniforms, int64 [B]."""
+        positions = self.history.sampled
+        if self._uniforms is None or self._uniforms.steps_left == 0:
+            self._uniforms = Uniforms(self._batch.seeds, self._batch.choices, positions)
+        return self._uniforms.at(positions)
 
 
 def checked_modes(modes: Sequence[str] | None, dialect: Dialect) -> tuple[str, ...]:

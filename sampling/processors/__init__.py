@@ -1,14 +1,16 @@
 """What happens to logits between the model and the draw, one processor for each sampling parameter."""
 
-from sampling.processors.base import Processor, Truncation
+from sampling.processors.base import Edit, Processor
 from sampling.processors.bias import LogitBias
 from sampling.processors.penalties import FrequencyPenalty, PresencePenalty, RepetitionPenalty
+from sampling.processors.shaping import Shaping, Truncation
 from sampling.processors.temperature import Temperature
 from sampling.processors.truncation import ArgMax, Joint, MinP, TopK, TopP
 from sampling.processors.usable_ids import UsableIds
 
 __all__ = [
     "ArgMax",
+    "Edit",
     "FrequencyPenalty",
     "Joint",
     "LogitBias",
@@ -16,6 +18,7 @@ __all__ = [
     "PresencePenalty",
     "Processor",
     "RepetitionPenalty",
+    "Shaping",
     "Temperature",
     "TopK",
     "TopP",

@@ -7,10 +7,11 @@ the history alone. Float arithmetic is done in float64 and rounded once to float
 
 from __future__ import annotations
 
-import math
+import copy
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Self
 
+import torch
 from torch import Tensor
 
 from sampling.errors import InvalidRequest
@@ -66,6 +67,14 @@ class Processor:
             raise InvalidRequest(self.name, f"{len(numbers)} values", words)
         return numbers.to(logits.device)
 
+    def to(self, device: torch.device | str) -> Self:
+        """The same processor with its numbers on a device, so that no call has to move them there."""
+        moved = copy.copy(self)
+        for name, value in self.__dict__.items():
+            if isinstance(value, Tensor):
+                moved.__dict__[name] = value.to(device)
+        return moved
+
     def describe(self, row: int = 0) -> str:
         """The name and one row's numbers, for people."""
         numbers = self.shown[row if len(self.shown) > 1 else 0] if self.shown else ""
@@ -76,13 +85,21 @@ class Processor:
         return f"{type(self).__name__}({numbers})"
 
 
-class Truncation(Processor):
-    """A processor that bans all but the tokens it keeps."""
+class Edit(Processor):
+    """A processor that changes the logits of a few tokens of each row."""
 
-    def keep(self, logits: Tensor) -> Tensor:
-        """Which tokens stay, bool [B, V]; at least one per row."""
-        raise NotImplementedError(f"{type(self).__name__} does not say what it keeps")
+    def edits(self, logits: Tensor, history: History) -> tuple[Tensor, Tensor]:
+        """Which logits it changes, and to what.
+
+        Args:
+            logits: float32 [B, V].
+            history: What the B rows have sampled so far.
+
+        Returns:
+            Token ids, int64 [B, D], and their new logits, float32 [B, D]; an id may stand there again with the same logit.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not say what it changes")
 
     def process(self, logits: Tensor, history: History) -> Tensor:
-        """Set the logits of all tokens that are not kept to -inf."""
-        return logits.masked_fill(~self.keep(logits), -math.inf)
+        """Change them in a copy."""
+        return logits.scatter(-1, *self.edits(logits, history))

@@ -11,14 +11,14 @@ from torch import Tensor
 from sampling.errors import InvalidRequest
 from sampling.history import History
 from sampling.params import LARGEST, bias_table
-from sampling.processors.base import Processor
+from sampling.processors.base import Edit
 
 LARGEST_ID = 2**63 - 1
 
 Bias = Mapping[int, float] | Mapping[str, float]
 
 
-class LogitBias(Processor):
+class LogitBias(Edit):
     """Add biases to the logits of a few tokens: l + b.
 
     A bias of -inf bans the token outright; the request field allows -100 to 100 only.
@@ -53,16 +53,18 @@ class LogitBias(Processor):
         self.ids = torch.tensor(
             [[min(token, LARGEST_ID) for token, _ in row] for row in padded]
         )  # [B or 1, D]
-        self.values = torch.tensor([[value for _, value in row] for row in padded], dtype=torch.float32)
+        self.values = torch.tensor(
+            [[value for _, value in row] for row in padded], dtype=torch.float32
+        ).double()
         self.highest_id = max((token for table in tables for token in table), default=-1)
         self.shown = tables
 
-    def process(self, logits: Tensor, history: History) -> Tensor:
-        """Add the biases."""
+    def edits(self, logits: Tensor, history: History) -> tuple[Tensor, Tensor]:
+        """The biased logits."""
         if self.highest_id >= logits.shape[-1]:
             raise InvalidRequest(
                 "logit_bias", self.highest_id, f"token ids below {logits.shape[-1]}, the width of the logits"
             )
         ids = self.fitted(self.ids, logits).expand(len(logits), -1)
-        biased = logits.gather(-1, ids).double() + self.fitted(self.values, logits).double()
-        return logits.scatter(-1, ids, biased.float())
+        biased = logits.gather(-1, ids).double() + self.fitted(self.values, logits)
+        return ids, biased.float()

@@ -10,26 +10,26 @@ from torch import Tensor
 from sampling.errors import InvalidRequest
 from sampling.history import OUTPUT, PROMPT_AND_OUTPUT, History, Scope
 from sampling.params import LARGEST, SMALLEST
-from sampling.processors.base import Processor
+from sampling.processors.base import Edit
 from sampling.processors.numbers import Number, column, decimals
 
 
-class CountPenalty(Processor):
+class CountPenalty(Edit):
     """A processor that changes the logits of tokens by how often they occurred."""
 
     lowest: ClassVar[float] = -LARGEST
 
     def __init__(self, penalty: Number, *, scope: Scope = OUTPUT) -> None:
         self.shown = [float(text) for text in decimals(self.name, penalty, self.lowest, LARGEST)]
-        self.penalty = column(self.shown, torch.float32)
+        self.penalty = column(self.shown, torch.float32).double()  # rounded once, computed with in float64
         self.scope = scope
 
     def penalised(self, logits: Tensor, counts: Tensor) -> Tensor:
         """The new logits of the counted tokens, float64 [B, D]; unchanged where the count is 0."""
         raise NotImplementedError(f"{type(self).__name__} does not say how it penalises")
 
-    def process(self, logits: Tensor, history: History) -> Tensor:
-        """Penalise the tokens in the processor's scope."""
+    def edits(self, logits: Tensor, history: History) -> tuple[Tensor, Tensor]:
+        """The penalised logits of the tokens in the processor's scope."""
         if len(history) != len(logits):
             raise InvalidRequest(
                 "history", f"{len(history)} rows", f"of the {len(logits)} rows of the logits"
@@ -39,7 +39,7 @@ class CountPenalty(Processor):
             raise InvalidRequest("prompt_ids", history.highest_prompt_id, words)
         ids, counts = history.counted(self.scope)
         old = logits.gather(-1, ids).double()  # [B, D]
-        return logits.scatter(-1, ids, self.penalised(old, counts).float())
+        return ids, self.penalised(old, counts).float()
 
 
 class FrequencyPenalty(CountPenalty):
@@ -64,7 +64,7 @@ class FrequencyPenalty(CountPenalty):
 
     def penalised(self, logits: Tensor, counts: Tensor) -> Tensor:
         """Compute l - f count; the product of a float32 and a count is exact in float64."""
-        return logits - self.fitted(self.penalty, logits).double() * counts
+        return logits - self.fitted(self.penalty, logits) * counts
 
 
 class PresencePenalty(CountPenalty):
@@ -89,7 +89,7 @@ class PresencePenalty(CountPenalty):
 
     def penalised(self, logits: Tensor, counts: Tensor) -> Tensor:
         """Compute l - p where the token occurred."""
-        return logits - self.fitted(self.penalty, logits).double() * (counts > 0)
+        return logits - self.fitted(self.penalty, logits) * (counts > 0)
 
 
 class RepetitionPenalty(CountPenalty):
@@ -116,5 +116,5 @@ class RepetitionPenalty(CountPenalty):
 
     def penalised(self, logits: Tensor, counts: Tensor) -> Tensor:
         """Compute l / r or l r where the token occurred."""
-        r = self.fitted(self.penalty, logits).double()
+        r = self.fitted(self.penalty, logits)
         return torch.where(counts > 0, torch.where(logits > 0, logits / r, logits * r), logits)

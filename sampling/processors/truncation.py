@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import torch
-from sampling_kernels.shares import share_of_decimal
+from sampling_kernels.rough import min_p_of_leading, top_p_of_leading
+from sampling_kernels.shares import WHOLE, share_of_decimal
 from sampling_kernels.truncation import keep_first, keep_min_p, keep_top_k, keep_top_p
 from torch import Tensor
 
 from sampling.errors import InvalidRequest
 from sampling.params import LARGEST_TOP_K
-from sampling.processors.base import Truncation
+from sampling.processors.leading import Leading
 from sampling.processors.numbers import Number, column, decimals
+from sampling.processors.shaping import Rows, Truncation
 
 
 class TopK(Truncation):
@@ -33,6 +36,7 @@ class TopK(Truncation):
     """
 
     name = "top_k"
+    per_row = ("k",)
 
     def __init__(self, k: Number, *, low_ids_first: bool = True, keep_ties: bool = False) -> None:
         texts = decimals(self.name, k, 0, LARGEST_TOP_K)
@@ -43,10 +47,15 @@ class TopK(Truncation):
         self.low_ids_first, self.keep_ties = low_ids_first, keep_ties
         self.shown = self.k.flatten().tolist()
 
-    def keep(self, logits: Tensor) -> Tensor:
+    def keep(self, logits: Tensor, w: Tensor | None = None) -> Tensor:
         """The first k in the order of (logit, token id)."""
         k = self.fitted(self.k, logits).expand(len(logits), 1)
         return keep_top_k(logits, k, low_ids_first=self.low_ids_first, keep_ties=self.keep_ties)
+
+    def neutral(self, logits: Tensor, width: int) -> Tensor:
+        """Where k is 0, or no token would be left out."""
+        k = self.fitted(self.k, logits)
+        return (k == 0) | (k >= width)
 
 
 class TopP(Truncation):
@@ -70,18 +79,33 @@ class TopP(Truncation):
     """
 
     name = "top_p"
+    per_row = ("share", "p")
+    weighs = True
 
     def __init__(self, p: Number, *, low_ids_first: bool = True, exact_hit_stops: bool = True) -> None:
         texts = decimals(self.name, p, 0, 1)
         self.share = column([share_of_decimal(text) for text in texts], torch.int64)
+        self.p = column([float(text) for text in texts], torch.float64)
         self.low_ids_first, self.exact_hit_stops = low_ids_first, exact_hit_stops
         self.shown = [float(text) for text in texts]
 
-    def keep(self, logits: Tensor) -> Tensor:
+    def keep(self, logits: Tensor, w: Tensor | None = None) -> Tensor:
         """The nucleus of each row."""
         share = self.fitted(self.share, logits)
-        order = {"low_ids_first": self.low_ids_first, "exact_hit_stops": self.exact_hit_stops}
-        return keep_top_p(logits, share, **order)
+        rules = {"low_ids_first": self.low_ids_first, "exact_hit_stops": self.exact_hit_stops}
+        return keep_top_p(logits, share, w, **rules)
+
+    def keep_leading(self, leading: Leading) -> tuple[Tensor, Tensor | None]:
+        """The nucleus among the leading tokens."""
+        p, mass = self.fitted(self.p, leading.logits), leading.masses()
+        kept, sure = top_p_of_leading(
+            leading.logits, mass, p, *leading.totals(), low_ids_first=self.low_ids_first
+        )
+        return kept | (p == 1), sure | (p == 1)[:, 0]
+
+    def neutral(self, logits: Tensor, width: int) -> Tensor:
+        """Where p is 1."""
+        return self.fitted(self.share, logits) >= WHOLE
 
 
 class MinP(Truncation):
@@ -100,15 +124,33 @@ class MinP(Truncation):
     """
 
     name = "min_p"
+    per_row = ("share", "p")
+    weighs = True
 
     def __init__(self, p: Number) -> None:
         texts = decimals(self.name, p, 0, 1)
         self.share = column([share_of_decimal(text) for text in texts], torch.int64)
+        self.p = column([float(text) for text in texts], torch.float64)
         self.shown = [float(text) for text in texts]
 
-    def keep(self, logits: Tensor) -> Tensor:
+    def keep(self, logits: Tensor, w: Tensor | None = None) -> Tensor:
         """Those above the threshold of each row."""
-        return keep_min_p(logits, self.fitted(self.share, logits))
+        return keep_min_p(logits, self.fitted(self.share, logits), w)
+
+    def keep_leading(self, leading: Leading) -> tuple[Tensor, Tensor | None]:
+        """The same among the leading tokens."""
+        p = self.fitted(self.p, leading.logits)
+        kept, sure = min_p_of_leading(leading.masses(), p)
+        return kept, sure | (p == 0)[:, 0]
+
+    def neutral(self, logits: Tensor, width: int) -> Tensor:
+        """Where p is 0."""
+        return self.fitted(self.share, logits) == 0
+
+
+def all_of(masks: Sequence[Tensor]) -> Tensor:
+    """What all masks have in common."""
+    return functools.reduce(torch.logical_and, masks)
 
 
 class Joint(Truncation):
@@ -131,13 +173,34 @@ class Joint(Truncation):
         if not truncations:
             raise InvalidRequest("truncations", truncations, "at least one truncation")
         self.truncations = truncations
+        self.weighs = any(part.weighs for part in truncations)
 
-    def keep(self, logits: Tensor) -> Tensor:
+    def to(self, device: torch.device | str) -> Joint:
+        """All parts on a device."""
+        return Joint(*(part.to(device) for part in self.truncations))
+
+    def check(self, logits: Tensor) -> None:
+        """Every part."""
+        for part in self.truncations:
+            part.check(logits)
+
+    def select(self, rows: Rows) -> Joint:
+        """All parts for some rows."""
+        return Joint(*(part.select(rows) for part in self.truncations))
+
+    def keep(self, logits: Tensor, w: Tensor | None = None) -> Tensor:
         """The intersection of what each keeps."""
-        kept = self.truncations[0].keep(logits)
-        for truncation in self.truncations[1:]:
-            kept = kept & truncation.keep(logits)
-        return kept
+        return all_of([part.keep(logits, w) for part in self.truncations])
+
+    def keep_leading(self, leading: Leading) -> tuple[Tensor, Tensor | None]:
+        """The intersection, sure where every part is."""
+        parts = [part.keep_leading(leading) for part in self.truncations]
+        doubts = [sure for _, sure in parts if sure is not None]
+        return all_of([kept for kept, _ in parts]), all_of(doubts) if doubts else None
+
+    def neutral(self, logits: Tensor, width: int) -> Tensor:
+        """Where every part is neutral."""
+        return all_of([part.neutral(logits, width) for part in self.truncations])
 
     def __repr__(self) -> str:
         return f"Joint({', '.join(map(repr, self.truncations))})"
@@ -161,11 +224,16 @@ class ArgMax(Truncation):
     """
 
     name = "arg_max"
+    per_row = ("rows",)
 
     def __init__(self, rows: Sequence[bool] | Tensor) -> None:
         self.rows = torch.as_tensor(rows, dtype=torch.bool).reshape(-1, 1)
         self.shown = self.rows.flatten().tolist()
 
-    def keep(self, logits: Tensor) -> Tensor:
+    def keep(self, logits: Tensor, w: Tensor | None = None) -> Tensor:
         """The first token in marked rows, every token in the others."""
         return keep_first(logits) | ~self.fitted(self.rows, logits)
+
+    def neutral(self, logits: Tensor, width: int) -> Tensor:
+        """The rows that are not marked."""
+        return ~self.fitted(self.rows, logits)

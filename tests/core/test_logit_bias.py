@@ -51,6 +51,22 @@ def test_rows_with_their_own_tables_of_different_lengths() -> None:
     assert out.tolist() == [[1.0, 0.0, 2.0], [0.0, 0.0, 0.0], [0.0, -1.0, 0.0]]
 
 
+def test_every_id_of_a_wide_row_can_be_biased() -> None:
+    row = [0.0] * 1000
+    assert biased(row, {0: 1.0, 126: 2.0, 999: 3.0}) == oracle.add_bias(row, {0: 1.0, 126: 2.0, 999: 3.0})
+
+
+@pytest.mark.parametrize("bias", [{}, {0: 0}, {0: 0.0}, {0: -0.0}])
+def test_a_bias_of_zero_leaves_the_sign_of_a_zero(bias: Any) -> None:
+    assert math.copysign(1, biased([-0.0], bias)[0]) == -1
+
+
+def test_one_id_of_several_outside_the_logits_is_enough() -> None:
+    for bias in ({0: 1.0, 3: 1.0}, {3: 1.0, 0: 1.0}):
+        with pytest.raises(InvalidRequest, match=r"logit_bias.*3.*below 3"):
+            biased([0.0, 0.0, 0.0], bias)
+
+
 @pytest.mark.parametrize("token", [3, 4, 128_256, 2**31, 2**62, 2**63, 10**18, 10**19])
 def test_an_id_outside_the_logits_is_named(token: int) -> None:
     with pytest.raises(InvalidRequest, match=rf"logit_bias.*{token}.*below 3"):

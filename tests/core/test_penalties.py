@@ -90,8 +90,30 @@ def test_penalties_do_not_leak_into_other_rows() -> None:
         history.accept(torch.tensor(step))
     out = FrequencyPenalty([1.0, 0.5, 2.0])(torch.zeros(3, 3), history)
     assert out.tolist() == [[0.0, -2.0, 0.0], [-0.5, 0.0, -0.5], [0.0, 0.0, 0.0]]
+    out = PresencePenalty([1.0, 0.5, 2.0])(torch.zeros(3, 3), history)
+    assert out.tolist() == [[0.0, -1.0, 0.0], [-0.5, 0.0, -0.5], [0.0, 0.0, 0.0]]
     out = RepetitionPenalty([2.0, 4.0, 8.0])(torch.ones(3, 3), history)
     assert out.tolist() == [[0.5, 0.5, 1.0], [0.25, 1.0, 0.25], [1.0, 1.0, 1.0]]
+
+
+@pytest.mark.parametrize("kind", [FrequencyPenalty, PresencePenalty, RepetitionPenalty])
+@pytest.mark.parametrize("token", [2, 3, 2**40])
+def test_a_prompt_past_the_logits_matters_where_it_counts(kind: Any, token: int) -> None:
+    assert applied(kind(2.0, scope=OUTPUT), [0.0, 0.0], [token], []) == [0.0, 0.0]
+    with pytest.raises(InvalidRequest, match=rf"prompt_ids: got {token}, .*below 2"):
+        applied(kind(2.0, scope=PROMPT_AND_OUTPUT), [0.0, 0.0], [token], [])
+
+
+def test_a_penalty_times_a_count_is_not_rounded() -> None:
+    """Where the product of the two in float32 would lead to another logit."""
+    torch.manual_seed(1)
+    penalties, row, count = torch.rand(50), torch.randn(50).tolist(), 7
+    exact = [oracle.frequency([x], f, [0] * count) for x, f in zip(row, penalties.tolist(), strict=True)]
+    rounded = [[oracle.f32(x - oracle.f32(f * count))] for x, f in zip(row, penalties.tolist(), strict=True)]
+    history = History.start([[]] * 50)
+    for _ in range(count):
+        history.accept(torch.zeros(50, dtype=torch.int64))
+    assert FrequencyPenalty(penalties)(torch.tensor(row)[:, None], history).tolist() == exact != rounded
 
 
 @given(rows, st.floats(-2, 2), tokens, tokens)

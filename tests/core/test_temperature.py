@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import oracle
 import pytest
 import torch
@@ -92,3 +93,13 @@ def test_bad_temperatures(bad: Any) -> None:
         Temperature(bad)
     with pytest.raises(InvalidRequest, match="temperature"):
         Temperature([1.0, bad])
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [np.bool_(True), torch.tensor(True), torch.ones(1, 1), torch.ones(2, 2), [], torch.ones(0)],
+    ids=lambda bad: str(getattr(bad, "shape", bad)),
+)
+def test_what_is_neither_a_number_nor_one_per_row(bad: Any) -> None:
+    with pytest.raises(InvalidRequest, match="temperature"):
+        Temperature(bad)

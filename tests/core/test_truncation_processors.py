@@ -73,6 +73,14 @@ def test_p_is_the_decimal_that_it_prints_as() -> None:
     assert len(kept(TopP(0.1 + 0.2), [0.0] * 10)) == 4  # prints as 0.30000000000000004
 
 
+def test_a_bfloat16_means_the_float32_of_the_same_value() -> None:
+    p = torch.tensor(0.1, dtype=torch.bfloat16)
+    assert torch.equal(TopP(p).share, TopP(p.float()).share)
+    assert (
+        oracle.share("0.100097656") == TopP(p).share.item()
+    )  # the shortest decimal that float32 reads as this value
+
+
 def test_top_k() -> None:
     row = [1.0, 3.0, 2.0, 2.0, -INF]
     assert kept(TopK(1), row) == [1]
@@ -150,6 +158,7 @@ def test_usable_ids_bans_the_padding() -> None:
         (lambda: TopP(math.nan), "top_p: got nan"),
         (lambda: TopP([0.5, 2.0]), "top_p: got 2.0"),
         (lambda: MinP(-0.1), "min_p: got -0.1"),
+        (lambda: MinP(1.1), "min_p: got 1.1"),
         (lambda: TopK(-1), "top_k: got -1"),
         (lambda: TopK(1.5), "top_k: got 1.5.*whole number"),
         (lambda: TopK(True), "top_k: got True"),
@@ -160,6 +169,29 @@ def test_usable_ids_bans_the_padding() -> None:
 def test_bad_numbers(make: Any, words: str) -> None:
     with pytest.raises(InvalidRequest, match=words):
         make()
+
+
+@pytest.mark.parametrize(
+    ("processor", "row", "words"),
+    [
+        (TopK(5), 0, "top_k 5"),
+        (TopK(5), 3, "top_k 5"),
+        (TopK([1, 2, 3]), 0, "top_k 1"),
+        (TopK([1, 2]), 1, "top_k 2"),
+        (TopK([1, 2, 3]), 2, "top_k 3"),
+        (Joint(TopK([1, 2]), MinP([0.5, 0.25])), 1, "top_k 2 & min_p 0.25"),
+    ],
+)
+def test_a_description_is_of_one_row(processor: Processor, row: int, words: str) -> None:
+    assert processor.describe(row) == words
+
+
+def test_descriptions_are_of_the_first_row_and_representations_of_all() -> None:
+    assert TopK([1, 2]).describe() == "top_k 1"
+    assert Joint(TopK([1, 2]), MinP([0.5, 0.25])).describe() == "top_k 1 & min_p 0.5"
+    assert repr(TopK(5)) == "TopK(5)"
+    assert repr(TopK([1, 2])) == "TopK([1, 2])"
+    assert repr(Joint(TopK(5), MinP(0.5))) == "Joint(TopK(5), MinP(0.5))"
 
 
 TWO_ROWS = [
