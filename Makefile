@@ -23,8 +23,7 @@ format: .venv/ready
 	$(BIN)/ruff format .
 
 bench: .venv/ready
-	$(BIN)/python benchmarks/exponential.py
-	$(BIN)/python benchmarks/import_time.py
+	@$(BIN)/python benchmarks/sampler.py --short
 
 wheel: .venv/ready
 	$(BIN)/python -m build --wheel
@@ -32,7 +31,7 @@ wheel: .venv/ready
 # plain venv and pip: the constraints pin what the project was tested with.
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[cli,test,check]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[bench,cli,test,check]"
 	touch .venv/ready
 
 clean:

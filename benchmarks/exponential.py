@@ -12,10 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import platform
-import statistics
-import sys
-import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +19,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from sampling_kernels.weights import weights
+from timing import cpu_name as cpu_name
+from timing import origin, summary, timed
 from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 from tqdm import tqdm
@@ -88,23 +86,6 @@ def operations(candidate: Candidate) -> dict[str, int]:
     return dict(Counter(kind.replace("torch.", "") for kind in kinds))
 
 
-def timed(call: Callable[[], object]) -> float:
-    """Seconds of one call."""
-    started = time.perf_counter()
-    call()
-    return time.perf_counter() - started
-
-
-def summary(seconds: list[float]) -> dict[str, float]:
-    """Median, p10 and p90 in microseconds."""
-    tenths = statistics.quantiles(seconds, n=10)
-    return {
-        "median_us": 1e6 * statistics.median(seconds),
-        "p10_us": 1e6 * tenths[0],
-        "p90_us": 1e6 * tenths[-1],
-    }
-
-
 def measure(rows: int, repeats: int) -> list[dict[str, object]]:
     """Times of all candidates, eager and compiled, one call of each in turn."""
     logits = 3 * torch.randn(rows, VOCABULARY, generator=torch.Generator().manual_seed(0))
@@ -128,9 +109,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULT)
     options = parser.parse_args()
     result = {
-        "command": " ".join(["python", "benchmarks/exponential.py", *sys.argv[1:]]),
-        "machine": {"processor": cpu_name(), "threads": torch.get_num_threads(), "system": platform.system()},
-        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        **origin("exponential.py"),
         "V": VOCABULARY,
         "logits": "3 N(0, 1), float32",
         "candidates": {
@@ -142,17 +121,6 @@ def main() -> None:
     options.out.write_text(json.dumps(result, indent=1) + "\n")
     for line in result["times"]:
         print(f"{line['candidate']:32} {line['form']:9} B = {line['B']}: {line['median_us']:9.0f} us")
-
-
-def cpu_name() -> str:
-    """The processor's name, as the system gives it."""
-    info = Path("/proc/cpuinfo")
-    names = (
-        [line for line in info.read_text().splitlines() if line.startswith("model name")]
-        if info.exists()
-        else []
-    )
-    return names[0].split(":")[1].strip() if names else platform.processor()
 
 
 if __name__ == "__main__":

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import statistics
 import subprocess
 import sys
 from pathlib import Path
 
-import torch
+from timing import origin
 from tqdm import tqdm
 
 PROBE = """
@@ -40,8 +39,7 @@ def main() -> None:
     options = parser.parse_args()
     pairs = [one_run() for _ in tqdm(range(options.runs))]
     result = {
-        "command": " ".join(["python", "benchmarks/import_time.py", *sys.argv[1:]]),
-        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        **origin("import_time.py"),
         "import_torch_s": statistics.median(pair[0] for pair in pairs),
         "import_sampling_after_torch_s": statistics.median(pair[1] for pair in pairs),
         "runs": options.runs,

@@ -1,0 +1,28 @@
+"""Our own sampler as an engine."""
+
+from __future__ import annotations
+
+from engine import Engine, Job, Step
+
+from sampling import Sampler
+
+
+def build(job: Job, *, compiled: bool) -> Step:
+    """A sampler in the middle of its requests; every call is one real step, so the history grows by a token."""
+    sampler = Sampler(
+        job.each_row(),
+        vocab_size=job.vocabulary,
+        prompt_ids=job.tokens(job.prompt).tolist(),
+        device=job.device,
+        dialect=job.dialect,
+        compile=compiled,
+    )
+    for tokens in job.history().T:
+        sampler.history.accept(tokens)
+    return sampler.step
+
+
+OURS = {
+    "eager": Engine(lambda job: build(job, compiled=False), "Sampler.step", "nothing"),
+    "compiled": Engine(lambda job: build(job, compiled=True), "Sampler.step with compile=True", "nothing"),
+}
