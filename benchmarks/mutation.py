@@ -1,0 +1,287 @@
+"""Mutation testing: small changes to kernels and processors, each of which some eager test must notice.
+
+    python benchmarks/mutation.py [--file kernels/sampling_kernels/order.py ...] [--jobs 2] [--sample 50 --seed 1]
+    python benchmarks/mutation.py --survivors      # again those that the result lists as survivors, and write nothing
+
+`mutants.py` makes the changes. Nothing is written into the tree: a process that has imported torch once forks for each
+mutant, and the fork imports the changed source in place of the module. A mutant is killed when a test fails, also when it
+takes longer than the limit; it is equivalent when `mutation_equivalents.json` says why no test can tell it from the original.
+Writes benchmarks/results/mutation.json. (mutmut changes no constants outside of functions; cosmic-ray imports torch anew
+for each mutant.)
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.machinery
+import json
+import multiprocessing
+import multiprocessing.connection
+import os
+import random
+import resource
+import signal
+import statistics
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import hypothesis
+import pytest
+import torch
+from mutants import Mutant, mutants
+from timing import origin
+from tqdm import tqdm
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULT = ROOT / "benchmarks/results/mutation.json"
+EQUIVALENTS = ROOT / "benchmarks/mutation_equivalents.json"
+# What the tests import and the code under test does not change: loaded once, before any fork.
+HEAVY = ("mpmath", "scipy.stats", "transformers.generation.logits_process")
+FOLDERS = ("kernels/sampling_kernels", "sampling/processors")
+KERNEL_TESTS = (
+    "tests/kernels/test_*.py",
+    "tests/core/test_draw.py",
+    "tests/core/test_temperature.py",
+    "tests/core/test_truncation_processors.py",
+)
+PROCESSOR_TESTS = ("tests/core/test_*.py",)
+# Of other modules.
+NOT_RUN = {f"tests/core/test_{name}.py" for name in ("params", "history", "dialects", "draw_statistics")}
+LAST = "tests/core/test_processor_invariants.py"  # the slowest by far
+SLOW = ("tests/kernels/test_gumbel.py::test_distribution",)
+PYTEST = (
+    *("-x", "-q", "-m", "not compiled", "-p", "no:cacheprovider", "--hypothesis-profile=mutation"),
+    *("-o", "addopts=--import-mode=importlib"),  # no doctests
+    *("-W", "ignore::pytest.PytestAssertRewriteWarning"),  # hypothesis is imported before pytest starts
+    *(f"--deselect={test}" for test in SLOW),
+)
+CPU_S, WALL_S = 60, 600  # a survivor takes a third of the first, however busy the machine
+KEY = ("file", "function", "before", "after")
+MEMORY = 16 * 2**30
+NOT_IMPORTED = 99
+BROKEN_RUNS = (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.NO_TESTS_COLLECTED, NOT_IMPORTED)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A mutant of a file."""
+
+    file: str
+    mutant: Mutant
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What names it while lines move."""
+        return self.file, self.mutant.function, self.mutant.before, self.mutant.after
+
+    def __str__(self) -> str:
+        function = self.mutant.function or "module"
+        return f"{self.place} {function}: {self.mutant.before}  ->  {self.mutant.after}"
+
+    @property
+    def place(self) -> str:
+        """File, line and column."""
+        return f"{self.file}:{self.mutant.line}:{self.mutant.column}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job: "killed", "timeout" or "survived"."""
+
+    job: Job
+    fate: str
+    seconds: float
+
+
+class Changed(importlib.machinery.SourceFileLoader):
+    """Imports one module from another text than that of its file; stands in `sys.meta_path`."""
+
+    def __init__(self, file: str, source: str) -> None:
+        name = file.removeprefix("kernels/").removesuffix(".py").replace("/", ".")
+        super().__init__(name, str(ROOT / file))
+        self.source = source
+
+    def get_code(self, fullname: str) -> object:
+        """The other text, compiled; no cache is read or written."""
+        return compile(self.source, self.path, "exec")
+
+    def find_spec(self, name: str, *_: object) -> importlib.machinery.ModuleSpec | None:
+        """Find this module and no other."""
+        return importlib.machinery.ModuleSpec(name, self, origin=self.path) if name == self.name else None
+
+    def imported(self) -> bool:
+        """Whether the module in use is the changed one."""
+        return getattr(sys.modules.get(self.name), "__loader__", None) is self
+
+
+def tests_of(file: str) -> list[str]:
+    """The test files for a module, those that are named after it first."""
+    patterns = KERNEL_TESTS if file.startswith("kernels/") else PROCESSOR_TESTS
+    paths = [path for pattern in patterns for path in sorted(ROOT.glob(pattern))]
+    found = {path.relative_to(ROOT).as_posix() for path in paths} - NOT_RUN
+    stem = Path(file).stem.removesuffix("s")
+    return sorted(found, key=lambda test: (test == LAST, stem not in test, test))
+
+
+def run_tests(job: Job) -> None:
+    """In a fork: import the changed module, run its tests, and exit as pytest does."""
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
+    silence = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silence, 1)
+    os.dup2(silence, 2)
+    changed = Changed(job.file, job.mutant.source)
+    sys.meta_path.insert(0, changed)
+    code = pytest.main([*PYTEST, *tests_of(job.file)])
+    sys.exit(NOT_IMPORTED if code == pytest.ExitCode.OK and not changed.imported() else code)
+
+
+def run_all(work: list[Job], processes: int) -> list[Outcome]:
+    """Run the tests on every mutant, so many at a time."""
+    fork, waiting, outcomes = multiprocessing.get_context("fork"), work[::-1], []
+    running: list[tuple[Job, multiprocessing.context.ForkProcess, float]] = []
+    with tqdm(total=len(work), smoothing=0) as bar:
+        while waiting or running:
+            while waiting and len(running) < processes:
+                job = waiting.pop()
+                process = fork.Process(target=run_tests, args=(job,))
+                process.start()
+                running.append((job, process, time.monotonic()))
+            multiprocessing.connection.wait([process.sentinel for _, process, _ in running], timeout=0.2)
+            for entry in running[:]:
+                job, process, start = entry
+                seconds = time.monotonic() - start
+                if not process.is_alive() or seconds > WALL_S:
+                    outcomes.append(Outcome(job, fate(process), seconds))
+                    if job.mutant.before and outcomes[-1].fate != "killed":
+                        bar.write(f"{outcomes[-1].fate}: {job}")
+                    running.remove(entry)
+                    bar.update()
+    return sorted(outcomes, key=lambda outcome: work.index(outcome.job))
+
+
+def fate(process: multiprocessing.context.ForkProcess) -> str:
+    """How a fork ended; one that still runs is ended."""
+    if process.is_alive():
+        process.kill()
+    process.join()
+    if process.exitcode in (-signal.SIGKILL, -signal.SIGXCPU):
+        return "timeout"
+    if process.exitcode in BROKEN_RUNS:
+        raise RuntimeError(f"pytest ran no tests, or not on the mutant: exit code {process.exitcode}")
+    return "killed" if process.exitcode else "survived"
+
+
+def check_baseline(files: list[str], processes: int) -> None:
+    """The tests pass with every module as it is, and fail with one that can not be imported.
+
+    Raises:
+        SystemExit: They do not, so no outcome would mean anything.
+    """
+    broken = {Job(file, Mutant(1, 0, "", "", "raise", "raise RuntimeError")): "killed" for file in files}
+    one_each = {
+        tuple(sorted(tests_of(file))): file for file in files
+    }.values()  # of those with the same tests
+    intact = {
+        Job(file, Mutant(1, 0, "", "", "as it is", (ROOT / file).read_text())): "survived"
+        for file in one_each
+    }
+    expected = broken | intact
+    outcomes = run_all(list(expected), processes)
+    wrong = [f"{o.job.file}, {o.job.mutant.after}: {o.fate}" for o in outcomes if o.fate != expected[o.job]]
+    if wrong:
+        raise SystemExit(f"the tests must pass on modules as they are and fail on broken ones: {wrong}")
+
+
+def chosen(options: argparse.Namespace) -> list[Job]:
+    """The mutants that the options ask for."""
+    paths = [path for folder in FOLDERS for path in sorted((ROOT / folder).glob("*.py"))]
+    files = options.file or [path.relative_to(ROOT).as_posix() for path in paths]
+    work = [Job(file, mutant) for file in files for mutant in mutants((ROOT / file).read_text())]
+    if options.survivors:
+        listed = {tuple(entry[f] for f in KEY) for entry in json.loads(options.out.read_text())["survivors"]}
+        work = [job for job in work if job.key in listed]
+    if options.sample:
+        drawn = random.Random(options.seed).sample(range(len(work)), min(options.sample, len(work)))
+        work = [work[i] for i in sorted(drawn)]
+    return work[: options.limit]
+
+
+def report(outcomes: list[Outcome]) -> dict[str, object]:
+    """Counts, score, and every mutant that was not killed by a failing test."""
+    reasons = {tuple(e[f] for f in KEY): e["reason"] for e in json.loads(EQUIVALENTS.read_text())}
+    counts: dict[str, Counter[str]] = {}
+    lists: dict[str, list[dict[str, str]]] = {"survivors": [], "equivalents": [], "timeouts": []}
+    for outcome in outcomes:
+        job, kind = outcome.job, outcome.fate
+        if kind == "survived" and job.key in reasons:
+            kind = "equivalent"
+        counts.setdefault(job.file, Counter()).update([kind, "mutants"])
+        if kind != "killed":
+            reason = {"reason": reasons[job.key]} if kind == "equivalent" else {}
+            lists[{"survived": "survivors"}.get(kind, kind + "s")].append(
+                {"place": job.place, **dict(zip(KEY, job.key, strict=True)), **reason}
+            )
+    total = sum(counts.values(), Counter())
+    survivors = {outcome.job.key for outcome in outcomes if outcome.fate == "survived"}
+    files = {outcome.job.file for outcome in outcomes}
+    return {
+        "total": total,
+        "score": (total["killed"] + total["timeout"]) / max(1, total["mutants"] - total["equivalent"]),
+        "median_s": statistics.median(outcome.seconds for outcome in outcomes),
+        "files": counts,
+        **lists,
+        "reasons_without_a_survivor": [k for k in reasons if k[0] in files and k not in survivors],
+    }
+
+
+def main() -> None:
+    """Make the mutants, run the tests on each, write the result."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--file", nargs="+", help="modules, as paths from the root; all kernels and processors"
+    )
+    parser.add_argument("--limit", type=int, help="only so many, the first")
+    parser.add_argument("--sample", type=int, help="only so many, drawn with --seed")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--survivors", action="store_true", help="only the survivors of the last result; print, not write"
+    )
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--out", type=Path, default=RESULT)
+    options = parser.parse_args()
+    os.chdir(ROOT)
+    sys.path[:0] = [
+        str(ROOT),
+        str(ROOT / "kernels"),
+    ]  # the code beside this script, wherever another is installed
+    for name in HEAVY:
+        importlib.import_module(name)
+    torch.set_num_threads(1)
+    # Examples as in `make test`, but a failure is enough: it need not be made small.
+    phases = [hypothesis.Phase.explicit, hypothesis.Phase.generate]
+    hypothesis.settings.register_profile(
+        "mutation", derandomize=True, deadline=None, database=None, phases=phases
+    )
+    work = chosen(options)
+    check_baseline(sorted({job.file for job in work}), options.jobs)
+    result = {
+        **origin("mutation.py", "hypothesis", "pytest"),
+        "jobs": options.jobs,
+        **report(run_all(work, options.jobs)),
+    }
+    if not options.survivors:
+        options.out.write_text(json.dumps(result, indent=1) + "\n")
+    for file, counts in {**result["files"], "all": result["total"]}.items():
+        print(f"{file:50}", *(f"{count} {kind}" for kind, count in counts.items()))
+    print(f"score {result['score']:.3f}, median {result['median_s']:.1f} s")
+
+
+if __name__ == "__main__":
+    main()
