@@ -27,6 +27,12 @@ class Logprobs:
     top_token_ids: Tensor
     top_logprobs: Tensor
 
+    @staticmethod
+    def none(tokens: Tensor) -> Logprobs:
+        """NaN, rank 0 and no alternatives, for the tokens of B rows whose log probabilities nobody wants."""
+        nan = torch.full_like(tokens, torch.nan, dtype=torch.float32)
+        return Logprobs(nan, torch.zeros_like(tokens), tokens[:, None][:, :0], nan[:, None][:, :0])
+
     def masked(self, fine: Tensor) -> Logprobs:
         """NaN, rank 0 and token -1 in the rows that are not fine (bool [B])."""
         return Logprobs(
@@ -67,6 +73,7 @@ class Measured:
     def logprobs(self, token_ids: Tensor) -> Logprobs:
         """Log probabilities and ranks of the sampled tokens, int64 [B], and those of the alternatives."""
         ids = torch.cat([token_ids[:, None], self.top_token_ids], dim=-1)
+        ids = ids.clamp_(max=self.logits.shape[1] - 1)  # rows without meaning may have drawn any number
         d = self.logits.gather(-1, ids).double() - self.normaliser[:, :1]
         values = (d - self.normaliser[:, 1:]).float()  # [B, 1 + K]
         ranks = ranks_of_listed(self.logits, token_ids, self.top_token_ids)

@@ -11,6 +11,7 @@ from sampling.errors import InvalidRequest
 from sampling.history import History
 from sampling.logits import float32_logits
 from sampling.processors import Edit, Processor, Shaping
+from sampling.processors.base import overwritten
 from sampling.processors.shaping import shaped
 from sampling.trace import Trace, probabilities, traced
 
@@ -97,28 +98,14 @@ def in_two(stages: Sequence[Processor]) -> tuple[tuple[Processor, ...], tuple[Sh
     return tuple(stages[: len(stages) - len(shaping)]), tuple(shaping)
 
 
-def applied(stage: Processor, logits: Tensor, history: History, *, own: bool) -> Tensor:
-    """Apply one stage to whole rows.
-
-    Args:
-        stage: The stage.
-        logits: float32 [B, V].
-        history: What the B rows have sampled so far.
-        own: Whether the stage may write into the logits.
-
-    Returns:
-        The logits, float32 [B, V].
-    """
-    if own and isinstance(stage, Edit):
-        return logits.scatter_(-1, *stage.edits(logits, history))
-    return stage(logits, history)
-
-
 def edited(stages: Sequence[Processor], logits: Tensor, history: History) -> Tensor:
-    """Apply stages to whole rows; edits that follow an edit write into the copy that it made."""
+    """Apply stages to whole rows; an edit that follows an edit writes into the copy that it made."""
     own = False
     for stage in stages:
-        logits = applied(stage, logits, history, own=own)
+        if own and isinstance(stage, Edit):
+            logits = overwritten(logits, *stage.edits(logits, history))
+        else:
+            logits = stage(logits, history)
         own = isinstance(stage, Edit)
     return logits
 

@@ -19,10 +19,20 @@ from sampling.draw import RULES, seed_key
 from sampling.errors import InvalidRequest
 from sampling.history import History
 from sampling.logits import float32_logits
-from sampling.params import SamplingParams, integer
+from sampling.params import SamplingParams, boolean, integer
 from sampling.pipeline import Pipeline
 from sampling.processors import Truncation, UsableIds
-from sampling.step import FREE_SLOT, FULL_SLOT, Batch, SampleOutput, attempt, finish, whole_step
+from sampling.step import (
+    FREE_SLOT,
+    FULL_SLOT,
+    Batch,
+    SampleOutput,
+    complete,
+    hopeful_step,
+    report,
+    step_of_two,
+    whole_step,
+)
 from sampling.trace import Trace
 from sampling.uniforms import Uniforms
 
@@ -56,7 +66,7 @@ class Sampler:
         device: Where the logits will be.
         dialect: A dialect or its name.
         logprob_modes: Which distributions to report log probabilities of: any of `raw`, `temperature`, `processed`. The
-            first is the one in the output's own fields. None takes the dialect's.
+            first is the one in the output's own fields. None takes the dialect's; an empty list reports none.
         max_history: Most tokens, prompt and sampled, that a slot may hold, after which it has a status; None for no limit.
         usable_ids: Token ids from here on are never sampled (padding of the vocabulary); None allows all.
         rule: The rule of the draw, as `draw` has it: "integer" or "gumbel".
@@ -100,9 +110,10 @@ class Sampler:
         self.rule = rule
         self.max_history = None if max_history is None else integer("max_history", max_history, 1)
         self.device = torch.device(device)
-        self._attempt = torch.compile(attempt, fullgraph=True) if compile else attempt
-        self._whole = torch.compile(whole_step, fullgraph=True) if compile else whole_step
-        self.compile = compile
+        self.compile = boolean("compile", compile)
+        self._whole_step = torch.compile(whole_step, fullgraph=True) if compile else whole_step
+        self._hopeful_step = torch.compile(hopeful_step, fullgraph=True)
+        self._accept = torch.compile(History.accept) if compile and self.max_history else History.accept
         self.slots: list[Slot | None] = []
         self.history = History.start([], device=device, capacity=self.max_history)
         prompts = [[] for _ in params] if prompt_ids is None else prompt_ids
@@ -240,10 +251,16 @@ class Sampler:
 
     def _step(self, logits: Tensor) -> SampleOutput:
         """One step; in one piece unless leading tokens are tried first."""
-        if not self._batch.by_leading:
-            return self._whole(self._batch, self.history, logits)
-        uniform = None if self.compile or self.rule != "integer" else self._uniform()
-        return finish(self._batch, self.history, self._attempt(self._batch, self.history, logits, uniform))
+        batch, history = self._batch, self.history
+        if not batch.by_leading:
+            return self._whole_step(batch, history, logits)
+        if not self.compile:
+            return step_of_two(batch, history, logits, self._uniform() if self.rule == "integer" else None)
+        tried, output = self._hopeful_step(batch, history, logits)
+        if not bool(tried.enough.all()):
+            output = report(batch, tried, complete(batch, tried))
+        self._accept(history, output.token_ids)
+        return output
 
     def _uniform(self) -> tuple[Tensor, Tensor]:
         """The words of this step's uniforms, int64 [B]."""
@@ -254,9 +271,9 @@ class Sampler:
 
 
 def checked_modes(modes: Sequence[str] | None, dialect: Dialect) -> tuple[str, ...]:
-    """The log probability modes to report: those asked for, or the dialect's own."""
+    """The log probability modes to report: those asked for, which may be none, or the dialect's own."""
     chosen = (dialect.logprob_mode,) if modes is None else tuple(modes)
     unknown = next((mode for mode in chosen if mode not in MODES), None)
-    if unknown is not None or not chosen:
-        raise InvalidRequest("logprob_modes", unknown or [], f"one or more of {', '.join(MODES)}")
+    if unknown is not None:
+        raise InvalidRequest("logprob_modes", unknown, f"any of {', '.join(MODES)}")
     return chosen

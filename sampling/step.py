@@ -8,16 +8,16 @@ from dataclasses import dataclass
 
 import torch
 from sampling_kernels.branching import may_branch
-from sampling_kernels.faults import without_faults
+from sampling_kernels.faults import NOT_A_NUMBER, NOTHING_LEFT, row_faults, without_faults
 from torch import Tensor
 
 from sampling.assembly import Assembly
 from sampling.draw import Keys, ToTokens
 from sampling.history import History
 from sampling.logprobs import Logprobs, Measured
-from sampling.pipeline import applied
 from sampling.pipeline import edited as edits_applied
-from sampling.processors import Truncation
+from sampling.processors import Edit, Truncation
+from sampling.processors.base import overwritten
 from sampling.processors.shaping import completed, from_leading, from_whole, shaped
 
 FREE_SLOT, FULL_SLOT = -1, -2
@@ -113,19 +113,41 @@ def edited(batch: Batch, history: History, logits: Tensor) -> tuple[Tensor, Tens
     """Apply the stages before the shaping ones.
 
     Returns:
-        The logits without faults, before and after them, float32 [B, V]; and the status of each row, int64 [B].
+        The logits before and after them, float32 [B, V]; and the status of each row, int64 [B]. Rows whose status is not 0 may
+        hold anything.
     """
-    raw, faults = without_faults(batch.occupied(logits))
-    status = batch.status(history, faults)
+    raw = batch.occupied(logits)
     if may_branch(raw):
+        raw, faults = without_faults(raw)
         processed = edits_applied(batch.assembly.edits, raw, history)
         if processed is raw or math.isfinite(processed.amax(-1).sum().item()):
-            return raw, processed, status
-    processed = raw
+            return raw, processed, batch.status(history, faults)
+    else:
+        faults = row_faults(raw)
+    return raw, *watched(batch, history, raw, batch.status(history, faults))
+
+
+def watched(batch: Batch, history: History, raw: Tensor, status: Tensor) -> tuple[Tensor, Tensor]:
+    """Apply the stages before the shaping ones one by one, and say which of them made a row impossible to sample.
+
+    An edit breaks a row when one of its logits is NaN or +inf. A row with nothing left was emptied by the last stage that
+    banned a token.
+    """
+    processed, emptied = raw, torch.zeros_like(status)
     for place, stage in zip(batch.assembly.places, batch.assembly.edits, strict=False):
-        processed, faults = without_faults(applied(stage, processed, history, own=processed is not raw))
-        status = torch.where((status == 0) & (faults > 0), 2 * (place + 2) + faults, status)
-    return raw, processed, status
+        code = 2 * (place + 2)
+        if isinstance(stage, Edit):
+            ids, values = stage.edits(processed, history)
+            broken = (values.isnan() | (values == torch.inf)).any(-1)
+            bans = ((values == -torch.inf) & (processed.gather(-1, ids) > -torch.inf)).any(-1)
+            status = torch.where((status == 0) & broken, code + NOT_A_NUMBER, status)
+            emptied = torch.where(bans, code + NOTHING_LEFT, emptied)
+            processed = overwritten(raw.clone() if processed is raw else processed, ids, values)
+        else:
+            processed = stage(processed, history)
+            emptied = torch.full_like(status, code + NOTHING_LEFT)
+    nothing = (status == 0) & (row_faults(processed) == NOTHING_LEFT)
+    return processed, torch.where(nothing, emptied, status)
 
 
 def tempered(batch: Batch, history: History, raw: Tensor) -> Tensor:
@@ -164,26 +186,23 @@ def attempt(
     return Attempt(processed, ending, tokens, torch.ones_like(batch.free), status, measured)
 
 
-def finish(batch: Batch, history: History, attempt: Attempt) -> SampleOutput:
-    """Complete a step: the rows that leading tokens were not enough for, log probabilities, and the history.
+def report(batch: Batch, attempt: Attempt, tokens: Tensor) -> SampleOutput:
+    """What a step gives, once every row has its token.
 
     Args:
         batch: The slots.
-        history: What they have sampled so far; takes the tokens.
         attempt: The step so far.
+        tokens: int64 [B]; rows with a status may have any.
     """
-    tokens, fine = attempt.tokens, attempt.status == 0
-    if batch.by_leading:
-        last = batch.assembly.last
-        tokens = completed(tokens, attempt.enough, last, attempt.edited, attempt.ending)
-    modes = {mode: measured.logprobs(tokens) for mode, measured in attempt.measured.items()}
-    if not (may_branch(tokens) and bool(fine.all())):
-        tokens = torch.where(fine, tokens, -1)
+    fine = attempt.status == 0
+    drawn = tokens * fine
+    modes = {mode: measured.logprobs(drawn) for mode, measured in attempt.measured.items()}
+    if not (may_branch(fine) and bool(fine.all())):
+        drawn = torch.where(fine, drawn, -1)
         modes = {mode: logprobs.masked(fine) for mode, logprobs in modes.items()}
-    history.accept(tokens)
-    first = modes[batch.modes[0]]
+    first = modes[batch.modes[0]] if modes else Logprobs.none(drawn)
     return SampleOutput(
-        tokens,
+        drawn,
         first.logprobs,
         first.ranks,
         first.top_token_ids,
@@ -193,6 +212,31 @@ def finish(batch: Batch, history: History, attempt: Attempt) -> SampleOutput:
     )
 
 
+def complete(batch: Batch, attempt: Attempt) -> Tensor:
+    """The tokens of an attempt, with those of the rows that leading tokens were not enough for, int64 [B]."""
+    last = batch.assembly.last
+    return completed(attempt.tokens, attempt.enough, last, attempt.edited, attempt.ending)
+
+
 def whole_step(batch: Batch, history: History, logits: Tensor) -> SampleOutput:
-    """A step in one piece, for a graph."""
-    return finish(batch, history, attempt(batch, history, logits))
+    """A step in one piece."""
+    tried = attempt(batch, history, logits)
+    output = report(batch, tried, tried.tokens)
+    history.accept(output.token_ids)
+    return output
+
+
+def step_of_two(
+    batch: Batch, history: History, logits: Tensor, uniform: tuple[Tensor, Tensor] | None = None
+) -> SampleOutput:
+    """A step that tries leading tokens first, and whole rows where those are not enough."""
+    tried = attempt(batch, history, logits, uniform)
+    output = report(batch, tried, complete(batch, tried))
+    history.accept(output.token_ids)
+    return output
+
+
+def hopeful_step(batch: Batch, history: History, logits: Tensor) -> tuple[Attempt, SampleOutput]:
+    """A step whose output holds if the leading tokens are enough in every row; the history has yet to take the tokens."""
+    tried = attempt(batch, history, logits)
+    return tried, report(batch, tried, tried.tokens)

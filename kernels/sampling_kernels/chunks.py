@@ -1,4 +1,4 @@
-"""Rows in chunks of 256 tokens: what holds for a chunk's maximum or sum saves a look at its tokens."""
+"""Rows in chunks of 64 tokens: what holds for a chunk's maximum or sum saves a look at its tokens."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ if TYPE_CHECKING:
     from jaxtyping import Int64, Shaped
     from torch import Tensor
 
-CHUNK = 256
+CHUNK = 64
 
 
-def chunked(rows: Shaped[Tensor, "B V"], fill: float = -math.inf) -> Shaped[Tensor, "B N 256"]:
-    """View rows as chunks of 256 tokens; a last chunk that is not full ends in `fill`.
+def chunked(rows: Shaped[Tensor, "B V"], fill: float = -math.inf) -> Shaped[Tensor, "B N 64"]:
+    """View rows as chunks of 64 tokens; a last chunk that is not full ends in `fill`.
 
     Args:
         rows: [B, V].
         fill: What stands in the places past V.
 
     Returns:
-        [B, N, 256], N = ceil(V / 256); a view where 256 divides V.
+        [B, N, 64], N = ceil(V / 64); a view where 64 divides V.
 
     Example:
         >>> import torch
-        >>> chunked(torch.zeros(1, 300)).isinf().sum(-1).tolist()
-        [[0, 212]]
+        >>> chunked(torch.zeros(1, 100)).isinf().sum(-1).tolist()
+        [[0, 28]]
     """
     missing = -rows.shape[-1] % CHUNK
     full = F.pad(rows, (0, missing), value=fill) if missing else rows
@@ -36,16 +36,16 @@ def chunked(rows: Shaped[Tensor, "B V"], fill: float = -math.inf) -> Shaped[Tens
 
 
 def tokens_of(
-    chunks: Shaped[Tensor, "B N 256"], which: Int64[Tensor, "B C"]
-) -> tuple[Shaped[Tensor, "B C*256"], Int64[Tensor, "B C*256"]]:
+    chunks: Shaped[Tensor, "B N 64"], which: Int64[Tensor, "B C"]
+) -> tuple[Shaped[Tensor, "B C*64"], Int64[Tensor, "B C*64"]]:
     """The tokens of some chunks, side by side.
 
     Args:
-        chunks: [B, N, 256].
+        chunks: [B, N, 64].
         which: Numbers of chunks, int64 [B, C].
 
     Returns:
-        Their values [B, C 256] and token ids, int64 [B, C 256].
+        Their values [B, C 64] and token ids, int64 [B, C 64].
     """
     ids = which[:, :, None] * CHUNK + torch.arange(CHUNK, device=which.device)
     return chunks.gather(1, which[:, :, None].expand_as(ids)).flatten(1), ids.flatten(1)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from sampling_kernels.branching import may_branch
+from sampling_kernels.chunks import chunked
 
 if TYPE_CHECKING:
     from jaxtyping import Float32, Int64
@@ -32,7 +33,7 @@ def row_faults(logits: Float32[Tensor, "B V"]) -> Int64[Tensor, " B"]:
         >>> row_faults(torch.tensor([[0.0, -inf], [0.0, inf], [-inf, -inf]])).tolist()
         [0, 1, 2]
     """
-    maximum = logits.amax(-1)  # NaN if any is NaN
+    maximum = chunked(logits).amax(-1).amax(-1)  # NaN if any is NaN; by chunks, as others need it
     unbounded = maximum.isnan() | (maximum == torch.inf)
     return unbounded * NOT_A_NUMBER + (maximum == -torch.inf) * NOTHING_LEFT
 

@@ -73,8 +73,13 @@ def chunk_of(
     """The chunk in which the fraction u / 2^64 of the row's weight lies, and what of r is left inside it."""
     running = sums.cumsum(-1)
     r, _ = multiply_high(high, low, running[:, -1])
-    chunk = (running <= r[:, None]).sum(-1, keepdim=True)
+    chunk = (running <= r[:, None]).sum(-1, keepdim=True).clamp_(max=sums.shape[1] - 1)
     return chunk, r[:, None] - (running - sums).gather(1, chunk)
+
+
+def place_of(w: Int64[Tensor, "B C"], rest: Int64[Tensor, "B 1"]) -> Int64[Tensor, "B 1"]:
+    """The first place whose running sum of weights is above `rest`; some place in a row that has no meaning."""
+    return (w.cumsum(-1) <= rest).sum(-1, keepdim=True).clamp_(max=w.shape[1] - 1)
 
 
 def draw_by_weight(
@@ -99,11 +104,11 @@ def draw_by_weight(
     chunks = chunked(w, fill=0)
     chunk, rest = chunk_of(chunks.sum(-1), high, low)
     inside, ids = tokens_of(chunks, chunk)
-    return ids.gather(1, (inside.cumsum(-1) <= rest).sum(-1, keepdim=True))[:, 0]
+    return ids.gather(1, place_of(inside, rest))[:, 0]
 
 
 def draw_by_chunk(
-    chunks: Float32[Tensor, "B N 256"],
+    chunks: Float32[Tensor, "B N 64"],
     maxima: Float32[Tensor, "B N"],
     high: Int64[Tensor, " B"],
     low: Int64[Tensor, " B"],
@@ -111,7 +116,7 @@ def draw_by_chunk(
     """The draw from logits whose weights nobody has computed yet; it keeps only those of one chunk.
 
     Args:
-        chunks: Logits in chunks, float32 [B, N, 256].
+        chunks: Logits in chunks, float32 [B, N, 64].
         maxima: The largest logit of each chunk, float32 [B, N].
         high: Upper words of u, int64 [B].
         low: Lower words of u, int64 [B].
@@ -127,5 +132,5 @@ def draw_by_chunk(
     """
     chunk, rest = chunk_of(chunk_weights(chunks, maxima), high, low)
     inside, ids = tokens_of(chunks, chunk)
-    running = weights_in_place(inside, maxima.amax(-1, keepdim=True)).cumsum(-1)
-    return ids.gather(1, (running <= rest).sum(-1, keepdim=True))[:, 0]
+    w = weights_in_place(inside, maxima.amax(-1, keepdim=True))
+    return ids.gather(1, place_of(w, rest))[:, 0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,11 +15,11 @@ if TYPE_CHECKING:
     from jaxtyping import Float32, Int64
     from torch import Tensor
 
-CHUNKS_IN_SIGHT = 32
+CHUNKS_IN_SIGHT = 128
 
 
 def top_tokens_in_chunks(
-    chunks: Float32[Tensor, "B N 256"], maxima: Float32[Tensor, "B N"], k: int
+    chunks: Float32[Tensor, "B N 64"], maxima: Float32[Tensor, "B N"], k: int
 ) -> Int64[Tensor, "B K"]:
     """The k most likely tokens, as `top_tokens` gives them.
 
@@ -26,7 +27,7 @@ def top_tokens_in_chunks(
     least k tokens before it, one from each of these.
 
     Args:
-        chunks: Logits in chunks, float32 [B, N, 256].
+        chunks: Logits in chunks, float32 [B, N, 64].
         maxima: The largest logit of each chunk, float32 [B, N].
         k: How many, 0 .. V.
 
@@ -46,16 +47,16 @@ def top_tokens_in_chunks(
 
 
 def leading_tokens(
-    chunks: Float32[Tensor, "B N 256"], maxima: Float32[Tensor, "B N"], count: int
+    chunks: Float32[Tensor, "B N 64"], maxima: Float32[Tensor, "B N"], count: int
 ) -> tuple[Float32[Tensor, "B C+1"], Int64[Tensor, "B C+1"]]:
     """Some of the most likely tokens of each row, and a ceiling for all others.
 
     Every token above the ceiling is among them; of those that equal it, any number may be missing.
 
     Args:
-        chunks: Logits in chunks, float32 [B, N, 256].
+        chunks: Logits in chunks, float32 [B, N, 64].
         maxima: The largest logit of each chunk, float32 [B, N].
-        count: How many tokens, C, below 256.
+        count: How many tokens, C; fewer where V is less.
 
     Returns:
         Logits in the order of their token ids with the ceiling behind them, float32 [B, C + 1], -inf where no other token
@@ -71,8 +72,9 @@ def leading_tokens(
     in_sight = min(CHUNKS_IN_SIGHT, maxima.shape[1])
     ordered, which = maxima.topk(min(in_sight + 1, maxima.shape[1]))
     logits, ids = tokens_of(chunks, which[:, :in_sight].sort(-1).values)
-    values, places = logits.topk(count + 1)
+    values, places = logits.topk(min(count + 1, logits.shape[1]))
     chosen = places[:, :count].sort(-1).values
-    ceiling = torch.cat([values[:, count:], ordered[:, in_sight:]], -1).amax(-1, keepdim=True)
+    others = torch.cat([values[:, count:], ordered[:, in_sight:]], -1)
+    ceiling = F.pad(others, (0, 1), value=-math.inf).amax(-1, keepdim=True)
     ids = F.pad(ids.gather(1, chosen), (0, 1))
     return torch.cat([logits.gather(1, chosen), ceiling], -1), ids

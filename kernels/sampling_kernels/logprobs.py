@@ -37,12 +37,12 @@ def token_logprobs(logits: Float32[Tensor, "B V"], token_ids: Int64[Tensor, "B K
 
 
 def log_normaliser(
-    chunks: Float32[Tensor, "B N 256"], maxima: Float32[Tensor, "B N"]
+    chunks: Float32[Tensor, "B N 64"], maxima: Float32[Tensor, "B N"]
 ) -> Float64[Tensor, "B 2"]:
     """What turns a logit into a log probability: log p = (l - m) - ln(Z / 2^43), as `token_logprobs` has it.
 
     Args:
-        chunks: Logits in chunks, float32 [B, N, 256].
+        chunks: Logits in chunks, float32 [B, N, 64].
         maxima: The largest logit of each chunk, float32 [B, N].
 
     Returns:

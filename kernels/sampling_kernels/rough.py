@@ -43,7 +43,7 @@ def masses(logits: Float32[Tensor, "B C"]) -> Float64[Tensor, "B C"]:
 
 
 def sum_of_row(
-    chunks: Float32[Tensor, "B N 256"], maximum: Float32[Tensor, "B 1"], temperature: Float32[Tensor, "B 1"]
+    chunks: Float32[Tensor, "B N 64"], maximum: Float32[Tensor, "B 1"], temperature: Float32[Tensor, "B 1"]
 ) -> Float64[Tensor, "B 1"]:
     """Sum of e^((l - m) / T), its terms in float32."""
     terms = (chunks.flatten(1) - maximum).div_(temperature).exp_()
@@ -51,12 +51,12 @@ def sum_of_row(
 
 
 def total_bounds(
-    chunks: Float32[Tensor, "B N 256"], maximum: Float32[Tensor, "B 1"], temperature: Float32[Tensor, "B 1"]
+    chunks: Float32[Tensor, "B N 64"], maximum: Float32[Tensor, "B 1"], temperature: Float32[Tensor, "B 1"]
 ) -> tuple[Float64[Tensor, "B 1"], Float64[Tensor, "B 1"]]:
     """Bounds of the total weight that rows have after a temperature, in units of the largest token's weight.
 
     Args:
-        chunks: Logits before the temperature, in chunks, float32 [B, N, 256].
+        chunks: Logits before the temperature, in chunks, float32 [B, N, 64].
         maximum: The largest logit of each row, float32 [B, 1].
         temperature: T > 0, float32 [B, 1].
 

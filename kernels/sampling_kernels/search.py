@@ -41,7 +41,7 @@ def largest_digit(
     sums = torch.zeros(w.shape[0], 2**bits, dtype=torch.int64, device=w.device).scatter_add_(1, digits, w)
     running = sums.cumsum(-1)
     above = running[:, -1:] - running  # weight of the larger digits
-    digit = (above + sums >= needed).sum(-1, keepdim=True) - 1
+    digit = ((above + sums >= needed).sum(-1, keepdim=True) - 1).clamp_(min=0)  # 0 in rows without meaning
     return digit, needed - above.gather(1, digit)
 
 

@@ -120,16 +120,16 @@ def whole_weights(logits: Float32[Tensor, "B V"], maximum: Float32[Tensor, "B 1"
     return float_weights(logits, maximum).to(torch.int64)
 
 
-def chunk_sums(chunks: Float32[Tensor, "M 256"], maximum: Float32[Tensor, "M 1"]) -> Int64[Tensor, " M"]:
-    """The weights of one block of chunks, `maximum` being that of the row each comes from; 256 add up exactly in float64."""
+def chunk_sums(chunks: Float32[Tensor, "M 64"], maximum: Float32[Tensor, "M 1"]) -> Int64[Tensor, " M"]:
+    """The weights of one block of chunks, `maximum` being that of the row each comes from; 64 add up exactly in float64."""
     return float_weights(chunks, maximum).sum(-1).to(torch.int64)
 
 
-def chunk_weights(chunks: Float32[Tensor, "B N 256"], maxima: Float32[Tensor, "B N"]) -> Int64[Tensor, "B N"]:
+def chunk_weights(chunks: Float32[Tensor, "B N 64"], maxima: Float32[Tensor, "B N"]) -> Int64[Tensor, "B N"]:
     """The weight of each chunk of each row.
 
     Args:
-        chunks: Logits in chunks, float32 [B, N, 256].
+        chunks: Logits in chunks, float32 [B, N, 64].
         maxima: The largest logit of each chunk, float32 [B, N].
 
     Returns:
@@ -138,9 +138,9 @@ def chunk_weights(chunks: Float32[Tensor, "B N 256"], maxima: Float32[Tensor, "B
     Example:
         >>> import torch
         >>> from sampling_kernels.chunks import chunked
-        >>> chunks = chunked(torch.zeros(1, 300))
+        >>> chunks = chunked(torch.zeros(1, 100))
         >>> (chunk_weights(chunks, chunks.amax(-1)) >> FRACTION_BITS).tolist()
-        [[256, 44]]
+        [[64, 36]]
     """
     maximum = maxima.amax(-1, keepdim=True).expand_as(maxima)  # [B, N]
     if may_branch(chunks):

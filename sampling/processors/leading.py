@@ -55,7 +55,7 @@ class Leading:
         logits: In the order of the token ids with the ceiling behind them, float32 [B, C + 1].
         ids: Token ids, int64 [B, C + 1]; 0 for the ceiling.
         sure: Whether all stages so far have done to these tokens what they do in the whole row, bool [B].
-        chunks: The whole rows before the first stage, float32 [B, N, 256].
+        chunks: The whole rows before the first stage, float32 [B, N, 64].
         maxima: The largest logit of each chunk, float32 [B, N].
         width: V.
         mass: e^(l - max(l)) once a stage has asked for it, float64 [B, C + 1].
