@@ -248,7 +248,8 @@ class History:
 
     def select(self, rows: Tensor | Sequence[int]) -> History:
         """A history of the given rows, in the given order; a row may be taken several times."""
-        index = torch.as_tensor(rows, device=self.tokens.device)
+        nothing = torch.int64 if len(rows) == 0 else None  # an empty list would become floats
+        index = torch.as_tensor(rows, dtype=nothing, device=self.tokens.device)
         if index.is_floating_point() or index.dtype == torch.bool:
             raise InvalidRequest("rows", index.dtype, "numbers of rows")
         index = index.to(torch.int64)

@@ -103,7 +103,8 @@ def edited(stages: Sequence[Processor], logits: Tensor, history: History) -> Ten
     own = False
     for stage in stages:
         if own and isinstance(stage, Edit):
-            logits = overwritten(logits, *stage.edits(logits, history))
+            ids, _, after = stage.edits(logits, history)
+            logits = overwritten(logits, ids, after)
         else:
             logits = stage(logits, history)
         own = isinstance(stage, Edit)

@@ -137,12 +137,12 @@ def watched(batch: Batch, history: History, raw: Tensor, status: Tensor) -> tupl
     for place, stage in zip(batch.assembly.places, batch.assembly.edits, strict=False):
         code = 2 * (place + 2)
         if isinstance(stage, Edit):
-            ids, values = stage.edits(processed, history)
-            broken = (values.isnan() | (values == torch.inf)).any(-1)
-            bans = ((values == -torch.inf) & (processed.gather(-1, ids) > -torch.inf)).any(-1)
+            ids, before, after = stage.edits(processed, history)
+            broken = (after.isnan() | (after == torch.inf)).any(-1)
+            bans = ((after == -torch.inf) & (before > -torch.inf)).any(-1)
             status = torch.where((status == 0) & broken, code + NOT_A_NUMBER, status)
             emptied = torch.where(bans, code + NOTHING_LEFT, emptied)
-            processed = overwritten(raw.clone() if processed is raw else processed, ids, values)
+            processed = overwritten(raw.clone() if processed is raw else processed, ids, after)
         else:
             processed = stage(processed, history)
             emptied = torch.full_like(status, code + NOTHING_LEFT)

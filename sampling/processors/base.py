@@ -88,21 +88,32 @@ class Processor:
 class Edit(Processor):
     """A processor that changes the logits of a few tokens of each row."""
 
-    def edits(self, logits: Tensor, history: History) -> tuple[Tensor, Tensor]:
-        """Which logits it changes, and to what.
+    def touched(self, logits: Tensor, history: History) -> tuple[Tensor, ...]:
+        """Which tokens it changes: their ids, int64 [B, D], and what else `changed` needs; an id may stand there twice."""
+        raise NotImplementedError(f"{type(self).__name__} does not say which tokens it changes")
+
+    def changed(self, logits: Tensor, *known: Tensor) -> Tensor:
+        """The new logits of these tokens, both [B, D] in float64; the same for the same id."""
+        raise NotImplementedError(f"{type(self).__name__} does not say how it changes logits")
+
+    def edits(self, logits: Tensor, history: History) -> tuple[Tensor, Tensor, Tensor]:
+        """Which logits it changes, from what and to what.
 
         Args:
             logits: float32 [B, V].
             history: What the B rows have sampled so far.
 
         Returns:
-            Token ids, int64 [B, D], and their new logits, float32 [B, D]; an id may stand there again with the same logit.
+            Token ids, int64 [B, D], and their logits before and after, float32 [B, D].
         """
-        raise NotImplementedError(f"{type(self).__name__} does not say what it changes")
+        ids, *known = self.touched(logits, history)
+        before = logits.gather(-1, ids)
+        return ids, before, self.changed(before.double(), *known).float()
 
     def process(self, logits: Tensor, history: History) -> Tensor:
         """Change them in a copy."""
-        return overwritten(logits.clone(), *self.edits(logits, history))
+        ids, _, after = self.edits(logits, history)
+        return overwritten(logits.clone(), ids, after)
 
 
 def overwritten(logits: Tensor, ids: Tensor, values: Tensor) -> Tensor:

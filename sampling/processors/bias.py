@@ -59,12 +59,14 @@ class LogitBias(Edit):
         self.highest_id = max((token for table in tables for token in table), default=-1)
         self.shown = tables
 
-    def edits(self, logits: Tensor, history: History) -> tuple[Tensor, Tensor]:
-        """The biased logits."""
+    def touched(self, logits: Tensor, history: History) -> tuple[Tensor, ...]:
+        """The ids with a bias, and the biases."""
         if self.highest_id >= logits.shape[-1]:
             raise InvalidRequest(
                 "logit_bias", self.highest_id, f"token ids below {logits.shape[-1]}, the width of the logits"
             )
-        ids = self.fitted(self.ids, logits).expand(len(logits), -1)
-        biased = logits.gather(-1, ids).double() + self.fitted(self.values, logits)
-        return ids, biased.float()
+        return self.fitted(self.ids, logits).expand(len(logits), -1), self.fitted(self.values, logits)
+
+    def changed(self, logits: Tensor, *known: Tensor) -> Tensor:
+        """Add the biases."""
+        return logits + known[0]

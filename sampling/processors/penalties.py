@@ -24,12 +24,8 @@ class CountPenalty(Edit):
         self.penalty = column(self.shown, torch.float32).double()  # rounded once, computed with in float64
         self.scope = scope
 
-    def penalised(self, logits: Tensor, counts: Tensor) -> Tensor:
-        """The new logits of the counted tokens, float64 [B, D]; unchanged where the count is 0."""
-        raise NotImplementedError(f"{type(self).__name__} does not say how it penalises")
-
-    def edits(self, logits: Tensor, history: History) -> tuple[Tensor, Tensor]:
-        """The penalised logits of the tokens in the processor's scope."""
+    def touched(self, logits: Tensor, history: History) -> tuple[Tensor, ...]:
+        """The tokens in the processor's scope, how often each occurred, and the penalty."""
         if len(history) != len(logits):
             raise InvalidRequest(
                 "history", f"{len(history)} rows", f"of the {len(logits)} rows of the logits"
@@ -37,9 +33,15 @@ class CountPenalty(Edit):
         if self.scope.prompt and history.highest_prompt_id >= logits.shape[-1]:
             words = f"token ids below {logits.shape[-1]}, the width of the logits"
             raise InvalidRequest("prompt_ids", history.highest_prompt_id, words)
-        ids, counts = history.counted(self.scope)
-        old = logits.gather(-1, ids).double()  # [B, D]
-        return ids, self.penalised(old, counts).float()
+        return *history.counted(self.scope), self.fitted(self.penalty, logits)
+
+    def changed(self, logits: Tensor, *known: Tensor) -> Tensor:
+        """Penalise them."""
+        return self.penalised(logits, *known)
+
+    def penalised(self, logits: Tensor, counts: Tensor, penalty: Tensor) -> Tensor:
+        """The new logits of the counted tokens, float64 [B, D]; unchanged where the count is 0."""
+        raise NotImplementedError(f"{type(self).__name__} does not say how it penalises")
 
 
 class FrequencyPenalty(CountPenalty):
@@ -62,9 +64,9 @@ class FrequencyPenalty(CountPenalty):
 
     name = "frequency_penalty"
 
-    def penalised(self, logits: Tensor, counts: Tensor) -> Tensor:
+    def penalised(self, logits: Tensor, counts: Tensor, penalty: Tensor) -> Tensor:
         """Compute l - f count; the product of a float32 and a count is exact in float64."""
-        return logits - self.fitted(self.penalty, logits) * counts
+        return logits - penalty * counts
 
 
 class PresencePenalty(CountPenalty):
@@ -87,9 +89,9 @@ class PresencePenalty(CountPenalty):
 
     name = "presence_penalty"
 
-    def penalised(self, logits: Tensor, counts: Tensor) -> Tensor:
+    def penalised(self, logits: Tensor, counts: Tensor, penalty: Tensor) -> Tensor:
         """Compute l - p where the token occurred."""
-        return logits - self.fitted(self.penalty, logits) * (counts > 0)
+        return logits - penalty * (counts > 0)
 
 
 class RepetitionPenalty(CountPenalty):
@@ -114,7 +116,7 @@ class RepetitionPenalty(CountPenalty):
     def __init__(self, penalty: Number, *, scope: Scope = PROMPT_AND_OUTPUT) -> None:
         super().__init__(penalty, scope=scope)
 
-    def penalised(self, logits: Tensor, counts: Tensor) -> Tensor:
+    def penalised(self, logits: Tensor, counts: Tensor, penalty: Tensor) -> Tensor:
         """Compute l / r or l r where the token occurred."""
-        r = self.fitted(self.penalty, logits)
-        return torch.where(counts > 0, torch.where(logits > 0, logits / r, logits * r), logits)
+        scaled = torch.where(logits > 0, logits / penalty, logits * penalty)
+        return torch.where(counts > 0, scaled, logits)
