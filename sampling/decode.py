@@ -78,7 +78,6 @@ class Generation:
             device=self.device,
             dialect=dialect,
             usable_ids=usable_ids,
-            logprob_modes=None if params.logprobs else (),
         )
         self._cache = model.new_cache(1, len(prompt_ids) + max_tokens)
         self._logits = self._prefilled(prompt_ids).expand(choices, -1)  # [B, V]
