@@ -6,6 +6,8 @@ from engine import Engine, Job, Step
 
 from sampling import Sampler
 
+STEPS = 4096  # the most calls of a compiled sampler, whose shapes are fixed
+
 
 def build(job: Job, *, compiled: bool) -> Step:
     """A sampler in the middle of its requests; every call is one real step, so the history grows by a token."""
@@ -15,6 +17,8 @@ def build(job: Job, *, compiled: bool) -> Step:
         prompt_ids=job.tokens(job.prompt).tolist(),
         device=job.device,
         dialect=job.dialect,
+        logprob_modes=None if job.params.logprobs else (),
+        max_history=job.prompt + job.sampled + STEPS if compiled else None,
         compile=compiled,
     )
     for tokens in job.history().T:

@@ -35,6 +35,7 @@ from timing import (
     origin,
     peak_memory,
     read_bandwidth,
+    settle_allocator,
     summary,
 )
 from torch import Tensor
@@ -215,6 +216,7 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     """Measure, write the result, print it as tables."""
     options = arguments()
+    settle_allocator()
     result = run(options)
     options.out.write_text(json.dumps(result, indent=1) + "\n")
     table.show(result)

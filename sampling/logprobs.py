@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from sampling_kernels.chunks import chunked
+from sampling_kernels.chunks import Chunks
 from sampling_kernels.leading import top_tokens_in_chunks
 from sampling_kernels.logprobs import log_normaliser, ranks_of_listed
 from torch import Tensor
@@ -58,17 +58,15 @@ class Measured:
     top_token_ids: Tensor
 
     @staticmethod
-    def of(logits: Tensor, k: int) -> Measured:
+    def of(rows: Chunks, k: int) -> Measured:
         """Measure rows.
 
         Args:
-            logits: float32 [B, V].
+            rows: Their logits.
             k: How many alternatives; at most V are given.
         """
-        chunks = chunked(logits)
-        maxima = chunks.amax(-1)
-        top = top_tokens_in_chunks(chunks, maxima, min(k, logits.shape[-1]))
-        return Measured(logits, log_normaliser(chunks, maxima), top)
+        top = top_tokens_in_chunks(rows.values, rows.maxima, min(k, rows.logits.shape[-1]))
+        return Measured(rows.logits, log_normaliser(rows.values, rows.maxima), top)
 
     def logprobs(self, token_ids: Tensor) -> Logprobs:
         """Log probabilities and ranks of the sampled tokens, int64 [B], and those of the alternatives."""

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import torch
 from sampling_kernels.branching import may_branch
-from sampling_kernels.faults import NOT_A_NUMBER, NOTHING_LEFT, row_faults, without_faults
+from sampling_kernels.chunks import Chunks
+from sampling_kernels.faults import NOT_A_NUMBER, NOTHING_LEFT, faults_of, without_faults
 from torch import Tensor
 
 from sampling.assembly import Assembly
@@ -109,31 +110,31 @@ class Attempt:
     measured: Mapping[str, Measured]
 
 
-def edited(batch: Batch, history: History, logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def edited(batch: Batch, history: History, logits: Tensor) -> tuple[Chunks, Chunks, Tensor]:
     """Apply the stages before the shaping ones.
 
     Returns:
-        The logits before and after them, float32 [B, V]; and the status of each row, int64 [B]. Rows whose status is not 0 may
-        hold anything.
+        The rows before and after them, and the status of each, int64 [B]. Rows whose status is not 0 may hold anything.
     """
-    raw = batch.occupied(logits)
-    if may_branch(raw):
-        raw, faults = without_faults(raw)
-        processed = edits_applied(batch.assembly.edits, raw, history)
-        if processed is raw or math.isfinite(processed.amax(-1).sum().item()):
-            return raw, processed, batch.status(history, faults)
-    else:
-        faults = row_faults(raw)
-    return raw, *watched(batch, history, raw, batch.status(history, faults))
+    raw = Chunks.of(batch.occupied(logits))
+    faults = faults_of(raw.maximum[:, 0])
+    if may_branch(faults):
+        if bool(faults.any()):
+            raw = Chunks.of(torch.where((faults > 0)[:, None], 0.0, raw.logits))
+        processed = edits_applied(batch.assembly.edits, raw.logits, history)
+        rows = raw if processed is raw.logits else Chunks.of(processed)
+        if math.isfinite(rows.maximum.sum().item()):
+            return raw, rows, batch.status(history, faults)
+    return watched(batch, history, raw, batch.status(history, faults))
 
 
-def watched(batch: Batch, history: History, raw: Tensor, status: Tensor) -> tuple[Tensor, Tensor]:
+def watched(batch: Batch, history: History, raw: Chunks, status: Tensor) -> tuple[Chunks, Chunks, Tensor]:
     """Apply the stages before the shaping ones one by one, and say which of them made a row impossible to sample.
 
     An edit breaks a row when one of its logits is NaN or +inf. A row with nothing left was emptied by the last stage that
     banned a token.
     """
-    processed, emptied = raw, torch.zeros_like(status)
+    processed, emptied = raw.logits, torch.zeros_like(status)
     for place, stage in zip(batch.assembly.places, batch.assembly.edits, strict=False):
         code = 2 * (place + 2)
         if isinstance(stage, Edit):
@@ -142,12 +143,13 @@ def watched(batch: Batch, history: History, raw: Tensor, status: Tensor) -> tupl
             bans = ((after == -torch.inf) & (before > -torch.inf)).any(-1)
             status = torch.where((status == 0) & broken, code + NOT_A_NUMBER, status)
             emptied = torch.where(bans, code + NOTHING_LEFT, emptied)
-            processed = overwritten(raw.clone() if processed is raw else processed, ids, after)
+            processed = overwritten(processed.clone() if processed is raw.logits else processed, ids, after)
         else:
             processed = stage(processed, history)
             emptied = torch.full_like(status, code + NOTHING_LEFT)
-    nothing = (status == 0) & (row_faults(processed) == NOTHING_LEFT)
-    return processed, torch.where(nothing, emptied, status)
+    rows = raw if processed is raw.logits else Chunks.of(processed)
+    nothing = (status == 0) & (rows.maximum[:, 0] == -torch.inf)
+    return raw, rows, torch.where(nothing, emptied, status)
 
 
 def tempered(batch: Batch, history: History, raw: Tensor) -> Tensor:
@@ -173,17 +175,17 @@ def attempt(
     raw, processed, status = edited(batch, history, logits)
     of_mode = {
         "raw": lambda: raw,
-        "temperature": lambda: tempered(batch, history, raw),
-        "processed": lambda: shaped(batch.assembly.shaping, processed),
+        "temperature": lambda: Chunks.of(tempered(batch, history, raw.logits)),
+        "processed": lambda: Chunks.of(shaped(batch.assembly.shaping, processed.logits)),
     }
     measured = {mode: Measured.of(of_mode[mode](), batch.alternatives) for mode in batch.modes}
     ending = ToTokens(batch.rule, Keys(batch.seeds, history.sampled, batch.choices, uniform))
     last = batch.assembly.last
     if batch.by_leading:
         tokens, enough = from_leading(last, processed, ending)
-        return Attempt(processed, ending, tokens, enough | (status != 0), status, measured)
-    tokens = from_whole(last, processed, ending)
-    return Attempt(processed, ending, tokens, torch.ones_like(batch.free), status, measured)
+        return Attempt(processed.logits, ending, tokens, enough | (status != 0), status, measured)
+    tokens = from_whole(last, processed.logits, ending)
+    return Attempt(processed.logits, ending, tokens, torch.ones_like(batch.free), status, measured)
 
 
 def report(batch: Batch, attempt: Attempt, tokens: Tensor) -> SampleOutput:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 if TYPE_CHECKING:
     from jaxtyping import Int64, Shaped
-    from torch import Tensor
 
 CHUNK = 64
 
@@ -33,6 +34,32 @@ def chunked(rows: Shaped[Tensor, "B V"], fill: float = -math.inf) -> Shaped[Tens
     missing = -rows.shape[-1] % CHUNK
     full = F.pad(rows, (0, missing), value=fill) if missing else rows
     return full.view(rows.shape[0], full.shape[-1] // CHUNK, CHUNK)
+
+
+@dataclass(frozen=True)
+class Chunks:
+    """Rows of logits in chunks, with the maxima that more than one step of a computation needs.
+
+    Args:
+        logits: float32 [B, V].
+        values: The same in chunks, float32 [B, N, 64].
+        maxima: The largest logit of each chunk, float32 [B, N]; NaN where there is one.
+    """
+
+    logits: Tensor
+    values: Tensor
+    maxima: Tensor
+
+    @staticmethod
+    def of(logits: Tensor) -> Chunks:
+        """Cut rows and take the maxima; one pass over the logits, float32 [B, V]."""
+        values = chunked(logits)
+        return Chunks(logits, values, values.amax(-1))
+
+    @property
+    def maximum(self) -> Tensor:
+        """The largest logit of each row, float32 [B, 1]."""
+        return self.maxima.amax(-1, keepdim=True)
 
 
 def tokens_of(

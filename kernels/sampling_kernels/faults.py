@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import torch
 
 from sampling_kernels.branching import may_branch
-from sampling_kernels.chunks import chunked
 
 if TYPE_CHECKING:
     from jaxtyping import Float32, Int64
@@ -33,7 +32,23 @@ def row_faults(logits: Float32[Tensor, "B V"]) -> Int64[Tensor, " B"]:
         >>> row_faults(torch.tensor([[0.0, -inf], [0.0, inf], [-inf, -inf]])).tolist()
         [0, 1, 2]
     """
-    maximum = chunked(logits).amax(-1).amax(-1)  # NaN if any is NaN; by chunks, as others need it
+    return faults_of(logits.amax(-1))  # NaN if any is NaN
+
+
+def faults_of(maximum: Float32[Tensor, " B"]) -> Int64[Tensor, " B"]:
+    """The faults of rows, from the largest logit of each.
+
+    Args:
+        maximum: float32 [B], NaN where any logit of the row is NaN.
+
+    Returns:
+        int64 [B], as `row_faults`.
+
+    Example:
+        >>> import torch
+        >>> faults_of(torch.tensor([0.0, float("nan")])).tolist()
+        [0, 1]
+    """
     unbounded = maximum.isnan() | (maximum == torch.inf)
     return unbounded * NOT_A_NUMBER + (maximum == -torch.inf) * NOTHING_LEFT
 

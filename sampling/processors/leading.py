@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from sampling_kernels.banning import banned
 from sampling_kernels.branching import may_branch
-from sampling_kernels.chunks import chunked
+from sampling_kernels.chunks import Chunks
 from sampling_kernels.leading import leading_tokens
 from sampling_kernels.rough import masses, total_bounds
 from sampling_kernels.weights import weights_in_place
@@ -55,9 +55,7 @@ class Leading:
         logits: In the order of the token ids with the ceiling behind them, float32 [B, C + 1].
         ids: Token ids, int64 [B, C + 1]; 0 for the ceiling.
         sure: Whether all stages so far have done to these tokens what they do in the whole row, bool [B].
-        chunks: The whole rows before the first stage, float32 [B, N, 64].
-        maxima: The largest logit of each chunk, float32 [B, N].
-        width: V.
+        whole: The whole rows before the first stage.
         mass: e^(l - max(l)) once a stage has asked for it, float64 [B, C + 1].
         temperature: What the logits have been divided by, float32 [B, 1]; None before there was a temperature.
     """
@@ -65,20 +63,15 @@ class Leading:
     logits: Tensor
     ids: Tensor
     sure: Tensor
-    chunks: Tensor
-    maxima: Tensor
-    width: int
+    whole: Chunks
     mass: Tensor | None = None
     temperature: Tensor | None = None
 
     @staticmethod
-    def of(logits: Tensor) -> Leading:
-        """Take the leading tokens of float32 logits [B, V] without faults."""
-        chunks = chunked(logits)
-        maxima = chunks.amax(-1)
-        leading, ids = leading_tokens(chunks, maxima, LEADING_TOKENS)
-        sure = torch.ones(len(logits), dtype=torch.bool, device=logits.device)
-        return Leading(leading, ids, sure, chunks, maxima, logits.shape[1])
+    def of(whole: Chunks) -> Leading:
+        """Take the leading tokens of rows."""
+        logits, ids = leading_tokens(whole.values, whole.maxima, LEADING_TOKENS)
+        return Leading(logits, ids, torch.ones_like(ids[:, 0], dtype=torch.bool), whole)
 
     @property
     def alone(self) -> Tensor:
@@ -94,9 +87,9 @@ class Leading:
         own, alone = self.masses().sum(-1, keepdim=True), self.alone[:, None]
         if may_branch(alone) and bool(alone.all()):
             return own, own
-        maximum = self.maxima.amax(-1, keepdim=True)
+        maximum = self.whole.maximum
         temperature = torch.ones_like(maximum) if self.temperature is None else self.temperature
-        least, most = total_bounds(self.chunks, maximum, temperature)
+        least, most = total_bounds(self.whole.values, maximum, temperature)
         return torch.where(alone, own, least), torch.where(alone, own, most)
 
     def cooled(self, logits: Tensor, temperature: Tensor) -> Leading:

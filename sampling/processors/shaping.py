@@ -10,6 +10,7 @@ from typing import ClassVar, Protocol, Self
 
 import torch
 from sampling_kernels.branching import may_branch, row_blocks
+from sampling_kernels.chunks import Chunks
 from sampling_kernels.faults import without_faults
 from torch import Tensor
 
@@ -91,7 +92,7 @@ class ToLogits:
 
     def of_leading(self, leading: Leading) -> tuple[Tensor, Tensor]:
         """The logits of the leading tokens, and -inf for all others."""
-        banned = torch.full_like(leading.chunks, -torch.inf).flatten(1)
+        banned = torch.full_like(leading.whole.values, -torch.inf).flatten(1)
         full = banned.scatter_(1, leading.ids[:, :-1], leading.logits[:, :-1])
         return full[:, : self.width].contiguous(), leading.sure
 
@@ -107,13 +108,13 @@ def from_whole(stages: Sequence[Shaping], logits: Tensor, ending: Ending) -> Ten
     return torch.cat(parts)
 
 
-def from_leading(stages: Sequence[Shaping], logits: Tensor, ending: Ending) -> tuple[Tensor, Tensor]:
+def from_leading(stages: Sequence[Shaping], whole: Chunks, ending: Ending) -> tuple[Tensor, Tensor]:
     """Run the stages over the leading tokens.
 
     Returns:
         What the ending makes of them, and in which rows that is the result, bool [B].
     """
-    leading = Leading.of(logits)
+    leading = Leading.of(whole)
     for stage in stages:
         leading = stage.shape_leading(leading)
     result, sure = ending.of_leading(leading)
@@ -132,7 +133,7 @@ def run(stages: Sequence[Shaping], logits: Tensor, ending: Ending) -> Tensor:
         stage.check(logits)
     if not may_branch(logits) or not any(isinstance(stage, Truncation) for stage in stages):
         return from_whole(stages, logits, ending)
-    result, enough = from_leading(stages, logits, ending)
+    result, enough = from_leading(stages, Chunks.of(logits), ending)
     return completed(result, enough, stages, logits, ending)
 
 
@@ -208,4 +209,4 @@ class Truncation(Shaping):
         """Ban all others among the leading tokens."""
         leading = replace(leading, mass=leading.masses()) if self.weighs else leading
         kept, sure = self.keep_leading(leading)
-        return leading.keeping(kept, sure, self.neutral(leading.logits, leading.width)[:, 0])
+        return leading.keeping(kept, sure, self.neutral(leading.logits, leading.whole.logits.shape[1])[:, 0])
