@@ -265,7 +265,7 @@ class Sampler:
     def _uniform(self) -> tuple[Tensor, Tensor]:
         """The words of this step's uniforms, int64 [B]."""
         positions = self.history.sampled
-        if self._uniforms is None or self._uniforms.steps_left == 0:
+        if self._uniforms is None or not self._uniforms.cover(positions):
             self._uniforms = Uniforms(self._batch.seeds, self._batch.choices, positions)
         return self._uniforms.at(positions)
 

@@ -31,11 +31,14 @@ class Uniforms:
         self._first = positions
         ahead = positions[:, None] + torch.arange(POSITIONS_AHEAD, device=positions.device)
         self._words = uniform_words(seeds[:, None], ahead, choices[:, None], INTEGER_RULE)  # [B, 32] each
-        self.steps_left = POSITIONS_AHEAD
+
+    def cover(self, positions: Tensor) -> bool:
+        """Whether the words of all these positions are here, int64 [B]."""
+        ahead = positions - self._first
+        return bool(((ahead >= 0) & (ahead < POSITIONS_AHEAD)).all())
 
     def at(self, positions: Tensor) -> tuple[Tensor, Tensor]:
-        """High and low words at positions that are at most one further for each call, int64 [B]."""
-        self.steps_left -= 1
+        """High and low words at positions that are covered, int64 [B]."""
         column = (positions - self._first)[:, None]
         high, low = (words.gather(1, column)[:, 0] for words in self._words)
         return high, low

@@ -61,10 +61,10 @@ class Processor:
         Raises:
             InvalidRequest: There is one number per row, but of another batch.
         """
-        rows = len(logits)
-        if len(numbers) not in (1, rows):
+        count, rows = numbers.shape[0], logits.shape[0]
+        if count != 1 and count != rows:  # not `in`, which a compiler can not follow where B changes
             words = f"one for all rows, or one for each of the {rows} rows of the logits"
-            raise InvalidRequest(self.name, f"{len(numbers)} values", words)
+            raise InvalidRequest(self.name, f"{count} values", words)
         return numbers.to(logits.device)
 
     def to(self, device: torch.device | str) -> Self:

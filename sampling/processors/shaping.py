@@ -168,9 +168,11 @@ class Truncation(Shaping):
 
     Attributes:
         weighs: Whether it looks at weights.
+        low_ids_first: Which of two equal logits comes first; None where both go the same way.
     """
 
     weighs: bool = False
+    low_ids_first: bool | None = None
 
     def keep(self, logits: Tensor, w: Tensor | None = None) -> Tensor:
         """Which tokens stay, at least one per row.

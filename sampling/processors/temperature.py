@@ -55,6 +55,7 @@ class Temperature(Shaping):
         """The new logits, float32 [B, C]."""
         t = self.fitted(self.temperature, logits)
         maximum = logits.amax(-1, keepdim=True).double()
+        maximum = maximum.masked_fill(maximum == 0, 0.0)  # of 0.0 and -0.0 either may be the largest
         divided = logits.double().sub_(maximum).div_(self.fitted(self.divisor, logits))
         cooled = divided.float()
         if self.some_neutral:

@@ -44,13 +44,14 @@ class TopK(Truncation):
         if wrong is not None:
             raise InvalidRequest(self.name, float(wrong), "a whole number")
         self.k = column([int(float(text)) for text in texts], torch.int64)
-        self.low_ids_first, self.keep_ties = low_ids_first, keep_ties
+        self.low_ids_first = low_ids_first
+        self.keep_ties = keep_ties
         self.shown = self.k.flatten().tolist()
 
     def keep(self, logits: Tensor, w: Tensor | None = None) -> Tensor:
         """The first k in the order of (logit, token id)."""
         k = self.fitted(self.k, logits).expand(len(logits), 1)
-        return keep_top_k(logits, k, low_ids_first=self.low_ids_first, keep_ties=self.keep_ties)
+        return keep_top_k(logits, k, low_ids_first=bool(self.low_ids_first), keep_ties=self.keep_ties)
 
     def neutral(self, logits: Tensor, width: int) -> Tensor:
         """Where k is 0, or no token would be left out."""
@@ -86,22 +87,24 @@ class TopP(Truncation):
         texts = decimals(self.name, p, 0, 1)
         self.share = column([share_of_decimal(text) for text in texts], torch.int64)
         self.p = column([float(text) for text in texts], torch.float64)
-        self.low_ids_first, self.exact_hit_stops = low_ids_first, exact_hit_stops
+        self.low_ids_first = low_ids_first
+        self.exact_hit_stops = exact_hit_stops
         self.shown = [float(text) for text in texts]
 
     def keep(self, logits: Tensor, w: Tensor | None = None) -> Tensor:
         """The nucleus of each row."""
         share = self.fitted(self.share, logits)
-        rules = {"low_ids_first": self.low_ids_first, "exact_hit_stops": self.exact_hit_stops}
+        rules = {"low_ids_first": bool(self.low_ids_first), "exact_hit_stops": self.exact_hit_stops}
         return keep_top_p(logits, share, w, **rules)
 
     def keep_leading(self, leading: Leading) -> tuple[Tensor, Tensor | None]:
         """The nucleus among the leading tokens."""
         p, mass = self.fitted(self.p, leading.logits), leading.masses()
         kept, sure = top_p_of_leading(
-            leading.logits, mass, p, *leading.totals(), low_ids_first=self.low_ids_first
+            leading.logits, mass, p, *leading.totals(), low_ids_first=bool(self.low_ids_first)
         )
-        return kept | (p == 1), sure | (p == 1)[:, 0]
+        everything = self.neutral(leading.logits, leading.whole.logits.shape[1])
+        return kept | everything, sure | everything[:, 0]
 
     def neutral(self, logits: Tensor, width: int) -> Tensor:
         """Where p is 1."""
@@ -159,7 +162,7 @@ class Joint(Truncation):
     In a chain each truncation looks at what the one before left over; here none does.
 
     Args:
-        truncations: At least one.
+        truncations: At least one, with one order of equal logits.
 
     Example:
         >>> import torch
@@ -172,7 +175,11 @@ class Joint(Truncation):
     def __init__(self, *truncations: Truncation) -> None:
         if not truncations:
             raise InvalidRequest("truncations", truncations, "at least one truncation")
+        orders = {part.low_ids_first for part in truncations} - {None}
+        if len(orders) > 1:
+            raise InvalidRequest("truncations", truncations, "of one order of equal logits")
         self.truncations = truncations
+        self.low_ids_first = next(iter(orders), None)
         self.weighs = any(part.weighs for part in truncations)
 
     def to(self, device: torch.device | str) -> Joint:
@@ -225,6 +232,7 @@ class ArgMax(Truncation):
 
     name = "arg_max"
     per_row = ("rows",)
+    low_ids_first = True
 
     def __init__(self, rows: Sequence[bool] | Tensor) -> None:
         self.rows = torch.as_tensor(rows, dtype=torch.bool).reshape(-1, 1)

@@ -215,3 +215,11 @@ def test_two_numbers_serve_two_rows_only(processor: Processor, rows: int) -> Non
     history.accept(torch.ones(rows, dtype=torch.int64))
     with pytest.raises(InvalidRequest, match=processor.name):
         processor(torch.zeros(rows, 4), history)
+
+
+def test_joint_parts_have_one_order_of_equal_logits() -> None:
+    """With two orders the parts could have no token in common."""
+    with pytest.raises(InvalidRequest, match=r"truncations: .* one order of equal logits"):
+        Joint(TopK(1), TopP(0.1, low_ids_first=False))
+    row = [0.0, 0.0, 0.0]
+    assert kept(Joint(TopK(2, low_ids_first=False), TopP(0.5, low_ids_first=False), MinP(0.5)), row) == [1, 2]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import mpmath
 import numpy as np
@@ -11,7 +12,16 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from sampling_kernels.logprobs import token_logprobs, token_ranks, top_tokens
+from sampling_kernels.chunks import chunked
+from sampling_kernels.logprobs import (
+    counted_ranks,
+    log_normaliser,
+    ranks_of_listed,
+    token_logprobs,
+    token_ranks,
+    top_tokens,
+)
+from torch import Tensor
 
 INF = math.inf
 rows = st.lists(st.one_of(st.floats(-60, 30, width=32), st.sampled_from([-INF, 0.0, -0.0, 1.0])), max_size=30)
@@ -71,3 +81,47 @@ def test_rows_of_a_batch() -> None:
     alone = torch.cat([token_logprobs(logits[i : i + 1], ids[i : i + 1]) for i in range(5)])
     assert torch.equal(token_logprobs(logits, ids), alone)
     assert alone.dtype == torch.float32
+
+
+def ranks_by_python(row: list[float]) -> list[int]:
+    order = oracle.order(row)
+    return [order.index(token) + 1 for token in range(len(row))]
+
+
+@pytest.mark.parametrize("vocabulary", [2, 3, 64, 65, 127, 300])
+def test_ranks_listed_and_counted(hard_rows: Callable[[int], Tensor], vocabulary: int) -> None:
+    """Every token of every row as one batch; lists of none, one, some and all tokens."""
+    for row in hard_rows(vocabulary):
+        logits, ids = row[None].expand(vocabulary, -1), torch.arange(vocabulary)
+        expected = ranks_by_python(row.tolist())
+        assert token_ranks(row[None], ids[None]).tolist() == [expected]
+        assert counted_ranks(logits, ids).tolist() == expected
+        for k in {0, 1, vocabulary // 2, vocabulary}:
+            listed = torch.tensor([oracle.order(row.tolist())[:k]], dtype=torch.int64).expand(vocabulary, -1)
+            assert ranks_of_listed(logits, ids, listed).tolist() == expected
+
+
+def test_counted_ranks_in_blocks() -> None:
+    torch.manual_seed(3)
+    logits, ids = torch.randn(5, 2**16).round(decimals=1), torch.randint(2**16, (5,))
+    expected = [oracle.order(row).index(i) + 1 for row, i in zip(logits.tolist(), ids.tolist(), strict=True)]
+    assert counted_ranks(logits, ids).tolist() == expected
+
+
+@pytest.mark.parametrize("vocabulary", [1, 2, 63, 65, 1003])
+def test_normalisers(hard_rows: Callable[[int], Tensor], vocabulary: int) -> None:
+    """The maximum itself, and the logarithm of the integer total within 2e-12 of mpmath's."""
+    logits = hard_rows(vocabulary)
+    chunks = chunked(logits)
+    for row, (maximum, log_z) in zip(
+        logits.tolist(), log_normaliser(chunks, chunks.amax(-1)).tolist(), strict=True
+    ):
+        assert maximum == max(row)
+        assert abs(log_z - mpmath.log(mpmath.mpf(sum(oracle.weights(row))) / 2**43)) < 2e-12
+
+
+def test_normalisers_give_the_logprobs_of_the_definition(hard_rows: Callable[[int], Tensor]) -> None:
+    logits, ids = hard_rows(1003), torch.arange(1003).expand(15, -1)
+    chunks = chunked(logits)
+    maximum, log_z = log_normaliser(chunks, chunks.amax(-1)).split(1, -1)
+    assert torch.equal((logits.double() - maximum - log_z).float(), token_logprobs(logits, ids))

@@ -1,8 +1,9 @@
-"""top_p, top_k and min_p against sets of Python integers and Fractions."""
+"""top_p, top_k and min_p, in both forms, against sets of Python integers and Fractions."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from fractions import Fraction
 
 import oracle
@@ -11,7 +12,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from sampling_kernels.shares import share_of_decimal
-from sampling_kernels.truncation import keep_first, keep_min_p, keep_top_k, keep_top_p
+from sampling_kernels.truncation import (
+    keep_first,
+    keep_min_p,
+    keep_top_k,
+    keep_top_k_by_sorting,
+    keep_top_p,
+    keep_top_p_by_sorting,
+)
+from sampling_kernels.weights import weights
 from torch import Tensor
 
 INF = math.inf
@@ -29,6 +38,7 @@ DECIMALS = [
     "0.9999999999999999",
     "1",
 ]
+Keep = Callable[..., Tensor]
 ORDERS = [(low, stops) for low in (True, False) for stops in (True, False)]
 
 levels = st.sampled_from([0.0, -0.0, 1.0, -1.0, 2.5, -20.0, -31.0, -INF])
@@ -38,6 +48,19 @@ decimals = st.one_of(
     st.floats(0, 1).map(str),
     st.fractions(0, 1, max_denominator=64).map(lambda x: str(float(x))),
 )
+
+
+def top_p_of_weighed(logits: Tensor, share: Tensor, **rules: bool) -> Tensor:
+    return keep_top_p(logits, share, weights(logits), **rules)
+
+
+def min_p_of_weighed(logits: Tensor, share: Tensor) -> Tensor:
+    return keep_min_p(logits, share, weights(logits))
+
+
+every_top_p = pytest.mark.parametrize("keep", [keep_top_p_by_sorting, keep_top_p, top_p_of_weighed])
+every_top_k = pytest.mark.parametrize("keep", [keep_top_k_by_sorting, keep_top_k])
+every_min_p = pytest.mark.parametrize("keep", [keep_min_p, min_p_of_weighed])
 
 
 def sets(kept: Tensor) -> list[set[int]]:
@@ -59,31 +82,37 @@ def sample_rows(vocabulary: int) -> Tensor:
     )
 
 
+@every_top_p
 @given(rows, st.floats(-10, 10, width=32), decimals, st.sampled_from(ORDERS))
-def test_top_p(row: list[float], finite: float, p: str, order: tuple[bool, bool]) -> None:
+def test_top_p(keep: Keep, row: list[float], finite: float, p: str, order: tuple[bool, bool]) -> None:
     row, rule = [*row, finite], {"low_ids_first": order[0], "exact_hit_stops": order[1]}
-    kept = keep_top_p(torch.tensor([row]), column([p]), **rule)
+    kept = keep(torch.tensor([row]), column([p]), **rule)
     assert sets(kept) == [oracle.nucleus(row, p, **rule)]
 
 
+@every_top_p
 @pytest.mark.parametrize(("low_ids_first", "exact_hit_stops"), ORDERS)
 @pytest.mark.parametrize("vocabulary", [2, 3, 257, 1000])
-def test_top_p_of_whole_batches(vocabulary: int, low_ids_first: bool, exact_hit_stops: bool) -> None:
+def test_top_p_of_whole_batches(
+    keep: Keep, vocabulary: int, low_ids_first: bool, exact_hit_stops: bool
+) -> None:
     rule = {"low_ids_first": low_ids_first, "exact_hit_stops": exact_hit_stops}
     logits = sample_rows(vocabulary)
     for p in ["1e-30", "0.3", "0.5", "0.9", "0.99999999", "1"]:
         expected = [oracle.nucleus(row, p, **rule) for row in logits.tolist()]
-        assert sets(keep_top_p(logits, column([p] * len(logits)), **rule)) == expected
+        assert sets(keep(logits, column([p] * len(logits)), **rule)) == expected
 
 
-def test_each_row_has_its_own_share() -> None:
+@every_top_p
+def test_each_row_has_its_own_share(keep: Keep) -> None:
     logits = sample_rows(60)[[0, 1, 2, 3, 4, 5] * 2]
-    kept = keep_top_p(logits, column(DECIMALS))
+    kept = keep(logits, column(DECIMALS))
     assert sets(kept) == [oracle.nucleus(row, p) for row, p in zip(logits.tolist(), DECIMALS, strict=True)]
 
 
+@every_top_p
 @pytest.mark.parametrize("equal", [2, 3, 4, 7, 8, 10, 1000])
-def test_exact_hits_among_equal_logits(equal: int) -> None:
+def test_exact_hits_among_equal_logits(keep: Keep, equal: int) -> None:
     """With n equal logits and p = k / n written exactly: k tokens, or k + 1 where an exact hit takes one more."""
     logits = torch.full((1, equal), 3.25)
     for k in range(1, equal, max(1, equal // 10)):
@@ -91,44 +120,45 @@ def test_exact_hits_among_equal_logits(equal: int) -> None:
         if share.denominator > 1:
             continue
         shares = torch.tensor([[int(share)]])
-        assert sets(keep_top_p(logits, shares)) == [set(range(k))]
-        assert sets(keep_top_p(logits, shares, exact_hit_stops=False)) == [set(range(k + 1))]
+        assert sets(keep(logits, shares)) == [set(range(k))]
+        assert sets(keep(logits, shares, exact_hit_stops=False)) == [set(range(k + 1))]
         highest = set(range(equal - k, equal))
-        assert sets(keep_top_p(logits, shares, low_ids_first=False)) == [highest]
+        assert sets(keep(logits, shares, low_ids_first=False)) == [highest]
 
 
-def test_ten_equal_logits_and_nine_tenths_keep_nine() -> None:
+@every_top_p
+def test_ten_equal_logits_and_nine_tenths_keep_nine(keep: Keep) -> None:
     logits = torch.full((1, 10), -7.0)
-    assert sets(keep_top_p(logits, column(["0.9"]))) == [set(range(9))]
-    assert sets(keep_top_p(logits, column(["0.9000000000000001"]))) == [set(range(10))]
+    assert sets(keep(logits, column(["0.9"]))) == [set(range(9))]
+    assert sets(keep(logits, column(["0.9000000000000001"]))) == [set(range(10))]
 
 
-def test_one_unit_around_an_exact_hit() -> None:
+@every_top_p
+def test_one_unit_around_an_exact_hit(keep: Keep) -> None:
     logits, hit = torch.zeros(1, 8), 3 * 2**60
     counts = {
-        stops: [
-            int(keep_top_p(logits, torch.tensor([[hit + i]]), exact_hit_stops=stops).sum())
-            for i in (-1, 0, 1)
-        ]
+        stops: [int(keep(logits, torch.tensor([[hit + i]]), exact_hit_stops=stops).sum()) for i in (-1, 0, 1)]
         for stops in (True, False)
     }
     assert counts == {True: [6, 6, 7], False: [6, 7, 7]}
 
 
-def test_top_p_at_its_ends() -> None:
+@every_top_p
+def test_top_p_at_its_ends(keep: Keep) -> None:
     logits = torch.tensor([[0.0, -50.0, -INF, -20.0, 0.0]])
-    assert sets(keep_top_p(logits, column(["0"]))) == [{0}]
-    assert sets(keep_top_p(logits, column(["0"]), low_ids_first=False)) == [{4}]
-    assert sets(keep_top_p(logits, column(["1"]))) == [{0, 1, 2, 3, 4}]
-    assert sets(keep_top_p(logits, torch.tensor([[2**62 - 1]]))) == [{0, 3, 4}]
+    assert sets(keep(logits, column(["0"]))) == [{0}]
+    assert sets(keep(logits, column(["0"]), low_ids_first=False)) == [{4}]
+    assert sets(keep(logits, column(["1"]))) == [{0, 1, 2, 3, 4}]
+    assert sets(keep(logits, torch.tensor([[2**62 - 1]]))) == [{0, 3, 4}]
 
 
-def test_the_largest_share_below_one_leaves_out_nothing_that_weighs_anything() -> None:
+@every_top_p
+def test_the_largest_share_below_one_leaves_out_nothing_that_weighs_anything(keep: Keep) -> None:
     """2^18 tokens of weight 2^43 and one of weight 1: Z = 2^61 + 1, and ceil((2^62 - 1) Z / 2^62) = Z."""
     logits = torch.zeros(1, 2**18 + 2)
     logits[0, 1], logits[0, 2] = -30.4, -30.5
     assert oracle.weights([0.0, -30.4, -30.5]) == [2**43, 1, 0]
-    kept = keep_top_p(logits, torch.tensor([[2**62 - 1]]))
+    kept = keep(logits, torch.tensor([[2**62 - 1]]))
     assert (~kept).nonzero().tolist() == [[0, 2]]
 
 
@@ -138,47 +168,53 @@ def test_first(row: list[float], finite: float) -> None:
     assert sets(keep_first(torch.tensor([row]))) == [oracle.top_k(row, 1)]
 
 
+@every_top_k
 @given(rows, st.floats(-10, 10, width=32), st.integers(0, 30), st.booleans(), st.booleans())
-def test_top_k(row: list[float], finite: float, k: int, low: bool, ties: bool) -> None:
+def test_top_k(keep: Keep, row: list[float], finite: float, k: int, low: bool, ties: bool) -> None:
     row, rule = [*row, finite], {"low_ids_first": low, "keep_ties": ties}
-    kept = keep_top_k(torch.tensor([row]), torch.tensor([[k]]), **rule)
+    kept = keep(torch.tensor([row]), torch.tensor([[k]]), **rule)
     assert sets(kept) == [oracle.top_k(row, k, **rule)]
 
 
+@every_top_k
 @pytest.mark.parametrize("vocabulary", [2, 3, 257, 1000])
-def test_top_k_of_whole_batches(vocabulary: int) -> None:
+def test_top_k_of_whole_batches(keep: Keep, vocabulary: int) -> None:
     logits, ks = sample_rows(vocabulary), [0, 1, 2, vocabulary // 2, vocabulary, vocabulary + 5]
     for low in (True, False):
         for ties in (True, False):
             rule = {"low_ids_first": low, "keep_ties": ties}
             expected = [oracle.top_k(row, k, **rule) for row, k in zip(logits.tolist(), ks, strict=True)]
-            assert sets(keep_top_k(logits, torch.tensor(ks)[:, None], **rule)) == expected
+            assert sets(keep(logits, torch.tensor(ks)[:, None], **rule)) == expected
 
 
+@every_min_p
 @given(rows, st.floats(-10, 10, width=32), decimals)
-def test_min_p(row: list[float], finite: float, p: str) -> None:
+def test_min_p(keep: Keep, row: list[float], finite: float, p: str) -> None:
     row = [*row, finite]
-    assert sets(keep_min_p(torch.tensor([row]), column([p]))) == [oracle.min_p(row, p)]
+    assert sets(keep(torch.tensor([row]), column([p]))) == [oracle.min_p(row, p)]
 
 
+@every_min_p
 @pytest.mark.parametrize("vocabulary", [2, 3, 257, 1000])
-def test_min_p_of_whole_batches(vocabulary: int) -> None:
+def test_min_p_of_whole_batches(keep: Keep, vocabulary: int) -> None:
     logits = sample_rows(vocabulary)
     for shares in (DECIMALS[:6], DECIMALS[6:]):
         expected = [oracle.min_p(row, p) for row, p in zip(logits.tolist(), shares, strict=True)]
-        assert sets(keep_min_p(logits, column(shares))) == expected
+        assert sets(keep(logits, column(shares))) == expected
 
 
-def test_min_p_hand_computed() -> None:
+@every_min_p
+def test_min_p_hand_computed(keep: Keep) -> None:
     logits = torch.tensor([[5.0, 5.0, 4.0, -INF]])
-    assert sets(keep_min_p(logits, column(["1"]))) == [{0, 1}]
-    assert sets(keep_min_p(logits, column(["0.36"]))) == [{0, 1, 2}]  # 1/e = 0.3679
-    assert sets(keep_min_p(logits, column(["0.37"]))) == [{0, 1}]
+    assert sets(keep(logits, column(["1"]))) == [{0, 1}]
+    assert sets(keep(logits, column(["0.36"]))) == [{0, 1, 2}]  # 1/e = 0.3679
+    assert sets(keep(logits, column(["0.37"]))) == [{0, 1}]
 
 
-def test_min_p_one_unit_around_a_weight() -> None:
+@every_min_p
+def test_min_p_one_unit_around_a_weight(keep: Keep) -> None:
     """A weight w is the share w 2^19 of the likeliest, exactly; one unit of 2^-62 more is too much."""
     logits = torch.tensor([[0.0, -1.0]])
     exact = oracle.weights([0.0, -1.0])[1] << 19
-    counts = [int(keep_min_p(logits, torch.tensor([[exact + i]])).sum()) for i in (-1, 0, 1)]
+    counts = [int(keep(logits, torch.tensor([[exact + i]])).sum()) for i in (-1, 0, 1)]
     assert counts == [2, 2, 1]

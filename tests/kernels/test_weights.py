@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import mpmath
 import oracle
@@ -10,29 +11,98 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from sampling_kernels.weights import LARGEST_VOCABULARY, exponential, total_variation_bound, weights
+from sampling_kernels.chunks import chunked
+from sampling_kernels.weights import (
+    LARGEST_VOCABULARY,
+    chunk_weights,
+    exponential,
+    float_weights,
+    total_variation_bound,
+    weights,
+    weights_in_place,
+)
+from torch import Tensor
 
 INF = math.inf
 floats32 = st.floats(width=32, allow_nan=False, allow_infinity=False)
 rows = st.lists(st.one_of(floats32, st.floats(-40, 0, width=32), st.just(-INF)), max_size=30)
 
 
-def by_code(row: list[float]) -> list[int]:
-    return weights(torch.tensor([row])).tolist()[0]
+def in_floats(logits: Tensor) -> Tensor:
+    return float_weights(logits, logits.amax(-1, keepdim=True))
 
 
+def in_halves(logits: Tensor) -> Tensor:
+    """Either half as a part of the row."""
+    maximum, half = logits.amax(-1, keepdim=True), logits.shape[-1] // 2
+    return torch.cat([weights_in_place(logits[:, s], maximum) for s in (slice(half), slice(half, None))], -1)
+
+
+Form = Callable[[Tensor], Tensor]
+every_form = pytest.mark.parametrize("form", [weights, weights_in_place, in_floats, in_halves])
+
+
+def by_code(row: list[float], form: Form = weights) -> list[int]:
+    return form(torch.tensor([row])).tolist()[0]
+
+
+@every_form
 @given(rows, floats32)
-def test_equals_the_documented_algorithm(row: list[float], at_least: float) -> None:
+def test_equals_the_documented_algorithm(form: Form, row: list[float], at_least: float) -> None:
     row = [*row, at_least]
-    assert by_code(row) == oracle.weights(row)
+    assert by_code(row, form) == oracle.weights(row)
 
 
+@every_form
 @pytest.mark.parametrize("scale", [1e-6, 1e-2, 1.0, 5.0, 20.0, 1e4, 1e38])
-def test_equals_the_documented_algorithm_on_random_rows(scale: float) -> None:
+def test_equals_the_documented_algorithm_on_random_rows(form: Form, scale: float) -> None:
     torch.manual_seed(1)
     logits = torch.randn(4, 700).clamp(-3, 3) * scale
     logits[torch.rand(logits.shape) < 0.1] = -INF
-    assert weights(logits).tolist() == [oracle.weights(row) for row in logits.tolist()]
+    assert form(logits).tolist() == [oracle.weights(row) for row in logits.tolist()]
+
+
+@pytest.mark.parametrize("vocabulary", [1, 2, 63, 64, 65, 127, 1003])
+def test_chunks_weigh_what_their_tokens_do(hard_rows: Callable[[int], Tensor], vocabulary: int) -> None:
+    logits = hard_rows(vocabulary)
+    chunks = chunked(logits)
+    expected = [oracle.weights(row) for row in logits.tolist()]
+    sums = [[sum(w[i : i + 64]) for i in range(0, vocabulary, 64)] for w in expected]
+    assert chunk_weights(chunks, chunks.amax(-1)).tolist() == sums
+    for one, line in zip(chunks, sums, strict=True):
+        assert chunk_weights(one[None], one.amax(-1)[None]).tolist() == [line]
+
+
+@pytest.mark.parametrize("heavy", [0, 1, 9, 10, 11, 19])
+@pytest.mark.parametrize("gap", [30.4, 30.5, 31.0, 31.5, 60.0, INF])
+def test_chunks_far_below_the_maximum(heavy: int, gap: float) -> None:
+    """Of twenty chunks all but a few lie at the gap, where a weight is 1, or 0; their weights may go uncomputed."""
+    row = [-gap] * (64 * 20)
+    row[64 * heavy] = 0.0
+    row[: 64 * heavy : 64] = [-1.0] * heavy
+    chunks, w = chunked(torch.tensor([row])), oracle.weights(row)
+    assert chunk_weights(chunks, chunks.amax(-1)).tolist() == [
+        [sum(w[i : i + 64]) for i in range(0, 1280, 64)]
+    ]
+
+
+def test_rows_in_blocks_weigh_the_same() -> None:
+    """3 rows of 2^16 + 1 tokens are taken in three blocks; each has a few levels, so that Python can keep up."""
+    torch.manual_seed(7)
+    logits = torch.randint(-33, 4, (3, 2**16 + 1)).float() + torch.tensor([[0.0], [0.5], [1e5]])
+    logits[1] = logits[1].clamp(max=-20)
+    levels = [{x: oracle.weight(x - max(row)) for x in set(row)} for row in logits.tolist()]
+    expected = [[of[x] for x in row] for of, row in zip(levels, logits.tolist(), strict=True)]
+    assert weights_in_place(logits).tolist() == expected
+    chunks = chunked(logits)
+    assert chunk_weights(chunks, chunks.amax(-1)).sum(-1).tolist() == [sum(w) for w in expected]
+
+
+@every_form
+def test_the_argument_stays_as_it_is(form: Form) -> None:
+    logits = torch.tensor([[1.0, -2.0, -INF]])
+    form(logits)
+    assert logits.tolist() == [[1.0, -2.0, -INF]]
 
 
 def test_float64_logits_are_not_rounded_first() -> None:

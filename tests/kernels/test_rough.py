@@ -1,0 +1,254 @@
+"""Decisions in floats: wherever they call themselves sure, the integers decide alike, and for usual rows they are sure."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable
+from fractions import Fraction
+from itertools import accumulate
+
+import oracle
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from sampling_kernels.chunks import chunked
+from sampling_kernels.rough import (
+    draw_of_leading,
+    first_to_last,
+    masses,
+    min_p_of_leading,
+    top_p_of_leading,
+    total_bounds,
+)
+from torch import Tensor
+
+INF = math.inf
+VOCABULARY = 128256
+HardRows = Callable[[int], Tensor]
+levels = st.sampled_from([0.0, -0.0, 1.0, -1.0, 2.5, -13.75, -20.0, -31.0, -INF])
+finite = st.floats(-10, 3, width=32)
+rows = st.lists(st.one_of(levels, st.floats(-40, 3, width=32)), max_size=25)
+nudges = st.sampled_from(
+    [0.0, 2.0**-53, -(2.0**-53), 1e-12, -1e-12, 1e-8, -1e-8, 1e-7, -1e-7, 2e-6, -2e-6, 1e-3]
+)
+slacks = st.sampled_from([0.0, 1e-9, 1e-6, 1e-4, 1e-2])
+
+
+def usual_rows(count: int) -> Tensor:
+    """Leading tokens as a language model has them: a few likely ones and a tail."""
+    torch.manual_seed(1)
+    scale = torch.linspace(1, 6, count)[:, None]
+    return scale * torch.randn(count, 129)
+
+
+def wide(numbers: list[float]) -> Tensor:
+    return torch.tensor(numbers, dtype=torch.float64)[:, None]
+
+
+def of_words(us: list[int]) -> tuple[Tensor, Tensor]:
+    return torch.tensor([u >> 32 for u in us]), torch.tensor([u & 0xFFFFFFFF for u in us])
+
+
+@given(rows, finite)
+def test_masses_are_exponentials(row: list[float], highest: float) -> None:
+    row = [*row, highest]
+    for got, x in zip(masses(torch.tensor([row]))[0].tolist(), row, strict=True):
+        assert got == pytest.approx(math.exp(x - max(row)), rel=1e-14)
+
+
+@given(rows, finite, st.booleans())
+def test_the_order_of_places_is_that_of_tokens(row: list[float], highest: float, low_ids_first: bool) -> None:
+    row = [*row, highest]
+    got = first_to_last(torch.tensor([row]), low_ids_first=low_ids_first)
+    assert got.tolist() == [oracle.order(row, low_ids_first)]
+
+
+def check_top_p(row: list[float], ps: list[float], slack: float, low_ids_first: bool) -> list[bool]:
+    """Where it is sure, both rules for an exact hit have to keep what it keeps; where it was sure."""
+    logits = torch.tensor([row]).expand(len(ps), -1)
+    mass = masses(logits)
+    total = Fraction(sum(oracle.weights(row)), 2**43)
+    least, most = float(total) * (1 - slack) - 1e-12, float(total) * (1 + slack) + 1e-12
+    bounds = wide([least] * len(ps)), wide([most] * len(ps))
+    kept, sure = top_p_of_leading(logits, mass, wide(ps), *bounds, low_ids_first=low_ids_first)
+    for p, mask, certain in zip(ps, kept.tolist(), sure.tolist(), strict=True):
+        for stops in (True, False) if certain else ():
+            rules = {"low_ids_first": low_ids_first, "exact_hit_stops": stops}
+            assert {i for i, one in enumerate(mask) if one} == oracle.nucleus(row, str(p), **rules)
+    return sure.tolist()
+
+
+def prefix_shares(row: list[float], low_ids_first: bool) -> list[float]:
+    w = oracle.weights(row)
+    running = list(accumulate(w[i] for i in oracle.order(row, low_ids_first)))
+    return [float(Fraction(one, running[-1])) for one in running]
+
+
+@given(rows, finite, st.floats(0, 1, exclude_max=True), slacks, st.booleans())
+def test_top_p(row: list[float], highest: float, p: float, slack: float, low_ids_first: bool) -> None:
+    check_top_p([*row, highest], [p, 0.0, 1e-12, 1 - 1e-9], slack, low_ids_first)
+
+
+@given(rows, finite, nudges, slacks, st.booleans())
+def test_top_p_beside_the_share_of_a_prefix(
+    row: list[float], highest: float, nudge: float, slack: float, low_ids_first: bool
+) -> None:
+    row = [*row, highest]
+    shares = [p + nudge for p in prefix_shares(row, low_ids_first)]
+    check_top_p(row, [p for p in shares if 0 <= p < 1] or [0.5], slack, low_ids_first)
+
+
+@pytest.mark.parametrize("equal", [2, 3, 7, 10, 100])
+def test_top_p_of_equal_logits_is_not_sure_of_an_exact_hit(equal: int) -> None:
+    ps = [j / equal for j in range(1, equal)]
+    for low in (True, False):
+        assert not any(check_top_p([0.5] * equal, ps, 0.0, low))
+        assert all(check_top_p([0.5] * equal, [p + 1e-3 for p in ps], 0.0, low))
+
+
+def test_top_p_is_sure_only_if_both_totals_say_the_same() -> None:
+    """The first token holds half of 2 and less than half of 2.5."""
+    logits = torch.tensor([[0.0, -0.5]])
+    kept, sure = top_p_of_leading(logits, masses(logits), wide([0.45]), wide([2.0]), wide([2.1]))
+    assert (kept.tolist(), sure.tolist()) == ([[True, False]], [True])
+    _, sure = top_p_of_leading(logits, masses(logits), wide([0.45]), wide([2.0]), wide([2.5]))
+    assert sure.tolist() == [False]
+
+
+@given(rows, finite, st.floats(0, 1))
+def test_min_p(row: list[float], highest: float, p: float) -> None:
+    check_min_p([*row, highest], [p, 1e-12, 1 - 1e-9, 1.0])
+
+
+@given(rows, finite, nudges)
+def test_min_p_beside_a_weight(row: list[float], highest: float, nudge: float) -> None:
+    row = [*row, highest]
+    ps = [w / 2**43 + nudge for w in oracle.weights(row)]
+    check_min_p(row, [p for p in ps if 0 <= p <= 1] or [0.5])
+
+
+def check_min_p(row: list[float], ps: list[float]) -> None:
+    mass = masses(torch.tensor([row])).expand(len(ps), -1)
+    kept, sure = min_p_of_leading(mass, wide(ps))
+    for p, mask, certain in zip(ps, kept.tolist(), sure.tolist(), strict=True):
+        assert not certain or {i for i, one in enumerate(mask) if one} == oracle.min_p(row, str(p))
+
+
+def check_draw(row: list[float], us: list[int]) -> list[bool]:
+    w = oracle.weights(row)
+    places, sure = draw_of_leading(masses(torch.tensor([row])).expand(len(us), -1), *of_words(us))
+    for u, place, certain in zip(us, places.tolist(), sure.tolist(), strict=True):
+        assert 0 <= place < len(row)
+        assert not certain or place == oracle.pick(w, u)
+    return sure.tolist()
+
+
+@given(rows, finite, st.lists(st.integers(0, 2**64 - 1), max_size=5))
+def test_draws(row: list[float], highest: float, us: list[int]) -> None:
+    check_draw([*row, highest], [0, 2**64 - 1, *us])
+
+
+def first_past(row: list[float]) -> list[int]:
+    """For each running sum but the last, the least u that passes it."""
+    running = list(accumulate(oracle.weights(row)))
+    return sorted({-(-(one << 64) // running[-1]) for one in running if 0 < one < running[-1]})
+
+
+offsets = st.sampled_from(
+    [0, 1, -1, 2**20, -(2**20), 2**38, -(2**38), 2**42, -(2**42), 2**45, -(2**45), 2**50]
+)
+
+
+@given(rows, finite, offsets)
+def test_draws_beside_a_running_sum(row: list[float], highest: float, offset: int) -> None:
+    row = [*row, highest]
+    us = [u + offset for u in first_past(row)]
+    check_draw(row, [u for u in us if 0 <= u < 2**64])
+
+
+@pytest.mark.parametrize("equal", [2, 3, 7, 129])
+def test_a_draw_is_not_sure_at_a_running_sum(equal: int) -> None:
+    row = [0.25] * equal
+    for offset in (-1, 0, 1):
+        assert not any(check_draw(row, [u + offset for u in first_past(row)]))
+    assert all(check_draw(row, [u + 2**52 for u in first_past(row)]))
+
+
+def test_usual_rows_are_sure() -> None:
+    """At most one in a hundred is not: of 129 running sums, each takes 2 MARGIN of the unit interval, 2.5e-4 together."""
+    logits = usual_rows(100)
+    mass, p = masses(logits), wide([0.9] * 100)
+    total = mass.sum(-1, keepdim=True)
+    words = torch.randint(2**32, (2, 100))
+    nucleus = top_p_of_leading(logits, mass, p, total * (1 - 2.0**-16), total * (1 + 2.0**-16))
+    for _, sure in (nucleus, min_p_of_leading(mass, 0 * p + 0.05), draw_of_leading(mass, *words)):
+        assert int(sure.sum()) >= 99
+
+
+def integer_total(row: list[float], temperature: float) -> Fraction:
+    """Z / 2^43 of a row after a temperature; equal logits are weighed once."""
+    maximum = max(row)
+    cooled = Counter(row) if temperature == 1 else Counter()
+    for x, count in Counter(row).items() if temperature != 1 else ():
+        cooled[oracle.f32((x - maximum) / oracle.f32(temperature))] += count
+    top = max(cooled)
+    return Fraction(sum(oracle.weight(x - top) * count for x, count in cooled.items() if x > -INF), 2**43)
+
+
+def check_bounds(logits: Tensor, temperature: float) -> None:
+    chunks = chunked(logits)
+    t = torch.full((len(logits), 1), temperature)
+    bounds = total_bounds(chunks, logits.amax(-1, keepdim=True), t)
+    for row, low, high in zip(logits.tolist(), *(bound[:, 0].tolist() for bound in bounds), strict=True):
+        assert low <= integer_total(row, temperature) <= high
+        assert high - low <= high * 2.0**-14
+
+
+@pytest.mark.parametrize("temperature", [0.01, 0.3, 1.0, 2.0, 1e30])
+def test_bounds_of_wide_rows(temperature: float) -> None:
+    """Flat, peaked, and one that is banned but for a few; bfloat16 logits, so that Python can keep up."""
+    torch.manual_seed(2)
+    normal = torch.randn(VOCABULARY)
+    logits = torch.stack([normal * 0.01, normal * 2, normal * 8, torch.zeros(VOCABULARY)])
+    logits[3, 5:] = -INF
+    check_bounds(logits.bfloat16().float(), temperature)
+
+
+@pytest.mark.parametrize("temperature", [0.01, 0.3, 1.0, 2.0, 1e30])
+@pytest.mark.parametrize("vocabulary", [2, 65, 1003])
+def test_bounds_of_hard_rows(hard_rows: HardRows, vocabulary: int, temperature: float) -> None:
+    check_bounds(hard_rows(vocabulary), temperature)
+
+
+@given(st.floats(0.125, 33, width=32), st.floats(-50, 50, width=32), st.floats(0.03125, 50, width=32))
+def test_bounds_where_all_errors_point_one_way(gap: float, maximum: float, temperature: float) -> None:
+    """One token, and all others at the same distance below it: nothing averages out."""
+    logits = torch.full((1, VOCABULARY), oracle.f32(maximum - oracle.f32(gap * temperature)))
+    logits[0, 77] = maximum
+    check_bounds(logits, temperature)
+
+
+@pytest.mark.parametrize("temperature", [0.3, 1.0, 1.7])
+def test_bounds_where_the_gap_itself_is_rounded(temperature: float) -> None:
+    """64 rows with a maximum below 1 and all others 3 to 9 temperatures below it: the mass is theirs, and so is the error."""
+    torch.manual_seed(3)
+    maximum, gap = torch.rand(64, 1), 3 + 6 * torch.rand(64, 1)
+    logits = (maximum - gap * temperature).repeat(1, 2**14)
+    logits[:, 5:6] = maximum
+    check_bounds(logits, temperature)
+
+
+@pytest.mark.compiled
+def test_compiled_equals_eager(compiled: Callable[..., Callable[..., list[Tensor]]]) -> None:
+    """Masks, and whether they are sure; sums in another order differ by far less than a margin."""
+
+    def every(logits: Tensor, p: Tensor, high: Tensor, low: Tensor) -> list[Tensor]:
+        mass = masses(logits)
+        total = mass.sum(-1, keepdim=True)
+        nucleus = top_p_of_leading(logits, mass, p, total, total)
+        return [*nucleus, *min_p_of_leading(mass, p / 9), *draw_of_leading(mass, high, low)]
+
+    args = usual_rows(4), wide([0.9, 0.5, 0.7, 0.99]), *of_words([3 * 2**61, 2**60, 5**27, 2**62 + 7])
+    assert all(map(torch.equal, compiled(every)(*args), every(*args)))

@@ -1,0 +1,212 @@
+"""The search for a truncation's last token: the same set as its twin and as a prefix taken in plain Python."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable
+from itertools import accumulate
+
+import oracle
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from sampling_kernels.search import first_in_order, largest_digit, lowest_kept, near_the_end
+from sampling_kernels.shares import share_of_decimal
+from sampling_kernels.truncation import (
+    keep_min_p,
+    keep_top_k,
+    keep_top_k_by_sorting,
+    keep_top_p,
+    keep_top_p_by_sorting,
+)
+from sampling_kernels.weights import weights
+from torch import Tensor
+
+WIDTHS = [2, 3, 63, 64, 65, 127, 1000, 1003, 8199]
+SHARES = [share_of_decimal(p) for p in ("0", "1e-12", "0.5", "0.9", "0.999999999", "1")]
+ORDERS = [(low, stops) for low in (True, False) for stops in (True, False)]
+HardRows = Callable[[int], Tensor]
+
+
+class Prefixes:
+    """One row's prefixes in one order, summed once."""
+
+    def __init__(self, row: list[float], low_ids_first: bool) -> None:
+        self.row, self.ids = row, oracle.order(row, low_ids_first)
+        w = oracle.weights(row)
+        self.running = list(accumulate(w[i] for i in self.ids))
+
+    def nucleus(self, share: int, exact_hit_stops: bool) -> list[bool]:
+        total = self.running[-1]
+        if share == 2**62:
+            return [True] * len(self.row)
+        needed = -(-share * total // 2**62) if exact_hit_stops else share * total // 2**62 + 1
+        return self.first(1 + bisect_left(self.running, max(1, needed)))
+
+    def top_k(self, k: int, keep_ties: bool) -> list[bool]:
+        count = k if 0 < k < len(self.row) else len(self.row)
+        last = self.row[self.ids[count - 1]]
+        return [x >= last for x in self.row] if keep_ties else self.first(count)
+
+    def first(self, count: int) -> list[bool]:
+        kept = set(self.ids[:count])
+        return [i in kept for i in range(len(self.row))]
+
+
+def column(numbers: list[int]) -> Tensor:
+    return torch.tensor(numbers)[:, None]
+
+
+def alone_and_together(keep: Callable[..., Tensor], logits: Tensor, numbers: Tensor, **rules: bool) -> Tensor:
+    """The rows as a batch, after a check that each gives the same alone."""
+    together = keep(logits, numbers, **rules)
+    alone = [keep(logits[i : i + 1], numbers[i : i + 1], **rules) for i in range(len(logits))]
+    assert torch.equal(together, torch.cat(alone))
+    return together
+
+
+@pytest.mark.parametrize(("low_ids_first", "exact_hit_stops"), ORDERS)
+@pytest.mark.parametrize("vocabulary", WIDTHS)
+def test_top_p(hard_rows: HardRows, vocabulary: int, low_ids_first: bool, exact_hit_stops: bool) -> None:
+    logits, rules = (
+        hard_rows(vocabulary),
+        {"low_ids_first": low_ids_first, "exact_hit_stops": exact_hit_stops},
+    )
+    prefixes = [Prefixes(row, low_ids_first) for row in logits.tolist()]
+    for share in SHARES:
+        shares = torch.full((len(logits), 1), share)
+        expected = [row.nucleus(share, exact_hit_stops) for row in prefixes]
+        assert alone_and_together(keep_top_p, logits, shares, **rules).tolist() == expected
+        assert keep_top_p_by_sorting(logits, shares, **rules).tolist() == expected
+
+
+@pytest.mark.parametrize("keep_ties", [True, False])
+@pytest.mark.parametrize("low_ids_first", [True, False])
+@pytest.mark.parametrize("vocabulary", WIDTHS)
+def test_top_k(hard_rows: HardRows, vocabulary: int, low_ids_first: bool, keep_ties: bool) -> None:
+    logits, rules = hard_rows(vocabulary), {"low_ids_first": low_ids_first, "keep_ties": keep_ties}
+    prefixes = [Prefixes(row, low_ids_first) for row in logits.tolist()]
+    for k in (0, 1, 2, vocabulary - 1, vocabulary, vocabulary + 1):
+        ks = torch.full((len(logits), 1), k)
+        expected = [row.top_k(k, keep_ties) for row in prefixes]
+        assert alone_and_together(keep_top_k, logits, ks, **rules).tolist() == expected
+        assert keep_top_k_by_sorting(logits, ks, **rules).tolist() == expected
+
+
+@pytest.mark.parametrize("vocabulary", WIDTHS)
+def test_min_p(hard_rows: HardRows, vocabulary: int) -> None:
+    logits = hard_rows(vocabulary)
+    for share in [*SHARES, 1, 2**19, 2**19 + 1]:  # one unit of weight is 2^19 units of share
+        shares = torch.full((len(logits), 1), share)
+        expected = [[w * 2**62 >= share * 2**43 for w in oracle.weights(row)] for row in logits.tolist()]
+        assert alone_and_together(keep_min_p, logits, shares).tolist() == expected
+
+
+@pytest.mark.parametrize("low_ids_first", [True, False])
+@pytest.mark.parametrize("equal", [2, 3, 4, 64, 100, 128, 1000])
+def test_shares_at_and_beside_every_prefix_of_equal_logits(equal: int, low_ids_first: bool) -> None:
+    """P = j / n as close as a share comes, one unit below and one above; other tokens lie below, with no weight."""
+    counts = sorted({1, 2, equal // 3, equal // 2, equal - 1} - {0})
+    shares = [min(j * 2**62 // equal + off, 2**62 - 1) for j in counts for off in (-1, 0, 1)]
+    row = [-100.0, *[1.5] * equal, -100.0]
+    logits, prefix = torch.tensor([row]).expand(len(shares), -1), Prefixes(row, low_ids_first)
+    for stops in (True, False):
+        rules = {"low_ids_first": low_ids_first, "exact_hit_stops": stops}
+        expected = [prefix.nucleus(share, stops) for share in shares]
+        assert alone_and_together(keep_top_p, logits, column(shares), **rules).tolist() == expected
+        assert keep_top_p_by_sorting(logits, column(shares), **rules).tolist() == expected
+
+
+@pytest.mark.parametrize("low_ids_first", [True, False])
+@pytest.mark.parametrize("vocabulary", [3, 65, 300])
+def test_shares_at_and_beside_every_prefix(hard_rows: HardRows, vocabulary: int, low_ids_first: bool) -> None:
+    """Of each row, the least share that needs one token more than a prefix, and its neighbours."""
+    for row in hard_rows(vocabulary).tolist():
+        prefix = Prefixes(row, low_ids_first)
+        hits = [w * 2**62 // prefix.running[-1] for w in prefix.running[:: max(1, vocabulary // 20)]]
+        shares = [min(hit + off, 2**62 - 1) for hit in hits for off in (-1, 0, 1)]
+        logits = torch.tensor([row]).expand(len(shares), -1)
+        for stops in (True, False):
+            rules = {"low_ids_first": low_ids_first, "exact_hit_stops": stops}
+            got = alone_and_together(keep_top_p, logits, column(shares), **rules)
+            assert got.tolist() == [prefix.nucleus(share, stops) for share in shares]
+
+
+def test_rows_with_different_numbers(hard_rows: HardRows) -> None:
+    logits = hard_rows(1003)
+    shares = [SHARES[i % len(SHARES)] for i in range(15)]
+    ks = [(0, 1, 2, 40, 1002, 1003, 1004)[i % 7] for i in range(15)]
+    rows = [Prefixes(row, True) for row in logits.tolist()]
+    top_p = [row.nucleus(share, True) for row, share in zip(rows, shares, strict=True)]
+    assert keep_top_p(logits, column(shares)).tolist() == top_p
+    top_k = [row.top_k(k, False) for row, k in zip(rows, ks, strict=True)]
+    assert keep_top_k(logits, column(ks)).tolist() == top_k
+
+
+digits = st.integers(0, 2**11 - 1)
+
+
+@given(
+    st.lists(st.tuples(digits, st.integers(0, 2**43)), max_size=20), digits, st.integers(1, 2**43), st.data()
+)
+def test_largest_digit(tokens: list[tuple[int, int]], digit: int, positive: int, data: st.DataObject) -> None:
+    tokens = [*tokens, (digit, positive)]
+    needed = data.draw(st.integers(1, sum(w for _, w in tokens)))
+
+    def weight_from(lowest: int) -> int:
+        return sum(w for digit, w in tokens if digit >= lowest)
+
+    expected = max(d for d, _ in tokens if weight_from(d) >= needed)
+    ids, w = (torch.tensor([[token[i] for token in tokens]]) for i in (0, 1))
+    got, rest = largest_digit(ids, w, torch.tensor([[needed]]), 11)
+    assert (int(got), int(rest)) == (expected, needed - weight_from(expected + 1))
+
+
+@pytest.mark.parametrize("vocabulary", [2, 65, 1003])
+def test_near_the_end_holds_all_that_decides(hard_rows: HardRows, vocabulary: int) -> None:
+    """What it leaves out is all above or all below what it takes, and what is above counts as done."""
+    for row in hard_rows(vocabulary):
+        w = weights(row[None])
+        for part in (0.0, 0.5, 0.9, 0.999999999):
+            needed = 1 + int(part * (int(w.sum()) - 1))
+            near, own, rest = near_the_end(row[None], w, torch.tensor([[needed]]))
+            last = oracle.order(row.tolist())[bisect_left(Prefixes(row.tolist(), True).running, needed)]
+            assert row[last] in near[0]
+            above, below = row > near.amax(), row < near.amin()
+            assert int((~above & ~below).sum()) == near.shape[1]
+            assert int(own.sum()) == int(w[0][~above & ~below].sum())
+            assert int(rest) == needed - int(w[0][above].sum())
+
+
+def test_lowest_kept_counts_equal_logits() -> None:
+    """Three tokens at 5, one of them -0.0 and 0.0 alike; each of the ties weighs 2."""
+    logits, w = torch.tensor([[5.0, 7.0, 5.0, 5.0, 0.0, -0.0]]), torch.tensor([[2, 9, 2, 2, 1, 1]])
+    expected = {1: (7.0, 1, 1), 9: (7.0, 1, 1), 10: (5.0, 3, 1), 12: (5.0, 3, 2), 15: (5.0, 3, 3)}
+    expected |= {16: (0.0, 2, 1), 17: (0.0, 2, 2)}
+    needed = column(list(expected))
+    several = lowest_kept(logits.expand(7, -1), w.expand(7, -1), needed)
+    assert list(zip(*(part[:, 0].tolist() for part in several), strict=True)) == list(expected.values())
+    for one, answer in expected.items():
+        assert tuple(part.item() for part in lowest_kept(logits, w, torch.tensor([[one]]))) == answer
+
+
+def test_all_ties_keeps_them_whatever_the_order() -> None:
+    logits, w = torch.tensor([[1.0, 2.0, 1.0, 0.0]]), torch.ones(1, 4, dtype=torch.int64)
+    for low in (True, False):
+        kept = first_in_order(logits, w, torch.tensor([[2]]), low_ids_first=low, all_ties=True)
+        assert kept.tolist() == [[True, True, True, False]]
+
+
+@pytest.mark.compiled
+def test_compiled_equals_eager(
+    compiled: Callable[..., Callable[..., list[Tensor]]], hard_rows: HardRows
+) -> None:
+    """One row, which eager code narrows first; the compiled kernels have tests of several elsewhere."""
+
+    def found(logits: Tensor, w: Tensor, needed: Tensor) -> list[Tensor]:
+        return [first_in_order(logits, w, needed)]
+
+    logits = hard_rows(1003)[3:4]
+    args = logits, weights(logits), weights(logits).sum(-1, keepdim=True) * 9 // 10
+    assert torch.equal(compiled(found)(*args)[0], found(*args)[0])
