@@ -19,7 +19,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from sampling_kernels.weights import weights
-from timing import cpu_name as cpu_name
 from timing import origin, summary, timed
 from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx

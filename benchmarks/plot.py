@@ -116,7 +116,8 @@ def row(panels: Any, result: dict[str, Any]) -> None:
 
 
 def picture(results: list[dict[str, Any]], path: Path) -> None:
-    """Draw all machines into one file, of the type that its name says."""
+    """Draw all machines on which engines were compared into one file, of the type that its name says."""
+    results = [result for result in results if len(result["engines"]) > 1]
     with plt.rc_context(STYLE):
         size = (11, 3.8 * len(results) + 0.8)
         figure, axes = plt.subplots(len(results), 2, figsize=size, squeeze=False, layout="constrained")
@@ -149,7 +150,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=DOCS, help="folder of the page and the picture")
     parser.add_argument("--type", choices=("svg", "png"), default="svg", help="of the picture")
     options = parser.parse_args()
-    found = options.results or [p for p in sorted(RESULTS.glob("sampler-*.json")) if "-short" not in p.stem]
+    every = sorted(RESULTS.glob("sampler-*.json"), key=lambda path: path.stem)
+    found = options.results or [path for path in every if "-short" not in path.stem]
     results = [json.loads(path.read_text()) for path in found]
     (options.out / "sampler_speed.md").write_text(page(results))
     picture(results, options.out / f"sampler_speed.{options.type}")
