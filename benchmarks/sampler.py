@@ -97,7 +97,9 @@ def described(entry: Entry, bandwidth: float, count: int) -> dict[str, Any]:
     }
 
 
-def measure(cell: Cell, options: argparse.Namespace, bandwidth: float, bar: tqdm[Any]) -> list[dict[str, Any]]:
+def measure(
+    cell: Cell, options: argparse.Namespace, bandwidth: float, bar: tqdm[Any]
+) -> list[dict[str, Any]]:
     """A result line for each entry of a cell, in microseconds, or why there is none."""
     lines = [described(entry, bandwidth, options.inputs) for entry in cell]
     calls: dict[int, Call] = {}
