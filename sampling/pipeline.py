@@ -92,8 +92,8 @@ def in_two(stages: Sequence[Processor]) -> tuple[tuple[Processor, ...], tuple[Sh
     """Cut stages in two: all up to the last that does more than shape the distribution, and those that shape it."""
     shaping: list[Shaping] = []
     for stage in reversed(stages):
-        if not isinstance(stage, Shaping):
-            break
+        if not isinstance(stage, Shaping) or type(stage).process is not Shaping.process:
+            break  # a stage with a process of its own means what that does
         shaping.insert(0, stage)
     return tuple(stages[: len(stages) - len(shaping)]), tuple(shaping)
 
@@ -102,18 +102,19 @@ def edited(stages: Sequence[Processor], logits: Tensor, history: History) -> Ten
     """Apply stages to whole rows; an edit that follows an edit writes into the copy that it made."""
     own = False
     for stage in stages:
-        if own and isinstance(stage, Edit):
+        copies = isinstance(stage, Edit) and type(stage).process is Edit.process
+        if own and copies and isinstance(stage, Edit):
             ids, _, after = stage.edits(logits, history)
             logits = overwritten(logits, ids, after)
         else:
             logits = stage(logits, history)
-        own = isinstance(stage, Edit)
+        own = copies
     return logits
 
 
 def flattened(stage: Processor) -> tuple[Processor, ...]:
     """The stages of a pipeline, or the one processor itself."""
-    return stage.stages if isinstance(stage, Pipeline) else (stage,)
+    return stage.stages if type(stage) is Pipeline else (stage,)
 
 
 def chain(*processors: Processor) -> Pipeline:

@@ -36,6 +36,8 @@ from sampling.step import (
 from sampling.trace import Trace
 from sampling.uniforms import Uniforms
 
+MOST_GRAPHS = 4096
+
 
 @dataclass(frozen=True)
 class Slot:
@@ -70,8 +72,8 @@ class Sampler:
         max_history: Most tokens, prompt and sampled, that a slot may hold, after which it has a status; None for no limit.
         usable_ids: Token ids from here on are never sampled (padding of the vocabulary); None allows all.
         rule: The rule of the draw, as `draw` has it: "integer" or "gumbel".
-        compile: Whether the step is compiled: the same results, faster, after seconds of compiling. On CUDA it is one graph
-            that never waits for the host; `max_history` keeps its shapes fixed.
+        compile: Whether the step is compiled: the same results, faster, after ten seconds or more of compiling for each new
+            combination of stages. On CUDA it is one graph that never waits for the host; `max_history` keeps its shapes fixed.
 
     Raises:
         InvalidRequest: Lengths that differ, an id outside the vocabulary, a stage the dialect does not have.
@@ -112,7 +114,7 @@ class Sampler:
         self.device = torch.device(device)
         self.compile = boolean("compile", compile)
         self._whole_step = torch.compile(whole_step, fullgraph=True) if compile else whole_step
-        self._hopeful_step = torch.compile(hopeful_step, fullgraph=True)
+        self._hopeful_step = torch.compile(hopeful_step, fullgraph=True) if compile else hopeful_step
         self._accept = torch.compile(History.accept) if compile and self.max_history else History.accept
         self.slots: list[Slot | None] = []
         self.history = History.start([], device=device, capacity=self.max_history)
@@ -174,7 +176,12 @@ class Sampler:
             raise InvalidRequest(
                 "logits", tuple(logits.shape), f"of shape {(len(self.slots), self.vocab_size)}"
             )
-        return self._step(float32_logits(logits))
+        if not self.compile:
+            return self._step(float32_logits(logits))
+        # Every combination of stages is a graph of its own, and all samplers of a process share the count.
+        limits = {"recompile_limit": MOST_GRAPHS, "accumulated_recompile_limit": MOST_GRAPHS}
+        with torch._dynamo.config.patch(limits):  # pyright: ignore[reportPrivateUsage]
+            return self._step(float32_logits(logits))
 
     def explain(self, status: int) -> str:
         """Put a row's status into words: what is wrong and the stage after which it was."""

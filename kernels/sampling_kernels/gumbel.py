@@ -84,4 +84,4 @@ def draw_by_gumbel(logits: Float32[Tensor, "B V"], noise: Float64[Tensor, "B V"]
     score = logits.double() + noise
     ids = torch.arange(logits.shape[-1], device=logits.device)
     best = score == score.amax(-1, keepdim=True)
-    return torch.where(best, ids, logits.shape[-1]).amin(-1)
+    return torch.where(best, ids, logits.shape[-1] - 1).amin(-1)

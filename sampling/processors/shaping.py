@@ -187,8 +187,11 @@ class Truncation(Shaping):
         raise NotImplementedError(f"{type(self).__name__} does not say what it keeps")
 
     def keep_leading(self, leading: Leading) -> tuple[Tensor, Tensor | None]:
-        """Which of the leading tokens stay, bool [B, C + 1]; and whether that is sure, bool [B], None for always."""
-        return self.keep(leading.logits), None
+        """Which of the leading tokens stay, bool [B, C + 1]; and whether that is sure, bool [B], None for always.
+
+        Never sure unless a truncation says so: what it keeps may depend on the whole row.
+        """
+        return self.keep(leading.logits), torch.zeros_like(leading.sure)
 
     def neutral(self, logits: Tensor, width: int) -> Tensor:
         """In which rows it keeps everything, whatever the logits.
@@ -200,7 +203,7 @@ class Truncation(Shaping):
         Returns:
             bool [B, 1] or [1, 1].
         """
-        raise NotImplementedError(f"{type(self).__name__} does not say when it keeps everything")
+        return torch.zeros(1, 1, dtype=torch.bool, device=logits.device)
 
     def shape(self, rows: Weighed) -> Weighed:
         """Ban all others."""

@@ -53,6 +53,10 @@ class TopK(Truncation):
         k = self.fitted(self.k, logits).expand(len(logits), 1)
         return keep_top_k(logits, k, low_ids_first=bool(self.low_ids_first), keep_ties=self.keep_ties)
 
+    def keep_leading(self, leading: Leading) -> tuple[Tensor, Tensor | None]:
+        """The same among the leading tokens; only their order matters."""
+        return self.keep(leading.logits), None
+
     def neutral(self, logits: Tensor, width: int) -> Tensor:
         """Where k is 0, or no token would be left out."""
         k = self.fitted(self.k, logits)
@@ -241,6 +245,10 @@ class ArgMax(Truncation):
     def keep(self, logits: Tensor, w: Tensor | None = None) -> Tensor:
         """The first token in marked rows, every token in the others."""
         return keep_first(logits) | ~self.fitted(self.rows, logits)
+
+    def keep_leading(self, leading: Leading) -> tuple[Tensor, Tensor | None]:
+        """The same among the leading tokens; only their order matters."""
+        return self.keep(leading.logits), None
 
     def neutral(self, logits: Tensor, width: int) -> Tensor:
         """The rows that are not marked."""

@@ -1,0 +1,87 @@
+"""Processors that a user writes: a chain does what each of them says, whichever way it takes."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from sampling import History, LogitBias, PresencePenalty, Sampler, SamplingParams, Temperature, TopP, chain
+from sampling.processors import Processor, Truncation
+
+NOTHING = History.start([[]])
+
+
+class Epsilon(Truncation):
+    """Keep what is at least one in a hundred: a prefix of the order, but one that depends on the whole row."""
+
+    name = "epsilon"
+
+    def keep(self, logits: Tensor, w: Tensor | None = None) -> Tensor:
+        """Look at probabilities."""
+        p = logits.double().softmax(-1)
+        return (p >= 0.01) | (p == p.amax(-1, keepdim=True))
+
+
+class Unchanged(LogitBias):
+    """A bias that hands its logits on."""
+
+    def process(self, logits: Tensor, history: History) -> Tensor:
+        """Nothing."""
+        return logits
+
+
+class Nine(Temperature):
+    """A temperature with a process of its own."""
+
+    def process(self, logits: Tensor, history: History) -> Tensor:
+        """Nine everywhere."""
+        return torch.full_like(logits, 9.0)
+
+
+def test_a_truncation_of_ones_own_sees_whole_rows() -> None:
+    logits = torch.full((1, 20000), -6.0)
+    logits[0, :40] = torch.linspace(3, 0, 40)
+    probabilities = logits[0].double().softmax(-1)
+    kept = chain(Epsilon())(logits, NOTHING).isfinite()[0]
+    assert kept.tolist() == (probabilities >= 0.01).tolist()
+    assert 0 < kept.sum() < 40
+
+
+def test_the_logits_that_a_stage_hands_on_are_not_written_to() -> None:
+    logits = torch.zeros(1, 4)
+    biased = chain(Unchanged({0: 1.0}), LogitBias({1: 50.0}))(logits, NOTHING)
+    assert logits.tolist() == [[0, 0, 0, 0]]
+    assert biased.tolist() == [[0, 50, 0, 0]]
+
+
+@pytest.mark.parametrize("first", [LogitBias({0: 1.0}), PresencePenalty(0.5)])
+def test_a_process_of_ones_own_is_what_runs(first: Processor) -> None:
+    assert chain(first, Nine(0.5), TopP(0.5))(torch.zeros(1, 2), NOTHING).tolist() == [[9, -math.inf]]
+    assert chain(first, Unchanged({1: 7.0}))(torch.zeros(1, 2), NOTHING)[0, 1] == 0
+
+
+@pytest.mark.parametrize("rule", ["integer", "gumbel"])
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_a_broken_row_leaves_the_others_alone(rule: str, bad: float) -> None:
+    params = [SamplingParams(seed=seed, top_p=0.9) for seed in (1, 2)]
+    logits = torch.tensor([[0.0, 1.0, 2.0], [0.0, 1.0, 2.0]])
+    alone = Sampler(params[1:], vocab_size=3, rule=rule).step(logits[1:])
+    logits[0] = bad
+    both = Sampler(params, vocab_size=3, rule=rule).step(logits)
+    assert both.token_ids.tolist() == [-1, *alone.token_ids.tolist()]
+    assert both.status.tolist() == [2 if bad == -math.inf else 1, 0]
+
+
+@pytest.mark.parametrize("rule", ["integer", "gumbel"])
+def test_an_edit_that_overflows_breaks_its_own_row(rule: str) -> None:
+    params = [SamplingParams(seed=1, top_p=0.9, repetition_penalty=1e-3), SamplingParams(seed=2)]
+    sampler = Sampler(params, vocab_size=6, prompt_ids=[[0], []], rule=rule, dialect="vllm")
+    logits = torch.zeros(2, 6)
+    logits[0, 0] = 3e37
+    out = sampler.step(logits)
+    assert out.token_ids[0] == -1
+    assert "repetition_penalty" in sampler.explain(int(out.status[0]))
+    assert out.status[1] == 0
