@@ -72,7 +72,7 @@ class Sampler:
         max_history: Most tokens, prompt and sampled, that a slot may hold, after which it has a status; None for no limit.
         usable_ids: Token ids from here on are never sampled (padding of the vocabulary); None allows all.
         rule: The rule of the draw, as `draw` has it: "integer" or "gumbel".
-        compile: Whether the step is compiled: the same results, faster, after ten seconds or more of compiling for each new
+        compile: Whether the step is compiled: the same results, faster, after a while of compiling for each new
             combination of stages. On CUDA it is one graph that never waits for the host; `max_history` keeps its shapes fixed.
 
     Raises:

@@ -71,9 +71,8 @@ def total_bounds(
         (True, '0.031')
     """
     total = in_blocks(sum_of_row, chunks, maximum, temperature)
-    off = (
-        total * TOTAL_MARGIN + chunks[0].numel() * 2.0**-43
-    )  # every weight is rounded, or 0 instead of less than 2^-43
+    rounding = chunks[0].numel() * 2.0**-43  # every weight is rounded, or 0 instead of less than 2^-43
+    off = total * TOTAL_MARGIN + rounding
     return total - off, total + off
 
 
