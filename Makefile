@@ -31,7 +31,7 @@ wheel: .venv/ready
 # plain venv and pip: the constraints pin what the project was tested with.
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[bench,cli,test,check]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[bench,cli,json,notebooks,serve,test,check]"
 	touch .venv/ready
 
 clean:

@@ -13,6 +13,7 @@ from sampling.errors import InvalidRequest
 from sampling.params import SamplingParams
 from sampling.pipeline import Pipeline, in_two
 from sampling.processors import (
+    AllowedTokens,
     ArgMax,
     FrequencyPenalty,
     Joint,
@@ -26,6 +27,7 @@ from sampling.processors import (
     TopK,
     TopP,
     Truncation,
+    UsableIds,
 )
 
 Batch = Sequence[SamplingParams]
@@ -51,6 +53,8 @@ BUILDERS: dict[str, Callable[[Dialect, Batch], Processor]] = {
     "min_p": lambda d, batch: MinP([p.min_p for p in batch]),
 }
 
+MASKS = (UsableIds, AllowedTokens)
+
 NEUTRAL = {f.name: getattr(SamplingParams(), f.name) for f in fields(SamplingParams) if f.name in BUILDERS}
 
 
@@ -60,7 +64,7 @@ class Assembly:
 
     Args:
         pipeline: What the batch's log probabilities are computed after.
-        places: Where in the dialect's order each of its stages stands; -1 for masks.
+        places: Which of `MASKS` and then of the dialect's order each of its stages is.
         arg_max: The last step before the draw, for rows that are greedy.
     """
 
@@ -122,7 +126,7 @@ def assemble(batch: Batch, dialect: Dialect, masks: Sequence[Processor] = ()) ->
     Args:
         batch: The parameters of B rows.
         dialect: The order and the rules.
-        masks: What comes before everything else.
+        masks: What comes before everything else, of the types in `MASKS`.
 
     Returns:
         The pipeline and, where the dialect has one, the final arg max.
@@ -136,8 +140,8 @@ def assemble(batch: Batch, dialect: Dialect, masks: Sequence[Processor] = ()) ->
         return any(getattr(params, name) != NEUTRAL[name] for params in run)
 
     stages: list[Processor] = list(masks)
-    places = [-1] * len(stages)
-    for place, entry in enumerate(dialect.order):
+    places = [MASKS.index(type(mask)) for mask in masks]
+    for place, entry in enumerate(dialect.order, start=len(MASKS)):
         used = [BUILDERS[name](dialect, run) for name in parts(entry) if in_use(name)]
         truncations = [part for part in used if isinstance(part, Truncation)]
         stages += [Joint(*truncations)] if len(used) > 1 else used

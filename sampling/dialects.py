@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from types import MappingProxyType
 from typing import cast
 
@@ -49,6 +50,13 @@ class Dialect:
         double_bos: Whether the rendered chat template is tokenised with a second BOS in front.
         parse_control_tokens: Whether text in a message that looks like a control token becomes one.
         id_prefix: What response ids begin with.
+        gives_stop_reason: Whether choices have a `stop_reason`.
+        end_token_entry: Whether the token that ends a choice has an entry in `logprobs.content`.
+        blank_special_tokens: Whether special tokens are shown as "" with no bytes, [], instead of by name and null.
+        sampled_first: Whether the sampled token leads `top_logprobs`, before the K most likely.
+        at_most_k: Whether `top_logprobs` has K entries even so, the last of them dropped for the sampled token.
+        usage_when_asked: Whether a stream tells the usage in a chunk of its own, and only when `stream_options` asks for it;
+            otherwise it is in the last chunk.
     """
 
     name: str
@@ -69,6 +77,12 @@ class Dialect:
     double_bos: bool = False
     parse_control_tokens: bool = False
     id_prefix: str = "chatcmpl-"
+    gives_stop_reason: bool = True
+    end_token_entry: bool = False
+    blank_special_tokens: bool = False
+    sampled_first: bool = False
+    at_most_k: bool = True
+    usage_when_asked: bool = False
 
     def __post_init__(self) -> None:
         """Check the stages and the mode."""
@@ -80,7 +94,7 @@ class Dialect:
         if self.logprob_mode not in MODES:
             raise InvalidRequest("logprob_mode", self.logprob_mode, f"one of {', '.join(MODES)}")
 
-    @property
+    @cached_property
     def stages(self) -> tuple[str, ...]:
         """The names of all stages, joint ones included."""
         return tuple(name for stage in self.order for name in parts(stage))
@@ -100,11 +114,13 @@ OPENAI = Dialect(
     source="OpenAI API reference, chat completions; what it leaves open as in qstash; no repetition_penalty, top_k, min_p",
     order=("logit_bias", "frequency_penalty", "presence_penalty", "temperature", "top_p"),
     listed_ranks=20,
+    gives_stop_reason=False,
+    usage_when_asked=True,
 )
 
 VLLM_0_4 = Dialect(
     name="vllm-0.4",
-    source="vLLM 0.4.3, vllm/model_executor/layers/sampler.py",
+    source="vLLM 0.4.3, vllm/model_executor/layers/sampler.py and vllm/entrypoints/openai/serving_chat.py",
     order=STAGES,
     low_ids_first=False,
     top_k_keeps_ties=True,
@@ -115,14 +131,21 @@ VLLM_0_4 = Dialect(
     double_bos=True,
     id_prefix="cmpl-",
     parse_control_tokens=True,
+    end_token_entry=True,
+    blank_special_tokens=True,
+    sampled_first=True,
 )
 
 VLLM = Dialect(
     name="vllm",
-    source="vLLM 0.33, vllm/v1/sample",
+    source="vLLM 0.33, vllm/v1/sample and vllm/v1/engine/logprobs.py (its chat server shows the first K of these entries)",
     order=("logit_bias", *PENALTIES, "temperature", "min_p", "top_k", "top_p"),
     lowest_temperature=0.01,
     parse_control_tokens=True,
+    end_token_entry=True,
+    sampled_first=True,
+    at_most_k=False,
+    usage_when_asked=True,
 )
 
 TRANSFORMERS = Dialect(

@@ -22,13 +22,19 @@ class InvalidRequest(SamplingError, ValueError):
     """
 
     def __init__(self, param: str, value: object, allowed: str) -> None:
-        shown = repr(value)
-        if len(shown) > 80:
-            shown = shown[:77] + "..."
-        super().__init__(f"{param}: got {shown}, must be {allowed}")
-        self.param = param
+        self.param = param.encode(errors="backslashreplace").decode()  # a lone surrogate can not be sent
+        super().__init__(f"{self.param}: got {shown(value)}, must be {allowed}")
         self.value = value
         self.allowed = allowed
+
+
+def shown(value: object) -> str:
+    """A value in at most 80 characters, whatever it is."""
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError):  # nested too deeply, or an integer of thousands of digits
+        return f"{type(value).__name__} too large to show"
+    return text if len(text) <= 80 else text[:77] + "..."
 
 
 class CheckpointError(SamplingError, ValueError):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import torch
 
+from sampling.chat.batch import ChatBatch
 from sampling.chat.completion import Completion
 from sampling.chat.request import ChatRequest
+from sampling.chat.stream import ChunkWriter
 from sampling.dialects import Dialect
 from sampling.dialects import dialect as dialect_named
 from sampling.errors import CheckpointError, InvalidRequest
@@ -38,20 +40,48 @@ class LanguageModel(LoadedModel):
         'The capital of Turkey is Ankara.'
     """
 
+    @overload
     def chat(
-        self, messages: Sequence[Mapping[str, str]], *, dialect: str | Dialect = "qstash", **fields: Any
-    ) -> dict[str, Any]:
+        self,
+        messages: Sequence[Mapping[str, str]],
+        *,
+        dialect: str | Dialect = "qstash",
+        stream: Literal[False] = False,
+        **fields: Any,
+    ) -> dict[str, Any]: ...
+
+    @overload
+    def chat(
+        self,
+        messages: Sequence[Mapping[str, str]],
+        *,
+        dialect: str | Dialect = "qstash",
+        stream: Literal[True],
+        **fields: Any,
+    ) -> Iterator[dict[str, Any]]: ...
+
+    def chat(
+        self,
+        messages: Sequence[Mapping[str, str]],
+        *,
+        dialect: str | Dialect = "qstash",
+        stream: bool = False,
+        **fields: Any,
+    ) -> dict[str, Any] | Iterator[dict[str, Any]]:
         """Answer a conversation.
 
         Args:
             messages: Each with `role` (system, user or assistant) and `content`, perhaps a `name`; whether the model sees
                 the name is for its chat template to say (Llama-3's leaves it out).
             dialect: How to sample and to answer.
+            stream: Whether the answer comes in chunks.
             fields: The request fields of the API: max_tokens, temperature, top_p, frequency_penalty, presence_penalty,
-                logit_bias, seed, logprobs, top_logprobs, n, stop, model; also top_k, min_p and repetition_penalty.
+                logit_bias, seed, logprobs, top_logprobs, n, stop, response_format, model; also top_k, min_p and
+                repetition_penalty.
 
         Returns:
-            The API's response object. Without a seed in the request it also has the `seed` that was used.
+            The API's response object, or an iterator of its chunks, which decodes as it is read. Without a seed in the
+            request each also has the `seed` that was used.
 
         Raises:
             InvalidRequest: A field is not allowed; the message names the field, the value and the range.
@@ -59,11 +89,21 @@ class LanguageModel(LoadedModel):
 
         Source: "Create Chat Completion".
         """
-        request = ChatRequest.parse({"messages": messages, **fields})
+        request = ChatRequest.parse({"messages": messages, "stream": stream, **fields})
         completion = Completion(self, request, dialect_named(dialect))
-        for _ in completion:
+        if request.stream:
+            return chunks_of(completion)
+        for _ in ChatBatch.alone(completion).run():
             pass
         return completion.response()
+
+
+def chunks_of(completion: Completion) -> Iterator[dict[str, Any]]:
+    """Decode a completion by itself, and give its chunks as they come."""
+    writer = ChunkWriter(completion)
+    yield from writer.start()
+    for events in ChatBatch.alone(completion).run():
+        yield from writer.write(events)
 
 
 def load(

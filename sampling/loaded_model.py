@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from sampling.dialects import Dialect
+from sampling.dialects import dialect as dialect_named
 from sampling.model import Llama
 from sampling.text import Vocabulary
 from sampling.version import __version__
@@ -47,14 +49,20 @@ class LoadedModel:
         """
         return self.model(torch.tensor([list(token_ids)], device=self.model.embed_tokens.weight.device))[0]
 
-    def fingerprint(self, dialect: str) -> str:
+    def fingerprint(self, dialect: str | Dialect) -> str:
         """The `system_fingerprint`: a digest of library version, dialect, weights, their type and the device's.
 
         Args:
-            dialect: Name of the dialect.
+            dialect: The dialect or its name; what counts is all that it says.
         """
         weight = self.model.embed_tokens.weight
-        parts = (__version__, dialect, str(weight.dtype), weight.device.type, self._weights_digest)
+        parts = (
+            __version__,
+            repr(dialect_named(dialect)),
+            str(weight.dtype),
+            weight.device.type,
+            self._weights_digest,
+        )
         return "fp_" + hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
     @cached_property

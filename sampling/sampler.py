@@ -12,7 +12,7 @@ from sampling_kernels.philox import WORD
 from sampling_kernels.weights import LARGEST_VOCABULARY
 from torch import Tensor
 
-from sampling.assembly import assemble
+from sampling.assembly import MASKS, assemble, translated
 from sampling.dialects import MODES, Dialect, parts
 from sampling.dialects import dialect as dialect_named
 from sampling.draw import RULES, seed_key
@@ -21,7 +21,7 @@ from sampling.history import History
 from sampling.logits import float32_logits
 from sampling.params import SamplingParams, boolean, integer
 from sampling.pipeline import Pipeline
-from sampling.processors import Truncation, UsableIds
+from sampling.processors import AllowedTokens, Constraint, Processor, Truncation, UsableIds
 from sampling.step import (
     FREE_SLOT,
     FULL_SLOT,
@@ -47,11 +47,13 @@ class Slot:
         params: Its parameters.
         seed: Its seed, given or fresh.
         choice: Its index among the n choices.
+        constraint: Which tokens may come next; None allows all.
     """
 
     params: SamplingParams
     seed: int
     choice: int
+    constraint: Constraint | None = None
 
 
 class Sampler:
@@ -74,6 +76,8 @@ class Sampler:
         rule: The rule of the draw, as `draw` has it: "integer" or "gumbel".
         compile: Whether the step is compiled: the same results, faster, after a while of compiling for each new
             combination of stages. On CUDA it is one graph that never waits for the host; `max_history` keeps its shapes fixed.
+        constraints: Which tokens may come next in each slot, as a grammar has it; None allows all. Log probabilities of the
+            mode `raw` do not see it. A step with a constrained slot asks it on the host, and is not compiled.
 
     Raises:
         InvalidRequest: Lengths that differ, an id outside the vocabulary, a stage the dialect does not have.
@@ -100,6 +104,7 @@ class Sampler:
         usable_ids: int | None = None,
         rule: str = "integer",
         compile: bool = False,  # noqa: A002 (the name that torch uses)
+        constraints: Sequence[Constraint | None] | None = None,
     ) -> None:
         self.vocab_size = integer("vocab_size", vocab_size, 1, LARGEST_VOCABULARY)
         self.usable_ids = (
@@ -118,25 +123,29 @@ class Sampler:
         self._accept = torch.compile(History.accept) if compile and self.max_history else History.accept
         self.slots: list[Slot | None] = []
         self.history = History.start([], device=device, capacity=self.max_history)
-        prompts = [[] for _ in params] if prompt_ids is None else prompt_ids
-        choices = [0] * len(params) if choices is None else choices
-        if not len(prompts) == len(choices) == len(params):
-            lengths = (len(prompts), len(choices))
-            raise InvalidRequest("prompt_ids and choices", lengths, f"{len(params)} long, as params is")
-        self._place([self._slot(*one) for one in zip(params, choices, strict=True)], prompts)
+        self._prepared: Batch | None = None  # made when a step or a trace needs it
+        self._uniforms: Uniforms | None = None
+        self.add_all(params, prompt_ids, choices, constraints)
 
     @property
     def seeds(self) -> list[int | None]:
         """The seed of each slot, fresh ones included: what replays a slot's tokens. None for a free slot."""
         return [slot.seed if slot else None for slot in self.slots]
 
-    def add(self, params: SamplingParams, prompt_ids: Sequence[int], choice: int = 0) -> int:
+    def add(
+        self,
+        params: SamplingParams,
+        prompt_ids: Sequence[int],
+        choice: int = 0,
+        constraint: Constraint | None = None,
+    ) -> int:
         """Put a request into the first free slot, or a new one behind the others.
 
         Args:
             params: The request's parameters.
             prompt_ids: Its prompt.
             choice: Its index among the n choices.
+            constraint: Which tokens may come next; None allows all.
 
         Returns:
             The slot.
@@ -144,9 +153,38 @@ class Sampler:
         Raises:
             InvalidRequest: The request can not be served; the sampler is as it was.
         """
-        free = next((place for place, slot in enumerate(self.slots) if slot is None), len(self.slots))
-        self._place([self._slot(params, choice)], [prompt_ids], free)
-        return free
+        return self.add_all([params], [prompt_ids], [choice], [constraint])[0]
+
+    def add_all(
+        self,
+        params: Sequence[SamplingParams],
+        prompt_ids: Sequence[Sequence[int]] | None = None,
+        choices: Sequence[int] | None = None,
+        constraints: Sequence[Constraint | None] | None = None,
+    ) -> list[int]:
+        """Put several requests into the first free slots, and the rest of them behind the others.
+
+        Args:
+            params: The parameters of each.
+            prompt_ids: Their prompts; empty when left out.
+            choices: Their indices among the n choices; 0 when left out.
+            constraints: Which tokens may come next in each; all when left out.
+
+        Returns:
+            Their slots.
+
+        Raises:
+            InvalidRequest: One of them can not be served; the sampler is as it was.
+        """
+        prompts = [[] for _ in params] if prompt_ids is None else prompt_ids
+        choices = [0] * len(params) if choices is None else choices
+        constraints = [None] * len(params) if constraints is None else constraints
+        if not len(prompts) == len(choices) == len(constraints) == len(params):
+            lengths = (len(prompts), len(choices), len(constraints))
+            words = f"{len(params)} long, as params is"
+            raise InvalidRequest("prompt_ids, choices and constraints", lengths, words)
+        new = [self._slot(*one) for one in zip(params, choices, constraints, strict=True)]
+        return self._place(new, self._arriving(prompts))
 
     def remove(self, slots: Sequence[int]) -> None:
         """Free slots; the other slots keep their places and their draws.
@@ -157,7 +195,9 @@ class Sampler:
         for place in slots:
             if not 0 <= place < len(self.slots) or self.slots[place] is None:
                 raise InvalidRequest("slots", place, "slots in use")
-        self._serve([None if place in slots else slot for place, slot in enumerate(self.slots)])
+        for place in slots:
+            self.slots[place] = None
+        self._prepared = None
 
     def step(self, logits: Tensor) -> SampleOutput:
         """Sample one token for every slot and take it into the history.
@@ -176,7 +216,7 @@ class Sampler:
             raise InvalidRequest(
                 "logits", tuple(logits.shape), f"of shape {(len(self.slots), self.vocab_size)}"
             )
-        if not self.compile:
+        if not self._compiled:
             return self._step(float32_logits(logits))
         # Every combination of stages is a graph of its own, and all samplers of a process share the count.
         limits = {"recompile_limit": MOST_GRAPHS, "accumulated_recompile_limit": MOST_GRAPHS}
@@ -190,7 +230,8 @@ class Sampler:
                 status
             ]
         place, kind = divmod(status - 1, 2)
-        names = ["the model", "usable_ids", *(" & ".join(parts(stage)) for stage in self.dialect.order)]
+        order = (" & ".join(parts(stage)) for stage in self.dialect.order)
+        names = ["the model", *(mask.name for mask in MASKS), *order]
         what = "NaN or +infinity in the logits" if kind + 1 == NOT_A_NUMBER else "nothing left to sample"
         return f"{what} after {names[place]}"
 
@@ -204,16 +245,13 @@ class Sampler:
         stages = (*self._batch.assembly.edits, *self._batch.assembly.last)
         return Pipeline(*stages).trace(logits, self.history, top=top)
 
-    def _slot(self, params: SamplingParams, choice: int) -> Slot:
-        highest = max(params.logit_bias, default=-1)
-        if highest >= self.vocab_size:
-            raise InvalidRequest("logit_bias", highest, f"token ids below {self.vocab_size}")
+    def _slot(self, params: SamplingParams, choice: int, constraint: Constraint | None) -> Slot:
+        check_params(params, self.vocab_size, self.dialect)
         seed = secrets.randbits(64) if params.seed is None else params.seed
-        return Slot(params, seed, integer("choice", choice, 0, WORD))
+        return Slot(params, seed, integer("choice", choice, 0, WORD), constraint)
 
-    def _place(self, new: Sequence[Slot], prompts: Sequence[Sequence[int]], place: int | None = None) -> None:
-        """Put new slots behind the others, or one of them at a place; refusals change nothing."""
-        end = len(self.slots)
+    def _arriving(self, prompts: Sequence[Sequence[int]]) -> History:
+        """The histories of new slots."""
         arrived = History.start(prompts, device=self.device)
         if arrived.highest_prompt_id >= self.vocab_size:
             raise InvalidRequest(
@@ -223,45 +261,66 @@ class Sampler:
         if self.max_history is not None and longest > self.max_history:
             words = f"at most max_history = {self.max_history} tokens long"
             raise InvalidRequest("prompt_ids", f"a prompt of {longest} tokens", words)
-        if place is None or place == end:
-            self._serve([*self.slots, *new])
-            self.history.extend(arrived)
-        else:
-            self._serve([*self.slots[:place], *new, *self.slots[place + 1 :]])
-            self.history.put(place, arrived)
+        return arrived
 
-    def _serve(self, slots: list[Slot | None]) -> None:
-        """Build what a step needs for these slots."""
+    def _place(self, new: Sequence[Slot], arrived: History) -> list[int]:
+        """Put new slots into free places, and behind the others those that find none."""
+        free = [place for place, slot in enumerate(self.slots) if slot is None][: len(new)]
+        for row, place in enumerate(free):
+            self.slots[place] = new[row]
+            self.history.put(place, arrived.select([row]))
+        behind = list(range(len(free), len(new)))
+        places = [*free, *(len(self.slots) + row for row in range(len(behind)))]
+        if behind:
+            self.slots += new[len(free) :]
+            self.history.extend(arrived.select(behind) if free else arrived)
+        self._prepared, self._uniforms = None, None
+        return places
+
+    @property
+    def _batch(self) -> Batch:
+        """What a step needs for these slots."""
+        if self._prepared is None:
+            self._prepared = self._prepare()
+        return self._prepared
+
+    def _prepare(self) -> Batch:
         idle = Slot(SamplingParams(), 0, 0)
-        filled = [slot or idle for slot in slots]
-        mask = [UsableIds(self.usable_ids)] if self.usable_ids < self.vocab_size else []
-        assembly = assemble([slot.params for slot in filled], self.dialect, masks=mask).to(self.device)
+        filled = [slot or idle for slot in self.slots]
+        assembly = assemble([slot.params for slot in filled], self.dialect, masks=self._masks()).to(
+            self.device
+        )
         truncated = any(isinstance(stage, Truncation) for stage in assembly.last)
 
         def numbers(values: list[int]) -> Tensor:
             return torch.tensor(values, dtype=torch.int64, device=self.device)
 
-        self._batch = Batch(
+        return Batch(
             assembly,
             seeds=numbers([seed_key(slot.seed) for slot in filled]),
             choices=numbers([slot.choice for slot in filled]),
-            free=numbers([slot is None for slot in slots]) > 0,
-            some_free=None in slots,
+            free=numbers([slot is None for slot in self.slots]) > 0,
+            some_free=None in self.slots,
             rule=self.rule,
             modes=self.modes,
             alternatives=max((slot.params.top_logprobs for slot in filled), default=0),
             max_history=self.max_history,
             by_leading=truncated and self.device.type == "cpu",
         )
-        self._uniforms = None
-        self.slots = slots
+
+    def _masks(self) -> list[Processor]:
+        """What comes before every stage of the dialect."""
+        constraints = [slot and slot.constraint for slot in self.slots]
+        usable = [UsableIds(self.usable_ids)] if self.usable_ids < self.vocab_size else []
+        return [*usable, AllowedTokens(constraints)] if any(constraints) else [*usable]
 
     def _step(self, logits: Tensor) -> SampleOutput:
         """One step; in one piece unless leading tokens are tried first."""
         batch, history = self._batch, self.history
         if not batch.by_leading:
-            return self._whole_step(batch, history, logits)
-        if not self.compile:
+            step = self._whole_step if self._compiled else whole_step
+            return step(batch, history, logits)
+        if not self._compiled:
             return step_of_two(batch, history, logits, self._uniform() if self.rule == "integer" else None)
         tried, output = self._hopeful_step(batch, history, logits)
         if not bool(tried.enough.all()):
@@ -269,12 +328,28 @@ class Sampler:
         self._accept(history, output.token_ids)
         return output
 
+    @property
+    def _compiled(self) -> bool:
+        return self.compile and not any(slot and slot.constraint for slot in self.slots)
+
     def _uniform(self) -> tuple[Tensor, Tensor]:
         """The words of this step's uniforms, int64 [B]."""
         positions = self.history.sampled
         if self._uniforms is None or not self._uniforms.cover(positions):
             self._uniforms = Uniforms(self._batch.seeds, self._batch.choices, positions)
         return self._uniforms.at(positions)
+
+
+def check_params(params: SamplingParams, vocab_size: int, dialect: Dialect) -> None:
+    """Refuse parameters that a vocabulary or a dialect can not serve.
+
+    Raises:
+        InvalidRequest: A bias on an id outside the vocabulary, or a stage or a value that the dialect does not have.
+    """
+    highest = max(params.logit_bias, default=-1)
+    if highest >= vocab_size:
+        raise InvalidRequest("logit_bias", highest, f"token ids below {vocab_size}")
+    translated(params, dialect)
 
 
 def checked_modes(modes: Sequence[str] | None, dialect: Dialect) -> tuple[str, ...]:

@@ -136,7 +136,7 @@ def watched(batch: Batch, history: History, raw: Chunks, status: Tensor) -> tupl
     """
     processed, emptied = raw.logits, torch.zeros_like(status)
     for place, stage in zip(batch.assembly.places, batch.assembly.edits, strict=False):
-        code = 2 * (place + 2)
+        code = 2 * (place + 1)
         if isinstance(stage, Edit):
             ids, before, after = stage.edits(processed, history)
             broken = (after.isnan() | (after == torch.inf)).any(-1)

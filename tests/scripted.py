@@ -60,15 +60,14 @@ class ScriptedModel:
 
     def new_cache(self, rows: int, capacity: int) -> ScriptedModel:
         """The model is its own cache; a new one starts the script."""
-        assert rows == 1
+        assert rows >= 1
         assert capacity <= self.context
         self.step = 0
         return self
 
-    def select(self, rows: Sequence[int]) -> ScriptedModel:
-        """As many rows as wanted, all alike."""
-        assert set(rows) == {0}
-        return self
+    def put(self, rows: Sequence[int], other: ScriptedModel) -> None:
+        """All rows are alike."""
+        assert other is self
 
     def next_logits(self, token_ids: torch.Tensor, cache: object, counts: object = None) -> torch.Tensor:
         """The script's next row, for every row."""

@@ -1,11 +1,26 @@
-"""One choice of a completion: tokens in, text and log probability entries out."""
+"""One choice of a completion: tokens in, text and the tokens behind it out."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sampling.decode import SampledToken
 from sampling.text import StopStrings, TextDecoder, Vocabulary, prefix_bytes
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What became certain to be content.
+
+    Args:
+        text: Text, often that of the last token, sometimes none.
+        tokens: The tokens of which the text holds the first byte that is content.
+    """
+
+    text: str
+    tokens: tuple[SampledToken, ...]
 
 
 class Choice:
@@ -15,6 +30,12 @@ class Choice:
         vocabulary: What the tokens stand for.
         stop: Strings before which the text ends.
         max_tokens: Most tokens.
+
+    Attributes:
+        tokens: All that were sampled.
+        content_tokens: Those of which at least one byte is in the content.
+        end_token: The token that ended the choice, if one did.
+        finish_reason: "stop" or "length" once the choice has ended.
     """
 
     def __init__(self, vocabulary: Vocabulary, stop: Sequence[str], max_tokens: int) -> None:
@@ -23,7 +44,12 @@ class Choice:
         self._stop = StopStrings(stop)
         self._max_tokens = max_tokens
         self._pieces: list[str] = []
+        self._pending = b""  # of tokens whose text is not content yet
+        self._passed = 0  # bytes that are content
+        self._waiting: deque[tuple[int, SampledToken]] = deque()  # tokens and where their bytes begin
         self.tokens: list[SampledToken] = []
+        self.content_tokens: list[SampledToken] = []
+        self.end_token: SampledToken | None = None
         self.finish_reason: str | None = None
 
     @property
@@ -36,30 +62,36 @@ class Choice:
         """The stop string that ended the choice."""
         return self._stop.matched
 
-    def accept(self, token: SampledToken) -> str:
-        """Take the next token; return the text that is now certain to be content."""
+    def accept(self, token: SampledToken) -> Piece:
+        """Take the next token; return what is now certain to be content."""
         self.tokens.append(token)
-        ended = token.token_id in self._vocabulary.end_ids
-        text = "" if ended else self._stop.feed(self._decoder.feed(self._vocabulary.bytes_of(token.token_id)))
-        if not ended and self._stop.matched is None and len(self.tokens) < self._max_tokens:
-            return self._added(text)
+        if token.token_id in self._vocabulary.end_ids:
+            self.end_token = token
+            return self._finished("")
+        raw = self._vocabulary.bytes_of(token.token_id) or b""
+        if raw:
+            self._waiting.append((self._passed + len(self._pending), token))
+            self._pending += raw
+        text = self._stop.feed(self._decoder.feed(raw))
+        full = len(self.tokens) >= self._max_tokens
+        return self._finished(text) if full or self._stop.matched is not None else self._piece(text)
+
+    def _finished(self, text: str) -> Piece:
+        """End the choice after this text and what was held back."""
         if self._stop.matched is None:
             text += self._stop.feed(self._decoder.flush()) + self._stop.flush()
-        self.finish_reason = "stop" if ended or self._stop.matched is not None else "length"
-        return self._added(text)
+        stopped = self.end_token is not None or self._stop.matched is not None
+        self.finish_reason = "stop" if stopped else "length"
+        return self._piece(text)
 
-    def content_tokens(self) -> list[SampledToken]:
-        """The tokens of which at least one byte is in the content."""
-        raw = [self._vocabulary.bytes_of(token.token_id) or b"" for token in self.tokens]
-        length = prefix_bytes(b"".join(raw), self._stop.characters)
-        inside: list[SampledToken] = []
-        start = 0
-        for token, its_bytes in zip(self.tokens, raw, strict=True):
-            if its_bytes and start < length:
-                inside.append(token)
-            start += len(its_bytes)
-        return inside
-
-    def _added(self, text: str) -> str:
+    def _piece(self, text: str) -> Piece:
+        """Make text content, and find the tokens that it reaches."""
         self._pieces.append(text)
-        return text
+        width = prefix_bytes(self._pending, len(text))
+        self._pending = self._pending[width:]
+        self._passed += width
+        reached: list[SampledToken] = []
+        while self._waiting and self._waiting[0][0] < self._passed:
+            reached.append(self._waiting.popleft()[1])
+        self.content_tokens += reached
+        return Piece(text, tuple(reached))

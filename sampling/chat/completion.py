@@ -5,50 +5,72 @@ from __future__ import annotations
 import secrets
 import time
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sampling.chat.choice import Choice
+from sampling.chat.choice import Choice, Piece
 from sampling.chat.request import ChatRequest
 from sampling.chat.response import choice_object, usage_object
-from sampling.decode import Generation, SampledToken
+from sampling.decode import SampledToken
 from sampling.dialects import Dialect
-from sampling.errors import InvalidRequest
+from sampling.errors import InvalidRequest, RowError
 from sampling.loaded_model import LoadedModel
+from sampling.processors import Constraint
+from sampling.sampler import check_params
 from sampling.text import encode_chat
 
 
 @dataclass(frozen=True)
 class Event:
-    """One sampled token of one choice.
+    """What one sampled token did to its choice.
 
     Args:
         choice: Index of the choice.
         token: The token.
-        text: The text that became certain with it, often the token's own, sometimes none.
+        piece: What became certain to be content.
+        ended: Whether the choice has ended with it.
     """
 
     choice: int
     token: SampledToken
-    text: str
+    piece: Piece
+    ended: bool
 
 
 class Completion:
-    """A request in progress: iterate over its events, then ask for the response.
+    """A request and what has come of it so far; all of it is checked here, nothing is decoded.
 
     Args:
         loaded: Model and tokenizer.
         request: What is wanted.
         dialect: How to sample and to answer.
+        context: Most tokens of prompt and answer; None for the model's own.
+
+    Attributes:
+        id: The response's.
+        created: Unix seconds.
+        prompt_ids: The prompt.
+        params: The sampling parameters, with a seed: the request's or a fresh one.
+        max_tokens: Most tokens of a choice.
+        choices: The n choices.
+        error: Why the completion ended without an answer, if it did.
+
+    Raises:
+        InvalidRequest: The model, its tokenizer or the dialect can not serve the request.
     """
 
-    def __init__(self, loaded: LoadedModel, request: ChatRequest, dialect: Dialect) -> None:
-        self.request, self.dialect = request, dialect
-        self._loaded = loaded
-        self.fresh_seed = request.params.seed is None
-        self.seed = secrets.randbits(64) if request.params.seed is None else request.params.seed
+    def __init__(
+        self, loaded: LoadedModel, request: ChatRequest, dialect: Dialect, context: int | None = None
+    ) -> None:
+        self.loaded, self.request, self.dialect = loaded, request, dialect
+        self.id = f"{dialect.id_prefix}{uuid.uuid4().hex}"
         self.created = int(time.time())
+        check_params(request.params, loaded.model.config.vocab_size, dialect)
+        request.check_stream_options(dialect)
+        self.fresh_seed = request.params.seed is None
+        self.params = (
+            replace(request.params, seed=secrets.randbits(64)) if self.fresh_seed else request.params
+        )
         self.prompt_ids = encode_chat(
             loaded.tokenizer,
             request.messages,
@@ -56,58 +78,67 @@ class Completion:
             parse_control_tokens=dialect.parse_control_tokens,
         )
         self.vocabulary = loaded.vocabulary
-        limit = self._token_limit()
-        self.choices = [Choice(self.vocabulary, request.stop, limit) for _ in range(request.n)]
-        self.generation = Generation(
-            loaded.model,
-            self.prompt_ids,
-            replace(request.params, seed=self.seed),
-            choices=request.n,
-            max_tokens=limit,
-            usable_ids=min(len(self.vocabulary), loaded.model.config.vocab_size),
-            dialect=dialect,
-        )
+        self.max_tokens = self._token_limit(context or loaded.model.config.max_position_embeddings)
+        self._grammar = None
+        self.choices = [Choice(self.vocabulary, request.stop, self.max_tokens) for _ in range(request.n)]
+        self.error: RowError | None = None
 
-    def step(self) -> list[Event]:
-        """Sample one token for every unfinished choice."""
-        events: list[Event] = []
-        for index, token in enumerate(self.generation.step()):
-            if token is not None:
-                events.append(Event(index, token, self.choices[index].accept(token)))
-                if self.choices[index].finish_reason is not None:
-                    self.generation.finish(index)
-        return events
+    @property
+    def seed(self) -> int | None:
+        """What replays the tokens: the request's seed or a fresh one."""
+        return self.params.seed
+
+    @property
+    def capacity(self) -> int:
+        """Most tokens of a choice, the prompt's included."""
+        return len(self.prompt_ids) + self.max_tokens
 
     @property
     def running(self) -> bool:
         """Whether a choice is unfinished."""
-        return any(choice.finish_reason is None for choice in self.choices)
+        return self.error is None and any(choice.finish_reason is None for choice in self.choices)
 
-    def __iter__(self) -> Iterator[Event]:
-        while self.running:
-            yield from self.step()
+    def constraints(self) -> list[Constraint | None]:
+        """Which tokens may come next in each choice, as the response format has it."""
+        return [self._grammar and self._grammar.constraint() for _ in self.choices]
+
+    def accept(self, choice: int, token: SampledToken) -> Event:
+        """Take the next token of a choice."""
+        piece = self.choices[choice].accept(token)
+        return Event(choice, token, piece, self.choices[choice].finish_reason is not None)
+
+    def header(self, kind: str) -> dict[str, Any]:
+        """What a response and the chunks of a stream begin with.
+
+        A seed of our own choosing is named, so that the output can be replayed.
+
+        Args:
+            kind: The `object`.
+        """
+        fields = {
+            "id": self.id,
+            "object": kind,
+            "created": self.created,
+            "model": self.request.model or self.loaded.name,
+            "system_fingerprint": self.loaded.fingerprint(self.dialect),
+        }
+        return {**fields, "seed": self.params.seed} if self.fresh_seed else fields
 
     def response(self) -> dict[str, Any]:
-        """The whole response; a seed of our own choosing is named in it, so that the output can be replayed."""
-        params = self.request.params
-        body = {
-            "id": f"{self.dialect.id_prefix}{uuid.uuid4().hex}",
-            "object": "chat.completion",
-            "created": self.created,
-            "model": self.request.model or self._loaded.name,
-            "system_fingerprint": self._loaded.fingerprint(self.dialect.name),
-            "choices": [
-                choice_object(index, choice, params, self.vocabulary, self.dialect)
-                for index, choice in enumerate(self.choices)
-            ],
-            "usage": usage_object(len(self.prompt_ids), self.choices),
-        }
-        return {**body, "seed": self.seed} if self.fresh_seed else body
+        """The whole response."""
+        choices = [
+            choice_object(index, choice, self.params, self.vocabulary, self.dialect)
+            for index, choice in enumerate(self.choices)
+        ]
+        return {**self.header("chat.completion"), "choices": choices, "usage": self.usage()}
 
-    def _token_limit(self) -> int:
-        context = self._loaded.model.config.max_position_embeddings
+    def usage(self) -> dict[str, int]:
+        """How many tokens the request took."""
+        return usage_object(len(self.prompt_ids), self.choices)
+
+    def _token_limit(self, context: int) -> int:
         room = context - len(self.prompt_ids)
         if room < 1:
-            words = f"shorter: the model's context of {context} tokens must leave room for at least one more"
+            words = f"shorter: the context of {context} tokens must leave room for at least one more"
             raise InvalidRequest("messages", f"a prompt of {len(self.prompt_ids)} tokens", words)
         return room if self.request.max_tokens is None else min(room, self.request.max_tokens)

@@ -20,9 +20,11 @@ def logprob_of(value: float, rank: int, dialect: Dialect) -> float:
     return value if listed and value > -float("inf") else UNLISTED
 
 
-def described(token_id: int, logprob: float, vocabulary: Vocabulary) -> dict[str, Any]:
+def described(token_id: int, logprob: float, vocabulary: Vocabulary, dialect: Dialect) -> dict[str, Any]:
     """A token, its log probability and its bytes."""
     raw = vocabulary.bytes_of(token_id)
+    if raw is None and dialect.blank_special_tokens:
+        return {"token": "", "logprob": logprob, "bytes": []}
     return {
         "token": vocabulary.text_of(token_id),
         "logprob": logprob,
@@ -30,28 +32,61 @@ def described(token_id: int, logprob: float, vocabulary: Vocabulary) -> dict[str
     }
 
 
-def entry(token: SampledToken, alternatives: int, vocabulary: Vocabulary, dialect: Dialect) -> dict[str, Any]:
+def alternatives(token: SampledToken, count: int, dialect: Dialect) -> list[tuple[int, float, int]]:
+    """The tokens of `top_logprobs`: id, log probability and rank."""
+    listed = [(token_id, value, rank) for rank, (token_id, value) in enumerate(token.top[:count], start=1)]
+    if not dialect.sampled_first:
+        return listed
+    own = (token.token_id, token.logprob, token.rank)
+    first = [own, *(other for other in listed if other[0] != token.token_id)]
+    return first[:count] if dialect.at_most_k else first
+
+
+def entry(token: SampledToken, count: int, vocabulary: Vocabulary, dialect: Dialect) -> dict[str, Any]:
     """The `logprobs.content` entry of one sampled token."""
     top = [
-        described(token_id, logprob_of(value, rank, dialect), vocabulary)
-        for rank, (token_id, value) in enumerate(token.top[:alternatives], start=1)
+        described(token_id, logprob_of(value, rank, dialect), vocabulary, dialect)
+        for token_id, value, rank in alternatives(token, count, dialect)
     ]
-    own = described(token.token_id, logprob_of(token.logprob, token.rank, dialect), vocabulary)
+    own = described(token.token_id, logprob_of(token.logprob, token.rank, dialect), vocabulary, dialect)
     return {**own, "top_logprobs": top}
+
+
+def entries(
+    tokens: Sequence[SampledToken], params: SamplingParams, vocabulary: Vocabulary, dialect: Dialect
+) -> list[dict[str, Any]]:
+    """The entries of some tokens; none unless log probabilities are wanted."""
+    if not params.logprobs:
+        return []
+    return [entry(token, params.top_logprobs, vocabulary, dialect) for token in tokens]
+
+
+def end_entries(
+    choice: Choice, params: SamplingParams, vocabulary: Vocabulary, dialect: Dialect
+) -> list[dict[str, Any]]:
+    """The entry of the token that ended the choice, where the dialect has one."""
+    ended = choice.end_token is not None and dialect.end_token_entry
+    return entries([choice.end_token] if ended and choice.end_token else [], params, vocabulary, dialect)
+
+
+def logprobs_object(listed: list[dict[str, Any]], params: SamplingParams) -> dict[str, Any] | None:
+    """The `logprobs` of a choice: null unless asked for."""
+    return {"content": listed} if params.logprobs else None
 
 
 def choice_object(
     index: int, choice: Choice, params: SamplingParams, vocabulary: Vocabulary, dialect: Dialect
 ) -> dict[str, Any]:
     """One element of `choices`."""
-    entries = [entry(token, params.top_logprobs, vocabulary, dialect) for token in choice.content_tokens()]
-    return {
+    listed = entries(choice.content_tokens, params, vocabulary, dialect)
+    listed += end_entries(choice, params, vocabulary, dialect)
+    whole = {
         "index": index,
         "message": {"role": "assistant", "content": choice.content},
         "finish_reason": choice.finish_reason,
-        "stop_reason": choice.stop_reason,
-        "logprobs": {"content": entries} if params.logprobs else None,
+        "logprobs": logprobs_object(listed, params),
     }
+    return {**whole, "stop_reason": choice.stop_reason} if dialect.gives_stop_reason else whole
 
 
 def usage_object(prompt_tokens: int, choices: Sequence[Choice]) -> dict[str, int]:

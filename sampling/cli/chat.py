@@ -7,18 +7,21 @@ import json
 import sys
 import time
 
+from sampling.chat.batch import ChatBatch
 from sampling.chat.completion import Completion
+from sampling.chat.stream import DONE, server_sent_event
 from sampling.cli.loading import completion_of
-from sampling.cli.options import refuse_stream
+from sampling.language_model import chunks_of
 
 
 def run_chat(options: argparse.Namespace) -> None:
     """Answer one message."""
-    refuse_stream(options.stream)
     completion = completion_of(options)
+    if options.stream:
+        print_stream(completion)
+        return
     if options.json:
-        for _ in completion:
-            pass
+        finish(completion)
         escaped = (sys.stdout.encoding or "utf-8").lower() != "utf-8"
         print(json.dumps(completion.response(), ensure_ascii=escaped))
         return
@@ -29,16 +32,28 @@ def run_chat(options: argparse.Namespace) -> None:
         print_probabilities(completion)
 
 
+def print_stream(completion: Completion) -> None:
+    """Print the chunks as they come, as the API sends them."""
+    for chunk in chunks_of(completion):
+        print(server_sent_event(chunk), end="", flush=True)
+    print(server_sent_event(DONE), end="")
+
+
+def finish(completion: Completion) -> None:
+    """Decode all of it."""
+    for _ in ChatBatch.alone(completion).run():
+        pass
+
+
 def print_answer(completion: Completion) -> None:
     """Print the text as it comes, then a line about the run on standard error."""
     started = time.perf_counter()
     if completion.request.n == 1:
-        for event in completion:
-            print(event.text, end="", flush=True)
+        for events in ChatBatch.alone(completion).run():
+            print("".join(event.piece.text for event in events), end="", flush=True)
         print()
     else:
-        for _ in completion:
-            pass
+        finish(completion)
         for index, choice in enumerate(completion.choices):
             print(f"[{index}] {choice.content}")
     seconds = time.perf_counter() - started

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from sampling.chat.batch import ChatBatch
 from sampling.chat.completion import Completion
 from sampling.cli.loading import completion_of
 from sampling.errors import InvalidRequest
@@ -30,10 +31,11 @@ def explain(completion: Completion, console: Console) -> None:
 
     from sampling.cli.tables import stage_table, step_title
 
-    generation, tokens = completion.generation, completion.choices[0].tokens
+    batch, tokens = ChatBatch.alone(completion), completion.choices[0].tokens
+    run, decoder = batch.run(), batch.decoder
     while completion.running:
-        trace = generation.sampler.trace(generation.next_logits(), top=KEPT)
-        completion.step()
+        trace = decoder.sampler.trace(decoder.next_logits(), top=KEPT)
+        next(run)
         token = tokens[-1]
         console.print(step_title(len(tokens), token, completion.dialect.logprob_mode, completion.vocabulary))
         console.print(stage_table(trace, token.token_id, completion.vocabulary, console.width))

@@ -8,9 +8,17 @@ import os
 import sys
 from collections.abc import Sequence
 
-from sampling.cli.options import OneLineParser, add_request_flags
+from sampling.cli.options import OneLineParser, add_request_flags, add_server_flags
 from sampling.errors import SamplingError
 from sampling.version import __version__
+
+EXTRAS = {
+    "rich": "cli",
+    "starlette": "serve",
+    "uvicorn": "serve",
+    "prometheus_client": "serve",
+    "anyio": "serve",
+}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -22,10 +30,14 @@ def parser() -> argparse.ArgumentParser:
     add_request_flags(chat)
     shape = chat.add_mutually_exclusive_group()
     shape.add_argument("--json", action="store_true", help="print the response object and nothing else")
-    shape.add_argument("--stream", action="store_true", help="not there yet")
+    shape.add_argument(
+        "--stream", action="store_true", help="print the chunks of the response as the API sends them"
+    )
     shape.add_argument("--probabilities", action="store_true", help="show the probability of each token, too")
     explain = commands.add_parser("explain", help="show what each parameter did to each token")
     add_request_flags(explain)
+    serve = commands.add_parser("serve", help="answer over HTTP")
+    add_server_flags(serve)
     return top
 
 
@@ -42,9 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"sampling {options.command}: {error}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
-        if error.name != "rich":
+        if error.name not in EXTRAS:
             raise
-        words = "needs the extra 'cli': pip install 'sampling-reference[cli]'"
+        extra = EXTRAS[error.name]
+        words = f"needs the extra {extra!r}: pip install 'sampling-reference[{extra}]'"
         print(f"sampling {options.command}: {words}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -66,6 +79,10 @@ def run(options: argparse.Namespace) -> None:
         from sampling.cli.chat import run_chat
 
         run_chat(options)
+    elif options.command == "serve":
+        from sampling.cli.serve import run_serve
+
+        run_serve(options)
     else:
         from sampling.cli.explain import run_explain
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 from typing import Any, NoReturn
 
+from sampling.chat.reading import read_json
 from sampling.dialects import DIALECTS
-from sampling.errors import InvalidRequest
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -29,26 +28,6 @@ def value_of(text: str) -> object:
     return text
 
 
-def json_value(text: str) -> object:
-    """Read a JSON value; what is none goes to the request's own checks as it is."""
-    try:
-        return json.loads(text, object_pairs_hook=without_repeats)
-    except (ValueError, RecursionError):
-        return text
-
-
-def without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """Make an object of its pairs, none of which may be lost."""
-    names = [name for name, _ in pairs]
-    repeated = next((name for name in names if names.count(name) > 1), None)
-    if repeated is not None:
-        # not a ValueError, which json_value would take for text that is no JSON
-        raise argparse.ArgumentTypeError(
-            f"got {repeated!r} twice, must be an object that names each key once"
-        )
-    return dict(pairs)
-
-
 NUMBERS = (
     ("temperature", "divides the logits, 0 to 2; 0 takes the most likely token"),
     ("top-p", "sample from the likeliest tokens that hold this share of the mass, 0 to 1"),
@@ -64,10 +43,11 @@ NUMBERS = (
 )
 
 
-def add_request_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the text, the model and the fields of a request."""
-    parser.add_argument("text", help="the user's message")
-    parser.add_argument("--system", metavar="TEXT", help="a system message before it")
+JSON_FIELDS = ("logit_bias", "response_format", "stream_options")
+
+
+def add_model_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the model, where it runs, and the dialect."""
     parser.add_argument("--model", metavar="DIR", help="a Llama-3 directory; the built-in toy when left out")
     parser.add_argument(
         "--device", default="cpu", help="where to run, such as cpu or cuda (default: %(default)s)"
@@ -78,17 +58,53 @@ def add_request_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dialect", default="qstash", help=f"whose semantics: {', '.join(DIALECTS)} (default: %(default)s)"
     )
+
+
+SERVER_NUMBERS = (
+    ("port", 8000, "port to listen on; 0 takes any free one (default: 8000)"),
+    ("max-batch", None, "choices that decode at a time (default: 16)"),
+    ("max-queue", None, "requests that may wait; past it the answer is 429 (default: 64)"),
+    ("max-context", None, "most tokens of prompt and answer; the model's own context when left out"),
+    ("max-body", None, "most bytes of a request's body (default: 1048576)"),
+)
+
+
+def add_server_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the model and how it is served."""
+    add_model_flags(parser)
+    parser.add_argument(
+        "--served-model-name",
+        nargs="+",
+        metavar="NAME",
+        help="names to answer to; the directory's when left out",
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument(
+        "--api-key", metavar="KEY", help="bearer token that requests need; or set SAMPLING_API_KEY"
+    )
+    for name, default, words in SERVER_NUMBERS:
+        parser.add_argument(f"--{name}", type=value_of, default=default, metavar="N", help=words)
+
+
+def add_request_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the text, the model and the fields of a request."""
+    parser.add_argument("text", help="the user's message")
+    parser.add_argument("--system", metavar="TEXT", help="a system message before it")
+    add_model_flags(parser)
     fields = parser.add_argument_group("fields of the request")
     for name, words in NUMBERS:
         fields.add_argument(f"--{name}", type=value_of, metavar="N", help=words)
-    fields.add_argument(
-        "--logit-bias", type=json_value, metavar="JSON", help="biases on token ids, such as '{\"42\": -100}'"
-    )
+    fields.add_argument("--logit-bias", metavar="JSON", help="biases on token ids, such as '{\"42\": -100}'")
     fields.add_argument(
         "--stop", action="append", metavar="TEXT", help="end before this text; up to four times"
     )
     fields.add_argument("--logprobs", action="store_true", default=None, help="return log probabilities")
-    fields.add_argument("--response-format", type=json_value, metavar="JSON", help='{"type": "text"}')
+    fields.add_argument("--response-format", metavar="JSON", help='such as \'{"type": "json_object"}\'')
+    fields.add_argument(
+        "--stream-options",
+        metavar="JSON",
+        help="such as '{\"include_usage\": true}', with --stream",
+    )
 
 
 def request_of(options: argparse.Namespace) -> dict[str, Any]:
@@ -96,17 +112,7 @@ def request_of(options: argparse.Namespace) -> dict[str, Any]:
     messages = [{"role": "user", "content": options.text}]
     if options.system is not None:
         messages.insert(0, {"role": "system", "content": options.system})
-    names = [name.replace("-", "_") for name, _ in NUMBERS] + [
-        "logit_bias",
-        "stop",
-        "logprobs",
-        "response_format",
-    ]
+    names = [name.replace("-", "_") for name, _ in NUMBERS] + ["stop", "logprobs", *JSON_FIELDS]
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-    return {"messages": messages, **given}
-
-
-def refuse_stream(asked: bool) -> None:
-    """Say that `--stream` is not there yet."""
-    if asked:
-        raise InvalidRequest("stream", True, "left out: streamed chunks are not there yet")
+    read = {name: read_json(given[name], name) for name in JSON_FIELDS if name in given}
+    return {"messages": messages, **given, **read, "stream": getattr(options, "stream", False)}

@@ -192,6 +192,28 @@ class KeyValueCache:
         other._known = self._known[chosen]
         return other
 
+    def put(self, rows: Sequence[int] | Tensor, other: KeyValueCache) -> None:
+        """Replace rows, in place, by the one row of another cache: a prompt's, for each of its choices.
+
+        Args:
+            rows: Row numbers, 0 to B - 1, at least one.
+            other: A cache of one row of the same model; its capacity is at most this one's.
+
+        Raises:
+            InvalidRequest: No row, a row that is not there, or another cache that does not fit.
+        """
+        chosen = self._row_numbers(rows)
+        if other.rows != 1 or other.capacity > self.capacity:
+            words = f"a cache of one row and at most {self.capacity} positions"
+            raise InvalidRequest("other", f"{other.rows} rows of {other.capacity} positions", words)
+        self.reset(chosen)
+        there = chosen.to(self.lengths.device)
+        pairs = [*zip(self.stored_keys, other.stored_keys, strict=True)]
+        for stored, new in [*pairs, *zip(self.stored_values, other.stored_values, strict=True)]:
+            stored[there, :, : other.capacity] = new[:, :, : other.capacity]
+        self.lengths[there] = other.lengths
+        self._known[chosen] = other._known
+
     def reset(self, rows: Sequence[int] | Tensor) -> None:
         """Empty rows in place, so that they can take new texts.
 

@@ -1,5 +1,6 @@
 """What happens to logits between the model and the draw, one processor for each sampling parameter."""
 
+from sampling.processors.allowed import AllowedTokens, Constraint
 from sampling.processors.base import Edit, Processor
 from sampling.processors.bias import LogitBias
 from sampling.processors.penalties import FrequencyPenalty, PresencePenalty, RepetitionPenalty
@@ -9,7 +10,9 @@ from sampling.processors.truncation import ArgMax, Joint, MinP, TopK, TopP
 from sampling.processors.usable_ids import UsableIds
 
 __all__ = [
+    "AllowedTokens",
     "ArgMax",
+    "Constraint",
     "Edit",
     "FrequencyPenalty",
     "Joint",

@@ -22,23 +22,52 @@ REFUSED = [
     ({"logit_bias": {"5": 101}}, "logit_bias[5]: got 101, must be a number from -100 to 100"),
     ({"logit_bias": {"x": 1}}, "logit_bias: got 'x', must be keyed by token ids, integers of at least 0"),
     ({"logit_bias": {"7": 1, 7: 1}}, "logit_bias: got 7, must be given once: token id 7 appears twice"),
-    ({"stop": ["a", "b", "c", "d", "e"]}, "must be a list of at most 4 strings that are not empty"),
-    ({"stop": [""]}, "stop: got [''], must be a list of at most 4 strings that are not empty"),
-    ({"stop": "a"}, "stop: got 'a', must be a list of at most 4 strings that are not empty"),
+    ({"stop": ["a", "b", "c", "d", "e"]}, "must be a list of at most 4 strings of 1 to 1024 characters"),
+    ({"stop": [""]}, "stop: got [''], must be a list of at most 4 strings of 1 to 1024 characters"),
+    ({"stop": "a"}, "stop: got 'a', must be a list of at most 4 strings of 1 to 1024 characters"),
     ({"n": 0}, "n: got 0, must be an integer from 1 to 1024"),
     ({"n": 10**12}, "n: got 1000000000000, must be an integer from 1 to 1024"),
     ({"temperature": 10**400}, "must be a number from 0 to 2"),
     ({"stop": ["\ud800"]}, "stop[0]: got '\\ud800', must be valid Unicode"),
     ({"model": "\ud800"}, "model: got '\\ud800', must be valid Unicode"),
-    ({"max_tokens": 0}, "max_tokens: got 0, must be an integer of at least 1"),
-    ({"max_tokens": 2.5}, "max_tokens: got 2.5, must be an integer of at least 1"),
+    ({"max_tokens": 0}, "max_tokens: got 0, must be an integer from 1 to 2147483647"),
+    ({"max_tokens": 2.5}, "max_tokens: got 2.5, must be an integer from 1 to 2147483647"),
     ({"seed": 2**64}, "must be an integer from -9223372036854775808 to 18446744073709551615"),
-    ({"stream": True}, "stream: got True, must be false: streaming is not there yet"),
-    ({"response_format": {"type": "json_object"}}, "JSON mode is not there yet"),
+    ({"max_tokens": 10**400}, "must be an integer from 1 to 2147483647"),
+    ({"max_tokens": 10**5000}, "max_tokens: got int too large to show, must be an integer from 1"),
+    ({"stop": ["x" * 1025]}, "must be a list of at most 4 strings of 1 to 1024 characters"),
+    ({"stream": "yes"}, "stream: got 'yes', must be true or false"),
+    ({"stream": True, "stream_options": {}}, "the dialect 'qstash' tells the usage in the last chunk"),
+    ({"stream_options": {"usage": True}}, "stream_options.usage: got True, must be left out"),
+    ({"stream_options": {"include_usage": 1}}, "stream_options.include_usage: got 1, must be true or false"),
+    ({"response_format": "text"}, "response_format: got 'text', must be an object with type, json_schema"),
+    (
+        {"response_format": {"type": "xml"}},
+        "response_format.type: got 'xml', must be one of text, json_object",
+    ),
+    ({"response_format": {"type": []}}, "response_format.type: got [], must be one of text, json_object"),
+    (
+        {"response_format": {"type": "text", "strict": True}},
+        "response_format.strict: got True, must be left out",
+    ),
+    (
+        {"response_format": {"type": "json_object", "json_schema": {}}},
+        "response_format.json_schema: got {}, must be left out unless the type is json_schema",
+    ),
+    (
+        {"response_format": {"type": "json_schema"}},
+        "response_format.json_schema: got None, must be an object",
+    ),
+    (
+        {"response_format": {"type": "json_schema", "json_schema": {"schema": "object"}}},
+        "response_format.json_schema.schema: got 'object', must be a JSON schema, an object",
+    ),
     ({"temprature": 1}, "temprature: got 1, must be left out: there is no such field"),
     ({"temprature": None}, "temprature: got None, must be left out: there is no such field"),
-    ({"messages": []}, "messages: got [], must be a list with at least one message"),
-    ({"messages": "hi"}, "messages: got 'hi', must be a list with at least one message"),
+    ({"messages": []}, "messages: got [], must be a list of 1 to 4096 messages"),
+    ({"messages": "hi"}, "messages: got 'hi', must be a list of 1 to 4096 messages"),
+    ({"messages": ASK * 4097}, "messages: got '4097 messages', must be a list of 1 to 4096 messages"),
+    ({"\ud800": 1}, "\\ud800: got 1, must be left out: there is no such field"),
     (
         {"messages": [{"role": "robot", "content": ""}]},
         "messages[0].role: got 'robot', must be one of system, user",
@@ -57,7 +86,7 @@ def test_bad_fields_are_refused_by_name(fields, message):
     with pytest.raises(InvalidRequest) as caught:
         saying(["a"]).chat(**{"messages": ASK, **fields})
     assert message in str(caught.value)
-    assert caught.value.param.split("[")[0].split(".")[0].split(" ")[0] in fields
+    assert caught.value.param.split("[")[0].split(".")[0] in ("\\ud800", *fields)
 
 
 def test_bias_on_an_id_past_the_logits_is_refused_by_name():

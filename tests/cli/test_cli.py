@@ -85,7 +85,7 @@ def test_explain_shows_each_stage_of_each_step(capsys):
 ERRORS = [
     (
         ("chat", "x", "--logit-bias", '{"1": 1, "1": 2}'),
-        "argument --logit-bias: got '1' twice, must be an object",
+        "logit_bias: got '1' twice in one object, must be JSON that names each key once",
     ),
     (
         ("chat", "x", "--temperature", "2.1"),
@@ -100,7 +100,8 @@ ERRORS = [
         "sampling chat: temperature: got nan, must be a number from 0 to 2",
     ),
     (("chat", "x", "--seed", "1.5"), "sampling chat: seed: got 1.5, must be an integer from"),
-    (("chat", "x", "--logit-bias", "oops"), "sampling chat: logit_bias: got 'oops', must be an object"),
+    (("chat", "x", "--logit-bias", "oops"), "sampling chat: logit_bias: got 'oops', must be JSON (Expecting"),
+    (("chat", "x", "--logit-bias", "[]"), "sampling chat: logit_bias: got [], must be an object"),
     (
         ("chat", "x", "--logit-bias", '{"99999": 1}'),
         "sampling chat: logit_bias: got 99999, must be token ids below",
@@ -118,10 +119,13 @@ ERRORS = [
     (("chat", "x", "--device", "gpu"), "sampling chat: device: got 'gpu', must be "),
     (("chat", "x", "--model", "/no/such/place"), "sampling chat: /no/such/place: not a directory"),
     (
-        ("chat", "x", "--stream"),
-        "sampling chat: stream: got True, must be left out: streamed chunks are not there",
+        ("chat", "x", "--stream", "--stream-options", '{"include_usage": true}'),
+        "sampling chat: stream_options: got {'include_usage': True}, must be left out: the dialect 'qstash'",
     ),
-    (("chat", "x", "--response-format", '{"type": "json_object"}'), "JSON mode is not there yet"),
+    (
+        ("chat", "x", "--response-format", '{"type": "xml"}'),
+        "response_format.type: got 'xml', must be one of",
+    ),
     (("chat", "x" * 3000, "--max-tokens", "5"), "sampling chat: messages: got 'a prompt of "),
     (("explain", "x", "--n", "2"), "sampling explain: n: got 2, must be 1 in explain"),
     (("chat",), "sampling chat: the following arguments are required: text"),

@@ -1,0 +1,109 @@
+"""Completions that decode together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sampling.chat.completion import Completion, Event
+from sampling.decode import Decoder, SampledToken
+from sampling.dialects import Dialect
+from sampling.errors import RowError
+from sampling.loaded_model import LoadedModel
+
+
+class ChatBatch:
+    """Completions in progress that share the rows of one decoder; they come and go between steps.
+
+    Args:
+        loaded: Model and tokenizer.
+        dialect: How to sample.
+        rows: How many choices decode at a time.
+        capacity: Most tokens of a row, prompt and sampled, at most the model's context.
+    """
+
+    def __init__(self, loaded: LoadedModel, dialect: Dialect, *, rows: int, capacity: int) -> None:
+        usable = min(len(loaded.vocabulary), loaded.model.config.vocab_size)
+        self.decoder = Decoder(loaded.model, rows=rows, capacity=capacity, usable_ids=usable, dialect=dialect)
+        self._rows: dict[Completion, dict[int, int]] = {}  # of each completion: row by unfinished choice
+
+    @staticmethod
+    def alone(completion: Completion) -> ChatBatch:
+        """A batch of one completion and no room for others."""
+        batch = ChatBatch(
+            completion.loaded, completion.dialect, rows=completion.request.n, capacity=completion.capacity
+        )
+        batch.add(completion)
+        return batch
+
+    @property
+    def rows(self) -> int:
+        """How many choices decode at a time."""
+        return self.decoder.rows
+
+    @property
+    def free_rows(self) -> int:
+        """How many more choices could join."""
+        return self.decoder.free
+
+    @property
+    def running(self) -> bool:
+        """Whether any completion is in progress."""
+        return bool(self._rows)
+
+    def add(self, completion: Completion) -> None:
+        """Take in a completion: one prefill for all its choices.
+
+        Raises:
+            InvalidRequest: It needs more rows than are free, or longer ones than there are.
+        """
+        rows = self.decoder.add(
+            completion.prompt_ids,
+            completion.params,
+            choices=completion.request.n,
+            max_tokens=completion.max_tokens,
+            constraints=completion.constraints(),
+        )
+        self._rows[completion] = dict(enumerate(rows))
+
+    def remove(self, completion: Completion) -> None:
+        """Give up a completion that is in progress; its rows are free at once."""
+        self.decoder.remove([*self._rows.pop(completion).values()])
+
+    def step(self) -> list[tuple[Completion, list[Event]]]:
+        """Sample one token for every unfinished choice.
+
+        Returns:
+            Each completion with its events. One whose choice can not be sampled has an `error`, no events, and is no longer
+            in progress; the others go on.
+        """
+        sampled = self.decoder.step()
+        return [(completion, self._advanced(completion, sampled)) for completion in [*self._rows]]
+
+    def run(self) -> Iterator[list[Event]]:
+        """The events of each completion in each step, until none is in progress.
+
+        Raises:
+            RowError: A choice can not be sampled; the message says why and after which stage.
+        """
+        while self.running:
+            for completion, events in self.step():
+                if completion.error is not None:
+                    raise completion.error
+                yield events
+
+    def _advanced(self, completion: Completion, sampled: dict[int, SampledToken | RowError]) -> list[Event]:
+        """Hand a completion its tokens, and free the rows that it needs no longer."""
+        rows = self._rows[completion]
+        events: list[Event] = []
+        for choice, row in [*rows.items()]:
+            outcome = sampled[row]
+            if isinstance(outcome, RowError):
+                completion.error = RowError(f"choice {choice}: {outcome}")
+                self.remove(completion)
+                return []
+            events.append(completion.accept(choice, outcome))
+            if events[-1].ended:
+                self.decoder.remove([rows.pop(choice)])
+        if not rows:
+            del self._rows[completion]
+        return events

@@ -1,0 +1,93 @@
+"""The chunks of a streamed response, from the events of its completion."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from sampling.chat.completion import Completion, Event
+from sampling.chat.response import end_entries, entries, logprobs_object
+
+DONE = "[DONE]"
+
+
+class ChunkWriter:
+    """Turns events into chunks; joined, the chunks say what the response says.
+
+    Args:
+        completion: Whose events.
+    """
+
+    def __init__(self, completion: Completion) -> None:
+        self._completion = completion
+        self._head = completion.header("chat.completion.chunk")
+
+    def start(self) -> list[dict[str, Any]]:
+        """The first chunk of each choice: the role."""
+        count = self._completion.request.n
+        return [self._chunk(index, {"role": "assistant"}) for index in range(count)]
+
+    def write(self, events: Sequence[Event]) -> list[dict[str, Any]]:
+        """The chunks for what happened in one step: a choice's content if there is any, and its last chunk at its end.
+
+        Args:
+            events: All events of the completion in the step.
+        """
+        chunks: list[dict[str, Any]] = []
+        for event in events:
+            chunks += [self._content(event)] if event.piece.text else []
+            chunks += [self._end(event)] if event.ended else []
+        return chunks if self._completion.running or not chunks else self._with_usage(chunks)
+
+    def _content(self, event: Event) -> dict[str, Any]:
+        done = self._completion
+        listed = entries(event.piece.tokens, done.params, done.vocabulary, done.dialect)
+        return self._chunk(event.choice, {"content": event.piece.text}, logprobs_object(listed, done.params))
+
+    def _end(self, event: Event) -> dict[str, Any]:
+        done = self._completion
+        choice = done.choices[event.choice]
+        listed = end_entries(choice, done.params, done.vocabulary, done.dialect)
+        logprobs = logprobs_object(listed, done.params) if listed else None
+        chunk = self._chunk(event.choice, {"content": ""}, logprobs, choice.finish_reason)
+        if done.dialect.gives_stop_reason:
+            chunk["choices"][0]["stop_reason"] = choice.stop_reason
+        return chunk
+
+    def _with_usage(self, chunks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The usage in the last chunk, or in one of its own where that was asked for."""
+        usage = self._completion.usage()
+        if not self._completion.dialect.usage_when_asked:
+            return [*chunks[:-1], {**chunks[-1], "usage": usage}]
+        return [*chunks, {**self._head, "choices": [], "usage": usage}] if self._asked else chunks
+
+    @property
+    def _asked(self) -> bool:
+        return self._completion.request.include_usage
+
+    def _chunk(
+        self,
+        index: int,
+        delta: dict[str, str],
+        logprobs: dict[str, Any] | None = None,
+        finish_reason: str | None = None,
+    ) -> dict[str, Any]:
+        choice = {"index": index, "delta": delta, "finish_reason": finish_reason, "logprobs": logprobs}
+        chunk = {**self._head, "choices": [choice]}
+        return {**chunk, "usage": None} if self._asked else chunk
+
+
+def server_sent_event(data: dict[str, Any] | str) -> str:
+    r"""One event of a stream as it goes over the wire.
+
+    Args:
+        data: A chunk, or text such as `DONE`.
+
+    Source: "Server-sent events", HTML Living Standard.
+
+    Example:
+        >>> server_sent_event({"a": 1}), server_sent_event(DONE)
+        ('data: {"a": 1}\n\n', 'data: [DONE]\n\n')
+    """
+    return f"data: {data if isinstance(data, str) else json.dumps(data, allow_nan=False)}\n\n"

@@ -1,0 +1,89 @@
+"""Tokens that may come next, as a grammar or anything else has it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from sampling.errors import InvalidRequest
+from sampling.history import History
+from sampling.processors.base import Processor
+
+
+class Constraint(Protocol):
+    """Says which tokens may come after those that were sampled.
+
+    The answer depends on the argument alone. An object may remember where it was: the next argument is usually the last one
+    and one token more.
+    """
+
+    def allowed(self, sampled: Sequence[int]) -> Tensor:
+        """Which tokens may come next.
+
+        Args:
+            sampled: The tokens sampled so far, without the prompt.
+
+        Returns:
+            bool [C], on the host; tokens from C on are not allowed.
+        """
+        ...
+
+
+class AllowedTokens(Processor):
+    """Ban the tokens that a row's constraint does not allow.
+
+    It reads the history on the host and asks one constraint after another, so it does not compile.
+
+    Args:
+        constraints: One for all rows, or a list of one per row; None leaves its row as it is.
+
+    Example:
+        >>> import torch
+        >>> from sampling import History
+        >>> class Ascending:
+        ...     def allowed(self, sampled):
+        ...         return torch.arange(4) > max(sampled, default=-1)
+        >>> history = History.start([[3]])
+        >>> history.accept(torch.tensor([1]))
+        >>> AllowedTokens(Ascending())(torch.zeros(1, 4), history)
+        tensor([[-inf, -inf, 0., 0.]])
+    """
+
+    name = "allowed_tokens"
+
+    def __init__(self, constraints: Constraint | Sequence[Constraint | None] | None) -> None:
+        self.constraints = tuple(constraints) if isinstance(constraints, Sequence) else (constraints,)
+        self.shown = self.constraints
+
+    def process(self, logits: Tensor, history: History) -> Tensor:
+        """Set the logits of all other tokens to -inf."""
+        asked = [(row, one) for row, one in enumerate(self._per_row(len(logits))) if one is not None]
+        if not asked:
+            return logits
+        rows = [row for row, _ in asked]
+        allowed = torch.zeros(len(rows), logits.shape[-1], dtype=torch.bool)
+        for mask, (_, constraint), tokens in zip(allowed, asked, sampled(history, rows), strict=True):
+            answer = constraint.allowed(tokens)[: len(mask)]
+            mask[: len(answer)] = answer
+        masked = logits.clone()
+        masked[rows] = logits[rows].masked_fill(~allowed.to(logits.device), -math.inf)
+        return masked
+
+    def _per_row(self, rows: int) -> Sequence[Constraint | None]:
+        count = len(self.constraints)
+        if count not in (1, rows):
+            words = f"one for all rows, or one for each of the {rows} rows of the logits"
+            raise InvalidRequest(self.name, f"{count} constraints", words)
+        return self.constraints * rows if count == 1 else self.constraints
+
+
+def sampled(history: History, rows: Sequence[int]) -> list[list[int]]:
+    """The tokens that some rows have sampled."""
+    begins, ends = torch.stack([history.prompt_lengths, history.lengths])[:, rows].tolist()
+    tokens = history.tokens[rows, : max(ends, default=0)].cpu()
+    spans = zip(tokens, begins, ends, strict=True)
+    return [row[begin:end].tolist() for row, begin, end in spans]
