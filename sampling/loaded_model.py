@@ -13,7 +13,7 @@ from torch import Tensor
 from sampling.dialects import Dialect
 from sampling.dialects import dialect as dialect_named
 from sampling.model import Llama
-from sampling.text import Vocabulary
+from sampling.text import Grammars, Vocabulary
 from sampling.version import __version__
 
 if TYPE_CHECKING:
@@ -36,6 +36,11 @@ class LoadedModel:
     def vocabulary(self) -> Vocabulary:
         """The tokenizer's ids as text and bytes."""
         return Vocabulary(self.tokenizer, self.model.config.eos_token_ids)
+
+    @cached_property
+    def grammars(self) -> Grammars:
+        """The grammars that a response format may ask for."""
+        return Grammars(self.vocabulary)
 
     @torch.no_grad()
     def logits(self, token_ids: Sequence[int]) -> Tensor:

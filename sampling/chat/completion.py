@@ -79,7 +79,9 @@ class Completion:
         )
         self.vocabulary = loaded.vocabulary
         self.max_tokens = self._token_limit(context or loaded.model.config.max_position_embeddings)
-        self._grammar = None
+        self._grammar = loaded.grammars.grammar(
+            request.response_format.kind, request.response_format.schema
+        )
         self.choices = [Choice(self.vocabulary, request.stop, self.max_tokens) for _ in range(request.n)]
         self.error: RowError | None = None
 

@@ -70,7 +70,7 @@ class AllowedTokens(Processor):
             answer = constraint.allowed(tokens)[: len(mask)]
             mask[: len(answer)] = answer
         masked = logits.clone()
-        masked[rows] = logits[rows].masked_fill(~allowed.to(logits.device), -math.inf)
+        masked[rows] = torch.where(allowed.to(logits.device), logits[rows], -math.inf)
         return masked
 
     def _per_row(self, rows: int) -> Sequence[Constraint | None]:

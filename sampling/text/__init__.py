@@ -1,11 +1,21 @@
-"""Between token ids and text: prompts, token bytes, incremental decoding, stop strings."""
+"""Between token ids and text: prompts, token bytes, incremental decoding, stop strings, grammars."""
 
 from __future__ import annotations
 
+from sampling.text.grammar import Grammar, Grammars
 from sampling.text.incremental import TextDecoder, prefix_bytes
 from sampling.text.prompt import encode_chat
 from sampling.text.stop import StopStrings
 from sampling.text.token_bytes import token_bytes
 from sampling.text.vocabulary import Vocabulary
 
-__all__ = ["StopStrings", "TextDecoder", "Vocabulary", "encode_chat", "prefix_bytes", "token_bytes"]
+__all__ = [
+    "Grammar",
+    "Grammars",
+    "StopStrings",
+    "TextDecoder",
+    "Vocabulary",
+    "encode_chat",
+    "prefix_bytes",
+    "token_bytes",
+]

@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from hypothesis import strategies as st
+from torch import Tensor
 
 from sampling import (
     FrequencyPenalty,
@@ -20,7 +22,7 @@ from sampling import (
     chain,
 )
 from sampling.pipeline import Pipeline
-from sampling.processors import ArgMax, Joint, Processor, UsableIds
+from sampling.processors import AllowedTokens, ArgMax, Joint, Processor, UsableIds
 
 VOCABULARY = 23
 
@@ -37,6 +39,7 @@ class Entry:
         scalar: Makes the processor from one parameter for all rows.
         shifts: Whether adding a constant to all logits of a row leaves the distribution as it is.
         per_row: Whether rows may have different parameters.
+        compiles: Whether it does the same when it is compiled.
     """
 
     kind: type[Processor]
@@ -46,6 +49,7 @@ class Entry:
     scalar: Callable[[Any], Processor]
     shifts: bool = True
     per_row: bool = True
+    compiles: bool = True
 
     @property
     def name(self) -> str:
@@ -77,7 +81,35 @@ def pipeline(values: Sequence[tuple[float, float]]) -> Processor:
     return chain(PresencePenalty(0.5), Temperature([t for t, _ in values]), TopP([p for _, p in values]))
 
 
+@dataclass(frozen=True)
+class Residues:
+    """A constraint: the sum of the sampled tokens and the next one is a multiple of a number.
+
+    Args:
+        divisor: The number; 1 allows every token.
+        width: How many tokens it knows.
+    """
+
+    divisor: int
+    width: int = VOCABULARY
+
+    def allowed(self, sampled: Sequence[int]) -> Tensor:
+        return (torch.arange(self.width) + sum(sampled)) % self.divisor == 0
+
+
+residues = st.builds(
+    Residues, st.integers(1, 5), st.sampled_from([VOCABULARY - 2, VOCABULARY, VOCABULARY + 3])
+)
+
 TABLE = [
+    Entry(
+        AllowedTokens,
+        st.one_of(st.none(), residues),
+        Residues(1),
+        AllowedTokens,
+        AllowedTokens,
+        compiles=False,
+    ),
     plain(LogitBias, st.dictionaries(tokens, eighths(100), max_size=5), {}),
     plain(FrequencyPenalty, eighths(2), 0.0),
     plain(PresencePenalty, eighths(2), 0.0),
