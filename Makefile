@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: chat explain test check format bench wheel clean
+.PHONY: chat explain test check format bench notebooks wheel clean
 
 chat: .venv/ready
 	@$(BIN)/sampling chat "What is the capital of Turkey?" --probabilities --seed 1
@@ -21,6 +21,9 @@ check: .venv/ready
 format: .venv/ready
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+notebooks: .venv/ready
+	$(BIN)/python notebooks/execute.py
 
 bench: .venv/ready
 	@$(BIN)/python benchmarks/sampler.py --short

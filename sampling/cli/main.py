@@ -54,9 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"sampling {options.command}: {error}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
-        if error.name not in EXTRAS:
+        extra = EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
             raise
-        extra = EXTRAS[error.name]
         words = f"needs the extra {extra!r}: pip install 'sampling-reference[{extra}]'"
         print(f"sampling {options.command}: {words}", file=sys.stderr)
         return 2

@@ -1,0 +1,38 @@
+"""`sampling serve`: the HTTP server."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import replace
+
+from sampling.cli.loading import load_with_progress
+from sampling.params import integer
+from sampling.server import PAGE_MODEL, ServerOptions, create_app
+from sampling.server.logs import log_to_standard_error
+from sampling.server.run import bound_socket, serve, url_of
+
+KEY_VARIABLE = "SAMPLING_API_KEY"
+
+
+def run_serve(options: argparse.Namespace) -> None:
+    """Serve a model until a signal comes; options and address are checked before it is loaded."""
+    asked, port = server_options(options), integer("port", options.port, 0, 65535)
+    with bound_socket(options.host, port) as taken:
+        loaded = load_with_progress(options)
+        # the built-in checkpoint stands in for the page's model, so that the page's own example works
+        also = (PAGE_MODEL,) if options.model is None else ()
+        names = tuple(dict.fromkeys((*(asked.names or (loaded.name,)), *also)))
+        app = create_app(loaded, replace(asked, names=names))
+        log_to_standard_error()
+        line = f"{', '.join(names)}: serving on {url_of(taken)} (Ctrl+C ends it)"
+        serve(app, taken, ready=lambda: print(line, flush=True))
+
+
+def server_options(options: argparse.Namespace) -> ServerOptions:
+    """The options that the flags spell out; the key may come from the environment, where no process list shows it."""
+    key = os.environ.get(KEY_VARIABLE) if options.api_key is None else options.api_key
+    names = ("max_batch", "max_queue", "max_context", "max_body")
+    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    served = tuple(options.served_model_name or ())
+    return ServerOptions(dialect=options.dialect, names=served, api_key=key, **given)

@@ -1,0 +1,104 @@
+"""The application: routes, and what is around them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from sampling.errors import InvalidRequest
+from sampling.loaded_model import LoadedModel
+from sampling.server.chat import ChatEndpoint
+from sampling.server.errors import ApiError, shutting_down
+from sampling.server.middleware import BearerKey, Observed
+from sampling.server.openapi import CHAT_PATHS, description
+from sampling.server.options import ServerOptions
+from sampling.server.replies import answer_error, json_response
+from sampling.server.service import Service
+
+
+def create_app(loaded: LoadedModel, options: ServerOptions | None = None) -> Starlette:
+    """Make an ASGI application that serves a model; its lifespan starts and stops the decoding thread.
+
+    Args:
+        loaded: The model, such as `sampling.load` gives it.
+        options: How to serve it.
+
+    Returns:
+        The application; `app.state.service` is what it serves.
+
+    Raises:
+        InvalidRequest: The options do not fit the model.
+    """
+    service = Service(loaded, options or ServerOptions())
+    read = OtherEndpoints(service)
+    chat = ChatEndpoint(service)
+    routes = [
+        *(Route(path, chat, methods=["POST"]) for path in CHAT_PATHS),
+        Route("/v1/models", read.models),
+        Route("/health", read.health),
+        Route("/metrics", read.metrics),
+        Route("/openapi.json", read.openapi),
+    ]
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncGenerator[None]:
+        service.warm_up()
+        service.worker.start()
+        try:
+            yield
+        finally:
+            service.worker.stop()
+
+    app = Starlette(
+        routes=routes,
+        middleware=[Middleware(Observed), Middleware(BearerKey, service.options.api_key)],
+        exception_handlers=dict.fromkeys((HTTPException, ApiError, InvalidRequest), answer_error),
+        lifespan=lifespan,
+    )
+    app.router.redirect_slashes = False
+    app.state.service = service
+    return app
+
+
+class OtherEndpoints:
+    """What can be read about a server.
+
+    Args:
+        service: What it serves.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._created = int(time.time())
+
+    async def models(self, _: Request) -> Response:
+        """The names that the model answers to, as OpenAI lists models."""
+        listed = [
+            {"id": name, "object": "model", "created": self._created, "owned_by": "sampling"}
+            for name in self._service.names
+        ]
+        return json_response({"object": "list", "data": listed})
+
+    async def health(self, _: Request) -> Response:
+        """Whether requests are taken."""
+        worker = self._service.worker
+        if worker.queue.draining or not worker.alive:
+            raise shutting_down()
+        return json_response({"status": "ok"})
+
+    async def metrics(self, _: Request) -> Response:
+        """The metrics in Prometheus' format."""
+        return Response(self._service.metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def openapi(self, _: Request) -> Response:
+        """The description of this interface."""
+        return json_response(description(self._service))

@@ -1,0 +1,120 @@
+"""The chat completion endpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from anyio import to_thread
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
+
+from sampling.chat.completion import Completion
+from sampling.chat.reading import read_json
+from sampling.chat.request import ChatRequest
+from sampling.chat.stream import DONE, server_sent_event
+from sampling.errors import InvalidRequest
+from sampling.server.connection import read_body, unless_disconnected
+from sampling.server.errors import api_error
+from sampling.server.job import Job
+from sampling.server.records import record_of
+from sampling.server.replies import json_response
+from sampling.server.service import Service
+
+STREAM_HEADERS = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-store")]
+
+
+class ChatEndpoint:
+    """Answers chat completion requests.
+
+    Args:
+        service: The model and how it is served.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, and count it."""
+        status = "500"
+        try:
+            await self._answer(scope, receive, send)
+            status = str(record_of(scope).status)
+        except ClientDisconnect:
+            status = "disconnected"
+            raise
+        except Exception as error:
+            status = str(api_error(error).status)
+            raise
+        finally:
+            self._service.metrics.requests.labels(status).inc()
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Check off the event loop, wait for rows, decode, answer; after that the rows are free, whatever happened."""
+        queue, record = self._service.worker.queue, record_of(scope)
+        queue.require_room()  # before work is done for nothing
+        body = await read_body(scope, receive, self._service.options.max_body)
+        completion = await to_thread.run_sync(self._completion, body)
+        record.request_id = completion.id
+        job = Job(completion)
+        queue.submit(job)
+        try:
+            answer = stream(job, send) if completion.request.stream else whole(job, scope, receive, send)
+            await unless_disconnected(answer, receive)
+        finally:
+            queue.give_up(job)
+            record.fields |= told(job)
+
+    def _completion(self, body: bytes) -> Completion:
+        """Check a request, all of it."""
+        value = read_json(body)
+        if not isinstance(value, Mapping):
+            raise InvalidRequest("body", value, "a JSON object")
+        return self._service.completion(ChatRequest.parse(cast("Mapping[str, object]", value)))
+
+
+async def whole(job: Job, scope: Scope, receive: Receive, send: Send) -> None:
+    """Send the response once it is complete."""
+    async for _ in job.news():
+        pass
+    response = await to_thread.run_sync(lambda: json_response(job.completion.response()))
+    await response(scope, receive, send)
+
+
+async def stream(job: Job, send: Send) -> None:
+    """Send chunks as they come; what fails before the first is an ordinary error."""
+    begun = False
+    try:
+        async for chunks in job.news():
+            if not begun:
+                await send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
+                begun = True
+            await send_events(chunks, send)
+    except Exception as error:
+        if not begun:
+            raise
+        await send_events([api_error(error).body], send)
+    else:
+        await send_events([DONE], send)
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def send_events(events: list[dict[str, Any]] | list[str], send: Send) -> None:
+    """Send some server-sent events together."""
+    body = "".join(server_sent_event(event) for event in events).encode()
+    if body:
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+
+
+def told(job: Job) -> dict[str, object]:
+    """What the log says about a job."""
+    completion, usage = job.completion, job.completion.usage()
+    return {
+        "model": completion.request.model,
+        "stream": completion.request.stream,
+        "n": completion.request.n,
+        "prompt_tokens": usage["prompt_tokens"],
+        "completion_tokens": usage["completion_tokens"],
+        "finish_reasons": [choice.finish_reason for choice in completion.choices],
+        "queue_seconds": round(job.queued, 6),
+    }

@@ -1,0 +1,110 @@
+"""Every error that a client can get, as a status and a body."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.exceptions import HTTPException
+
+from sampling.errors import InvalidRequest, RowError
+
+BAD_REQUEST = "invalid_request_error"
+
+
+class ApiError(Exception):
+    """An answer that is an error.
+
+    Args:
+        status: The HTTP status.
+        message: What is wrong, for people.
+        kind: The body's `type`.
+        param: The field that is to blame, if one is.
+        code: A word for programs, if there is one.
+        headers: Headers that belong to the status.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        kind: str = BAD_REQUEST,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status, self.message, self.kind, self.param, self.code = status, message, kind, param, code
+        self.headers = dict(headers or {})
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The response's body."""
+        fields = {"message": self.message, "type": self.kind, "param": self.param, "code": self.code}
+        return {"error": fields}
+
+
+def unauthorized() -> ApiError:
+    """No bearer token, or a wrong one."""
+    words = "a valid API key is needed: send the header Authorization: Bearer KEY"
+    headers = {"WWW-Authenticate": "Bearer"}
+    return ApiError(401, words, "authentication_error", code="invalid_api_key", headers=headers)
+
+
+def unknown_model(name: str, served: tuple[str, ...]) -> ApiError:
+    """No model of that name is served."""
+    error = InvalidRequest("model", name, f"one of {', '.join(served)}")
+    return ApiError(404, str(error), "not_found_error", param="model", code="model_not_found")
+
+
+def body_too_large(limit: int) -> ApiError:
+    """The body has more bytes than are read."""
+    return ApiError(413, f"the body must have at most {limit} bytes", code="body_too_large")
+
+
+def queue_full(waiting: int) -> ApiError:
+    """As many requests wait as may wait."""
+    words = f"{waiting} requests wait already, and no more may; try again later"
+    return ApiError(429, words, "rate_limit_error", code="queue_full", headers={"Retry-After": "1"})
+
+
+def shutting_down() -> ApiError:
+    """The server takes no new work."""
+    return ApiError(
+        503, "the server takes no requests: it is shutting down", "server_error", code="shutting_down"
+    )
+
+
+def internal() -> ApiError:
+    """A fault of our own."""
+    words = "the server failed on this request; its log says why, under the response's x-request-id"
+    return ApiError(500, words, "server_error", code="internal_error")
+
+
+def unsampleable(error: RowError) -> ApiError:
+    """The model's logits can not be sampled."""
+    return ApiError(500, str(error), "server_error", code="row_error")
+
+
+def routing(error: HTTPException) -> ApiError:
+    """No such path, or not with that method."""
+    words = {404: "there is no such path", 405: "the path does not take this method"}
+    codes = {404: "not_found", 405: "method_not_allowed"}
+    message = words.get(error.status_code, error.detail)
+    return ApiError(error.status_code, message, code=codes.get(error.status_code), headers=error.headers)
+
+
+def api_error(error: BaseException) -> ApiError:
+    """The answer to any exception."""
+    match error:
+        case ApiError():
+            return error
+        case InvalidRequest():
+            return ApiError(400, str(error), param=error.param)
+        case RowError():
+            return unsampleable(error)
+        case HTTPException():
+            return routing(error)
+        case _:
+            return internal()

@@ -1,0 +1,87 @@
+"""A completion on its way through the server, seen from both sides."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sampling.chat.completion import Completion, Event
+from sampling.chat.stream import ChunkWriter
+from sampling.server.errors import ApiError
+
+Chunks = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The last news of a job.
+
+    Args:
+        error: Why it failed, if it did.
+    """
+
+    error: ApiError | None = None
+
+
+class Job:
+    """A completion that waits, decodes, or has ended.
+
+    The decoding thread calls `begin` and `take`, since a chunk says what was true in its step; the event loop calls `deliver`
+    and awaits `news`.
+
+    Args:
+        completion: What is to be decoded.
+
+    Attributes:
+        entered: When it came, in seconds of the monotonic clock.
+        begun: When it got its rows.
+        sampled: Whether it has a token.
+        over: Whether its last news are delivered.
+    """
+
+    def __init__(self, completion: Completion) -> None:
+        self.completion = completion
+        self.entered = time.monotonic()
+        self.begun: float | None = None
+        self.sampled = self.over = False
+        self._writer = ChunkWriter(completion) if completion.request.stream else None
+        self._news: asyncio.Queue[Chunks | Ended] = asyncio.Queue()
+
+    @property
+    def rows(self) -> int:
+        """How many rows of the batch it needs."""
+        return self.completion.request.n
+
+    @property
+    def queued(self) -> float:
+        """Seconds that it waited, or has waited so far."""
+        return (self.begun or time.monotonic()) - self.entered
+
+    def begin(self) -> Chunks:
+        """Note that it has its rows; return what a stream begins with."""
+        self.begun = time.monotonic()
+        return self._writer.start() if self._writer else []
+
+    def take(self, events: Sequence[Event]) -> Chunks:
+        """The chunks for what happened in a step, where they are wanted."""
+        self.sampled = True
+        return self._writer.write(events) if self._writer else []
+
+    def deliver(self, news: Chunks | Ended) -> None:
+        """Hand news over."""
+        self.over = isinstance(news, Ended)
+        self._news.put_nowait(news)
+
+    async def news(self) -> AsyncIterator[Chunks]:
+        """Chunks as they come, until the job has ended.
+
+        Raises:
+            ApiError: Why it failed.
+        """
+        while not isinstance(news := await self._news.get(), Ended):
+            yield news
+        if news.error is not None:
+            raise news.error

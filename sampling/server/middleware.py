@@ -1,0 +1,96 @@
+"""What happens around every request: an id, a log line, a last resort, and the check of the key."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import time
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from sampling.server.errors import unauthorized
+from sampling.server.logs import log
+from sampling.server.records import Record, record_of
+from sampling.server.replies import error_response
+
+OPEN_PATHS = ("/health",)
+
+
+class Observed:
+    """Gives every request an id and a log line, and answers with 500 where nobody else answers.
+
+    Args:
+        app: What serves the requests.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        record, started = record_of(scope), time.monotonic()
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                record.status = message["status"]
+                MutableHeaders(scope=message)["x-request-id"] = record.request_id
+            await send(message)
+
+        try:
+            await self._serve(record, scope, receive, sending)
+        finally:
+            log_request(record, scope, time.monotonic() - started)
+
+    async def _serve(self, record: Record, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self.app(scope, receive, send)
+        except ClientDisconnect:
+            record.fields["disconnected"] = True
+        except Exception as error:
+            log("request_failed", logging.ERROR, failure=error, request_id=record.request_id)
+            if record.status is None:
+                await error_response(error)(scope, receive, send)
+
+
+def log_request(record: Record, scope: Scope, seconds: float) -> None:
+    """The log line of a request that is over."""
+    log(
+        "request",
+        request_id=record.request_id,
+        method=scope["method"],
+        path=scope["path"],
+        status=record.status,
+        seconds=round(seconds, 6),
+        **record.fields,
+    )
+
+
+class BearerKey:
+    """Lets requests through that bring the key.
+
+    Args:
+        app: What they are let through to.
+        key: The key; None lets everybody through.
+    """
+
+    def __init__(self, app: ASGIApp, key: str | None) -> None:
+        self.app, self._key = app, key
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http" or scope["path"] in OPEN_PATHS or self._opens(Headers(scope=scope)):
+            await self.app(scope, receive, send)
+        else:
+            await error_response(unauthorized())(scope, receive, send)
+
+    def _opens(self, headers: Headers) -> bool:
+        if self._key is None:
+            return True
+        scheme, _, given = headers.get("authorization", "").partition(" ")
+        same = hmac.compare_digest(given.strip().encode("latin-1"), self._key.encode())
+        return same and scheme.lower() == "bearer"

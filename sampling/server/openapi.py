@@ -1,0 +1,124 @@
+"""The server's description of itself, OpenAPI 3.1."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sampling.server import schemas
+from sampling.server.service import Service
+from sampling.version import __version__
+
+CHAT_PATHS = ("/v1/chat/completions", "/llm/v1/chat/completions")
+
+REFUSALS = {
+    400: "A field is not allowed; `param` names it.",
+    401: "No bearer token, or a wrong one.",
+    404: "No model of that name is served.",
+    413: "The body is too large.",
+    429: "As many requests wait as may wait.",
+    500: "A fault of the server's own.",
+    503: "The server is shutting down.",
+}
+REFUSAL_HEADERS = {401: "WWW-Authenticate", 429: "Retry-After"}
+
+
+def description(service: Service) -> dict[str, Any]:
+    """Describe all routes of a server."""
+    locked = service.options.api_key is not None
+    paths = {path: {"post": chat_operation(path, locked=locked)} for path in CHAT_PATHS}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Chat completions of the reference sampler", "version": __version__},
+        "paths": {**paths, **readable_paths(locked=locked)},
+        "components": {"schemas": component_schemas(service), **security_schemes(locked=locked)},
+    }
+
+
+def component_schemas(service: Service) -> dict[str, Any]:
+    """The schemas by name."""
+    request = schemas.request_schema(
+        service.dialect,
+        names=service.names,
+        vocab_size=service.loaded.model.config.vocab_size,
+        most_choices=service.options.max_batch,
+    )
+    return {
+        "Request": request,
+        "Completion": schemas.completion_schema(service.dialect),
+        "Chunk": schemas.chunk_schema(service.dialect),
+        "Error": schemas.ERROR,
+        "Models": schemas.MODELS,
+        "Health": schemas.HEALTH,
+    }
+
+
+def security_schemes(*, locked: bool) -> dict[str, Any]:
+    """How a key is sent, where one is needed."""
+    return {"securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}} if locked else {}
+
+
+def chat_operation(path: str, *, locked: bool) -> dict[str, Any]:
+    """The chat completion endpoint."""
+    # OpenAPI 3.1 has no words for the data of an event, so the schema only says it to people
+    stream = {
+        "schema": {"description": "Server-sent events: the data of each is a Chunk, of the last [DONE]."}
+    }
+    content = {**json_content("Completion"), "text/event-stream": stream}
+    return {
+        "operationId": path.strip("/").replace("/", "_"),
+        "summary": "Create a chat completion",
+        "requestBody": {"required": True, "content": json_content("Request")},
+        "responses": {
+            "200": answer("The completion, or its chunks.", content),
+            **refusals(*REFUSALS, locked=locked),
+        },
+        **security(locked=locked),
+    }
+
+
+def readable_paths(*, locked: bool) -> dict[str, Any]:
+    """What can be read."""
+    plain = {"text/plain": {"schema": schemas.TEXT}}
+    return {
+        "/v1/models": {"get": read("models", "The models", json_content("Models"), 401, locked=locked)},
+        "/health": {"get": read("health", "Requests are taken", json_content("Health"), 503, locked=False)},
+        "/metrics": {"get": read("metrics", "Prometheus metrics", plain, 401, locked=locked)},
+        "/openapi.json": {
+            "get": read(
+                "openapi",
+                "This description",
+                {"application/json": {"schema": {"type": "object"}}},
+                401,
+                locked=locked,
+            )
+        },
+    }
+
+
+def read(name: str, words: str, content: dict[str, Any], *statuses: int, locked: bool) -> dict[str, Any]:
+    """An endpoint without parameters."""
+    responses = {"200": answer(f"{words}.", content), **refusals(*statuses, locked=locked)}
+    return {"operationId": name, "summary": words, "responses": responses, **security(locked=locked)}
+
+
+def security(*, locked: bool) -> dict[str, Any]:
+    """That an operation needs the key."""
+    return {"security": [{"key": []}]} if locked else {}
+
+
+def refusals(*statuses: int, locked: bool) -> dict[str, Any]:
+    """The errors that an operation can answer with."""
+    possible = [status for status in statuses if locked or status != 401]
+    return {str(status): answer(REFUSALS[status], json_content("Error"), status) for status in possible}
+
+
+def answer(words: str, content: dict[str, Any], status: int = 200) -> dict[str, Any]:
+    """A response: what it means, its body and its headers."""
+    names = ["x-request-id", *([REFUSAL_HEADERS[status]] if status in REFUSAL_HEADERS else [])]
+    headers = {name: {"schema": schemas.TEXT} for name in names}
+    return {"description": words, "content": content, "headers": headers}
+
+
+def json_content(name: str) -> dict[str, Any]:
+    """A JSON body of a schema."""
+    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{name}"}}}

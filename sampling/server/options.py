@@ -1,0 +1,67 @@
+"""What a server can be told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from sampling.dialects import Dialect
+from sampling.dialects import dialect as dialect_named
+from sampling.errors import InvalidRequest
+from sampling.params import integer
+
+PAGE_MODEL = "meta-llama/Meta-Llama-3-8B-Instruct"
+"""The model that the published page serves."""
+
+LARGEST = 2**31 - 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerOptions:
+    """How to serve one model, checked on construction.
+
+    Args:
+        dialect: How to sample and to answer.
+        names: The model names to answer to; none for the model's own.
+        api_key: The bearer token that requests need; None lets everybody in.
+        max_batch: How many choices decode at a time.
+        max_queue: How many requests may wait for their turn.
+        max_context: Most tokens of prompt and answer; None for the model's own.
+        max_body: Most bytes of a request's body.
+
+    Raises:
+        InvalidRequest: A value is not allowed; the message names the option, the value and the range.
+
+    Example:
+        >>> ServerOptions(max_batch=0)
+        Traceback (most recent call last):
+        ...
+        sampling.errors.InvalidRequest: max_batch: got 0, must be an integer from 1 to 2147483647
+    """
+
+    dialect: str | Dialect = "qstash"
+    names: tuple[str, ...] = ()
+    api_key: str | None = field(default=None, repr=False)
+    max_batch: int = 16
+    max_queue: int = 64
+    max_context: int | None = None
+    max_body: int = 2**20
+
+    def __post_init__(self) -> None:
+        """Check every option."""
+        dialect_named(self.dialect)
+        integer("max_batch", self.max_batch, 1, LARGEST)
+        integer("max_queue", self.max_queue, 0, LARGEST)
+        integer("max_body", self.max_body, 1, LARGEST)
+        if self.max_context is not None:
+            integer("max_context", self.max_context, 2, LARGEST)
+        if self.api_key is not None and not (self.api_key.isascii() and self.api_key.isprintable()):
+            raise InvalidRequest("api_key", Secret(), "printable ASCII characters")
+        if self.api_key is not None and (not self.api_key or " " in self.api_key):
+            raise InvalidRequest("api_key", Secret(), "at least one character, none of them a space")
+
+
+class Secret:
+    """What errors show in place of a key."""
+
+    def __repr__(self) -> str:
+        return "another one"

@@ -1,0 +1,30 @@
+"""Values and errors as responses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from sampling.server.errors import api_error
+
+
+def json_response(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A value as the body of a response."""
+    # What UTF-8 can not hold, a lone surrogate, becomes the escape that JSON has for it.
+    content = json.dumps(value, ensure_ascii=False, allow_nan=False).encode(errors="backslashreplace")
+    return Response(content, status, headers, media_type="application/json")
+
+
+def error_response(error: Exception) -> Response:
+    """The response to an exception."""
+    answer = api_error(error)
+    return json_response(answer.body, answer.status, answer.headers)
+
+
+async def answer_error(_: Request, error: Exception) -> Response:
+    """As `error_response`, where an application expects a handler."""
+    return error_response(error)

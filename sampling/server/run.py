@@ -1,0 +1,99 @@
+"""A server on a socket, until a signal ends it."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from collections.abc import Callable
+from types import FrameType
+
+import uvicorn
+from starlette.applications import Starlette
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def bound_socket(host: str, port: int) -> socket.socket:
+    """Take an address; connections are refused until a server listens on it.
+
+    Args:
+        host: A name or an address.
+        port: 0 takes any free one.
+
+    Raises:
+        OSError: The address can not be had; the message names it.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        # Where a name has addresses of both kinds, clients try the old kind at the latest after the new one.
+        family, kind, protocol, _, address = min(found, key=lambda entry: entry[0] != socket.AF_INET)
+        taken = socket.socket(family, kind, protocol)
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(address)
+    except OSError as error:
+        raise OSError(f"{host}:{port}: {error.strerror}") from error
+    return taken
+
+
+def url_of(taken: socket.socket) -> str:
+    """The URL of a server on a socket."""
+    host, port = taken.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class Server(uvicorn.Server):
+    """Uvicorn, but a signal lets it finish what it has begun and end as a success; a second one ends it at once.
+
+    Uvicorn itself raises the signals that it has caught once more at the end, so that the process dies of them.
+
+    Args:
+        config: Uvicorn's.
+        ready: Called when connections are accepted.
+        drain: Called, in a signal handler, when new work is to be refused.
+    """
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None], drain: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready, self._drain = ready, drain
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to accept connections."""
+        await super().startup(sockets)
+        self._ready()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to end."""
+        for each in SIGNALS:
+            signal.signal(each, signal.SIG_DFL)
+        self._drain()
+        self.should_exit = True
+
+
+def configuration(app: Starlette) -> uvicorn.Config:
+    """How uvicorn serves an application here: one way on every machine, and without logs of its own."""
+    return uvicorn.Config(
+        app,
+        http="h11",
+        ws="none",
+        loop="asyncio",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+    )
+
+
+def serve(app: Starlette, taken: socket.socket, ready: Callable[[], None]) -> None:
+    """Serve an application until a signal comes.
+
+    Args:
+        app: As `create_app` makes it.
+        taken: Where to listen.
+        ready: Called when connections are accepted.
+    """
+
+    def drain() -> None:
+        app.state.service.worker.queue.draining = True
+
+    Server(configuration(app), ready, drain).run(sockets=[taken])

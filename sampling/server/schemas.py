@@ -1,0 +1,209 @@
+"""JSON schemas of what goes over the wire; their ranges are those that requests are checked against."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sampling.chat.request import LONGEST_STOP, MOST_CHOICES, MOST_MESSAGES, MOST_STOPS, MOST_TOKENS, ROLES
+from sampling.dialects import Dialect
+from sampling.params import HIGHEST_SEED, LARGEST, LARGEST_TOP_K, LOWEST_SEED, SMALLEST
+
+Schema = dict[str, Any]
+
+TEXT: Schema = {"type": "string"}
+NUMBER: Schema = {"type": "number"}
+INTEGER: Schema = {"type": "integer"}
+BOOLEAN: Schema = {"type": "boolean"}
+NULL: Schema = {"type": "null"}
+
+BIASES = (-100, 100)
+NUMBERS: dict[str, tuple[float, float]] = {
+    "temperature": (0, 2),
+    "top_p": (0, 1),
+    "frequency_penalty": (-2, 2),
+    "presence_penalty": (-2, 2),
+    "repetition_penalty": (SMALLEST, LARGEST),
+    "min_p": (0, 1),
+}
+INTEGERS: dict[str, tuple[int, int]] = {
+    "seed": (LOWEST_SEED, HIGHEST_SEED),
+    "top_logprobs": (0, 20),
+    "top_k": (0, LARGEST_TOP_K),
+    "max_tokens": (1, MOST_TOKENS),
+}
+
+
+def within(base: Schema, low: float, high: float) -> Schema:
+    """A number of a closed range."""
+    return {**base, "minimum": low, "maximum": high}
+
+
+def optional(schema: Schema) -> Schema:
+    """A value that may be null, which means left out."""
+    return {**schema, "type": [schema["type"], "null"]}
+
+
+def record(properties: Mapping[str, Schema], required: Sequence[str] = (), *, closed: bool = False) -> Schema:
+    """An object.
+
+    Args:
+        properties: Its properties.
+        required: Those that have to be there.
+        closed: Whether it has no others.
+    """
+    whole = {"type": "object", "properties": {**properties}, "required": [*required]}
+    return {**whole, "additionalProperties": False} if closed else whole
+
+
+def full(**properties: Schema) -> Schema:
+    """An object that has all these properties."""
+    return record(properties, [*properties])
+
+
+def listed(items: Schema, **limits: int) -> Schema:
+    """A list."""
+    return {"type": "array", "items": items, **limits}
+
+
+def below(bound: int) -> str:
+    """A regular expression of the integers from 0 to below a bound, in decimal.
+
+    Example:
+        >>> below(2048)
+        '^([0-9]|[1-9][0-9]{1,2}|1[0-9]{3}|20[0-3][0-9]{1}|204[0-7])$'
+    """
+    digits = str(bound - 1)
+    parts = ["[0-9]"] if len(digits) > 1 else []
+    parts += [f"[1-9][0-9]{{1,{len(digits) - 2}}}"] if len(digits) > 2 else []
+    for place, digit in enumerate(digits):
+        low = 1 if place == 0 and len(digits) > 1 else 0
+        high = int(digit) - (place < len(digits) - 1)
+        if low <= high:
+            span = str(low) if low == high else f"[{low}-{high}]"
+            rest = len(digits) - place - 1
+            parts.append(digits[:place] + span + (f"[0-9]{{{rest}}}" if rest else ""))
+    return f"^({'|'.join(parts)})$"
+
+
+MESSAGE = record(
+    {"role": {"enum": [*ROLES]}, "content": TEXT, "name": TEXT}, ["role", "content"], closed=True
+)
+JSON_SCHEMA = record(
+    {
+        "name": optional(TEXT),
+        "description": optional(TEXT),
+        "strict": optional(BOOLEAN),
+        "schema": {"type": "object"},
+    },
+    ["schema"],
+    closed=True,
+)
+FREE = {"type": {"enum": ["text", "json_object"]}, "json_schema": NULL}
+BOUND = {"type": {"const": "json_schema"}, "json_schema": JSON_SCHEMA}
+RESPONSE_FORMAT: Schema = {
+    "anyOf": [record(FREE, ["type"], closed=True), record(BOUND, [*BOUND], closed=True), NULL]
+}
+STREAM_OPTIONS = record({"include_usage": optional(BOOLEAN)}, closed=True)
+
+
+def request_schema(dialect: Dialect, *, names: tuple[str, ...], vocab_size: int, most_choices: int) -> Schema:
+    """What a chat completion request is.
+
+    Args:
+        dialect: What it has no stage for is no field.
+        names: The models that are served.
+        vocab_size: V; biases are on ids below it.
+        most_choices: The highest `n`.
+    """
+    numbers = {name: optional(within(NUMBER, *ends)) for name, ends in NUMBERS.items()}
+    integers = {name: optional(within(INTEGER, *ends)) for name, ends in INTEGERS.items()}
+    biases = {
+        "propertyNames": {"pattern": below(vocab_size)},
+        "additionalProperties": within(NUMBER, *BIASES),
+    }
+    fields: dict[str, Schema] = {
+        "model": {"enum": [*names]},
+        "messages": listed(MESSAGE, minItems=1, maxItems=MOST_MESSAGES),
+        **numbers,
+        **integers,
+        "n": optional(within(INTEGER, 1, min(MOST_CHOICES, most_choices))),
+        "logit_bias": optional({"type": "object", **biases}),
+        "logprobs": optional(BOOLEAN),
+        "stop": optional(listed({**TEXT, "minLength": 1, "maxLength": LONGEST_STOP}, maxItems=MOST_STOPS)),
+        "stream": optional(BOOLEAN),
+        "response_format": RESPONSE_FORMAT,
+    }
+    missing = {*NUMBERS, "top_k", "logit_bias"} - {*dialect.stages}
+    kept = {name: schema for name, schema in fields.items() if name not in missing}
+    if dialect.usage_when_asked:
+        kept["stream_options"] = optional(STREAM_OPTIONS)
+    if not dialect.zero_temperature:
+        kept["temperature"] = {**kept["temperature"], "exclusiveMinimum": 0}
+    return {**record(kept, ["model", "messages"], closed=True), "allOf": needs(dialect)}
+
+
+def needs(dialect: Dialect) -> list[Schema]:
+    """Which fields need another."""
+    alternatives = given_true("logprobs", "top_logprobs", {"enum": [0, None]})
+    options = given_true("stream", "stream_options", NULL)
+    return [alternatives, options] if dialect.usage_when_asked else [alternatives]
+
+
+def given_true(name: str, other: str, otherwise: Schema) -> Schema:
+    """Either a field is true, or another is as good as left out."""
+    return {"anyOf": [record({name: {"const": True}}, [name]), record({other: otherwise})]}
+
+
+TOKEN: Schema = {
+    "token": TEXT,
+    "logprob": NUMBER,
+    "bytes": {**listed(within(INTEGER, 0, 255)), "type": ["array", "null"]},
+}
+LOGPROBS: Schema = {
+    **full(content=listed(full(**TOKEN, top_logprobs=listed(full(**TOKEN))))),
+    "type": ["object", "null"],
+}
+FINISH: Schema = {"enum": ["stop", "length"]}
+USAGE = full(prompt_tokens=INTEGER, completion_tokens=INTEGER, total_tokens=INTEGER)
+HEADER: Schema = {"id": TEXT, "created": INTEGER, "model": TEXT, "system_fingerprint": TEXT}
+SEED = {
+    "description": "The seed that was used, where the request has none.",
+    **within(INTEGER, 0, HIGHEST_SEED),
+}
+
+
+def choice_schema(dialect: Dialect, **fields: Schema) -> Schema:
+    """An element of `choices`."""
+    reason: dict[str, Schema] = (
+        {"stop_reason": {"type": ["string", "integer", "null"]}} if dialect.gives_stop_reason else {}
+    )
+    always = {"index": INTEGER, **fields, "logprobs": LOGPROBS}
+    return {**full(**always), "properties": {**always, **reason}}
+
+
+def completion_schema(dialect: Dialect) -> Schema:
+    """A whole response."""
+    message = full(role={"const": "assistant"}, content=TEXT)
+    choices = listed(choice_schema(dialect, message=message, finish_reason=FINISH))
+    always = {**HEADER, "object": {"const": "chat.completion"}, "choices": choices, "usage": USAGE}
+    return {**full(**always), "properties": {**always, "seed": SEED}}
+
+
+def chunk_schema(dialect: Dialect) -> Schema:
+    """A chunk of a stream."""
+    delta = record({"role": {"const": "assistant"}, "content": TEXT})
+    ends = {"enum": ["stop", "length", None]}
+    choices = listed(choice_schema(dialect, delta=delta, finish_reason=ends))
+    always = {**HEADER, "object": {"const": "chat.completion.chunk"}, "choices": choices}
+    return {**full(**always), "properties": {**always, "seed": SEED, "usage": {"anyOf": [USAGE, NULL]}}}
+
+
+ERROR = full(
+    error=full(message=TEXT, type=TEXT, param={"type": ["string", "null"]}, code={"type": ["string", "null"]})
+)
+MODELS = full(
+    object={"const": "list"},
+    data=listed(full(id=TEXT, object={"const": "model"}, created=INTEGER, owned_by=TEXT)),
+)
+HEALTH = full(status={"const": "ok"})

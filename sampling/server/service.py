@@ -1,0 +1,63 @@
+"""One model as it is served."""
+
+from __future__ import annotations
+
+from sampling.chat.batch import ChatBatch
+from sampling.chat.completion import Completion
+from sampling.chat.request import ChatRequest
+from sampling.dialects import dialect as dialect_named
+from sampling.errors import InvalidRequest
+from sampling.loaded_model import LoadedModel
+from sampling.params import integer
+from sampling.server.errors import unknown_model
+from sampling.server.metrics import Metrics
+from sampling.server.options import ServerOptions
+from sampling.server.worker import Worker
+
+
+class Service:
+    """A model, the options it is served with, and the worker that decodes for it.
+
+    Args:
+        loaded: The model.
+        options: How to serve it.
+
+    Attributes:
+        names: The model names that it answers to.
+        context: Most tokens of prompt and answer.
+
+    Raises:
+        InvalidRequest: The options do not fit the model.
+    """
+
+    def __init__(self, loaded: LoadedModel, options: ServerOptions) -> None:
+        self.loaded, self.options = loaded, options
+        self.dialect = dialect_named(options.dialect)
+        self.names = options.names or (loaded.name,)
+        longest = loaded.model.config.max_position_embeddings
+        self.context = longest if options.max_context is None else options.max_context
+        integer("max_context", self.context, 2, longest)
+        self.metrics = Metrics()
+        self.worker = Worker(self._new_batch, options.max_queue, self.metrics)
+
+    def warm_up(self) -> None:
+        """Compute what is kept from the first request on."""
+        _ = self.loaded.vocabulary
+        self.loaded.fingerprint(self.dialect)
+
+    def completion(self, request: ChatRequest) -> Completion:
+        """Check a request against the model and the options.
+
+        Raises:
+            InvalidRequest: It can not be served.
+            ApiError: It names another model.
+        """
+        if request.model is None:
+            raise InvalidRequest("model", None, f"one of {', '.join(self.names)}")
+        if request.model not in self.names:
+            raise unknown_model(request.model, self.names)
+        integer("n", request.n, 1, self.options.max_batch)
+        return Completion(self.loaded, request, self.dialect, self.context)
+
+    def _new_batch(self) -> ChatBatch:
+        return ChatBatch(self.loaded, self.dialect, rows=self.options.max_batch, capacity=self.context)

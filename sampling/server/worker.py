@@ -1,0 +1,168 @@
+"""The thread that decodes: jobs get rows, run together, and leave."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from sampling.chat.batch import ChatBatch
+from sampling.chat.completion import Completion, Event
+from sampling.server.errors import ApiError, api_error, internal, shutting_down
+from sampling.server.job import Chunks, Ended, Job
+from sampling.server.logs import log
+from sampling.server.metrics import Metrics
+from sampling.server.queue import JobQueue
+
+
+class Worker:
+    """Decodes jobs in one batch, on one thread that sleeps while there is nothing to do.
+
+    A fault in a job ends that job. A fault of the batch ends the jobs in it; the next one gets a new batch.
+
+    Args:
+        new_batch: Makes the batch.
+        most_waiting: How many jobs may wait.
+        metrics: Where to count.
+    """
+
+    def __init__(self, new_batch: Callable[[], ChatBatch], most_waiting: int, metrics: Metrics) -> None:
+        self._new_batch, self._metrics = new_batch, metrics
+        self._batch: ChatBatch | None = new_batch()
+        self._rows = self._batch.rows
+        self._running: dict[Completion, Job] = {}
+        self._news: list[tuple[Job, Chunks | Ended]] = []
+        self._thread: threading.Thread | None = None
+        self.queue = JobQueue(most_waiting, self._rows)
+        metrics.rows.set(self._rows)
+        metrics.requests_waiting.set_function(lambda: len(self.queue))
+
+    def start(self) -> None:
+        """Start the thread, from the event loop that will await the jobs."""
+        self.queue.open()
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(target=self._run, name="decoding", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Give up what is left, and wait for the thread's end."""
+        self.queue.close()
+        if self._thread is not None:
+            self._thread.join()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def _run(self) -> None:
+        """Decode until the queue is closed."""
+        while self.queue.wait(busy=bool(self._running)):
+            try:
+                self._turn()
+            except Exception as error:
+                self._start_over(error)
+            self._report()
+        while (job := self.queue.next(self._rows)) is not None:
+            self._end(job, shutting_down())
+        self._end_all(shutting_down())
+        self._report()
+
+    def _turn(self) -> None:
+        """Everything between two sleeps: who left, who comes, one step."""
+        for job in self.queue.given_up():
+            if self._running.pop(job.completion, None) is not None:
+                self._current().remove(job.completion)
+        while (job := self.queue.next(self._free)) is not None:
+            self._admit(job)
+        self._report()
+        if self._running:
+            self._step()
+
+    def _admit(self, job: Job) -> None:
+        """Give a job its rows: one prefill."""
+        try:
+            first = job.begin()
+            with self._metrics.prefill_seconds.time():
+                self._current().add(job.completion)
+        except Exception as error:
+            self._end(job, error)
+            return
+        self._running[job.completion] = job
+        self._news.append((job, first))
+        self._metrics.queue_seconds.observe(job.queued)
+        self._metrics.tokens.labels("prompt").inc(len(job.completion.prompt_ids))
+
+    def _step(self) -> None:
+        """One token for every choice."""
+        with self._metrics.step_seconds.time():
+            stepped = self._current().step()
+        for completion, events in stepped:
+            self._advance(self._running[completion], events)
+
+    def _advance(self, job: Job, events: Sequence[Event]) -> None:
+        """Tell a job what has become of it in a step."""
+        completion = job.completion
+        if completion.error is not None:
+            self._end(job, completion.error)
+            return
+        self._metrics.tokens.labels("completion").inc(len(events))
+        if not job.sampled:
+            self._metrics.first_token_seconds.observe(time.monotonic() - job.entered)
+        try:
+            self._news.append((job, job.take(events)))
+        except Exception as error:
+            if completion.running:
+                self._current().remove(completion)
+            self._end(job, error)
+            return
+        if not completion.running:
+            self._end(job)
+
+    def _end(self, job: Job, error: Exception | None = None) -> None:
+        """The last news of a job."""
+        self._running.pop(job.completion, None)
+        answer = None if error is None else api_error(error)
+        self._news.append((job, Ended(answer)))
+        if answer is not None and answer.status == 500 and error is not answer:
+            log("request_failed", logging.ERROR, failure=error, request_id=job.completion.id)
+
+    def _end_all(self, error: ApiError) -> None:
+        for job in [*self._running.values()]:
+            self._end(job, error)
+
+    def _start_over(self, error: Exception) -> None:
+        """Give the batch up, and everything in it."""
+        self._batch = None
+        ids = [completion.id for completion in self._running]
+        log("batch_failed", logging.ERROR, failure=error, request_ids=ids)
+        self._end_all(internal())
+
+    def _current(self) -> ChatBatch:
+        """The batch; a new one if the last was given up."""
+        if self._batch is None:
+            self._batch = self._new_batch()
+        return self._batch
+
+    @property
+    def _free(self) -> int:
+        return self._rows if self._batch is None else self._batch.free_rows
+
+    def _report(self) -> None:
+        """Hand the news to the event loop, and say how full the batch is."""
+        self._metrics.rows_running.set(self._rows - self._free)
+        self._metrics.requests_running.set(len(self._running))
+        news, self._news = self._news, []
+        if not news:
+            return
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens any more
+            self._loop.call_soon_threadsafe(deliver, news)
+
+
+def deliver(news: Sequence[tuple[Job, Chunks | Ended]]) -> None:
+    """Hand each job its news."""
+    for job, item in news:
+        job.deliver(item)

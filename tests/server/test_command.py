@@ -1,0 +1,202 @@
+"""`sampling serve` as a process: its line, its signals, its exit codes, and the page's own command."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from server.live import ANSWER, CHAT, PATIENCE, QUESTION, eventually, half_request, read_raw, read_reply
+
+from sampling.server import PAGE_MODEL
+from sampling.toy import CHECKPOINT
+
+SERVE = [sys.executable, "-m", "sampling", "serve"]
+END_TOKENS = {
+    str(token): -100
+    for token in json.loads((CHECKPOINT / "generation_config.json").read_text())["eos_token_id"]
+}
+LONG = {
+    "model": "sampling-toy",
+    "messages": QUESTION,
+    "logit_bias": END_TOKENS,
+}  # lasts as long as the context
+
+
+class Served:
+    """A server process."""
+
+    def __init__(self, process: subprocess.Popen[str], log: Path) -> None:
+        self.process, self.log = process, log
+        assert process.stdout is not None
+        self.line = process.stdout.readline()
+        found = re.search(r"http://127\.0\.0\.1:(\d+)", self.line)
+        assert found, log.read_text()
+        self.port = int(found[1])
+
+    def ask(self, body: dict[str, object]) -> http.client.HTTPConnection:
+        """Send a request."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        connection.request("POST", CHAT, json.dumps(body).encode())
+        return connection
+
+    def refuses(self) -> bool:
+        """Whether nobody listens any more."""
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE).close()
+        except ConnectionRefusedError:
+            return True
+        return False
+
+    def waiting(self) -> float:
+        """How many requests wait."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        connection.request("GET", "/metrics")
+        text = read_reply(connection).content.decode()
+        connection.close()
+        return float(re.findall(r"^sampling_requests_waiting (.*)$", text, re.MULTILINE)[0])
+
+
+@contextmanager
+def served(folder: Path, *flags: str, **environment: str) -> Iterator[Served]:
+    """Start `sampling serve`."""
+    log = folder / "log"
+    with log.open("w") as errors:
+        process = subprocess.Popen(
+            [*SERVE, "--port", "0", *flags],
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            env=os.environ | environment,
+        )
+    try:
+        yield Served(process, log)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_lets_everything_finish_and_the_exit_code_is_0(tmp_path, kind):
+    with served(tmp_path, "--max-batch", "1") as server:
+        running = server.ask({**LONG, "stream": True})
+        response = running.getresponse()
+        response.readline()
+        waiting = server.ask({**LONG, "temperature": 0, "max_tokens": 5})
+        assert eventually(lambda: server.waiting() == 1)
+        body = json.dumps(LONG).encode()
+        head = f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+        late = half_request(server.port, head + body[:10])
+        server.process.send_signal(kind)
+        assert eventually(server.refuses)
+        late.sendall(body[10:])
+        refused = read_raw(late)
+        assert (refused.status, refused.error["code"]) == (503, "shutting_down")
+        assert response.read().endswith(b"data: [DONE]\n\n")
+        assert read_reply(waiting).json["usage"]["completion_tokens"] == 5
+        for connection in (running, waiting, late):
+            connection.close()
+        assert server.process.wait(PATIENCE) == 0
+        events = [json.loads(line) for line in server.log.read_text().splitlines()]
+    assert [event["status"] for event in events if event["path"] == CHAT] == [503, 200, 200]
+    assert [event["finish_reasons"] for event in events[-2:]] == [["length"], ["length"]]
+    assert "Turkey" not in json.dumps(events)
+
+
+def test_a_second_signal_ends_at_once(tmp_path):
+    with served(tmp_path) as server:
+        running = server.ask({**LONG, "n": 16, "stream": True})
+        response = running.getresponse()
+        response.readline()
+        server.process.send_signal(signal.SIGTERM)
+        assert eventually(server.refuses)
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(PATIENCE) == -signal.SIGTERM
+        assert b"[DONE]" not in response.fp.read()
+        response.close()
+        running.close()
+
+
+def test_the_pages_own_command(tmp_path):
+    curl = shutil.which("curl")
+    if curl is None:
+        pytest.skip("NO CURL FOUND: the page's own command was NOT tried")
+    with served(tmp_path, SAMPLING_API_KEY="TOKEN") as server:
+        body = {"model": PAGE_MODEL, "messages": QUESTION}
+        command = [curl, "-sS", "-X", "POST", f"http://127.0.0.1:{server.port}/llm/v1/chat/completions"]
+        command += ["-H", "Authorization: Bearer TOKEN", "-d", json.dumps(body)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        wrong = subprocess.run(
+            [*command, "-H", "Authorization: x"], capture_output=True, text=True, check=True
+        )
+    response = json.loads(done.stdout)
+    assert response["choices"][0]["message"] == {"role": "assistant", "content": ANSWER}
+    assert (response["model"], response["object"]) == (PAGE_MODEL, "chat.completion")
+    assert json.loads(wrong.stdout)
+
+
+def test_the_first_line_says_what_is_served_and_where(tmp_path):
+    with served(tmp_path, "--served-model-name", "one", "two") as server:
+        assert server.line.startswith(f"one, two, {PAGE_MODEL}: serving on http://127.0.0.1:")
+
+
+def run(*flags: str, hidden: str = "") -> tuple[int, str, str]:
+    """Run `sampling serve` until it gives up, a package hidden from it."""
+    hide = f"import sys; sys.modules[{hidden!r}] = None; " if hidden else "import sys; "
+    code = f"{hide}from sampling.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "serve", *flags], capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("package", ["starlette", "uvicorn", "prometheus_client"])
+def test_a_missing_extra_is_one_line(package):
+    words = "sampling serve: needs the extra 'serve': pip install 'sampling-reference[serve]'\n"
+    assert run(hidden=package) == (2, "", words)
+
+
+def test_a_port_in_use_is_one_line():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        code, out, err = run("--port", port)
+    assert (code, out) == (1, "")
+    assert err == f"sampling serve: 127.0.0.1:{port}: Address already in use\n"
+
+
+ERRORS = [
+    (("--port", "70000"), "sampling serve: port: got 70000, must be an integer from 0 to 65535"),
+    (("--port", "http"), "sampling serve: port: got 'http', must be"),
+    (("--max-batch", "0"), "sampling serve: max_batch: got 0, must be"),
+    (("--max-queue", "-1"), "sampling serve: max_queue: got -1, must be"),
+    (
+        ("--max-context", "999999", "--port", "0"),
+        "sampling serve: max_context: got 999999, must be an integer from 2 to ",
+    ),
+    (("--max-body", "1.5"), "sampling serve: max_body: got 1.5, must be"),
+    (("--api-key", "two words"), "sampling serve: api_key: got another one, must be"),
+    (("--api-key", ""), "sampling serve: api_key: got another one, must be"),
+    (("--dialect", "gpt"), "sampling serve: dialect: got 'gpt', must be one of qstash"),
+    (("--model", "/no/such/place", "--port", "0"), "sampling serve: /no/such/place: not a directory"),
+]
+
+
+@pytest.mark.parametrize(("flags", "message"), ERRORS, ids=[str(index) for index in range(len(ERRORS))])
+def test_errors_are_one_line_and_exit_code_two(capsys, flags, message):
+    from sampling.cli.main import main
+
+    assert main(["serve", *flags]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith(message)
+    assert printed.err.count("\n") == 1
