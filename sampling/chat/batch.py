@@ -94,16 +94,24 @@ class ChatBatch:
     def _advanced(self, completion: Completion, sampled: dict[int, SampledToken | RowError]) -> list[Event]:
         """Hand a completion its tokens, and free the rows that it needs no longer."""
         rows = self._rows[completion]
-        events: list[Event] = []
-        for choice, row in [*rows.items()]:
-            outcome = sampled[row]
-            if isinstance(outcome, RowError):
-                completion.error = RowError(f"choice {choice}: {outcome}")
-                self.remove(completion)
-                return []
-            events.append(completion.accept(choice, outcome))
-            if events[-1].ended:
-                self.decoder.remove([rows.pop(choice)])
+        try:
+            events = [accepted(completion, choice, sampled[row]) for choice, row in rows.items()]
+        except Exception as error:  # a fault of one, whatever it is, is none of the others
+            completion.error = error
+            self.remove(completion)
+            return []
+        self.decoder.remove([rows.pop(event.choice) for event in events if event.ended])
         if not rows:
             del self._rows[completion]
         return events
+
+
+def accepted(completion: Completion, choice: int, outcome: SampledToken | RowError) -> Event:
+    """Hand a choice its token.
+
+    Raises:
+        RowError: It can not be sampled.
+    """
+    if isinstance(outcome, RowError):
+        raise RowError(f"choice {choice}: {outcome}")
+    return completion.accept(choice, outcome)

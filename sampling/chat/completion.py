@@ -13,7 +13,7 @@ from sampling.chat.request import ChatRequest
 from sampling.chat.response import choice_object, usage_object
 from sampling.decode import SampledToken
 from sampling.dialects import Dialect
-from sampling.errors import InvalidRequest, RowError
+from sampling.errors import InvalidRequest
 from sampling.loaded_model import LoadedModel
 from sampling.processors import Constraint
 from sampling.sampler import check_params
@@ -79,11 +79,9 @@ class Completion:
         )
         self.vocabulary = loaded.vocabulary
         self.max_tokens = self._token_limit(context or loaded.model.config.max_position_embeddings)
-        self._grammar = loaded.grammars.grammar(
-            request.response_format.kind, request.response_format.schema
-        )
+        self._grammar = loaded.grammars.grammar(request.response_format.kind, request.response_format.schema)
         self.choices = [Choice(self.vocabulary, request.stop, self.max_tokens) for _ in range(request.n)]
-        self.error: RowError | None = None
+        self.error: Exception | None = None
 
     @property
     def seed(self) -> int | None:
