@@ -24,6 +24,16 @@ def test_few_rows_are_one_block() -> None:
     assert row_blocks(torch.zeros(8, 1000)) == [slice(0, 8, None)]
 
 
+def test_the_narrowest_rows_fill_a_block() -> None:
+    rows = torch.zeros(1).expand(ELEMENTS_AT_ONCE + 1, 1)
+    assert row_blocks(rows) == [slice(0, ELEMENTS_AT_ONCE), slice(ELEMENTS_AT_ONCE, ELEMENTS_AT_ONCE + 1)]
+
+
+def test_no_rows_are_one_empty_block() -> None:
+    assert row_blocks(torch.zeros(0, 1000)) == [slice(0, 0)]
+    assert in_blocks(lambda rows: rows.sum(-1), torch.zeros(0, 1000)).shape == (0,)
+
+
 def test_no_looking_and_no_blocks_where_values_are_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     elsewhere = torch.zeros(5, 2**16, device="meta")
     assert not may_branch(elsewhere)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
-from sampling_kernels.chunks import CHUNK, chunked, tokens_of
+from sampling_kernels.chunks import CHUNK, Chunks, chunked, tokens_of
+from torch import Tensor
 
 WIDTHS = [1, 2, 63, 64, 65, 127, 128, 1003]
 
@@ -36,6 +38,17 @@ def test_rows_that_are_not_contiguous() -> None:
     columns = torch.arange(128.0 * 3).view(128, 3)
     assert torch.equal(chunked(columns.t()).flatten(1), columns.t())
     assert torch.equal(chunked(columns.t()[:, ::2]).flatten(1), columns.t()[:, ::2])
+
+
+@pytest.mark.parametrize("vocabulary", [1, 2, 64, 65, 1003])
+def test_maxima_of_chunks_and_of_rows(hard_rows: Callable[[int], Tensor], vocabulary: int) -> None:
+    logits = hard_rows(vocabulary)
+    whole = Chunks.of(logits)
+    assert whole.logits is logits
+    assert torch.equal(whole.values, chunked(logits))
+    rows = logits.tolist()
+    assert whole.maxima.tolist() == [[max(row[i : i + 64]) for i in range(0, vocabulary, 64)] for row in rows]
+    assert whole.maximum.tolist() == [[max(row)] for row in rows]
 
 
 def test_tokens_of_some_chunks() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import pytest
 import torch
 from sampling_kernels.faults import NOT_A_NUMBER, NOTHING_LEFT, row_faults, without_faults
 
@@ -43,3 +44,17 @@ def test_faulty_rows_become_zeros_and_the_others_stay() -> None:
     assert faults.tolist() == [1, 1, 2, 0, 0]
     expected = torch.tensor([[0.0, 0.0]] * 3 + rows[3:])
     assert torch.equal(safe.view(torch.int32), expected.view(torch.int32))  # the signs of zeros, too
+
+
+@pytest.mark.parametrize(("row", "kind"), [([NAN, 2.0], 1), ([INF, 2.0], 1), ([-INF, -INF], 2)])
+def test_one_faulty_row_among_finite_ones(row: list[float], kind: int) -> None:
+    safe, faults = without_faults(torch.tensor([[0.0, 1.0], row, [3.0, 4.0]]))
+    assert faults.tolist() == [0, kind, 0]
+    assert safe.tolist() == [[0.0, 1.0], [0.0, 0.0], [3.0, 4.0]]
+
+
+def test_rows_without_faults_are_not_copied() -> None:
+    logits = torch.tensor([[0.0, -INF], [1.0, 2.0]])
+    safe, faults = without_faults(logits)
+    assert safe is logits
+    assert faults.tolist() == [0, 0]

@@ -87,6 +87,13 @@ def test_a_row_alone_draws_every_token(best: int) -> None:
     assert draw_by_gumbel(logits, torch.zeros(1, 5, dtype=torch.float64)).tolist() == [best]
 
 
+def test_rows_without_meaning_get_an_id_of_the_row() -> None:
+    logits = torch.tensor([[math.nan, 0.0, 1.0], [0.0, 1.0, 0.5]])
+    broken, whole = draw_by_gumbel(logits, torch.zeros(2, 3, dtype=torch.float64)).tolist()
+    assert 0 <= broken < 3
+    assert whole == 1
+
+
 def test_faulty_rows_draw_nothing() -> None:
     logits = torch.tensor([[0.0, math.nan], [0.0, math.inf], [-math.inf, -math.inf], [0.0, -math.inf]])
     assert draw(logits, seed=1, position=0, rule="gumbel").tolist() == [-1, -1, -1, 0]

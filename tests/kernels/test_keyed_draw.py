@@ -121,6 +121,15 @@ def test_both_sides_of_every_running_sum(draw: Draw, vocabulary: int) -> None:
     assert got.tolist() == [oracle.pick(w, u) for u in us]
 
 
+@pytest.mark.parametrize("vocabulary", [1, 64, 65, 128, 300])
+def test_rows_without_weight_get_an_id_of_the_last_chunk(vocabulary: int) -> None:
+    """They have no meaning, but do no harm to the row beside them."""
+    w = torch.stack([torch.zeros(vocabulary), torch.arange(vocabulary) == vocabulary - 1]).long()
+    without, beside = draw_by_weight(w, *of_words([2**63, 2**63])).tolist()
+    assert 0 <= without < -(-vocabulary // 64) * 64
+    assert beside == vocabulary - 1
+
+
 @pytest.mark.parametrize("vocabulary", [1, 2, 3, 63, 64, 65, 127, 300])
 def test_draws_from_logits(hard_rows: Callable[[int], Tensor], vocabulary: int) -> None:
     """At every running sum, from a row alone and from the same row many times in a batch."""

@@ -52,6 +52,12 @@ def test_the_documented_operations_bit_for_bit(total: int) -> None:
     assert log_total(torch.tensor(total)).item() == by_the_document(total)
 
 
+def test_three_times_a_power_of_two_bit_for_bit() -> None:
+    """There the mantissa is 3/4, not 3/2."""
+    totals = [3 * 2**power for power in range(42, 61)]
+    assert log_total(torch.tensor(totals)).tolist() == [by_the_document(total) for total in totals]
+
+
 def test_many_at_once_bit_for_bit() -> None:
     """Long tensors take vectorised code, which need not round as the scalar one does."""
     totals = [2**43 + (2**62 - 2**43 - 1) * i // 9973 for i in range(9973)]

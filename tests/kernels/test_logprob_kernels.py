@@ -101,6 +101,18 @@ def test_ranks_listed_and_counted(hard_rows: Callable[[int], Tensor], vocabulary
             assert ranks_of_listed(logits, ids, listed).tolist() == expected
 
 
+def test_ranks_listed_without_a_look(
+    monkeypatch: pytest.MonkeyPatch, hard_rows: Callable[[int], Tensor]
+) -> None:
+    """As a compiler sees them: which tokens are missing in the list decides no branch."""
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    for row in hard_rows(65):
+        logits, ids = row[None].expand(65, -1), torch.arange(65)
+        for k in (0, 1, 32, 65):
+            listed = torch.tensor([oracle.order(row.tolist())[:k]], dtype=torch.int64).expand(65, -1)
+            assert ranks_of_listed(logits, ids, listed).tolist() == ranks_by_python(row.tolist())
+
+
 def test_counted_ranks_in_blocks() -> None:
     torch.manual_seed(3)
     logits, ids = torch.randn(5, 2**16).round(decimals=1), torch.randint(2**16, (5,))

@@ -108,6 +108,24 @@ def test_top_p_of_equal_logits_is_not_sure_of_an_exact_hit(equal: int) -> None:
         assert all(check_top_p([0.5] * equal, [p + 1e-3 for p in ps], 0.0, low))
 
 
+@pytest.mark.parametrize("gap", [0.0066650002263486385, 0.00427549984306097])
+def test_top_p_is_not_sure_where_weights_and_exponentials_part(gap: float) -> None:
+    """So far below the maximum, a weight is 145 units of 2^-43 above the exponential, or 140 below it: of a hundred, 1.6e-9."""
+    row = [0.0, *[-gap] * 100, *[-1.0] * 20]
+    apart = oracle.weight(-gap) - 2**43 * math.exp(-gap)
+    assert abs(apart) > 139
+    for low in (True, False):
+        assert not any(check_top_p(row, prefix_shares(row, low)[20:100], 0.0, low))
+
+
+@pytest.mark.parametrize("p", [0.0, 1e-12])
+def test_top_p_is_sure_of_the_first_token(p: float) -> None:
+    logits = torch.tensor([[0.0, 1.0, 1.0]])
+    total = masses(logits).sum(-1, keepdim=True)
+    kept, sure = top_p_of_leading(logits, masses(logits), wide([p]), total, total)
+    assert (kept.tolist(), sure.tolist()) == ([[False, True, False]], [True])
+
+
 def test_top_p_is_sure_only_if_both_totals_say_the_same() -> None:
     """The first token holds half of 2 and less than half of 2.5."""
     logits = torch.tensor([[0.0, -0.5]])
@@ -127,6 +145,11 @@ def test_min_p_beside_a_weight(row: list[float], highest: float, nudge: float) -
     row = [*row, highest]
     ps = [w / 2**43 + nudge for w in oracle.weights(row)]
     check_min_p(row, [p for p in ps if 0 <= p <= 1] or [0.5])
+
+
+def test_min_p_of_nothing_keeps_what_has_no_mass() -> None:
+    kept, _ = min_p_of_leading(masses(torch.tensor([[0.0, -1000.0, -INF]])), wide([0.0]))
+    assert kept.tolist() == [[True] * 3]
 
 
 def check_min_p(row: list[float], ps: list[float]) -> None:

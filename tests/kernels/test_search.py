@@ -179,6 +179,43 @@ def test_near_the_end_holds_all_that_decides(hard_rows: HardRows, vocabulary: in
             assert int(rest) == needed - int(w[0][above].sum())
 
 
+def test_near_the_end_is_within_a_64th(hard_rows: HardRows) -> None:
+    """Of the tokens that weigh anything, it takes those in one bin, however many there are."""
+    for row in [*hard_rows(1003), torch.linspace(5, -25, 1003)]:
+        w = weights(row[None])
+        for part in (0.1, 0.5, 0.9, 0.99):
+            near, own, _ = near_the_end(row[None], w, torch.tensor([[1 + int(part * (int(w.sum()) - 1))]]))
+            if own.amin() > 0:
+                assert near.amax() - near.amin() <= 1 / 64
+
+
+def test_no_digit_is_large_enough_in_a_row_without_weight() -> None:
+    zeros, needed = torch.zeros(2, 3, dtype=torch.int64), torch.tensor([[1], [2]])
+    digit, rest = largest_digit(zeros, torch.stack([zeros[0], zeros[0] + 1]), needed, 4)
+    assert digit.tolist() == [[0], [0]]
+    assert rest[1].tolist() == [2]
+
+
+def test_no_rows() -> None:
+    none = torch.zeros(0, 1, dtype=torch.int64)
+    assert keep_top_p(torch.zeros(0, 5), none).shape == (0, 5)
+    assert keep_top_k(torch.zeros(0, 5), none).shape == (0, 5)
+
+
+def test_two_rows(hard_rows: HardRows) -> None:
+    """Each with its nucleus elsewhere."""
+    rows = hard_rows(300)
+    for first in range(0, 14, 2):
+        logits = rows[[first, first + 1]]
+        expected = [Prefixes(row, True).nucleus(SHARES[3], True) for row in logits.tolist()]
+        assert keep_top_p(logits, column([SHARES[3]] * 2)).tolist() == expected
+
+
+def test_low_ids_first_unless_told() -> None:
+    kept = first_in_order(torch.zeros(1, 4), torch.ones(1, 4, dtype=torch.int64), torch.tensor([[3]]))
+    assert kept.tolist() == [[True, True, True, False]]
+
+
 def test_lowest_kept_counts_equal_logits() -> None:
     """Three tokens at 5, one of them -0.0 and 0.0 alike; each of the ties weighs 2."""
     logits, w = torch.tensor([[5.0, 7.0, 5.0, 5.0, 0.0, -0.0]]), torch.tensor([[2, 9, 2, 2, 1, 1]])
