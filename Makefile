@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: chat explain test check format bench notebooks wheel clean
+.PHONY: chat explain test check format bench notebooks soak wheel clean
 
 chat: .venv/ready
 	@$(BIN)/sampling chat "What is the capital of Turkey?" --probabilities --seed 1
@@ -27,6 +27,11 @@ notebooks: .venv/ready
 
 bench: .venv/ready
 	@$(BIN)/python benchmarks/sampler.py --short
+
+soak: .venv/ready
+	PYTHONPATH=benchmarks $(BIN)/python -m soak.disconnects
+	PYTHONPATH=benchmarks $(BIN)/python -m soak.load
+	PYTHONPATH=benchmarks $(BIN)/python -m soak.fuzz
 
 wheel: .venv/ready
 	$(BIN)/python -m build --wheel

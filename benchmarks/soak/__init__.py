@@ -1,0 +1,1 @@
+"""Soak tests of the server: generated requests, many clients at once, clients that leave."""
