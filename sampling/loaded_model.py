@@ -31,6 +31,9 @@ class LoadedModel:
 
     def __init__(self, model: Llama, tokenizer: PreTrainedTokenizerFast, name: str) -> None:
         self.model, self.tokenizer, self.name = model, tokenizer, name
+        self._digested: tuple[tuple[tuple[int, int], ...], str] | None = (
+            None  # of which weights, and the digest
+        )
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
@@ -66,14 +69,22 @@ class LoadedModel:
             repr(dialect_named(dialect)),
             str(weight.dtype),
             weight.device.type,
-            self._weights_digest,
+            self._weights_digest(),
         )
         return "fp_" + hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
-    @cached_property
     def _weights_digest(self) -> str:
-        digest = hashlib.sha256(repr(self.model.config).encode())
-        for name, parameter in self.model.named_parameters():
-            digest.update(name.encode())
-            digest.update(parameter.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
-        return digest.hexdigest()
+        """The digest of the weights as they are; to read them all takes a while, so only when they have changed."""
+        state = tuple((p.data_ptr(), p._version) for _, p in self.model.named_parameters())
+        if self._digested is None or self._digested[0] != state:
+            self._digested = state, digest_of(self.model)
+        return self._digested[1]
+
+
+def digest_of(model: Llama) -> str:
+    """A digest of a model's shape and weights."""
+    digest = hashlib.sha256(repr(model.config).encode())
+    for name, parameter in model.named_parameters():
+        digest.update(name.encode())
+        digest.update(parameter.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

@@ -18,6 +18,22 @@ SMALLEST = float(np.finfo(np.float32).smallest_subnormal)
 LARGEST = float(np.finfo(np.float32).max)
 LARGEST_TOP_K = 2**31
 
+# What requests may say. A repetition penalty outside of its range would take a model's logits out of float32's.
+BIASES = (-100, 100)
+NUMBERS: Mapping[str, tuple[float, float]] = {
+    "temperature": (0, 2),
+    "top_p": (0, 1),
+    "frequency_penalty": (-2, 2),
+    "presence_penalty": (-2, 2),
+    "repetition_penalty": (1e-6, 1e6),
+    "min_p": (0, 1),
+}
+INTEGERS: Mapping[str, tuple[int, int]] = {
+    "seed": (LOWEST_SEED, HIGHEST_SEED),
+    "top_logprobs": (0, 20),
+    "top_k": (0, LARGEST_TOP_K),
+}
+
 
 def number(name: str, value: object, low: float, high: float) -> float:
     """Check a number against a closed range.
@@ -135,7 +151,7 @@ class SamplingParams:
         seed: Same seed, same logits, same parameters: same tokens. -2^63 to 2^64 - 1; None takes a fresh one.
         logprobs: Whether the log probabilities are wanted.
         top_logprobs: How many alternatives at each position, 0 to 20; needs `logprobs`.
-        repetition_penalty: Divides positive and multiplies negative logits of repeated tokens. Above 0; 1 is off.
+        repetition_penalty: Divides positive and multiplies negative logits of repeated tokens. 1e-6 to 1e6; 1 is off.
         top_k: Sample only from the k likeliest tokens, at most 2^31; 0 is off.
         min_p: Sample only tokens at least this fraction as likely as the likeliest. 0 to 1; 0 is off.
 
@@ -165,21 +181,14 @@ class SamplingParams:
 
     def __post_init__(self) -> None:
         """Check every field and store it in its canonical type."""
-        bias = bias_table("logit_bias", self.logit_bias, -100, 100)
         checked: dict[str, object] = {
-            "temperature": number("temperature", self.temperature, 0, 2),
-            "top_p": number("top_p", self.top_p, 0, 1),
-            "frequency_penalty": number("frequency_penalty", self.frequency_penalty, -2, 2),
-            "presence_penalty": number("presence_penalty", self.presence_penalty, -2, 2),
-            "logit_bias": BiasTable(bias),
+            "logit_bias": BiasTable(bias_table("logit_bias", self.logit_bias, *BIASES)),
             "logprobs": boolean("logprobs", self.logprobs),
-            "top_logprobs": integer("top_logprobs", self.top_logprobs, 0, 20),
-            "repetition_penalty": number("repetition_penalty", self.repetition_penalty, SMALLEST, LARGEST),
-            "top_k": integer("top_k", self.top_k, 0, LARGEST_TOP_K),
-            "min_p": number("min_p", self.min_p, 0, 1),
         }
-        if self.seed is not None:
-            checked["seed"] = integer("seed", self.seed, LOWEST_SEED, HIGHEST_SEED)
+        checked |= {name: number(name, getattr(self, name), *ends) for name, ends in NUMBERS.items()}
+        for name, ends in INTEGERS.items():
+            if name != "seed" or self.seed is not None:
+                checked[name] = integer(name, getattr(self, name), *ends)
         if checked["top_logprobs"] and not checked["logprobs"]:
             raise InvalidRequest("top_logprobs", self.top_logprobs, "left out (or 0) unless logprobs is true")
         for name, value in checked.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Iterable
 from typing import NoReturn
 
 from sampling.errors import InvalidRequest
@@ -73,13 +74,15 @@ class Verbatim(str):
 
 
 def depth(value: object) -> int:
-    """Levels of nesting: 0 for a number, 1 for a list of numbers."""
-    levels, level = 0, [value]
-    while level := [item for one in level if isinstance(one, dict | list) for item in inside(one)]:
+    """Levels of nesting: 0 for a number, 1 for a list of numbers or of nothing."""
+    levels, level = 0, contents([value])
+    while level:
         levels += 1
+        level = contents(item for one in level for item in one)
     return levels
 
 
-def inside(value: dict[str, object] | list[object]) -> list[object]:
-    """What an object or a list holds."""
-    return [*value.values()] if isinstance(value, dict) else value
+def contents(values: Iterable[object]) -> list[Collection[object]]:
+    """What the objects and lists among some values hold."""
+    found = (value for value in values if isinstance(value, dict | list))
+    return [value.values() if isinstance(value, dict) else value for value in found]

@@ -7,7 +7,7 @@ from typing import Any
 
 from sampling.chat.request import LONGEST_STOP, MOST_CHOICES, MOST_MESSAGES, MOST_STOPS, MOST_TOKENS, ROLES
 from sampling.dialects import Dialect
-from sampling.params import HIGHEST_SEED, LARGEST, LARGEST_TOP_K, LOWEST_SEED, SMALLEST
+from sampling.params import BIASES, INTEGERS, NUMBERS
 
 Schema = dict[str, Any]
 
@@ -16,22 +16,6 @@ NUMBER: Schema = {"type": "number"}
 INTEGER: Schema = {"type": "integer"}
 BOOLEAN: Schema = {"type": "boolean"}
 NULL: Schema = {"type": "null"}
-
-BIASES = (-100, 100)
-NUMBERS: dict[str, tuple[float, float]] = {
-    "temperature": (0, 2),
-    "top_p": (0, 1),
-    "frequency_penalty": (-2, 2),
-    "presence_penalty": (-2, 2),
-    "repetition_penalty": (SMALLEST, LARGEST),
-    "min_p": (0, 1),
-}
-INTEGERS: dict[str, tuple[int, int]] = {
-    "seed": (LOWEST_SEED, HIGHEST_SEED),
-    "top_logprobs": (0, 20),
-    "top_k": (0, LARGEST_TOP_K),
-    "max_tokens": (1, MOST_TOKENS),
-}
 
 
 def within(base: Schema, low: float, high: float) -> Schema:
@@ -117,7 +101,8 @@ def request_schema(dialect: Dialect, *, names: tuple[str, ...], vocab_size: int,
         most_choices: The highest `n`.
     """
     numbers = {name: optional(within(NUMBER, *ends)) for name, ends in NUMBERS.items()}
-    integers = {name: optional(within(INTEGER, *ends)) for name, ends in INTEGERS.items()}
+    whole = {**INTEGERS, "max_tokens": (1, MOST_TOKENS)}
+    integers = {name: optional(within(INTEGER, *ends)) for name, ends in whole.items()}
     biases = {
         "propertyNames": {"pattern": below(vocab_size)},
         "additionalProperties": within(NUMBER, *BIASES),
@@ -169,7 +154,7 @@ USAGE = full(prompt_tokens=INTEGER, completion_tokens=INTEGER, total_tokens=INTE
 HEADER: Schema = {"id": TEXT, "created": INTEGER, "model": TEXT, "system_fingerprint": TEXT}
 SEED = {
     "description": "The seed that was used, where the request has none.",
-    **within(INTEGER, 0, HIGHEST_SEED),
+    **within(INTEGER, 0, INTEGERS["seed"][1]),
 }
 
 

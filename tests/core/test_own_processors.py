@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 
+import oracle
 import pytest
 import torch
 from torch import Tensor
 
 from sampling import History, LogitBias, PresencePenalty, Sampler, SamplingParams, Temperature, TopP, chain
-from sampling.processors import Processor, Truncation
+from sampling.processors import Edit, Processor, Truncation
 
 NOTHING = History.start([[]])
 
@@ -48,6 +49,30 @@ def test_a_truncation_of_ones_own_sees_whole_rows() -> None:
     kept = chain(Epsilon())(logits, NOTHING).isfinite()[0]
     assert kept.tolist() == (probabilities >= 0.01).tolist()
     assert 0 < kept.sum() < 40
+
+
+class Thirds(Edit):
+    """Divides the first two logits by 3 and multiplies them again."""
+
+    name = "thirds"
+
+    def touched(self, logits: Tensor, history: History) -> tuple[Tensor, ...]:
+        """The first two."""
+        return (torch.arange(2).expand(len(logits), 2),)
+
+    def changed(self, logits: Tensor, *known: Tensor) -> Tensor:
+        """With numbers that are exact in no width."""
+        return logits / 3 * 3.1
+
+
+def test_an_edit_of_ones_own_is_rounded_once() -> None:
+    torch.manual_seed(1)
+    row = torch.randn(100, 2)
+    in_doubles = [[oracle.f32(x / 3 * 3.1) for x in pair] for pair in row.tolist()]
+    in_floats = [[oracle.f32(oracle.f32(x / 3) * oracle.f32(3.1)) for x in pair] for pair in row.tolist()]
+    shaped = Thirds()(row, History.start([[]] * 100))
+    assert shaped.tolist() == in_doubles != in_floats
+    assert shaped.dtype == torch.float32
 
 
 def test_the_logits_that_a_stage_hands_on_are_not_written_to() -> None:

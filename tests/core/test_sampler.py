@@ -240,10 +240,10 @@ def test_a_bad_row_takes_nothing_into_its_history_and_goes_on_when_it_can() -> N
 @pytest.mark.parametrize(
     ("fields", "row", "words"),
     [
-        ({"repetition_penalty": 3e38}, [-5.0, -7.0], "nothing left to sample after repetition_penalty"),
+        ({"repetition_penalty": 1e6}, [-5e33, -7e33], "nothing left to sample after repetition_penalty"),
         (
-            {"repetition_penalty": 1e-44},
-            [5.0, 1.0],
+            {"repetition_penalty": 1e-6},
+            [5e33, 1.0],
             "NaN or +infinity in the logits after repetition_penalty",
         ),
     ],

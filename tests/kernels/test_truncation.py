@@ -177,6 +177,11 @@ def test_top_k(keep: Keep, row: list[float], finite: float, k: int, low: bool, t
 
 
 @every_top_k
+def test_top_k_keeps_low_ids_and_no_ties_unless_told(keep: Keep) -> None:
+    assert sets(keep(torch.tensor([[1.0, 3.0, 2.0, 2.0]]), torch.tensor([[2]]))) == [{1, 2}]
+
+
+@every_top_k
 @pytest.mark.parametrize("vocabulary", [2, 3, 257, 1000])
 def test_top_k_of_whole_batches(keep: Keep, vocabulary: int) -> None:
     logits, ks = sample_rows(vocabulary), [0, 1, 2, vocabulary // 2, vocabulary, vocabulary + 5]

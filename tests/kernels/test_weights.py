@@ -86,6 +86,11 @@ def test_chunks_far_below_the_maximum(heavy: int, gap: float) -> None:
     ]
 
 
+def test_chunks_of_rows_without_meaning_are_no_error() -> None:
+    chunks = chunked(torch.full((1, 300), math.nan))
+    assert chunk_weights(chunks, chunks.amax(-1)).shape == (1, 5)
+
+
 def test_rows_in_blocks_weigh_the_same() -> None:
     """3 rows of 2^16 + 1 tokens are taken in three blocks; each has a few levels, so that Python can keep up."""
     torch.manual_seed(7)
@@ -225,6 +230,15 @@ def test_total_variation_bound_holds_on_random_rows(scale: float) -> None:
     z = sum(w)
     gap = mpmath.fsum(abs(mpmath.mpf(a) / z - b) for a, b in zip(w, oracle.softmax(row), strict=True)) / 2
     assert gap <= total_variation_bound(600)
+
+
+@pytest.mark.parametrize("vocabulary", [2, 1000, 128256, 2**19 - 1])
+def test_the_bound_is_the_documented_number(vocabulary: int) -> None:
+    """V 2^-44 + V 2^-64 + (21/20) (ln V + 3)^3 / (12 * 3^22) + 3^11 * 2^-51, at 50 digits."""
+    real = mpmath.mpf
+    rounding = real(vocabulary) / 2**44 + real(vocabulary) / 2**64
+    power = real(21) / 20 * (mpmath.log(vocabulary) + 3) ** 3 / (12 * real(3) ** 22) + real(3) ** 11 / 2**51
+    assert total_variation_bound(vocabulary) == pytest.approx(float(rounding + power), rel=1e-13)
 
 
 def test_the_bound_is_small_and_grows() -> None:
