@@ -310,9 +310,9 @@ class Sampler:
 
     def _masks(self) -> list[Processor]:
         """What comes before every stage of the dialect."""
-        constraints = [slot and slot.constraint for slot in self.slots]
         usable = [UsableIds(self.usable_ids)] if self.usable_ids < self.vocab_size else []
-        return [*usable, AllowedTokens(constraints)] if any(constraints) else [*usable]
+        allowed = [AllowedTokens(self._constraints)] if self._constrained else []
+        return [*usable, *allowed]
 
     def _step(self, logits: Tensor) -> SampleOutput:
         """One step; in one piece unless leading tokens are tried first."""
@@ -330,7 +330,16 @@ class Sampler:
 
     @property
     def _compiled(self) -> bool:
-        return self.compile and not any(slot and slot.constraint for slot in self.slots)
+        return self.compile and not self._constrained
+
+    @property
+    def _constraints(self) -> list[Constraint | None]:
+        """What each slot's tokens have to obey."""
+        return [None if slot is None else slot.constraint for slot in self.slots]
+
+    @property
+    def _constrained(self) -> bool:
+        return any(constraint is not None for constraint in self._constraints)
 
     def _uniform(self) -> tuple[Tensor, Tensor]:
         """The words of this step's uniforms, int64 [B]."""

@@ -26,13 +26,11 @@ class Event:
 
     Args:
         choice: Index of the choice.
-        token: The token.
         piece: What became certain to be content.
         ended: Whether the choice has ended with it.
     """
 
     choice: int
-    token: SampledToken
     piece: Piece
     ended: bool
 
@@ -105,7 +103,7 @@ class Completion:
     def accept(self, choice: int, token: SampledToken) -> Event:
         """Take the next token of a choice."""
         piece = self.choices[choice].accept(token)
-        return Event(choice, token, piece, self.choices[choice].finish_reason is not None)
+        return Event(choice, piece, self.choices[choice].finish_reason is not None)
 
     def header(self, kind: str) -> dict[str, Any]:
         """What a response and the chunks of a stream begin with.

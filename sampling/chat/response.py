@@ -65,8 +65,8 @@ def end_entries(
     choice: Choice, params: SamplingParams, vocabulary: Vocabulary, dialect: Dialect
 ) -> list[dict[str, Any]]:
     """The entry of the token that ended the choice, where the dialect has one."""
-    ended = choice.end_token is not None and dialect.end_token_entry
-    return entries([choice.end_token] if ended and choice.end_token else [], params, vocabulary, dialect)
+    listed = [choice.end_token] if dialect.end_token_entry and choice.end_token is not None else []
+    return entries(listed, params, vocabulary, dialect)
 
 
 def logprobs_object(listed: list[dict[str, Any]], params: SamplingParams) -> dict[str, Any] | None:

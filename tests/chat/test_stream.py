@@ -8,53 +8,22 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pages import ASK, comparable, joined
 from scripted import saying
 
 from sampling import load
 from sampling.chat.stream import DONE, server_sent_event
 from sampling.errors import RowError
 
-ASK = [{"role": "user", "content": "?"}]
 FIRST = {"role": "assistant"}
 
 
-def joined(chunks: list[dict[str, Any]]) -> dict[str, Any]:
-    """What a client makes of the chunks: the response, written down independently of how it was streamed."""
-    choices: dict[int, dict[str, Any]] = {}
-    for chunk in chunks:
-        for part in chunk["choices"]:
-            known = choices.setdefault(part["index"], {"content": "", "entries": [], "listed": False})
-            known["content"] += part["delta"].get("content", "")
-            if part["logprobs"] is not None:
-                known["listed"] = True
-                known["entries"] += part["logprobs"]["content"]
-            if part["finish_reason"] is not None:
-                assert "finish_reason" not in known
-                known["finish_reason"] = part["finish_reason"]
-                known["stop_reason"] = part.get("stop_reason")
-    usage = [chunk["usage"] for chunk in chunks if chunk.get("usage") is not None]
-    assert len(usage) <= 1
-    return {"choices": [choices[index] for index in sorted(choices)], "usage": usage[0] if usage else None}
-
-
-def expected(response: dict[str, Any]) -> dict[str, Any]:
-    """The same of an unstreamed response."""
-    choices = [
-        {
-            "content": choice["message"]["content"],
-            "entries": choice["logprobs"]["content"] if choice["logprobs"] else [],
-            "finish_reason": choice["finish_reason"],
-            "stop_reason": choice.get("stop_reason"),
-        }
-        for choice in response["choices"]
-    ]
-    return {"choices": choices, "usage": response["usage"]}
-
-
-def without_flag(whole: dict[str, Any]) -> dict[str, Any]:
-    for choice in whole["choices"]:
-        choice.pop("listed", None)
-    return whole
+def assert_the_same(chunks: list[dict[str, Any]], response: dict[str, Any]) -> None:
+    """Joined, the chunks are the response, and what can be said once only is said once."""
+    assert comparable(joined(chunks)) == comparable(response)
+    reasons = [part for chunk in chunks for part in chunk["choices"] if part["finish_reason"] is not None]
+    assert len(reasons) == len(response["choices"])
+    assert sum(chunk.get("usage") is not None for chunk in chunks) == 1
 
 
 @pytest.fixture(scope="module")
@@ -86,9 +55,7 @@ def test_joined_chunks_are_the_response(toy, request_fields):
     fields = dict(request_fields)
     if fields.get("logprobs"):
         fields["top_logprobs"] = 3
-    response = toy.chat(question, **fields)
-    chunks = list(toy.chat(question, stream=True, **fields))
-    assert without_flag(joined(chunks)) == expected(response)
+    assert_the_same(list(toy.chat(question, stream=True, **fields)), toy.chat(question, **fields))
 
 
 PIECES = st.lists(
@@ -104,9 +71,8 @@ def test_any_split_of_characters_and_any_stop(pieces, stop, max_tokens):
     """Single bytes are single tokens here, whole characters or not."""
     model = saying([b"".join(p if isinstance(p, bytes) else p.encode() for p in pieces)])
     fields = {"temperature": 0, "seed": 1, "stop": stop, "max_tokens": max_tokens, "logprobs": True}
-    response = model.chat(ASK, **fields)
     chunks = list(model.chat(ASK, stream=True, **fields))
-    assert without_flag(joined(chunks)) == expected(response)
+    assert_the_same(chunks, model.chat(ASK, **fields))
     contents = [c["choices"][0]["delta"].get("content") for c in chunks]
     assert all(contents[1:-1])  # no chunk without content but the first and the last
 

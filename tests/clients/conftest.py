@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import re
-import subprocess
-import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, contextmanager
-from pathlib import Path
 from typing import TypeVar
 
 import httpx2
 import pytest
 from openai import AsyncOpenAI
+from server.command import served
 from server.live import PATIENCE, Live, live
 from starlette.applications import Starlette
 
@@ -89,16 +85,7 @@ def listening(toy: LanguageModel) -> Iterator[Live]:
 @pytest.fixture(scope="module")
 def command(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of `sampling serve --api-key TOKEN`, a process."""
-    log: Path = tmp_path_factory.mktemp("serve") / "log"
-    serve = [sys.executable, "-m", "sampling", "serve", "--port", "0", "--api-key", TOKEN]
-    with log.open("w") as errors:
-        process = subprocess.Popen(serve, stdout=subprocess.PIPE, stderr=errors, text=True, env=os.environ)
-    try:
-        found = re.search(r"http://127\.0\.0\.1:\d+", process.stdout.readline())
-        assert found, log.read_text()
-        yield found[0]
-        process.terminate()
-        assert process.wait(PATIENCE) == 0
-    finally:
-        process.kill()
-        process.communicate()
+    with served(tmp_path_factory.mktemp("serve"), "--api-key", TOKEN) as server:
+        yield f"http://127.0.0.1:{server.port}"
+        server.process.terminate()
+        assert server.process.wait(PATIENCE) == 0

@@ -1,27 +1,20 @@
-"""`sampling serve` as a process: its line, its signals, its exit codes, and the page's own command."""
+"""`sampling serve` as a process: its line, its signals and its exit codes."""
 
 from __future__ import annotations
 
-import http.client
 import json
-import os
-import re
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
-from server.live import ANSWER, CHAT, PATIENCE, QUESTION, eventually, half_request, read_raw, read_reply
+from server.command import served
+from server.live import CHAT, PATIENCE, QUESTION, eventually, half_request, read_raw, read_reply
 
 from sampling.server import PAGE_MODEL
 from sampling.toy import CHECKPOINT
 
-SERVE = [sys.executable, "-m", "sampling", "serve"]
 END_TOKENS = {
     str(token): -100
     for token in json.loads((CHECKPOINT / "generation_config.json").read_text())["eos_token_id"]
@@ -31,59 +24,6 @@ LONG = {
     "messages": QUESTION,
     "logit_bias": END_TOKENS,
 }  # lasts as long as the context
-
-
-class Served:
-    """A server process."""
-
-    def __init__(self, process: subprocess.Popen[str], log: Path) -> None:
-        self.process, self.log = process, log
-        assert process.stdout is not None
-        self.line = process.stdout.readline()
-        found = re.search(r"http://127\.0\.0\.1:(\d+)", self.line)
-        assert found, log.read_text()
-        self.port = int(found[1])
-
-    def ask(self, body: dict[str, object]) -> http.client.HTTPConnection:
-        """Send a request."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
-        connection.request("POST", CHAT, json.dumps(body).encode())
-        return connection
-
-    def refuses(self) -> bool:
-        """Whether nobody listens any more."""
-        try:
-            socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE).close()
-        except ConnectionRefusedError:
-            return True
-        return False
-
-    def waiting(self) -> float:
-        """How many requests wait."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
-        connection.request("GET", "/metrics")
-        text = read_reply(connection).content.decode()
-        connection.close()
-        return float(re.findall(r"^sampling_requests_waiting (.*)$", text, re.MULTILINE)[0])
-
-
-@contextmanager
-def served(folder: Path, *flags: str, **environment: str) -> Iterator[Served]:
-    """Start `sampling serve`."""
-    log = folder / "log"
-    with log.open("w") as errors:
-        process = subprocess.Popen(
-            [*SERVE, "--port", "0", *flags],
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-            env=os.environ | environment,
-        )
-    try:
-        yield Served(process, log)
-    finally:
-        process.kill()
-        process.communicate()
 
 
 @pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGINT])
@@ -127,22 +67,11 @@ def test_a_second_signal_ends_at_once(tmp_path):
         running.close()
 
 
-def test_the_pages_own_command(tmp_path):
-    curl = shutil.which("curl")
-    if curl is None:
-        pytest.skip("NO CURL FOUND: the page's own command was NOT tried")
+def test_the_key_may_come_from_the_environment(tmp_path):
     with served(tmp_path, SAMPLING_API_KEY="TOKEN") as server:
-        body = {"model": PAGE_MODEL, "messages": QUESTION}
-        command = [curl, "-sS", "-X", "POST", f"http://127.0.0.1:{server.port}/llm/v1/chat/completions"]
-        command += ["-H", "Authorization: Bearer TOKEN", "-d", json.dumps(body)]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        wrong = subprocess.run(
-            [*command, "-H", "Authorization: x"], capture_output=True, text=True, check=True
-        )
-    response = json.loads(done.stdout)
-    assert response["choices"][0]["message"] == {"role": "assistant", "content": ANSWER}
-    assert (response["model"], response["object"]) == (PAGE_MODEL, "chat.completion")
-    assert json.loads(wrong.stdout)
+        connection = server.ask({"model": PAGE_MODEL, "messages": QUESTION})
+        assert read_reply(connection).status == 401
+        connection.close()
 
 
 def test_the_first_line_says_what_is_served_and_where(tmp_path):
