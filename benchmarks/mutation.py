@@ -1,13 +1,13 @@
 """Mutation testing: small changes to kernels and processors, each of which some eager test must notice.
 
     python benchmarks/mutation.py [--file kernels/sampling_kernels/order.py ...] [--jobs 2] [--sample 50 --seed 1]
-    python benchmarks/mutation.py --survivors      # again those that the result lists as survivors, and write nothing
+    python benchmarks/mutation.py --survivors      # bring the result up to date after new tests or reasons
 
 `mutants.py` makes the changes. Nothing is written into the tree: a process that has imported torch once forks for each
 mutant, and the fork imports the changed source in place of the module. A mutant is killed when a test fails, also when it
 takes longer than the limit; it is equivalent when `mutation_equivalents.json` says why no test can tell it from the original.
-Writes benchmarks/results/mutation.json. (mutmut changes no constants outside of functions; cosmic-ray imports torch anew
-for each mutant.)
+Writes benchmarks/results/mutation.json after each file. (mutmut changes no constants outside of functions; cosmic-ray imports
+torch anew for each mutant.)
 """
 
 from __future__ import annotations
@@ -28,8 +28,11 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Other plugins that happen to be installed take longer to import than most mutants to die.
+os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
 
 import hypothesis
 import pytest
@@ -56,13 +59,15 @@ NOT_RUN = {f"tests/core/test_{name}.py" for name in ("params", "history", "diale
 LAST = "tests/core/test_processor_invariants.py"  # the slowest by far
 SLOW = ("tests/kernels/test_gumbel.py::test_distribution",)
 PYTEST = (
-    *("-x", "-q", "-m", "not compiled", "-p", "no:cacheprovider", "--hypothesis-profile=mutation"),
+    *("-x", "-q", "-m", "not compiled", "-p", "no:cacheprovider"),
+    *("-p", "_hypothesis_pytestplugin", "--hypothesis-profile=mutation"),
     *("-o", "addopts=--import-mode=importlib"),  # no doctests
     *("-W", "ignore::pytest.PytestAssertRewriteWarning"),  # hypothesis is imported before pytest starts
     *(f"--deselect={test}" for test in SLOW),
 )
 CPU_S, WALL_S = 60, 600  # a survivor takes a third of the first, however busy the machine
 KEY = ("file", "function", "before", "after")
+LISTS = {"survived": "survivors", "equivalent": "equivalents", "timeout": "timeouts"}
 MEMORY = 16 * 2**30
 NOT_IMPORTED = 99
 BROKEN_RUNS = (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.NO_TESTS_COLLECTED, NOT_IMPORTED)
@@ -213,11 +218,11 @@ def chosen(options: argparse.Namespace) -> list[Job]:
     return work[: options.limit]
 
 
-def report(outcomes: list[Outcome]) -> dict[str, object]:
+def report(outcomes: list[Outcome]) -> dict[str, Any]:
     """Counts, score, and every mutant that was not killed by a failing test."""
-    reasons = {tuple(e[f] for f in KEY): e["reason"] for e in json.loads(EQUIVALENTS.read_text())}
+    reasons = equivalence_reasons()
     counts: dict[str, Counter[str]] = {}
-    lists: dict[str, list[dict[str, str]]] = {"survivors": [], "equivalents": [], "timeouts": []}
+    lists: dict[str, list[dict[str, str]]] = {name: [] for name in LISTS.values()}
     for outcome in outcomes:
         job, kind = outcome.job, outcome.fate
         if kind == "survived" and job.key in reasons:
@@ -225,20 +230,55 @@ def report(outcomes: list[Outcome]) -> dict[str, object]:
         counts.setdefault(job.file, Counter()).update([kind, "mutants"])
         if kind != "killed":
             reason = {"reason": reasons[job.key]} if kind == "equivalent" else {}
-            lists[{"survived": "survivors"}.get(kind, kind + "s")].append(
-                {"place": job.place, **dict(zip(KEY, job.key, strict=True)), **reason}
-            )
+            lists[LISTS[kind]].append({"place": job.place, **dict(zip(KEY, job.key, strict=True)), **reason})
+    median = {"median_s": statistics.median(outcome.seconds for outcome in outcomes)}
+    return {**summary(counts, lists), **median}
+
+
+def equivalence_reasons() -> dict[tuple[str, ...], str]:
+    """Why no test can tell some mutants from the original, by their keys."""
+    return {key_of(entry): entry["reason"] for entry in json.loads(EQUIVALENTS.read_text())}
+
+
+def key_of(entry: dict[str, str]) -> tuple[str, ...]:
+    """The key of a mutant in a list."""
+    return tuple(entry[field] for field in KEY)
+
+
+def summary(counts: dict[str, Counter[str]], lists: dict[str, list[dict[str, str]]]) -> dict[str, Any]:
+    """Counts of all files, the score, and which reasons belong to no survivor."""
     total = sum(counts.values(), Counter())
-    survivors = {outcome.job.key for outcome in outcomes if outcome.fate == "survived"}
-    files = {outcome.job.file for outcome in outcomes}
+    survivors = {key_of(entry) for entry in lists["equivalents"]}
     return {
         "total": total,
         "score": (total["killed"] + total["timeout"]) / max(1, total["mutants"] - total["equivalent"]),
-        "median_s": statistics.median(outcome.seconds for outcome in outcomes),
         "files": counts,
         **lists,
-        "reasons_without_a_survivor": [k for k in reasons if k[0] in files and k not in survivors],
+        "reasons_without_a_survivor": [
+            k for k in equivalence_reasons() if k[0] in counts and k not in survivors
+        ],
     }
+
+
+def brought_up_to_date(old: dict[str, Any], outcomes: list[Outcome], start: dict[str, Any]) -> dict[str, Any]:
+    """A result with what became of its survivors, run again or listed as equivalent since; "again" says when and how many.
+
+    Args:
+        old: The result.
+        outcomes: Of its survivors.
+        start: Where these outcomes come from.
+    """
+    new, ran = report(outcomes), {outcome.job.key for outcome in outcomes}
+    counts = {file: Counter(numbers) for file, numbers in old["files"].items()}
+    for file, numbers in new["files"].items():
+        ran_here = numbers.pop("mutants")
+        counts[file] = counts[file] + numbers - Counter(survived=ran_here)
+    lists = {
+        name: [entry for entry in old[name] if key_of(entry) not in ran] + new[name]
+        for name in LISTS.values()
+    }
+    again = {**start, "survivors": len(outcomes), **sum(new["files"].values(), Counter())}
+    return {**old, **summary(counts, lists), "again": [*old.get("again", []), again]}
 
 
 def main() -> None:
@@ -251,7 +291,9 @@ def main() -> None:
     parser.add_argument("--sample", type=int, help="only so many, drawn with --seed")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
-        "--survivors", action="store_true", help="only the survivors of the last result; print, not write"
+        "--survivors",
+        action="store_true",
+        help="bring the last result up to date: run its survivors again but for those that are listed by now",
     )
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--out", type=Path, default=RESULT)
@@ -270,13 +312,17 @@ def main() -> None:
         "mutation", derandomize=True, deadline=None, database=None, phases=phases
     )
     work = chosen(options)
-    check_baseline(sorted({job.file for job in work}), options.jobs)
-    result = {
-        **origin("mutation.py", "hypothesis", "pytest"),
-        "jobs": options.jobs,
-        **report(run_all(work, options.jobs)),
-    }
-    if not options.survivors:
+    files = sorted({job.file for job in work})
+    check_baseline(files, options.jobs)
+    start = {**origin("mutation.py", "hypothesis", "pytest"), "jobs": options.jobs}
+    before = json.loads(options.out.read_text()) if options.survivors else None
+    listed = equivalence_reasons() if before else {}
+    outcomes = [Outcome(job, "survived", 0.0) for job in work if job.key in listed]
+    result: dict[str, Any] = {}
+    for file in files:
+        here = [job for job in work if job.file == file and job.key not in listed]
+        outcomes += run_all(here, options.jobs)
+        result = brought_up_to_date(before, outcomes, start) if before else {**start, **report(outcomes)}
         options.out.write_text(json.dumps(result, indent=1) + "\n")
     for file, counts in {**result["files"], "all": result["total"]}.items():
         print(f"{file:50}", *(f"{count} {kind}" for kind, count in counts.items()))

@@ -79,6 +79,16 @@ def short_text(size: int = 20) -> SearchStrategy[str]:
     return st.text(st.characters(codec="utf-8"), max_size=size)
 
 
+def json_schema_format(schema: Json) -> Json:
+    """The response format of a JSON schema."""
+    return {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+
+
+def both(fields: dict[str, Json], others: dict[str, Json]) -> dict[str, Json]:
+    """Fields from two places."""
+    return {**fields, **others}
+
+
 MESSAGES = st.lists(
     st.fixed_dictionaries(
         {"role": st.sampled_from(["system", "user", "assistant"]), "content": short_text()},
@@ -101,7 +111,7 @@ SCHEMAS = st.sampled_from(
 )
 FORMATS = st.one_of(
     st.sampled_from([{"type": "text"}, {"type": "json_object"}]),
-    SCHEMAS.map(lambda schema: {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}),
+    st.builds(json_schema_format, SCHEMAS),
 )
 IDS = st.integers(0, 2047).map(str)
 PENALTY = st.floats(-2, 2) | st.integers(-2, 2)
@@ -132,7 +142,7 @@ REQUIRED = {
     "max_tokens": st.integers(1, MOST_TOKENS),
 }
 REQUESTS: SearchStrategy[dict[str, Json]] = st.builds(
-    lambda fields, logprobs: {**fields, **logprobs},
+    both,
     st.fixed_dictionaries(REQUIRED, optional={name: value | st.none() for name, value in OPTIONAL.items()}),
     LOGPROBS,
 )

@@ -20,6 +20,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +119,7 @@ def one_after_another(address: Address, some: list[Plan]) -> Json:
 def at_once(address: Address, some: list[Plan], clients: int) -> Json:
     """Let many clients come and leave together."""
     with ThreadPoolExecutor(clients) as threads:
-        for _ in tqdm(threads.map(lambda plan: leave(address, plan), some), total=len(some), desc="at once"):
+        for _ in tqdm(threads.map(partial(leave, address), some), total=len(some), desc="at once"):
             pass
     before = address.metric(STEPS)
     took = seconds_until(lambda: not occupied(address))
