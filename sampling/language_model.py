@@ -16,7 +16,7 @@ from sampling.dialects import Dialect
 from sampling.dialects import dialect as dialect_named
 from sampling.errors import CheckpointError, InvalidRequest
 from sampling.loaded_model import LoadedModel
-from sampling.model import load_llama
+from sampling.model import Llama, LlamaConfig, load_llama, pack
 from sampling.toy import CHECKPOINT
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ class LanguageModel(LoadedModel):
         model: The model.
         tokenizer: Its transformers tokenizer, with a chat template.
         name: What responses call it unless the request says.
+        compile: Whether it decodes by compiled steps.
 
     Example:
         >>> from sampling import load
@@ -112,6 +113,7 @@ def load(
     device: torch.device | str = "cpu",
     dtype: torch.dtype | str | None = None,
     compile: bool = False,  # noqa: A002 (the name that torch uses)
+    parallel: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> LanguageModel:
     """Load a Llama-3 checkpoint in Hugging Face's format.
@@ -120,7 +122,10 @@ def load(
         path: Its directory; None for the built-in toy.
         device: Where the model goes.
         dtype: "float32" or "bfloat16", as a name or torch's; None for the checkpoint's own.
-        compile: Reserved; only False for now.
+        compile: Whether it decodes by compiled steps: the same tokens, faster. The first step of each shape compiles, which
+            takes a while and is announced in the log; torch keeps the result for later runs.
+        parallel: Whether the processes that torchrun has started share the model, each with a part of the weights. All of
+            them make the same calls then, and get the same answers.
         progress: Called with (bytes read, bytes in all) while weights are read.
 
     Returns:
@@ -130,16 +135,29 @@ def load(
         CheckpointError: The directory can not be used; the message names the file and what is wrong.
         InvalidRequest: An argument is not allowed.
     """
-    if compile:
-        raise InvalidRequest("compile", compile, "False: the compiled decode step is not there yet")
+    if compile and parallel:
+        raise InvalidRequest("compile", compile, "False with parallel")
     if isinstance(dtype, str) and dtype not in DTYPES:
         raise InvalidRequest("dtype", dtype, f"one of {', '.join(DTYPES)}")
     folder = CHECKPOINT if path is None else Path(path)
     model = load_llama(
-        folder, device=device, dtype=DTYPES[dtype] if isinstance(dtype, str) else dtype, progress=progress
+        folder,
+        device=device,
+        dtype=DTYPES[dtype] if isinstance(dtype, str) else dtype,
+        progress=progress,
+        build=parallel_builder(device) if parallel else Llama,
     )
     name = "sampling-toy" if path is None else folder.resolve().name
-    return LanguageModel(model, load_tokenizer(folder), name)
+    if not parallel:
+        pack(model)
+    return LanguageModel(model, load_tokenizer(folder), name, compile=compile)
+
+
+def parallel_builder(device: torch.device | str) -> Callable[[LlamaConfig], Llama]:
+    """What makes this process's part of a model; torch's distributed tensors take a while to import."""
+    from sampling.model.parallel import parallel_llama
+
+    return parallel_llama(device)
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -27,10 +28,18 @@ class LoadedModel:
         model: The model.
         tokenizer: Its transformers tokenizer, with a chat template.
         name: What responses call it unless the request says.
+        compile: Whether it decodes by compiled steps.
     """
 
-    def __init__(self, model: Llama, tokenizer: PreTrainedTokenizerFast, name: str) -> None:
-        self.model, self.tokenizer, self.name = model, tokenizer, name
+    def __init__(
+        self,
+        model: Llama,
+        tokenizer: PreTrainedTokenizerFast,
+        name: str,
+        *,
+        compile: bool = False,  # noqa: A002 (the name that torch uses)
+    ) -> None:
+        self.model, self.tokenizer, self.name, self.compile = model, tokenizer, name, compile
         self._digested: tuple[tuple[tuple[int, int], ...], str] | None = (
             None  # of which weights, and the digest
         )
@@ -73,9 +82,14 @@ class LoadedModel:
         )
         return "fp_" + hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
+    def fresh_seed(self) -> int:
+        """64 bits from the operating system, the same in every process that holds a part of the model."""
+        return self.model.from_all(secrets.randbits(64))[0]
+
     def _weights_digest(self) -> str:
         """The digest of the weights as they are; to read them all takes a while, so only when they have changed."""
-        state = tuple((p.data_ptr(), p._version) for _, p in self.model.named_parameters())
+        parts = (self.model.held(parameter)[0] for parameter in self.model.parameters())
+        state = tuple((part.data_ptr(), part._version) for part in parts)
         if self._digested is None or self._digested[0] != state:
             self._digested = state, digest_of(self.model)
         return self._digested[1]
@@ -86,5 +100,6 @@ def digest_of(model: Llama) -> str:
     digest = hashlib.sha256(repr(model.config).encode())
     for name, parameter in model.named_parameters():
         digest.update(name.encode())
-        digest.update(parameter.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
+        part, _ = model.held(parameter)
+        digest.update(part.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return "".join(model.from_all(digest.hexdigest()))

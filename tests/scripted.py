@@ -58,12 +58,30 @@ class ScriptedModel:
         """Something to take a fingerprint of."""
         return [("script", self.script)]
 
+    def parameters(self) -> list[torch.Tensor]:
+        """The same without its name."""
+        return [self.script]
+
+    def held(self, parameter: torch.Tensor) -> tuple[torch.Tensor, None]:
+        """All of it is here."""
+        return parameter, None
+
+    def from_all(self, item: object) -> list[object]:
+        """There is one process."""
+        return [item]
+
     def new_cache(self, rows: int, capacity: int) -> ScriptedModel:
         """The model is its own cache; a new one starts the script."""
         assert rows >= 1
         assert capacity <= self.context
-        self.step = 0
+        self.step, self.rows, self.longest = 0, rows, 0
         return self
+
+    def look_at(self, positions: int) -> None:
+        """A script has no positions."""
+
+    def release(self, rows: Sequence[int]) -> None:
+        """Nothing is held."""
 
     def put(self, rows: Sequence[int], other: ScriptedModel) -> None:
         """All rows are alike."""

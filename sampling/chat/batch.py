@@ -23,7 +23,14 @@ class ChatBatch:
 
     def __init__(self, loaded: LoadedModel, dialect: Dialect, *, rows: int, capacity: int) -> None:
         usable = min(len(loaded.vocabulary), loaded.model.config.vocab_size)
-        self.decoder = Decoder(loaded.model, rows=rows, capacity=capacity, usable_ids=usable, dialect=dialect)
+        self.decoder = Decoder(
+            loaded.model,
+            rows=rows,
+            capacity=capacity,
+            usable_ids=usable,
+            dialect=dialect,
+            compile=loaded.compile,
+        )
         self._rows: dict[Completion, dict[int, int]] = {}  # of each completion: row by unfinished choice
 
     @staticmethod

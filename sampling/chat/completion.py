@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 import uuid
 from dataclasses import dataclass, replace
@@ -66,9 +65,7 @@ class Completion:
         check_params(request.params, loaded.model.config.vocab_size, dialect)
         request.check_stream_options(dialect)
         self.fresh_seed = request.params.seed is None
-        self.params = (
-            replace(request.params, seed=secrets.randbits(64)) if self.fresh_seed else request.params
-        )
+        self.params = replace(request.params, seed=loaded.fresh_seed()) if self.fresh_seed else request.params
         self.prompt_ids = encode_chat(
             loaded.tokenizer,
             request.messages,

@@ -8,6 +8,7 @@ import sys
 from sampling.chat.completion import Completion
 from sampling.chat.request import ChatRequest
 from sampling.cli.options import request_of
+from sampling.cli.processes import under_torchrun
 from sampling.dialects import dialect
 from sampling.language_model import LanguageModel, load
 
@@ -25,7 +26,13 @@ def load_with_progress(options: argparse.Namespace) -> LanguageModel:
             if done == total:
                 bar.close()
 
-        return load(options.model, device=options.device, dtype=options.dtype, progress=show)
+        return load(
+            options.model,
+            device=options.device,
+            dtype=options.dtype,
+            parallel=under_torchrun(),
+            progress=show,
+        )
 
 
 def completion_of(options: argparse.Namespace) -> Completion:

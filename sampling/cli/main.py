@@ -9,6 +9,8 @@ import sys
 from collections.abc import Sequence
 
 from sampling.cli.options import OneLineParser, add_request_flags, add_server_flags
+from sampling.cli.processes import one_speaker
+from sampling.cli.verify_flags import add_record_flags, add_verify_flags
 from sampling.errors import SamplingError
 from sampling.version import __version__
 
@@ -18,6 +20,11 @@ EXTRAS = {
     "uvicorn": "serve",
     "prometheus_client": "serve",
     "anyio": "serve",
+    "httpx2": "verify",
+    "matplotlib": "verify",
+    "pydantic": "verify",
+    "scipy": "verify",
+    "tenacity": "verify",
 }
 
 
@@ -38,6 +45,8 @@ def parser() -> argparse.ArgumentParser:
     add_request_flags(explain)
     serve = commands.add_parser("serve", help="answer over HTTP")
     add_server_flags(serve)
+    add_verify_flags(commands.add_parser("verify", help="find out which sampling semantics an engine has"))
+    add_record_flags(commands.add_parser("record", help="write completions down as a trace"))
     return top
 
 
@@ -48,8 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     options = parser().parse_args(arguments)
     try:
-        run(options)
-        sys.stdout.flush()
+        with one_speaker():
+            code = run(options)
+            sys.stdout.flush()
     except SamplingError as error:
         print(f"sampling {options.command}: {error}", file=sys.stderr)
         return 2
@@ -70,11 +80,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"sampling {options.command}: {error}", file=sys.stderr)
         return 1
-    return 0
+    return code
 
 
-def run(options: argparse.Namespace) -> None:
-    """Run the command that was asked for."""
+def run(options: argparse.Namespace) -> int:
+    """Run the command that was asked for; the exit code is 0 but for `verify`, which has a result to tell."""
     if options.command == "chat":
         from sampling.cli.chat import run_chat
 
@@ -83,7 +93,16 @@ def run(options: argparse.Namespace) -> None:
         from sampling.cli.serve import run_serve
 
         run_serve(options)
+    elif options.command == "verify":
+        from sampling.cli.verify import run_verify
+
+        return run_verify(options)
+    elif options.command == "record":
+        from sampling.cli.record import run_record
+
+        run_record(options)
     else:
         from sampling.cli.explain import run_explain
 
         run_explain(options)
+    return 0

@@ -7,6 +7,8 @@ import os
 from dataclasses import replace
 
 from sampling.cli.loading import load_with_progress
+from sampling.cli.processes import under_torchrun
+from sampling.errors import InvalidRequest
 from sampling.params import integer
 from sampling.server import PAGE_MODEL, ServerOptions, create_app
 from sampling.server.logs import log_to_standard_error
@@ -17,6 +19,8 @@ KEY_VARIABLE = "SAMPLING_API_KEY"
 
 def run_serve(options: argparse.Namespace) -> None:
     """Serve a model until a signal comes; options and address are checked before it is loaded."""
+    if under_torchrun():
+        raise InvalidRequest("torchrun", "serve", "chat or explain: a server does not spread over processes")
     asked, port = server_options(options), integer("port", options.port, 0, 65535)
     with bound_socket(options.host, port) as taken:
         loaded = load_with_progress(options)

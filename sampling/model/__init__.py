@@ -6,5 +6,6 @@ from sampling.model.cache import KeyValueCache
 from sampling.model.checkpoint import load_llama, tensor_name
 from sampling.model.config import Llama3Scaling, LlamaConfig
 from sampling.model.llama import Llama
+from sampling.model.projection import pack
 
-__all__ = ["KeyValueCache", "Llama", "Llama3Scaling", "LlamaConfig", "load_llama", "tensor_name"]
+__all__ = ["KeyValueCache", "Llama", "Llama3Scaling", "LlamaConfig", "load_llama", "pack", "tensor_name"]

@@ -10,6 +10,10 @@ from torch import Tensor
 
 from sampling.errors import InvalidRequest, RowError
 
+# Positions that `look_at` rounds up to. The CPU's attention works in blocks of as many, so that a row's bits do not depend on
+# how far others make it look.
+BLOCK = 512
+
 
 @dataclass(frozen=True)
 class Window:
@@ -20,7 +24,8 @@ class Window:
         rows: [B, 1] row numbers.
         positions: [B, T] place of each new token in its row.
         slots: [B, T] where its key and value are kept; the slot past the end is for what is not kept.
-        visible: [B, 1, T * groups, capacity] true where a query may look; a position's groups stand together.
+        visible: [B, 1, T * groups, S] true where a query may look; a position's groups stand together. S is how many
+            positions of each row are looked at.
         counts: [B] how many of the T are real.
     """
 
@@ -33,8 +38,8 @@ class Window:
 
     @property
     def inside(self) -> Tensor:
-        """[B, T] whether the position is within the capacity."""
-        return self.positions < self.cache.capacity
+        """[B, T] whether the position is among those that are looked at."""
+        return self.positions < self.visible.shape[-1]
 
     def store(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Keep a layer's new keys and values, and return all that the layer has.
@@ -45,11 +50,13 @@ class Window:
             values: [B, T, KV, D].
 
         Returns:
-            Keys and values, [B, KV, capacity, D] each: views of the cache, not copies.
+            Keys and values, [B, KV, S, D] each: views of the cache, not copies.
         """
-        self.cache.stored_keys[layer][self.rows, :, self.slots] = keys.detach()
-        self.cache.stored_values[layer][self.rows, :, self.slots] = values.detach()
-        return self.cache.keys(layer), self.cache.values(layer)
+        stored_keys, stored_values = self.cache.stored_keys[layer], self.cache.stored_values[layer]
+        stored_keys[self.rows, :, self.slots] = keys.detach()
+        stored_values[self.rows, :, self.slots] = values.detach()
+        seen = self.visible.shape[-1]
+        return stored_keys[:, :, :seen], stored_values[:, :, :seen]
 
 
 class KeyValueCache:
@@ -103,16 +110,26 @@ class KeyValueCache:
             if value < 1:
                 raise InvalidRequest(name, value, "at least 1")
         shape = (rows, heads, capacity + 1, head_dim)  # one slot more: for what must not be kept
-        self.capacity = capacity
         self.stored_keys = [torch.zeros(shape, device=device, dtype=dtype) for _ in range(layers)]
         self.stored_values = [torch.zeros(shape, device=device, dtype=dtype) for _ in range(layers)]
         self.lengths = torch.zeros(rows, device=device, dtype=torch.int64)
+        self.seen = torch.arange(capacity, device=device)  # [S] the positions that are looked at
         self._known = torch.zeros(rows, dtype=torch.int64, device="cpu")  # lengths that the host is sure of
 
     @property
     def rows(self) -> int:
         """B."""
         return len(self.lengths)
+
+    @property
+    def capacity(self) -> int:
+        """Most positions of a row; from a shape, which a compiler can leave open."""
+        return self.stored_keys[0].shape[2] - 1
+
+    @property
+    def longest(self) -> int:
+        """Positions of the longest row, as far as the host knows."""
+        return int(self._known.max())
 
     def keys(self, layer: int) -> Tensor:
         """A layer's keys, [B, KV, capacity, D]."""
@@ -145,6 +162,17 @@ class KeyValueCache:
             )
         self._known = known
 
+    def look_at(self, positions: int) -> None:
+        """Read no more than the first positions of each row from now on, rounded up to whole blocks.
+
+        A row that holds more than these has NaN logits, as one that outgrew the capacity. All are read until this is called.
+
+        Args:
+            positions: As many as the longest row will hold after the next call.
+        """
+        blocks = -(-positions // BLOCK)
+        self.seen = torch.arange(min(blocks * BLOCK, self.capacity), device=self.lengths.device)
+
     def open(self, width: int, counts: Tensor | None, groups: int) -> Window:
         """Plan where the next positions of each row go: tensors only, nothing is read on the host.
 
@@ -157,7 +185,7 @@ class KeyValueCache:
         counts = torch.full_like(self.lengths, width) if counts is None else counts
         positions = self.lengths[:, None] + steps  # [B, T]
         kept = (steps < counts[:, None]) & (positions < self.capacity)
-        visible = torch.arange(self.capacity, device=steps.device) <= positions[:, None, :, None]
+        visible = self.seen <= positions[:, None, :, None]
         return Window(
             cache=self,
             rows=torch.arange(self.rows, device=steps.device)[:, None],
@@ -185,7 +213,7 @@ class KeyValueCache:
         chosen = self._row_numbers(rows)
         there = chosen.to(self.lengths.device)
         other = KeyValueCache.__new__(KeyValueCache)
-        other.capacity = self.capacity
+        other.seen = self.seen
         other.stored_keys = [keys[there] for keys in self.stored_keys]
         other.stored_values = [values[there] for values in self.stored_values]
         other.lengths = self.lengths[there]
@@ -214,6 +242,19 @@ class KeyValueCache:
         self.lengths[there] = other.lengths
         self._known[chosen] = other._known
 
+    def release(self, rows: Sequence[int] | Tensor) -> None:
+        """Let rows be empty, in place; what they held is overwritten before anything looks at it.
+
+        Args:
+            rows: Row numbers, 0 to B - 1, at least one.
+
+        Raises:
+            InvalidRequest: No row, or a row that is not there.
+        """
+        chosen = self._row_numbers(rows)
+        self.lengths[chosen.to(self.lengths.device)] = 0
+        self._known[chosen] = 0
+
     def reset(self, rows: Sequence[int] | Tensor) -> None:
         """Empty rows in place, so that they can take new texts.
 
@@ -225,12 +266,10 @@ class KeyValueCache:
         Raises:
             InvalidRequest: No row, or a row that is not there.
         """
-        chosen = self._row_numbers(rows)
-        there = chosen.to(self.lengths.device)
+        self.release(rows)
+        there = self._row_numbers(rows).to(self.lengths.device)
         for stored in (*self.stored_keys, *self.stored_values):
             stored[there] = 0
-        self.lengths[there] = 0
-        self._known[chosen] = 0
 
     def _row_numbers(self, rows: Sequence[int] | Tensor) -> Tensor:
         numbers = torch.as_tensor(rows, dtype=torch.int64, device="cpu")

@@ -60,6 +60,7 @@ def load_llama(
     device: torch.device | str = "cpu",
     dtype: torch.dtype | None = None,
     progress: Callable[[int, int], None] | None = None,
+    build: Callable[[LlamaConfig], Llama] = Llama,
 ) -> Llama:
     """Load a Llama from a directory in Hugging Face's format.
 
@@ -72,6 +73,7 @@ def load_llama(
         dtype: torch.float32 or torch.bfloat16; None for the type that config.json names. A float16 checkpoint
             must be asked for in one of the two: exact in float32, rounded in bfloat16.
         progress: Called with (bytes read, bytes in all) after each tensor.
+        build: Makes the model, without weights; one that is split over processes reads its own part of them.
 
     Returns:
         The model, ready to run: its parameters need no gradients, and its config has the type it runs in.
@@ -89,7 +91,7 @@ def load_llama(
     source, stored = _stored_tensors(folder)
     _check_device(device)
     with torch.device("meta"):
-        model = Llama(config)
+        model = build(config)
     _check(model, source, stored)  # before any memory is asked for
     model = model.to(config.dtype).to_empty(device=device).requires_grad_(False).eval()
     _fill(model, stored, progress)
@@ -216,7 +218,8 @@ def _fill(
     places = {tensor_name(name): parameter for name, parameter in model.named_parameters()}
     total, done = sum(stored[name].size for name in places), 0
     for tensor, weights in _read(stored[name] for name in places):
-        places[tensor.name].copy_(weights)
+        held, part = model.held(places[tensor.name])
+        held.copy_(weights[part])
         done += tensor.size
         if progress is not None:
             progress(done, total)
@@ -231,9 +234,9 @@ def _read(tensors: Iterable[StoredTensor]) -> Iterator[tuple[StoredTensor, Tenso
 
 
 def _check_tied_head(model: Llama, stored: StoredTensor) -> None:
-    weights = model.embed_tokens.weight
+    weights, part = model.held(model.embed_tokens.weight)
     for tensor, head in _read([stored]):
-        if not torch.equal(head.to(weights), weights):
+        if not torch.equal(head[part].to(weights), weights):
             raise CheckpointError(
                 f"{tensor.path}: tensor {tensor.name} differs from model.embed_tokens.weight, "
                 "though config.json says tie_word_embeddings"

@@ -11,6 +11,8 @@ Source: "The Llama 3 Herd of Models", arXiv:2407.21783.
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -18,7 +20,10 @@ from torch import Tensor, nn
 from sampling.errors import InvalidRequest
 from sampling.model.cache import KeyValueCache, Window
 from sampling.model.config import LlamaConfig
+from sampling.model.projection import Projection, by_module, by_weight
 from sampling.model.rotary import Rotary, rotate
+
+Item = TypeVar("Item")
 
 
 class RMSNorm(nn.Module):
@@ -58,15 +63,16 @@ class Attention(nn.Module):
         self.k_proj = nn.Linear(config.hidden_size, keys, bias=False)
         self.v_proj = nn.Linear(config.hidden_size, keys, bias=False)
         self.o_proj = nn.Linear(queries, config.hidden_size, bias=False)
+        self.heads_of = Projection(self.q_proj, self.k_proj, self.v_proj, form=by_module)
+        self.joined = Projection(self.o_proj, form=by_module)
 
     def forward(self, hidden: Tensor, rotation: tuple[Tensor, Tensor], window: Window | None) -> Tensor:
         """[B, T, hidden_size] to the same; over the cache behind `window`, or over the T positions alone."""
-        q = rotate(self.q_proj(hidden).unflatten(-1, (-1, self.head_dim)), rotation)  # [B, T, H, D]
-        k = rotate(self.k_proj(hidden).unflatten(-1, (-1, self.head_dim)), rotation)  # [B, T, KV, D]
-        v = self.v_proj(hidden).unflatten(-1, (-1, self.head_dim))  # [B, T, KV, D]
+        q, k, v = (heads.unflatten(-1, (-1, self.head_dim)) for heads in self.heads_of(hidden))
+        q, k = rotate(q, rotation), rotate(k, rotation)  # [B, T, H, D], [B, T, KV, D]; v is as k
         if window is None:
-            return self.o_proj(_attend_causally(q, k, v))
-        return self.o_proj(_attend(q, *window.store(self.layer, k, v), window.visible))
+            return self.joined(_attend_causally(q, k, v))[0]
+        return self.joined(_attend(q, *window.store(self.layer, k, v), window.visible))[0]
 
 
 def _attend_causally(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -99,10 +105,13 @@ class FeedForward(nn.Module):
         self.gate_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
         self.up_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
         self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
+        self.widened = Projection(self.gate_proj, self.up_proj, form=by_module)
+        self.narrowed = Projection(self.down_proj, form=by_module)
 
     def forward(self, hidden: Tensor) -> Tensor:
         """[B, T, hidden_size] to the same."""
-        return self.down_proj(F.silu(self.gate_proj(hidden)) * self.up_proj(hidden))
+        gate, up = self.widened(hidden)
+        return self.narrowed(F.silu(gate) * up)[0]
 
 
 class Block(nn.Module):
@@ -164,6 +173,7 @@ class Llama(nn.Module):
         self.lm_head: nn.Linear | None = None
         if not config.tie_word_embeddings:
             self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        self.scored = Projection(self.lm_head or self.embed_tokens, form=by_weight)
 
     def forward(
         self, token_ids: Tensor, cache: KeyValueCache | None = None, counts: Tensor | None = None
@@ -227,12 +237,25 @@ class Llama(nn.Module):
         return KeyValueCache(
             layers=self.config.num_hidden_layers,
             rows=rows,
-            heads=self.config.num_key_value_heads,
+            heads=self.key_value_heads,
             capacity=capacity,
             head_dim=self.config.head_dim,
             device=self.embed_tokens.weight.device,
             dtype=self.embed_tokens.weight.dtype,
         )
+
+    @property
+    def key_value_heads(self) -> int:
+        """Key/value heads of a block that this process holds: here all of them."""
+        return self.config.num_key_value_heads
+
+    def held(self, parameter: Tensor) -> tuple[Tensor, tuple[slice, ...]]:
+        """What this process holds of a parameter, and which part of the whole it is: here all of it."""
+        return parameter, (slice(None),)
+
+    def from_all(self, item: Item) -> list[Item]:
+        """The item that each process with a part of the model gives: here there is one process."""
+        return [item]
 
     def _hidden(self, token_ids: Tensor, cache: KeyValueCache | None, counts: Tensor | None) -> Tensor:
         self._check_shapes(token_ids, cache, counts)
@@ -258,8 +281,7 @@ class Llama(nn.Module):
         return self.norm(hidden)
 
     def _head(self, hidden: Tensor) -> Tensor:
-        head = self.embed_tokens if self.lm_head is None else self.lm_head
-        return F.linear(hidden, head.weight).float()
+        return self.scored(hidden)[0].float()
 
     def _check_shapes(self, token_ids: Tensor, cache: KeyValueCache | None, counts: Tensor | None) -> None:
         context = self.config.max_position_embeddings if cache is None else cache.capacity

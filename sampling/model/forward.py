@@ -1,0 +1,128 @@
+"""One decode step of a model: the new token of each row in, the logits of its next one out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache as once
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from sampling.model.cache import KeyValueCache
+from sampling.model.llama import Llama
+from sampling.model.projection import summing
+
+MOST_GRAPHS = 256  # models, types and numbers of rows in one process: each is a graph of its own
+ROWS_OF_A_GRAPH = {
+    "cpu": 1
+}  # by device, the most rows that one graph serves faster than packed weights do; no entry: all
+OPTIONS: dict[str, dict[str, Any]] = {"cuda": {"coordinate_descent_tuning": True}}  # Inductor's, by device
+
+
+class Forward(Protocol):
+    """A decode step in two parts: what the host does, and what the device does."""
+
+    def claim(self, counts: Tensor) -> None:
+        """Take the places of the next step.
+
+        Args:
+            counts: int64 [B], on the host: 1 for the rows that have a new token, else 0.
+
+        Raises:
+            RowError: A row outgrows the cache.
+        """
+        ...
+
+    def run(self, tokens: Tensor) -> None:
+        """Put the logits of the rows that have a new token in place of the old ones.
+
+        Args:
+            tokens: int64 [B], on the model's device; -1 for a row without a new one.
+        """
+        ...
+
+
+def forward_of(model: Llama, cache: KeyValueCache, logits: Tensor, *, compiled: bool) -> Forward:
+    """The decode step of some rows.
+
+    Args:
+        model: The model.
+        cache: The rows' keys and values.
+        logits: float32 [B, V], where their logits are.
+        compiled: Whether a compiled step is wanted; it is taken where it is the faster one.
+    """
+    most = ROWS_OF_A_GRAPH.get(logits.device.type, cache.rows)
+    kind = Compiled if compiled and cache.rows <= most else Eager
+    return kind(model, cache, logits)
+
+
+class Eager:
+    """A decode step, operator by operator.
+
+    Args:
+        model: The model.
+        cache: The rows' keys and values.
+        logits: float32 [B, V], where their logits are.
+    """
+
+    def __init__(self, model: Llama, cache: KeyValueCache, logits: Tensor) -> None:
+        self.model, self.cache, self.logits = model, cache, logits
+        self.counts: Tensor | None = None
+
+    def claim(self, counts: Tensor) -> None:
+        """Take the places of the next step; the model itself refuses what does not fit."""
+        self.cache.look_at(self.cache.longest + 1)
+        self.counts = counts
+
+    def run(self, tokens: Tensor) -> None:
+        """Put the logits of the rows that have a new token in place of the old ones."""
+        advance(self.model, self.cache, self.logits, tokens, self.counts)
+
+
+class Compiled:
+    """A decode step as one graph, compiled once for a number of rows, whatever their capacity and lengths.
+
+    Args:
+        model: The model.
+        cache: The rows' keys and values.
+        logits: float32 [B, V], where their logits are.
+    """
+
+    def __init__(self, model: Llama, cache: KeyValueCache, logits: Tensor) -> None:
+        self.model = summing(model) if cache.rows == 1 else model
+        self.cache, self.logits = cache, logits
+        for stored in (*cache.stored_keys, *cache.stored_values):
+            leave_open(stored, 2)
+
+    def claim(self, counts: Tensor) -> None:
+        """Take the places of the next step."""
+        self.cache.look_at(self.cache.longest + 1)
+        self.cache.claim(1, counts)
+        leave_open(self.cache.seen, 0)
+
+    def run(self, tokens: Tensor) -> None:
+        """Put the logits of the rows that have a new token in place of the old ones."""
+        step = compiled_advance(tokens.device.type)
+        with torch._dynamo.config.patch(recompile_limit=MOST_GRAPHS):  # pyright: ignore[reportPrivateUsage]
+            step(self.model, self.cache, self.logits, tokens)
+
+
+def advance(
+    model: Llama, cache: KeyValueCache, logits: Tensor, tokens: Tensor, counts: Tensor | None = None
+) -> None:
+    """Run one token of each row that has one, and put the logits of those rows in place of the old ones."""
+    fed = tokens >= 0
+    new = model.next_logits(tokens.clamp(min=0)[:, None], cache, fed.long() if counts is None else counts)
+    logits.copy_(new.where(fed[:, None], logits))
+
+
+def leave_open(tensor: Tensor, dim: int) -> None:
+    """Compile for every size of a dimension."""
+    torch._dynamo.maybe_mark_dynamic(tensor, dim)  # pyright: ignore[reportPrivateUsage]
+
+
+@once
+def compiled_advance(device: str) -> Callable[[Llama, KeyValueCache, Tensor, Tensor], None]:
+    """The compiled `advance`; one for all models, since torch keeps the graphs of a function together."""
+    return torch.compile(advance, fullgraph=True, dynamic=False, options=OPTIONS.get(device))

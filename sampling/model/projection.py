@@ -1,0 +1,125 @@
+"""Matrix products with a model's weights: what is multiplied is the model's to say, how it is computed is chosen here."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from sampling.model.llama import Llama
+
+Form = Callable[[Tensor, Sequence[nn.Module]], Sequence[Tensor]]
+
+PACKED_FOR = (
+    16  # rows that oneDNN packs for; weights packed so are fast for one row and for a whole prompt, too
+)
+
+
+class Projection:
+    """Products y = x W^T of one input with the weights of several modules.
+
+    No module itself, so that the modules keep their one place and their names in the model.
+
+    Args:
+        modules: Those whose weights are multiplied, [out, in] each.
+        form: How: any function of the input and the modules that gives one product per module.
+    """
+
+    def __init__(self, *modules: nn.Module, form: Form) -> None:
+        self.modules, self.form = modules, form
+
+    def __call__(self, hidden: Tensor) -> Sequence[Tensor]:
+        """[..., in] to one [..., out] per module."""
+        return self.form(hidden, self.modules)
+
+
+def by_module(hidden: Tensor, modules: Sequence[nn.Module]) -> list[Tensor]:
+    """As the modules themselves do it, with whatever has been hooked to them."""
+    return [module(hidden) for module in modules]
+
+
+def by_weight(hidden: Tensor, modules: Sequence[nn.Module]) -> list[Tensor]:
+    """By the linear operator; for an embedding, too, which as a module would look rows up."""
+    return [F.linear(hidden, weight) for weight in weights_of(modules)]
+
+
+def by_sum(hidden: Tensor, modules: Sequence[nn.Module]) -> list[Tensor]:
+    """Multiply and sum, in float32: compiled and for one row it reads weights as fast as memory gives them."""
+    wide = hidden.float()[..., None, :]
+    return [(wide * weight.float()).sum(-1).to(hidden.dtype) for weight in weights_of(modules)]
+
+
+class Packed:
+    """By oneDNN, over one copy of all the weights in the order in which its kernels read them.
+
+    Weights that have changed since are packed again.
+    """
+
+    def __init__(self) -> None:
+        self._packed: Tensor | None = None
+        self._of: list[tuple[int, int]] = []
+        self._widths: list[int] = []
+
+    def __call__(self, hidden: Tensor, modules: Sequence[nn.Module]) -> Sequence[Tensor]:
+        """One product with all the weights, cut into theirs."""
+        weights = weights_of(modules)
+        state = [(weight.data_ptr(), weight._version) for weight in weights]
+        if self._packed is None or state != self._of:
+            self._pack(weights, state)
+        product = torch.ops.mkldnn._linear_pointwise(hidden, self._packed, None, "none", [], "")
+        return product.split(self._widths, dim=-1)
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Packed:
+        """One that has yet to pack: packed weights are in no storage that could be copied."""
+        return Packed()
+
+    def _pack(self, weights: Sequence[Tensor], state: list[tuple[int, int]]) -> None:
+        together = torch.cat([weight.detach() for weight in weights])
+        self._packed = torch.ops.mkldnn._reorder_linear_weight(together, PACKED_FOR)
+        self._of, self._widths = state, [len(weight) for weight in weights]
+
+
+def weights_of(modules: Sequence[nn.Module]) -> list[Tensor]:
+    """The weights, [out, in] each."""
+    return [cast("Tensor", module.weight) for module in modules]
+
+
+def projections_of(model: nn.Module) -> list[Projection]:
+    """Every projection of a model."""
+    parts = (part for module in model.modules() for part in vars(module).values())
+    return [part for part in parts if isinstance(part, Projection)]
+
+
+def pack(model: Llama) -> None:
+    """Compute a model's products by oneDNN from now on, where it can; elsewhere leave the model as it is.
+
+    The weights stay as they are, and where they are; the packed copy takes as much memory again, but for an embedding table
+    that is no head. No gradients flow through packed weights.
+
+    Args:
+        model: The model; changed in place.
+    """
+    if packable(model.embed_tokens.weight):
+        for projection in projections_of(model):
+            projection.form = Packed()
+
+
+def packable(weight: Tensor) -> bool:
+    """Whether oneDNN has kernels for weights like this one here."""
+    if weight.device.type != "cpu" or not torch.backends.mkldnn.is_available():
+        return False
+    return weight.dtype == torch.float32 or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
+def summing(model: Llama) -> Llama:
+    """A twin of a model, on the same weights, that multiplies and sums."""
+    weights = (*model.parameters(), *model.buffers())
+    twin = copy.deepcopy(model, {id(weight): weight for weight in weights})
+    for projection in projections_of(twin):
+        projection.form = by_sum
+    return twin

@@ -1,0 +1,78 @@
+"""What one process of a parallel run does in `test_parallel.py`: torchrun starts it, and it saves what it saw."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from sampling import load
+from sampling.errors import CheckpointError, InvalidRequest
+from sampling.model import Llama, load_llama
+from sampling.model.parallel import parallel_llama
+
+TEXT = [3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8]
+SHORTER = 5
+STEPS = 8
+QUESTION = [{"role": "user", "content": "What is the capital of Turkey?"}]
+REQUESTS: dict[str, dict[str, Any]] = {
+    "greedy": {"temperature": 0, "logprobs": True, "top_logprobs": 3},
+    "sampled": {"temperature": 1.7, "top_p": 0.95, "seed": 11, "max_tokens": 24, "n": 3},
+    "penalties": {
+        "temperature": 1,
+        "frequency_penalty": 1.5,
+        "logit_bias": {"5": 4},
+        "seed": 5,
+        "max_tokens": 24,
+    },
+    "json": {"temperature": 1.5, "seed": 2, "max_tokens": 24, "response_format": {"type": "json_object"}},
+    "no seed": {"temperature": 2, "max_tokens": 24},
+}
+
+
+@torch.no_grad()
+def seen(model: Llama) -> dict[str, Any]:
+    """Logits of a text at once, logits of two rows that grow together, and what is held of the weights."""
+    cache = model.new_cache(rows=2, capacity=len(TEXT) + STEPS)
+    rows = torch.tensor([TEXT, TEXT])
+    stepped: list[Tensor] = [model.next_logits(rows, cache, torch.tensor([len(TEXT), SHORTER]))]
+    for _ in range(STEPS):
+        stepped.append(model.next_logits(stepped[-1].argmax(-1, keepdim=True), cache))
+    return {
+        "whole": model(torch.tensor([TEXT]))[0],
+        "stepped": torch.stack(stepped, dim=1),  # [2, 1 + STEPS, V]
+        "weights": sum(model.held(parameter)[0].numel() for parameter in model.parameters()),
+        "cache": sum(keys.numel() for keys in cache.stored_keys),
+    }
+
+
+def refusal(folder: Path) -> str:
+    """What is said of a model that can not be loaded in parts."""
+    try:
+        load_llama(folder, build=parallel_llama("cpu"))
+    except (InvalidRequest, CheckpointError) as error:
+        return f"{type(error).__name__}: {error}"
+    return "loaded"
+
+
+def main(folder: Path) -> None:
+    """Use every model in the folder."""
+    found: dict[str, Any] = {"models": {}, "refused": {}}
+    for model in sorted(folder.glob("good-*")):
+        found["models"][model.name] = seen(load_llama(model, build=parallel_llama("cpu")))
+    for model in sorted(folder.glob("bad-*")):
+        found["refused"][model.name] = refusal(model)
+    toy = load(None, parallel=True)
+    found["logits"] = toy.logits(range(100))
+    found["answers"] = {name: toy.chat(QUESTION, **request) for name, request in REQUESTS.items()}
+    torch.save(found, folder / f"rank-{dist.get_rank()}.pt")
+    dist.barrier()
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,175 @@
+"""Compiled decoding: the tokens of eager decoding and of transformers, for rows that come and go, from few graphs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch._dynamo.utils import counters
+
+from sampling import SamplingParams, dialect, load
+from sampling.decode import Decoder
+from sampling.errors import InvalidRequest, RowError
+from sampling.model import Llama, load_llama, pack
+from sampling.model.forward import forward_of
+
+pytestmark = [pytest.mark.compiled, pytest.mark.usefixtures("compiled")]
+
+GREEDY = SamplingParams(temperature=0)
+CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+
+
+@pytest.fixture(scope="module")
+def oracle(new_oracle: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return new_oracle(tmp_path_factory.mktemp("plain"), num_hidden_layers=2, max_position_embeddings=1024)
+
+
+@pytest.fixture(scope="module", params=["cpu", pytest.param("cuda", marks=CUDA)])
+def model(request: pytest.FixtureRequest, oracle: Any) -> Llama:
+    ours = load_llama(oracle.directory, device=request.param)
+    pack(ours)
+    return ours
+
+
+def decoder(model: Llama, rows: int, *, capacity: int = 300, compiled: bool = True) -> Decoder:
+    size = model.config.vocab_size
+    return Decoder(
+        model, rows=rows, capacity=capacity, usable_ids=size, dialect=dialect("qstash"), compile=compiled
+    )
+
+
+def prompt(length: int, start: int) -> list[int]:
+    return [(7 * place + start) % 97 for place in range(length)]
+
+
+def tokens(running: Decoder, steps: int) -> list[dict[int, int]]:
+    """The token of each row in each step."""
+    return [{row: one.token_id for row, one in running.step().items()} for _ in range(steps)]
+
+
+def alone(running: Decoder, text: list[int], steps: int) -> list[int]:
+    """What a text is continued with in a decoder without others."""
+    (row,) = running.add(text, GREEDY, max_tokens=steps)
+    told = [step[row] for step in tokens(running, steps)]
+    running.remove([row])
+    return told
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize("compiles", [False, True], ids=["eager", "compiled"])
+def test_greedy_tokens_are_those_of_transformers(model, oracle, rows, compiles):
+    """Different lengths, one of them past the first block of positions that are looked at."""
+    texts = [prompt(length, row) for row, length in enumerate((250, 3, 60)[:rows])]
+    running = decoder(model, rows, compiled=compiles)
+    for text in texts:
+        running.add(text, GREEDY, max_tokens=20)
+    steps = tokens(running, 20)
+    for row, text in enumerate(texts):
+        assert [step[row] for step in steps] == oracle.greedy(text, 20)
+
+
+def test_rows_that_come_and_go_leave_the_others_alone(model, oracle):
+    running = decoder(model, rows=3)
+    long, short, late = prompt(20, 1), prompt(5, 2), prompt(40, 3)
+    running.add(long, GREEDY, max_tokens=12)
+    steps = tokens(running, 2)
+    running.add(short, GREEDY, max_tokens=4)
+    steps += tokens(running, 4)
+    running.remove([1])
+    steps += tokens(running, 1)
+    assert running.add(late, GREEDY, max_tokens=5) == [1]
+    steps += tokens(running, 5)
+    assert [step[0] for step in steps] == oracle.greedy(long, 12)
+    assert [step[1] for step in steps[2:6]] == oracle.greedy(short, 4)
+    assert [step[1] for step in steps[7:]] == oracle.greedy(late, 5)
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_nothing_compiles_after_the_first_steps(model, rows):
+    """Other texts, lengths, capacities, blocks of positions; a row that joins, one that leaves."""
+    first = decoder(model, rows)
+    alone(first, prompt(9, 0), 3)
+    full = decoder(model, rows)
+    full.add(prompt(9, 0), GREEDY, choices=rows, max_tokens=3)
+    tokens(full, 3)
+    compiled = counters["stats"]["unique_graphs"]
+    alone(first, prompt(250, 3), 30)
+    alone(decoder(model, rows, capacity=500), prompt(480, 4), 20)
+    if rows == 3:
+        first.add(prompt(4, 0), GREEDY, max_tokens=30)
+        tokens(first, 2)
+        first.add(prompt(8, 0), GREEDY, choices=2, max_tokens=30)
+        tokens(first, 2)
+    assert counters["stats"]["unique_graphs"] == compiled
+
+
+def test_one_graph_serves_every_capacity(model):
+    device = model.embed_tokens.weight.device
+    told: list[list[int]] = []
+    graphs: list[int] = []
+    for capacity in (40, 100, 512, 700):
+        logits = torch.zeros(1, 97, device=device)
+        forward = forward_of(model, model.new_cache(1, capacity), logits, compiled=True)
+        text = [1]
+        for _ in range(30):
+            forward.claim(torch.ones(1, dtype=torch.int64))
+            forward.run(torch.tensor([text[-1]], device=device))
+            text.append(int(logits.argmax()))
+        told.append(text)
+        graphs.append(counters["stats"]["unique_graphs"])
+    assert told == [told[0]] * 4
+    assert graphs == [graphs[0]] * 4
+
+
+def test_bfloat16(oracle):
+    """Accumulated in float32: at most 2.5% of the logits' spread from eager bfloat16, in the mean square."""
+    model = load_llama(oracle.directory, dtype=torch.bfloat16)
+    logits = {compiled: torch.zeros(1, 97) for compiled in (False, True)}
+    for compiled, row in logits.items():
+        forward = forward_of(model, model.new_cache(1, 64), row, compiled=compiled)
+        for token in prompt(30, 5):
+            forward.claim(torch.ones(1, dtype=torch.int64))
+            forward.run(torch.tensor([token]))
+    exact = oracle.logits(prompt(30, 5))
+    difference = (logits[True] - logits[False]).square().mean().sqrt()
+    assert difference <= 0.025 * exact.std()
+
+
+def test_a_row_that_outgrows_its_room_is_refused(model):
+    running = decoder(model, 1, capacity=512)
+    running.add(prompt(510, 0), GREEDY, max_tokens=2)
+    tokens(running, 3)
+    with pytest.raises(RowError, match="row 0: 512 positions and 1 new ones do not fit"):
+        running.step()
+    with pytest.raises(InvalidRequest, match="max_tokens: got 290, must be with the prompt's 11 at most 300"):
+        decoder(model, 1).add(prompt(11, 0), GREEDY, max_tokens=290)
+
+
+def test_compiling_is_announced_once(model, caplog):
+    torch._dynamo.reset()
+    running = decoder(model, 1)
+    with caplog.at_level(logging.WARNING, "sampling"):
+        alone(running, prompt(3, 0), 4)
+    assert [record.message.partition(":")[0] for record in caplog.records] == [
+        "compiling the decode step of 1 row"
+    ]
+
+
+def test_a_compiled_chat_is_the_same_chat():
+    ask = [{"role": "user", "content": "Name a fruit."}]
+    fields = {
+        "seed": 3,
+        "temperature": 1.3,
+        "top_p": 0.9,
+        "presence_penalty": 0.5,
+        "max_tokens": 12,
+        "logprobs": True,
+    }
+    answers = [load(None, compile=compiled).chat(ask, top_logprobs=2, **fields) for compiled in (False, True)]
+    eager, compiled = (answer["choices"][0] for answer in answers)
+    assert eager["message"] == compiled["message"]
+    pairs = zip(eager["logprobs"]["content"], compiled["logprobs"]["content"], strict=True)
+    assert all(one["logprob"] == pytest.approx(other["logprob"], abs=1e-4) for one, other in pairs)
