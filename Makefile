@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: chat explain test check format bench notebooks soak wheel clean
+.PHONY: chat explain test check format bench bench-gpu report notebooks soak wheel clean
 
 chat: .venv/ready
 	@$(BIN)/sampling chat "What is the capital of Turkey?" --probabilities --seed 1
@@ -28,6 +28,13 @@ notebooks: .venv/ready
 bench: .venv/ready
 	@$(BIN)/python benchmarks/sampler.py --short
 
+# Needs torch with CUDA, transformers, safetensors and numpy in PYTHON, no environment of our own and no network.
+bench-gpu:
+	$(PYTHON) benchmarks/record.py --device cuda
+
+report: .venv/ready
+	$(BIN)/python benchmarks/report.py
+
 soak: .venv/ready
 	PYTHONPATH=benchmarks $(BIN)/python -m soak.disconnects
 	PYTHONPATH=benchmarks $(BIN)/python -m soak.load
@@ -39,7 +46,7 @@ wheel: .venv/ready
 # plain venv and pip: the constraints pin what the project was tested with.
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[bench,cli,json,notebooks,serve,test,check]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[bench,cli,json,notebooks,serve,verify,test,check]"
 	touch .venv/ready
 
 clean:

@@ -25,6 +25,7 @@ from sampling.sampler import SampleOutput, Sampler
 from sampling.version import __version__
 
 if TYPE_CHECKING:
+    from sampling.conformance.verify import verify
     from sampling.language_model import LanguageModel, load
 
 __all__ = [
@@ -51,11 +52,19 @@ __all__ = [
     "dialect",
     "draw",
     "load",
+    "verify",
 ]
+
+# What reads checkpoints, and what needs an extra: imported when first asked for. The sampling core needs torch and numpy only.
+ELSEWHERE = {
+    "LanguageModel": "sampling.language_model",
+    "load": "sampling.language_model",
+    "verify": "sampling.conformance.verify",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Import what reads checkpoints when it is first asked for: the sampling core needs torch and numpy only."""
-    if name in ("LanguageModel", "load"):
-        return getattr(importlib.import_module("sampling.language_model"), name)
+    """Import what `ELSEWHERE` has when it is first asked for."""
+    if name in ELSEWHERE:
+        return getattr(importlib.import_module(ELSEWHERE[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,35 @@
+"""`sampling record`: write completions down as a trace."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from sampling.cli.verify import MOST, check_folder, endpoint_of, reference_of, save
+from sampling.conformance.endings import CheckEnded
+from sampling.conformance.trace.record import difr, read_trace, write_trace
+from sampling.conformance.trace.recorder import from_endpoint, from_loop
+from sampling.dialects import dialect
+from sampling.errors import SamplingError
+from sampling.params import integer
+
+
+def run_record(options: argparse.Namespace) -> None:
+    """Record an endpoint or the library's own loop."""
+    count, seed = integer("requests", options.requests, 1, MOST), integer("seed", options.seed, 0, MOST)
+    chosen = dialect(options.dialect)
+    check_folder("out", options.out)
+    check_folder("difr", options.difr)
+    if options.url is None:
+        records = from_loop(reference_of(options.reference or "toy"), chosen, count, seed)
+    else:
+        records = from_endpoint(endpoint_of(options), count, seed)
+    try:
+        written = write_trace(records, Path(options.out))
+    except CheckEnded as end:
+        raise SamplingError(str(end)) from end
+    print(f"{written} completions in {options.out}", file=sys.stderr)
+    if options.difr is not None:
+        save(options.difr, json.dumps(difr(read_trace(Path(options.out)))) + "\n")

@@ -1,0 +1,77 @@
+"""The flags of `sampling verify` and `sampling record`."""
+
+from __future__ import annotations
+
+import argparse
+
+from sampling.cli.options import value_of
+from sampling.dialects import DIALECTS
+
+
+def add_endpoint_flags(parser: argparse.ArgumentParser) -> None:
+    """Add what an endpoint is asked with."""
+    asked = parser.add_argument_group("an endpoint")
+    asked.add_argument(
+        "--model", metavar="NAME", help="the model to ask for; the first that is listed when left out"
+    )
+    asked.add_argument("--api-key", metavar="KEY", help="bearer token; or set SAMPLING_API_KEY")
+    asked.add_argument("--max-requests", type=value_of, metavar="N", help="send no more requests than this")
+    asked.add_argument(
+        "--timeout", type=value_of, default=60, metavar="S", help="seconds for an answer (default: 60)"
+    )
+    asked.add_argument(
+        "--tries", type=value_of, default=6, metavar="N", help="how often to send a request (default: 6)"
+    )
+
+
+def add_verify_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the target, the dialect, and where the report goes."""
+    parser.add_argument("url", nargs="?", metavar="URL", help="an OpenAI-compatible endpoint")
+    parser.add_argument("--callable", metavar="MODULE:FUNCTION", help="a sampler in Python instead")
+    parser.add_argument("--trace", metavar="FILE", help="a recorded trace instead")
+    parser.add_argument(
+        "--dialect", default="qstash", help=f"what it should be: {', '.join(DIALECTS)} (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--reference", metavar="DIR", help="the weights that it should serve; 'toy' for the built-in ones"
+    )
+    parser.add_argument("--checks", nargs="+", metavar="ID", help="ids of checks; all when left out")
+    parser.add_argument(
+        "--seed", type=value_of, default=0, metavar="N", help="of the kit's own choices (default: 0)"
+    )
+    add_endpoint_flags(parser)
+    parser.add_argument(
+        "--transcript",
+        metavar="FILE",
+        help="keep all answers in this file; a run that was interrupted goes on from it",
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="tell how many requests and tokens it will take"
+    )
+    out = parser.add_argument_group("the report")
+    out.add_argument(
+        "--json", nargs="?", const="-", metavar="FILE", help="as JSON; on standard output without a file"
+    )
+    out.add_argument("--junit", metavar="FILE", help="as JUnit XML")
+    out.add_argument("--html", metavar="FILE", help="as one HTML page")
+    out.add_argument("--methods", action="store_true", help="print a paragraph of methods, too")
+
+
+def add_record_flags(parser: argparse.ArgumentParser) -> None:
+    """Add what is recorded, and where it goes."""
+    parser.add_argument(
+        "url", nargs="?", metavar="URL", help="an endpoint; the library's own loop when left out"
+    )
+    parser.add_argument("--out", required=True, metavar="FILE", help="where the trace goes, JSON Lines")
+    parser.add_argument(
+        "--requests", type=value_of, default=200, metavar="N", help="completions to record (default: 200)"
+    )
+    parser.add_argument(
+        "--reference", metavar="DIR", help="weights of the own loop; the built-in toy when left out"
+    )
+    parser.add_argument("--dialect", default="qstash", help="how the own loop samples (default: %(default)s)")
+    parser.add_argument(
+        "--seed", type=value_of, default=0, metavar="N", help="of the requests' seeds (default: 0)"
+    )
+    parser.add_argument("--difr", metavar="FILE", help="the same in the format of Token-DiFR, too")
+    add_endpoint_flags(parser)

@@ -1,0 +1,1 @@
+"""Which sampling semantics has an engine? Checks, targets, verdicts and a report."""

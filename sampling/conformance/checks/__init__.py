@@ -1,0 +1,19 @@
+"""The checks for callables, one file for each group."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from sampling.conformance.checks import bias, output, penalties, randomness, reported, temperature, truncation
+from sampling.conformance.lab import Lab
+from sampling.conformance.verdict import Finding
+
+RUNS: Mapping[str, Callable[[Lab], Finding]] = {
+    **reported.RUNS,
+    **temperature.RUNS,
+    **truncation.RUNS,
+    **penalties.RUNS,
+    **bias.RUNS,
+    **randomness.RUNS,
+    **output.RUNS,
+}

@@ -1,0 +1,261 @@
+"""Output: where the text ends, what it is made of, and what becomes of every parameter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sampling.conformance.answers import content_of, entries_of
+from sampling.conformance.comparison import Rival, Trial, equal, plan
+from sampling.conformance.endings import CheckEnded, CouldNotRun, NotTestable, Refused
+from sampling.conformance.fixtures import RANKED, spaced
+from sampling.conformance.lab import SEEDS, Lab
+from sampling.conformance.names import SURE, Names, only
+from sampling.conformance.oracle import Row, softmax
+from sampling.conformance.question import Question
+from sampling.conformance.statistics.pearson import pearson
+from sampling.conformance.verdict import FALSE_ALARM, Finding, Verdict
+
+LENGTH = 4
+DETECTS = "any difference in the messages that were looked at"
+JSON = {"type": "json_object"}
+BEGINNINGS, WHITE_SPACE = (b"{", b'{"'), b" \t\n\r"
+
+# A value of every parameter that changes what is sampled, after a past in which it does.
+STRONG: Mapping[str, Any] = {
+    "temperature": 0.3,
+    "top_p": 0.3,
+    "frequency_penalty": 2.0,
+    "presence_penalty": 2.0,
+    "logit_bias": {RANKED[0]: -100},
+    "repetition_penalty": 3.0,
+    "top_k": 2,
+    "min_p": 0.5,
+}
+PAST = (RANKED[0], RANKED[0], RANKED[1])
+ASKED = 500
+# Values that the page does not allow.
+WRONG: Sequence[tuple[str, Any]] = (
+    ("temperature", 2.5),
+    ("top_p", 1.5),
+    ("frequency_penalty", 3.0),
+    ("presence_penalty", -3.0),
+    ("logit_bias", {RANKED[0]: -101}),
+)
+FATES = ("honoured", "refused", "ignored", "not answered")
+FATE_DETECTS = f"a parameter without effect on {ASKED} draws"
+NUCLEUS = 0.95
+
+Look = Callable[[], bool]
+Choice = Mapping[str, Any]
+Kept = NDArray[np.bool_]
+Logits = NDArray[np.float32]
+
+
+def found(verdict: Verdict, evidence: str, draws: int = 0) -> Finding:
+    """What a look at messages found; chance has no part in it."""
+    return Finding(verdict, evidence, draws, DETECTS, false_alarm=0.0)
+
+
+class Writing:
+    """A message of four different letters, always the same.
+
+    Args:
+        lab: The lab.
+    """
+
+    def __init__(self, lab: Lab) -> None:
+        names = Names.learnt(lab, len(RANKED))
+        plain = [token for token, (text, _) in enumerate(names.keys) if len(text) == 1 and text.isalnum()]
+        if len(plain) < LENGTH:
+            raise NotTestable(f"of {len(names.keys)} tokens only {len(plain)} are single letters")
+        self._lab, self._ids = lab, plain[:LENGTH]
+        self.letters = "".join(names.keys[token][0] for token in self._ids)
+
+    def choice(self, **fields: Any) -> dict[str, Any]:
+        """Ask for the message, with further fields."""
+        return self._lab.report(replace(self.question, params={**self.question.params, **fields}))
+
+    @property
+    def question(self) -> Question:
+        """Logits that are written one after another: a penalty takes out each as soon as it is."""
+        logits = np.full(len(RANKED), -100, dtype=np.float32)
+        params: dict[str, Any] = {"max_tokens": LENGTH, "logprobs": True}
+        if self._lab.semantics.zero_temperature and "presence_penalty" in self._lab.semantics.stages:
+            logits[self._ids] = 10 - 0.4 * np.arange(LENGTH)
+            params |= {"temperature": 0, "presence_penalty": 2}
+        else:
+            logits[self._ids] = 200 - 40 * np.arange(LENGTH)
+            params["repetition_penalty"] = 1000
+        return Question(logits, params)
+
+
+def stop_left_out(lab: Lab) -> Finding:
+    """Stop strings of one token, across two, and two at a time."""
+    writing = Writing(lab)
+    whole = content_of(writing.choice())
+    if whole != writing.letters:
+        raise CouldNotRun(f"without stop strings the message is {whole!r}, not {writing.letters!r}")
+    stops = [[whole[2]], [whole[1:3]], [whole[3], whole[1]], ["~"]]
+    ends = [2, 1, 1, LENGTH]
+    wrong: list[str] = []
+    ignored = 0
+    for stop, end in zip(stops, ends, strict=True):
+        content = content_of(writing.choice(stop=stop))
+        if content != whole[:end]:
+            ignored += content == whole
+            wrong.append(f"stop {stop} gives {content!r}, not {whole[:end]!r}")
+    if wrong:
+        verdict = Verdict.IGNORED if ignored == len(stops) - 1 else Verdict.DEVIATES
+        return found(verdict, "; ".join(wrong), len(stops))
+    return found(Verdict.CONFORMS, f"{len(stops)} stops end {whole!r} where they should", len(stops))
+
+
+def finish_reason(lab: Lab) -> Finding:
+    """A message that is cut by max_tokens, and one that a stop string ends."""
+    writing = Writing(lab)
+    reasons = {
+        "length": writing.choice().get("finish_reason"),
+        "stop": writing.choice(stop=[writing.letters[2]]).get("finish_reason"),
+    }
+    wrong = [f"{got!r} where {right!r} is right" for right, got in reasons.items() if got != right]
+    if wrong:
+        return found(Verdict.DEVIATES, "; ".join(wrong), 2)
+    return found(Verdict.CONFORMS, "'length' at max_tokens, 'stop' at a stop string", 2)
+
+
+def constrained(lab: Lab) -> Finding:
+    """The first token of a JSON object, with a nucleus that keeps unlikely legal tokens and would not in the whole."""
+    names = Names.learnt(lab, len(RANKED))
+    raw = [bytes(raw or ()) for _, raw in names.keys]
+    legal = np.array([text in BEGINNINGS for text in raw])
+    if legal.sum() < 2:
+        raise NotTestable("fewer than two tokens begin a JSON object")
+    spaces = np.array([bool(text) and not text.strip(WHITE_SPACE) for text in raw])
+    logits = np.where(legal, 0, 1).astype(np.float32)
+    logits[np.flatnonzero(legal)[0]] = 2
+
+    def drawn(first: Kept, last: Kept, values: Logits = logits) -> list[Row]:
+        nucleus = lab.expected(
+            Question(np.where(first, values, -np.inf).astype(np.float32), {"top_p": NUCLEUS})
+        )
+        return [np.where(last, nucleus, 0.0) / nucleus[last].sum()]
+
+    every = np.ones_like(legal)
+    rivals = [
+        Rival("any token: the format has no effect", Verdict.IGNORED, drawn(every, every)),
+        Rival("legal tokens alike", Verdict.DEVIATES, drawn(legal, legal, logits * 0)),
+        Rival("illegal tokens taken out last", Verdict.DEVIATES, drawn(every, legal)),
+        Rival("white space may come first", Verdict.AMBIGUOUS, drawn(legal | spaces, every)),
+    ]
+    own = drawn(legal, every)
+    rivals = [rival for rival in rivals if not equal(own, rival.rows)]
+    params = {"response_format": JSON, "max_tokens": 1, "logprobs": True, "top_p": NUCLEUS}
+    planned = plan(own, rivals)
+    trial = Trial(own, rivals)
+    for _ in range(planned):
+        trial.add(0, np.array([names.id_of(only(lab.report(Question(logits, params))))]))
+    return trial.finding(planned)
+
+
+def parameters(lab: Lab) -> Finding:
+    """Every parameter by itself: does it change what is sampled, and are values that are not allowed refused?"""
+    looks: dict[str, Look] = {name: partial(changes, lab, name) for name in STRONG}
+    looks["seed"] = partial(seed_changes, lab)
+    if lab.target.reports:
+        names = Names.learnt(lab, len(RANKED))
+        looks |= {name: partial(shows, lab, names, name) for name in SHOWN}
+        looks["n"] = partial(gives_choices, lab)
+    fates = {name: fate_of(look) for name, look in looks.items()}
+    groups = {fate: [name for name, one in fates.items() if one == fate] for fate in FATES}
+    taken = [
+        f"{name} {value}" for name, value in WRONG if fate_of(partial(changes, lab, name, value)) != "refused"
+    ]
+    words = [f"{fate}: {', '.join(names)}" for fate, names in groups.items() if names]
+    words += [f"not allowed, but taken: {', '.join(taken)}"] if taken else []
+    return Finding(
+        fates_verdict(lab, groups, taken), "; ".join(words), ASKED * (len(looks) + len(WRONG)), FATE_DETECTS
+    )
+
+
+def fates_verdict(lab: Lab, groups: Mapping[str, Sequence[str]], taken: Sequence[str]) -> Verdict:
+    """The verdict on what becomes of parameters; those that the dialect does not have count for nothing."""
+    ours = {
+        fate: [n for n in names if n not in STRONG or n in lab.semantics.stages]
+        for fate, names in groups.items()
+    }
+    if ours["ignored"]:
+        return Verdict.IGNORED
+    if taken and lab.verdict_on("ranges") is Verdict.DEVIATES:
+        return Verdict.DEVIATES
+    if ours["not answered"]:
+        return Verdict.INCONCLUSIVE
+    return Verdict.UNSUPPORTED if ours["refused"] else Verdict.CONFORMS
+
+
+def fate_of(look: Look) -> str:
+    """What becomes of a parameter."""
+    try:
+        return "honoured" if look() else "ignored"
+    except Refused:
+        return "refused"
+    except CheckEnded:
+        return "not answered"
+
+
+def changes(lab: Lab, name: str, value: object = None) -> bool:
+    """Whether a parameter changes what is drawn."""
+    asked = Question(spaced(offset=3.0), {name: STRONG[name] if value is None else value}, output_ids=PAST)
+    tokens = lab.draws(asked, ASKED)
+    plain = softmax(asked.logits.astype(np.float64))
+    return pearson([np.bincount(tokens, minlength=len(plain))], [plain]).p_value < FALSE_ALARM
+
+
+def seed_changes(lab: Lab) -> bool:
+    """Whether seeds give the same tokens again."""
+    seeds = [int(seed) for seed in lab.rng.integers(SEEDS, size=32)]
+    first, again = (lab.target.draw(Question(spaced(0.1)), seeds) for _ in range(2))
+    return bool((first == again).all())
+
+
+def shows(lab: Lab, names: Names, name: str) -> bool:
+    """Whether a field shows in the answer of a sampler that writes one letter again and again."""
+    letter = next(token for token, (text, _) in enumerate(names.keys) if len(text) == 1 and text.isalnum())
+    logits = np.zeros(len(RANKED), dtype=np.float32)
+    logits[letter] = SURE
+    written = names.keys[letter][0]
+    fields, shown = SHOWN[name]
+    given = {key: [written] if value is WRITTEN else value for key, value in fields.items()}
+    return shown(lab.report(Question(logits, given)))
+
+
+def gives_choices(lab: Lab) -> bool:
+    """Whether n 2 gives two choices."""
+    return len(lab.choices(Question(spaced(), {"n": 2}))) == 2
+
+
+def alternatives_of(choice: Choice) -> int:
+    """How many alternatives the first entry has."""
+    return len(entries_of(choice)[0].alternatives)
+
+
+WRITTEN = object()  # stands for the letter that is written
+SHOWN: Mapping[str, tuple[Mapping[str, Any], Callable[[Choice], bool]]] = {
+    "logprobs": ({"logprobs": True}, lambda choice: bool(entries_of(choice))),
+    "top_logprobs": ({"logprobs": True, "top_logprobs": 3}, lambda choice: alternatives_of(choice) in (3, 4)),
+    "max_tokens": ({"max_tokens": 3}, lambda choice: len(content_of(choice)) == 3),
+    "stop": ({"max_tokens": 2, "stop": WRITTEN}, lambda choice: content_of(choice) == ""),
+    "response_format": ({"response_format": JSON}, lambda choice: content_of(choice).lstrip()[:1] == "{"),
+}
+
+RUNS: Mapping[str, Callable[[Lab], Finding]] = {
+    "output.stop-left-out": stop_left_out,
+    "output.finish-reason": finish_reason,
+    "output.constrained": constrained,
+    "output.parameters": parameters,
+}

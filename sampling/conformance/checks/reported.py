@@ -1,0 +1,238 @@
+"""Reported values: what log probabilities are of, and whether what is listed agrees with itself. They look at values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from sampling.conformance.answers import Entry, content_of, entries_of
+from sampling.conformance.endings import CouldNotRun, NotTestable, Refused
+from sampling.conformance.fixtures import RANKED, spaced
+from sampling.conformance.lab import Lab
+from sampling.conformance.names import Names, only
+from sampling.conformance.oracle import Row, logprobs
+from sampling.conformance.question import Question
+from sampling.conformance.verdict import Finding, Verdict
+from sampling.dialects import MODES
+
+SENTINEL = -9999.0
+CLOSE = 1e-3  # nats
+WIDE = (0.07 * (np.arange(32, dtype=np.float32) * 7 % 32)).astype(np.float32)  # 32 tokens, all of them likely
+WANTED: Mapping[str, Any] = {"logprobs": True, "max_tokens": 1}
+LARGEST = 20
+REPORTS = 40
+MESSAGES = 20  # of several tokens
+DETECTS = f"a difference of {CLOSE:g} nats in any value that was looked at"
+
+
+def found(verdict: Verdict, evidence: str, draws: int = 0, detects: str = DETECTS) -> Finding:
+    """What a look at values found; chance has no part in it."""
+    return Finding(verdict, evidence, draws, detects, false_alarm=0.0)
+
+
+def distribution(lab: Lab) -> Finding:
+    """The values at temperatures below and above 1, and with a nucleus."""
+    lab.need(["temperature"])
+    return by_mode(lab, [{"temperature": 2.0}, {"temperature": 0.5}, {"temperature": 2.0, "top_p": 0.8}])
+
+
+def zero_temperature(lab: Lab) -> Finding:
+    """The values at temperature 0."""
+    if not lab.semantics.zero_temperature:
+        raise NotTestable(f"the dialect {lab.semantics.name!r} does not take temperature 0")
+    return by_mode(lab, [{"temperature": 0}])
+
+
+def truncation(lab: Lab) -> Finding:
+    """The values when tokens are cut off."""
+    cuts = {"top_p": 0.7, "top_k": 5, "min_p": 0.3}
+    return by_mode(lab, [{name: cuts[name]} for name in lab.having(list(cuts))])
+
+
+def penalties_and_bias(lab: Lab) -> Finding:
+    """The values of tokens that have a bias or were sampled before."""
+    values = {
+        "logit_bias": {RANKED[1]: 2.0, RANKED[2]: -2.0},
+        "presence_penalty": 1.0,
+        "frequency_penalty": 1.0,
+        "repetition_penalty": 2.0,
+    }
+    return by_mode(lab, [{name: values[name]} for name in lab.having(list(values))])
+
+
+def by_mode(lab: Lab, settings: Sequence[Mapping[str, Any]]) -> Finding:
+    """Compare all values with those of each mode."""
+    logits = spaced(offset=2.0)
+    names = Names.learnt(lab, len(logits))
+    wrong: list[str] = []
+    for params in settings:
+        asked = {**params, **WANTED, "top_logprobs": len(logits)}
+        question = Question(logits, asked, output_ids=(RANKED[0], RANKED[0]))
+        told = told_values(names, only(lab.report(question)))
+        differs = difference(told, logprobs(question, lab.semantics))
+        if differs > CLOSE:
+            words = ", ".join(f"{name} {value}" for name, value in params.items())
+            wrong.append(f"at {words} {fitting(lab, question, told)} (off by {differs:.2g} nats)")
+    if wrong:
+        return found(
+            Verdict.DEVIATES,
+            f"not the mode {lab.semantics.logprob_mode!r}: {'; '.join(wrong)}",
+            len(settings),
+        )
+    return found(Verdict.CONFORMS, f"the values of the mode {lab.semantics.logprob_mode!r}", len(settings))
+
+
+def told_values(names: Names, entry: Entry) -> dict[int, float]:
+    """The reported log probabilities by token id."""
+    if not entry.alternatives:
+        raise Refused("top_logprobs gives an empty list")
+    told = {names.id_of(one): one.logprob for one in entry.alternatives}
+    told.setdefault(names.id_of(entry), entry.logprob)
+    return told
+
+
+def difference(told: Mapping[int, float], row: Row) -> float:
+    """The largest difference; a value that stands for none differs from every number."""
+    worst = 0.0
+    for token, value in told.items():
+        none, expected = value <= SENTINEL, float(row[token])
+        if none != (expected == -math.inf):
+            return math.inf
+        worst = worst if none else max(worst, abs(value - expected))
+    return worst
+
+
+def fitting(lab: Lab, question: Question, told: Mapping[int, float]) -> str:
+    """Which mode's values these are, in words."""
+    rows = {mode: logprobs(question, lab.semantics, mode) for mode in MODES}
+    fits = [repr(mode) for mode, row in rows.items() if difference(told, row) <= CLOSE]
+    return f"those of the mode {' or '.join(fits)}" if fits else "those of no mode"
+
+
+def reports(lab: Lab, question: Question) -> list[Entry]:
+    """The entry of the one token of each of several reports."""
+    return [only(lab.report(question)) for _ in range(REPORTS)]
+
+
+def mass(lab: Lab) -> Finding:
+    """The sum of the listed probabilities, of a part of the tokens and of all."""
+    settings: list[Mapping[str, Any]] = [{}, {"temperature": 0.5}, {"temperature": 2.0}]
+    largest, whole = 0.0, 0.0
+    for params in settings:
+        for count in (5, len(RANKED)):
+            entry = only(lab.report(Question(spaced(), {**params, **WANTED, "top_logprobs": count})))
+            values = [one.logprob for one in entry.alternatives]
+            if not values:
+                raise Refused(f"top_logprobs {count} gives an empty list")
+            sum_ = sum(math.exp(min(value, 100.0)) for value in values)
+            largest = max(largest, sum_)
+            whole = max(whole, abs(sum_ - 1)) if len(values) >= len(RANKED) else whole
+    words = f"the largest sum is {largest:.6f}; that of all tokens is off 1 by {whole:.1g}"
+    verdict = Verdict.CONFORMS if largest <= 1 + CLOSE and whole <= CLOSE else Verdict.DEVIATES
+    return found(verdict, words, 2 * len(settings), f"a mass of {CLOSE:g}")
+
+
+def chosen_is_listed(lab: Lab) -> Finding:
+    """The value in a token's entry and that in the list."""
+    question = Question(spaced(0.1), {**WANTED, "top_logprobs": len(RANKED), "temperature": 1.5})
+    listed = 0
+    for entry in reports(lab, question):
+        for one in entry.alternatives:
+            if one.key == entry.key:
+                listed += 1
+                if abs(one.logprob - entry.logprob) > CLOSE:
+                    words = f"{entry.token!r} has {entry.logprob:.6f} in its entry and {one.logprob:.6f} in the list"
+                    return found(Verdict.DEVIATES, words, REPORTS)
+    if not listed:
+        words = f"none of {REPORTS} sampled tokens is in the list of all {len(RANKED)}"
+        return found(Verdict.DEVIATES, words, REPORTS)
+    return found(
+        Verdict.CONFORMS, f"{listed} of {REPORTS} sampled tokens are listed, with one value", REPORTS
+    )
+
+
+def count(lab: Lab) -> Finding:
+    """How many alternatives there are, which, in which order, and what stands for ranks that are not listed."""
+    names = Names.learnt(lab, len(WIDE))
+    unlisted: set[float] = set()
+    lengths: dict[int, set[int]] = {}
+    for asked in (0, 1, 5, LARGEST):
+        question = Question(WIDE, {**WANTED, "top_logprobs": asked})
+        row = logprobs(question, lab.semantics)
+        for entry in reports(lab, question):
+            sampled = names.id_of(entry)
+            ids = [names.id_of(one) for one in entry.alternatives]
+            lengths.setdefault(asked, set()).add(len(ids))
+            wrong = misplaced(lab, row, sampled, asked, ids) or misvalued(lab, row, sampled, entry.logprob)
+            if wrong:
+                return found(Verdict.DEVIATES, f"top_logprobs {asked}: {wrong}", REPORTS)
+            if hidden(lab, row, sampled):
+                unlisted.add(entry.logprob)
+    words = ", ".join(f"{asked} asked: {' or '.join(map(str, sorted(n)))}" for asked, n in lengths.items())
+    value = (
+        f"; a rank behind {lab.semantics.listed_ranks} is reported as {min(unlisted):g}" if unlisted else ""
+    )
+    return found(Verdict.CONFORMS, words + value, 4 * REPORTS, "a token too many or too few in any list")
+
+
+def misplaced(lab: Lab, row: Row, sampled: int, asked: int, ids: Sequence[int]) -> str:
+    """What is wrong with a list of alternatives; nothing if it is as the dialect has it."""
+    best = [int(token) for token in np.argsort(-row, kind="stable")[:asked]]
+    if lab.semantics.sampled_first:
+        best = [sampled, *(token for token in best if token != sampled)]
+        best = best[:asked] if lab.semantics.at_most_k else best
+    if len(ids) != len(best):
+        return f"{len(ids)} are listed, {len(best)} should be"
+    return "" if list(ids) == best else f"ids {list(ids)} are listed, {best} should be"
+
+
+def misvalued(lab: Lab, row: Row, sampled: int, value: float) -> str:
+    """What is wrong with the value of the sampled token."""
+    if hidden(lab, row, sampled):
+        return (
+            ""
+            if value == SENTINEL
+            else f"a rank that is not listed is reported as {value:g}, not as {SENTINEL:g}"
+        )
+    right = abs(value - row[sampled]) <= CLOSE
+    return "" if right else f"the sampled token has {value:.4f}, not {row[sampled]:.4f}"
+
+
+def hidden(lab: Lab, row: Row, sampled: int) -> bool:
+    """Whether a token's rank is one that is not reported."""
+    ranks = lab.semantics.listed_ranks
+    return ranks is not None and int((row > row[sampled]).sum()) >= ranks
+
+
+def joined_bytes(lab: Lab) -> Finding:
+    """The bytes of all tokens of a message, next to its text; characters in pieces among them."""
+    question = Question(spaced(0.05), {**WANTED, "max_tokens": 8})
+    tokens = 0
+    for _ in range(MESSAGES):
+        choice = lab.report(question)
+        entries, content = entries_of(choice), content_of(choice)
+        tokens += len(entries)
+        if all(entry.raw is None for entry in entries):
+            raise Refused("no entry has bytes")
+        if any(not 0 <= byte < 256 for entry in entries for byte in entry.raw or ()):
+            raise CouldNotRun("bytes that are no numbers from 0 to 255")
+        joined = b"".join(bytes(entry.raw or ()) for entry in entries)
+        if joined.decode(errors="replace") != content or "\ufffd".encode() in joined:
+            words = f"the bytes joined are {joined!r}, the message is {content!r}"
+            return found(Verdict.DEVIATES, words, tokens, "a byte")
+    return found(Verdict.CONFORMS, f"the bytes of {tokens} tokens give {MESSAGES} messages", tokens, "a byte")
+
+
+RUNS: Mapping[str, Callable[[Lab], Finding]] = {
+    "reported.distribution": distribution,
+    "reported.zero-temperature": zero_temperature,
+    "reported.truncation": truncation,
+    "reported.penalties-and-bias": penalties_and_bias,
+    "reported.mass": mass,
+    "reported.chosen-is-listed": chosen_is_listed,
+    "reported.count": count,
+    "reported.bytes": joined_bytes,
+}

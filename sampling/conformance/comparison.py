@@ -1,0 +1,273 @@
+"""The comparison of what is drawn with what is expected, and with what else it could be."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sampling.conformance.oracle import Row, probabilities
+from sampling.conformance.question import Question
+from sampling.conformance.semantics import Semantics
+from sampling.conformance.statistics.eprocess import Evidence, Likelihoods
+from sampling.conformance.statistics.pearson import Pearson, pearson
+from sampling.conformance.statistics.planning import detectable_mass, draws_by_likelihood
+from sampling.conformance.verdict import FALSE_ALARM, Finding, Verdict
+
+OWN = "the dialect's reading"
+FIRST = 64  # draws of each question before the first look; every look doubles them
+LEAST = 250  # draws of each question, so that Pearson's test has a few cells
+NAMING = 1000  # draws of each question before a reading is named that is not the dialect's
+# The plan is an approximation: the sums of few draws are no normal variables yet.
+MARGIN, EXTRA = 1.2, 10
+SAME = 1e-9
+NEVER = 1e-12  # a probability that no number of draws shows
+EXCLUDED = 1 / FALSE_ALARM
+# An e-process and Pearson's test share the false alarm.
+SHARE = FALSE_ALARM / 2
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Another reading of the specification.
+
+    Args:
+        name: In words that follow "it is".
+        semantics: The reading.
+        verdict: What a target that has it ends with.
+    """
+
+    name: str
+    semantics: Semantics
+    verdict: Verdict = Verdict.DEVIATES
+
+
+class Drawing(Protocol):
+    """What a comparison needs of a lab."""
+
+    @property
+    def semantics(self) -> Semantics:
+        """What is expected."""
+        ...
+
+    @property
+    def least_draws(self) -> int:
+        """Draws of each question to make at least."""
+        ...
+
+    @property
+    def most_draws(self) -> int:
+        """Draws of each question to make at most."""
+        ...
+
+    def draws(self, question: Question, count: int) -> NDArray[np.int64]:
+        """Tokens of independent requests; fewer than asked for if a budget is used up."""
+        ...
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A reading that the questions tell from the dialect's.
+
+    Args:
+        name: Its name, or several joined by "or" where the questions do not tell them apart.
+        verdict: What it ends in.
+        rows: By question what it draws from.
+    """
+
+    name: str
+    verdict: Verdict
+    rows: list[Row]
+
+
+def compare(
+    lab: Drawing, questions: Sequence[Question], readings: Sequence[Reading], *, times: int = 1
+) -> Finding:
+    """Ask questions until the answers say which reading the target has, or the promised number is reached.
+
+    Args:
+        lab: Who asks.
+        questions: What is asked, equally often each.
+        readings: Named alternatives; those that the questions do not tell from the dialect's are left out.
+        times: Multiplies the lab's least number of draws.
+
+    Returns:
+        Conforms only if every alternative is excluded by an e-value of 1e6 and Pearson's test has nothing to say either.
+    """
+    own = [probabilities(question, lab.semantics) for question in questions]
+    rivals = distinct(own, questions, readings)
+    planned = plan(own, rivals)
+    count = min(max(planned, times * lab.least_draws, LEAST), lab.most_draws)
+    trial = Trial(own, rivals)
+    trial.ask(lab, questions, count)
+    if trial.seen.against(OWN, 1 / SHARE).crossed is not None:
+        trial.ask(lab, questions, min(NAMING, lab.most_draws) - count)
+    return trial.finding(planned)
+
+
+def distinct(own: list[Row], questions: Sequence[Question], readings: Sequence[Reading]) -> list[Rival]:
+    """The readings that these questions tell from the dialect's, and from one another."""
+    rivals: list[Rival] = []
+    for reading in readings:
+        rows = [probabilities(question, reading.semantics) for question in questions]
+        if equal(rows, own):
+            continue
+        twin = next((rival for rival in rivals if equal(rows, rival.rows)), None)
+        if twin is None:
+            rivals.append(Rival(reading.name, reading.verdict, rows))
+        elif twin.verdict == reading.verdict:
+            rivals[rivals.index(twin)] = Rival(f"{twin.name} or {reading.name}", twin.verdict, rows)
+    return rivals
+
+
+def equal(one: list[Row], other: list[Row]) -> bool:
+    """Whether two readings give the same distributions."""
+    return all(np.abs(p - q).max() < SAME for p, q in zip(one, other, strict=True))
+
+
+def plan(own: list[Row], rivals: Sequence[Rival]) -> int:
+    """Draws of each question after which every rival is told from the dialect's reading, whichever of the two is served."""
+    needed = [1.0]
+    for rival in rivals:
+        needed.append(draws_by_likelihood(own, rival.rows, false_alarm=SHARE / len(rivals)))
+        needed.append(draws_by_likelihood(rival.rows, own))
+    return math.ceil(MARGIN * max(needed)) + EXTRA
+
+
+class Trial:
+    """Answers to questions, and what they say about the readings.
+
+    Args:
+        own: By question what the dialect draws from.
+        rivals: The other readings.
+    """
+
+    def __init__(self, own: list[Row], rivals: Sequence[Rival]) -> None:
+        self.own, self.rivals = own, rivals
+        self.rows = {OWN: own, **{rival.name: rival.rows for rival in rivals}}
+        self.seen = Likelihoods(list(self.rows))
+        self.counts = [np.zeros(len(p), dtype=np.int64) for p in own]
+
+    @property
+    def draws(self) -> int:
+        """How many tokens were drawn."""
+        return int(sum(found.sum() for found in self.counts))
+
+    def ask(self, lab: Drawing, questions: Sequence[Question], count: int) -> None:
+        """Draw so many tokens for each question, the questions in turn."""
+        done, step = 0, min(FIRST, count)
+        while done < count:
+            for place, question in enumerate(questions):
+                self.add(place, lab.draws(question, step))
+            done += step
+            step = min(done, count - done)
+
+    def add(self, place: int, tokens: NDArray[np.int64]) -> None:
+        """Take the answers to one question in."""
+        self.seen.add(tokens, {name: rows[place] for name, rows in self.rows.items()})
+        self.counts[place] += np.bincount(tokens, minlength=len(self.own[place]))
+
+    def finding(self, planned: int) -> Finding:
+        """What the answers say."""
+        against = self.seen.against(OWN, 1 / SHARE)
+        test = pearson(self.counts, self.own)
+        excluded = {rival.name: self.seen.against(rival.name, EXCLUDED, [OWN]) for rival in self.rivals}
+        values = {OWN: against.e_value, **{name: found.e_value for name, found in excluded.items()}}
+        if against.crossed is not None:
+            verdict, evidence, draws = self.named(against)
+        elif test.p_value < SHARE:
+            verdict, evidence, draws = self.unnamed(test)
+        else:
+            verdict, evidence, draws = self.passed(excluded, test)
+        return Finding(verdict, evidence, draws, self.detects(planned, test), e_values=values)
+
+    def named(self, against: Evidence) -> tuple[Verdict, str, int]:
+        """The dialect's reading is out: name the one that fits."""
+        draws = against.crossed or self.draws
+        possible = self.possible()
+        what = f"{OWN}: e-value {e_words(against.e_value)}, out after {draws} draws"
+        if not possible:
+            return Verdict.DEVIATES, f"no named reading fits; {what}", draws
+        verdicts = {rival.verdict for rival in possible}
+        verdict = verdicts.pop() if len(verdicts) == 1 else Verdict.DEVIATES
+        return verdict, f"{' or '.join(rival.name for rival in possible)}; {what}", draws
+
+    def possible(self) -> list[Rival]:
+        """The rivals that the draws do not exclude, the likeliest first."""
+        alive = [
+            rival
+            for rival in self.rivals
+            if self.seen.final(rival.name) > -math.inf
+            and pearson(self.counts, rival.rows).p_value > FALSE_ALARM
+        ]
+        alive.sort(key=lambda rival: -self.seen.final(rival.name))
+        return [
+            rival
+            for rival in alive
+            if self.seen.final(alive[0].name) - self.seen.final(rival.name) < math.log(EXCLUDED)
+        ]
+
+    def unnamed(self, test: Pearson) -> tuple[Verdict, str, int]:
+        """No named reading is better, and yet the draws are not what they should be."""
+        words = f"no named reading fits; Pearson's p-value {test.p_value:.1e} after {self.draws} draws"
+        return Verdict.DEVIATES, words, self.draws
+
+    def passed(self, excluded: Mapping[str, Evidence], test: Pearson) -> tuple[Verdict, str, int]:
+        """Nothing speaks against the dialect's reading: are the others out?"""
+        left = [name for name, found in excluded.items() if found.crossed is None]
+        if left:
+            words = f"after {self.draws} draws not excluded: {'; '.join(left)}"
+            return Verdict.INCONCLUSIVE, words, self.draws
+        last = max((found.crossed or 0 for found in excluded.values()), default=0)
+        words = f"as the dialect has it; Pearson's p-value {test.p_value:.2g} over {self.draws} draws"
+        if excluded:
+            words += f"; excluded after {last} draws: {'; '.join(excluded)}"
+        return Verdict.CONFORMS, words, self.draws
+
+    def detects(self, planned: int, test: Pearson) -> str:
+        """What so many draws notice, in words."""
+        words: list[str] = []
+        if self.rivals:
+            total = planned * len(self.own)
+            words.append(f"each of {len(self.rivals)} named readings within {total} draws")
+        drawn = min(int(found.sum()) for found in self.counts)
+        if any((p < NEVER).any() for p in self.own) and drawn:
+            words.append(f"tokens that are never drawn, of mass {detectable_mass(drawn):.2g}")
+        if test.degrees:
+            words.append(f"any other of a relative error of {test.effect:.2g} (root mean square)")
+        return "; ".join(words)
+
+
+def settled(seen: Likelihoods, rival: Rival, draws: int, detects: str) -> Finding:
+    """What likelihoods say where there is one alternative, and no table of counts.
+
+    Args:
+        seen: The likelihoods under `OWN` and the rival.
+        rival: The alternative; its rows are not looked at.
+        draws: How many tokens were drawn.
+        detects: The finding's `detects`.
+    """
+    against, other = seen.against(OWN, EXCLUDED), seen.against(rival.name, EXCLUDED)
+    values = {OWN: against.e_value, rival.name: other.e_value}
+    if against.crossed is not None:
+        words = f"{rival.name}; {OWN}: e-value {e_words(against.e_value)}, out after {against.crossed} draws"
+        return Finding(rival.verdict, words, against.crossed, detects, e_values=values)
+    if other.crossed is None:
+        return Finding(
+            Verdict.INCONCLUSIVE,
+            f"after {draws} draws not excluded: {rival.name}",
+            draws,
+            detects,
+            e_values=values,
+        )
+    words = f"as the dialect has it; excluded after {other.crossed} draws: {rival.name}"
+    return Finding(Verdict.CONFORMS, words, draws, detects, e_values=values)
+
+
+def e_words(value: float) -> str:
+    """An e-value for people."""
+    return "infinite (a token that it never draws)" if value == math.inf else f"{value:.2g}"

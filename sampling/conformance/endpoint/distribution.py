@@ -1,0 +1,286 @@
+"""Checks of temperature, truncation and bias: each is the parameters of fenced questions, and readings that they tell apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from sampling.conformance.contest import IGNORED
+from sampling.conformance.endings import NotTestable
+from sampling.conformance.endpoint.fenced import (
+    Contest,
+    Fenced,
+    clear_p,
+    decide,
+    draws,
+    slope,
+    softmax,
+)
+from sampling.conformance.endpoint.lab import EndpointLab, Run
+from sampling.conformance.semantics import Semantics, moved
+from sampling.conformance.verdict import Finding, Verdict
+from sampling.dialects import TRUNCATIONS, Stage, parts
+
+Readings = Mapping[str, Semantics]
+
+KEPT = {"the crossing token kept": 0, "the crossing token dropped": -1, "one token more kept": 1}
+
+
+def questions(lab: EndpointLab, *params: Mapping[str, Any]) -> list[Fenced]:
+    """Fenced questions with evenly spaced logits."""
+    fence = lab.survey.fence()
+    return [Fenced(fence, slope(len(fence.tokens)), given) for given in params]
+
+
+def spaced(lab: EndpointLab, temperature: float = 1.0):
+    """The probabilities of evenly spaced logits."""
+    return softmax(slope(len(lab.survey.fence().tokens)) / temperature)
+
+
+def contest(lab: EndpointLab, asked: Sequence[Fenced], readings: Readings, right: Readings) -> Finding:
+    """Decide between readings, some of which are right; a bias after the temperature is another check's."""
+    rights = {**right}
+    for name, reading in right.items():
+        late = moved(reading.order, "logit_bias", after="temperature")
+        if any(given.params.get("temperature", 1) not in (0, 1) for given in asked) and late != reading.order:
+            rights[f"{name}, the bias after the temperature"] = replace(reading, order=late)
+    return decide(lab, Contest(asked, rights, {n: r for n, r in readings.items() if n not in rights}))
+
+
+def temperature_scale(lab: EndpointLab) -> Finding:
+    """Two temperatures, one below and one above 1."""
+    own = lab.semantics
+    wrong = {
+        IGNORED: replace(own, ignores=frozenset({"temperature"})),
+        "logits multiplied by the temperature": replace(own, temperature_power=-1.0),
+        "logits divided twice": replace(own, temperature_power=2.0),
+        "temperatures above 1 clamped to 1": replace(own, highest_temperature=1.0),
+    }
+    return contest(
+        lab, questions(lab, {"temperature": 0.6}, {"temperature": 1.7}), wrong, {"logits divided": own}
+    )
+
+
+def temperature_zero(lab: EndpointLab) -> Finding:
+    """Temperature 0 with each of four tokens on top."""
+    fence = lab.survey.fence()
+    wrong: list[str] = []
+    count = 0
+    for top in range(min(4, len(fence.tokens))):
+        logits = slope(len(fence.tokens))
+        logits[top] = 0.2
+        tokens = draws(lab, Fenced(fence, logits, {"temperature": 0}))
+        count += len(tokens)
+        wrong += [fence.tokens[t].text for t in tokens if t != top]
+    detects = f"other tokens of a probability of {1 - 0.01 ** (1 / count):.2g}"
+    if wrong:
+        words = f"{len(wrong)} of {count} draws at temperature 0 are not the arg max"
+        return Finding(Verdict.DEVIATES, words, count, detects, false_alarm=0.0)
+    words = f"{count} draws are all the arg max; exact ties can not be made at an endpoint"
+    return Finding(Verdict.CONFORMS, words, count, detects, false_alarm=0.0)
+
+
+def temperature_limit(lab: EndpointLab) -> Finding:
+    """A temperature of 0.001 and a gap of 0.02 between the first two logits."""
+    fence, own = lab.survey.fence(), lab.semantics
+    if fence.slack > 2e-3:
+        raise NotTestable("log probabilities are known to 0.004 only, too roughly for temperatures near 0")
+    logits = slope(len(fence.tokens))
+    logits[1] = -0.02
+    floors = {f"clamped to {low:g}": replace(own, lowest_temperature=low) for low in (0.01, 0.1)}
+    wrong = {**floors, IGNORED: replace(own, ignores=frozenset({"temperature"}))}
+    if own.lowest_temperature:
+        wrong["not clamped"] = replace(own, lowest_temperature=0.0)
+        wrong.pop(f"clamped to {own.lowest_temperature:g}", None)
+    return contest(lab, [Fenced(fence, logits, {"temperature": 0.001})], wrong, {"as temperature 0": own})
+
+
+def temperature_range(lab: EndpointLab) -> Finding:
+    """Temperatures of -0.5 and 2.5."""
+    said = {value: lab.refuses(temperature=value) for value in (-0.5, 2.5)}
+    taken = [f"{value:g}" for value, refusal in said.items() if not refusal]
+    if taken:
+        return Finding(
+            Verdict.DEVIATES,
+            f"a temperature of {' and of '.join(taken)} is taken, not refused",
+            false_alarm=0.0,
+        )
+    named = all("temperature" in words for words in said.values())
+    words = "-0.5 and 2.5 are refused" + ("" if named else ", in words that do not name the field")
+    return Finding(Verdict.CONFORMS, words, false_alarm=0.0)
+
+
+def by_count(own: Semantics) -> Readings:
+    """Readings of how many tokens top_p keeps."""
+    return {name: replace(own, crossing_tokens=more) for name, more in KEPT.items()}
+
+
+def temperature_order(lab: EndpointLab) -> Finding:
+    """A temperature and a top_p at which the two orders keep different tokens; one more or fewer is another check's."""
+    return by_order(lab, questions(lab, cold_nucleus(lab)), "top_p")
+
+
+def cold_nucleus(lab: EndpointLab) -> dict[str, float]:
+    """A temperature of 0.4 and a top_p at which its place decides about three tokens at least."""
+    return {"temperature": 0.4, "top_p": clear_p([spaced(lab, 0.4), spaced(lab)], differ=3)}
+
+
+def min_p_order(lab: EndpointLab) -> Finding:
+    """Temperature 0.5 and a min_p at which the two orders keep different tokens."""
+    asked = questions(lab, {"temperature": 0.5, "min_p": 0.15})
+    return by_order(lab, asked, "min_p")
+
+
+def by_order(lab: EndpointLab, asked: Sequence[Fenced], stage: str) -> Finding:
+    """Decide whether the temperature comes before or after a truncation."""
+    own = lab.semantics
+    if stage not in own.stages:
+        raise NotTestable(f"the dialect {own.name!r} has no {stage}")
+    joint = next(entry for entry in own.order if stage in parts(entry))
+    orders = {
+        f"temperature before {stage}": moved(own.order, "temperature", before=parts(joint)[0]),
+        f"{stage} before temperature": moved(own.order, "temperature", after=stage),
+    }
+    first = place(own.order, "temperature") < place(own.order, stage)
+    mine, other = orders if first else [*orders][::-1]
+    counts = (
+        {f", {kept}": reading for kept, reading in by_count(own).items()} if stage == "top_p" else {"": own}
+    )
+    readings = {
+        f"{name}{kept}": replace(reading, order=order)
+        for name, order in orders.items()
+        for kept, reading in counts.items()
+    }
+    right = {name: reading for name, reading in readings.items() if name.startswith(mine)}
+    wrong = {name: reading for name, reading in readings.items() if name.startswith(other)}
+    wrong[IGNORED] = replace(own, ignores=frozenset({stage}))
+    return contest(lab, asked, wrong, right)
+
+
+def place(order: Sequence[Stage], stage: str) -> int:
+    """Where a stage comes."""
+    return next(index for index, entry in enumerate(order) if stage in parts(entry))
+
+
+def crossing_token(lab: EndpointLab) -> Finding:
+    """A top_p in the middle of a token's share."""
+    readings = by_count(lab.semantics)
+    kept, dropped, more = readings
+    wrong = {dropped: readings[dropped], IGNORED: replace(lab.semantics, ignores=frozenset({"top_p"}))}
+    return contest(lab, nucleus(lab), wrong, {kept: readings[kept], more: readings[more]})
+
+
+def no_token_more(lab: EndpointLab) -> Finding:
+    """The same, looking behind the crossing token."""
+    readings = by_count(lab.semantics)
+    kept, dropped, more = readings
+    wrong = {more: readings[more], IGNORED: replace(lab.semantics, ignores=frozenset({"top_p"}))}
+    return contest(lab, nucleus(lab), wrong, {kept: readings[kept], dropped: readings[dropped]})
+
+
+def nucleus(lab: EndpointLab) -> list[Fenced]:
+    """A question at temperature 1 with a top_p that a token of some mass crosses."""
+    return questions(lab, {"top_p": clear_p([spaced(lab)])})
+
+
+def top_p_to_zero(lab: EndpointLab) -> Finding:
+    """A top_p of 1e-6, and of 0 where it is taken."""
+    own = lab.semantics
+    values = [1e-6] if lab.refuses(top_p=0) else [1e-6, 0]
+    wrong = {
+        IGNORED: replace(own, ignores=frozenset({"top_p"})),
+        "0 keeps all": replace(own, substitutes=(("top_p", 0, 1.0),)),
+        "one token more kept": replace(own, crossing_tokens=1),
+    }
+    return contest(
+        lab, questions(lab, *({"top_p": value} for value in values)), wrong, {"one token kept": own}
+    )
+
+
+def top_k(lab: EndpointLab) -> Finding:
+    """A top_k of 4."""
+    own = has(lab, "top_k")
+    wrong = {
+        IGNORED: replace(own, ignores=frozenset({"top_k"})),
+        "k - 1 kept": replace(own, top_k_offset=-1),
+        "k + 1 kept": replace(own, top_k_offset=1),
+    }
+    return contest(lab, questions(lab, {"top_k": 4}), wrong, {"k kept": own})
+
+
+def disabled(lab: EndpointLab) -> Finding:
+    """The values that switch truncations off, as far as they are taken."""
+    own = lab.semantics
+    off: list[dict[str, Any]] = [{"top_p": 1}, {"top_k": 0}, {"min_p": 0}]
+    taken = [given for given in off if not set(given) - set(own.stages) and not lab.refuses(**given)]
+    greedy = {
+        f"{name} {value} keeps one token": replace(own, substitutes=((name, value, used),))
+        for name, value, used in (("top_p", 1, 1e-9), ("top_k", 0, 1), ("min_p", 0, 1))
+        if {name: value} in taken
+    }
+    if not taken:
+        raise NotTestable("no value that switches a truncation off is taken")
+    return contest(lab, questions(lab, *taken), greedy, {"all kept": own})
+
+
+def joint(lab: EndpointLab) -> Finding:
+    """A top_k and a top_p that keep fewer tokens when top_p sees what top_k left."""
+    own = has(lab, "top_k")
+    row = spaced(lab)
+    k = 5
+    left = row[:k] / row[:k].sum()
+    p = clear_p([row, left])
+    plain = tuple(entry for entry in own.order if not set(parts(entry)) & set(TRUNCATIONS))
+    readings = {
+        "one distribution": replace(own, order=(*plain, ("top_k", "top_p"))),
+        "top_k first, top_p on what it left": replace(own, order=(*plain, "top_k", "top_p")),
+    }
+    together = any({"top_k", "top_p"} <= set(parts(entry)) for entry in own.order)
+    later = not together and place(own.order, "top_k") < place(own.order, "top_p")
+    mine = [*readings][1 if later else 0]
+    wrong = {name: reading for name, reading in readings.items() if name != mine}
+    wrong["top_k ignored"] = replace(own, ignores=frozenset({"top_k"}))
+    wrong["top_p ignored"] = replace(own, ignores=frozenset({"top_p"}))
+    return contest(lab, questions(lab, {"top_k": k, "top_p": p}), wrong, {mine: readings[mine]})
+
+
+def has(lab: EndpointLab, stage: str) -> Semantics:
+    """The dialect's reading, if it has a stage."""
+    if stage not in lab.semantics.stages:
+        raise NotTestable(f"the dialect {lab.semantics.name!r} has no {stage}")
+    return lab.semantics
+
+
+def bias_order(lab: EndpointLab) -> Finding:
+    """A temperature of 0.5, and the largest biases for the least likely tokens."""
+    own = lab.semantics
+    orders = {
+        "bias before temperature": moved(own.order, "logit_bias", before="temperature"),
+        "bias after temperature": moved(own.order, "logit_bias", after="temperature"),
+    }
+    first = place(own.order, "logit_bias") < place(own.order, "temperature")
+    mine, other = orders if first else [*orders][::-1]
+    readings = {name: replace(own, order=order) for name, order in orders.items()}
+    ignored = replace(own, ignores=frozenset({"temperature"}))
+    fence = lab.survey.fence()
+    asked = [Fenced(fence, slope(len(fence.tokens))[::-1], {"temperature": 0.5})]
+    right = {mine: readings[mine], "temperature ignored": ignored}
+    return decide(lab, Contest(asked, right, {other: readings[other]}))
+
+
+RUNS: dict[str, Run] = {
+    "temperature.scale": temperature_scale,
+    "temperature.zero": temperature_zero,
+    "temperature.limit": temperature_limit,
+    "temperature.range": temperature_range,
+    "truncation.temperature-order": temperature_order,
+    "truncation.crossing-token": crossing_token,
+    "truncation.no-token-more": no_token_more,
+    "truncation.top-p-to-zero": top_p_to_zero,
+    "truncation.top-k": top_k,
+    "truncation.disabled": disabled,
+    "truncation.joint": joint,
+    "truncation.min-p-order": min_p_order,
+    "bias.temperature-order": bias_order,
+}

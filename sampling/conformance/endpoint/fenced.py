@@ -1,0 +1,206 @@
+"""Questions with a handful of tokens, put to an endpoint: biases fence the support and set what the logits are.
+
+The model's own log probabilities l and the biases b are the question, so that every reading of the parameters, of the place of
+the bias among them too, says what should come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sampling.conformance.contest import Standing
+from sampling.conformance.endings import CheckEnded, NotTestable
+from sampling.conformance.endpoint.lab import EndpointLab, choices_of
+from sampling.conformance.endpoint.survey import Fence
+from sampling.conformance.oracle import probabilities
+from sampling.conformance.question import Question
+from sampling.conformance.semantics import Semantics
+from sampling.conformance.statistics.pearson import pearson
+from sampling.conformance.statistics.planning import draws_by_likelihood
+from sampling.conformance.verdict import Finding
+
+Row = NDArray[np.float64]
+
+HEIGHT = 65.0  # how far fenced logits lie above log probabilities
+SPACING = 0.4  # between the fenced logits
+MOST_DRAWS = 4096  # for one check
+LEAST_DRAWS = 512  # so that a deviation without a name shows, too
+MARGIN = 1.3  # draws are planned for the mean of many runs
+SAME = 1e-3  # distributions closer than this are one
+
+
+@dataclass(frozen=True)
+class Fenced:
+    """A question to an endpoint.
+
+    Args:
+        fence: The tokens.
+        logits: What the model's log probabilities and the biases add up to, float64 [K].
+        params: Other parameters.
+        in_prompt: Which of the tokens the prompt contains.
+    """
+
+    fence: Fence
+    logits: Row
+    params: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    in_prompt: tuple[int, ...] = ()
+
+    @property
+    def biases(self) -> list[float]:
+        """What is added to the log probabilities."""
+        tokens = zip(self.fence.tokens, self.logits, strict=True)
+        return [round(HEIGHT + float(wanted) - token.logprob, 3) for token, wanted in tokens]
+
+    @property
+    def question(self) -> Question:
+        """The question as the readings see it: ids count in the fence."""
+        own = np.array([token.logprob for token in self.fence.tokens], dtype=np.float32)
+        return Question(own, {**self.params, "logit_bias": dict(enumerate(self.biases))}, self.in_prompt)
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The request's fields."""
+        pairs = zip(self.fence.tokens, self.biases, strict=True)
+        return {**self.params, "logit_bias": {str(token.id): bias for token, bias in pairs}}
+
+
+def slope(count: int, spacing: float = SPACING) -> Row:
+    """Logits that fall by the same step."""
+    return -spacing * np.arange(count, dtype=np.float64)
+
+
+def draws(lab: EndpointLab, asked: Fenced) -> NDArray[np.int64]:
+    """Draws of one request, as places in the fence.
+
+    Raises:
+        CheckEnded: A token from outside of the fence was drawn.
+    """
+    n = lab.survey.per_request()
+    reply = choices_of(lab.ask(asked.fence.messages, n=n, **asked.fields, **lab.seeds()), n)
+    found = [asked.fence.index(choice.text) for choice in reply.choices]
+    for choice, place in zip(reply.choices, found, strict=True):
+        if place is None:
+            words = (
+                f"{choice.text!r} was sampled though biases make it less likely than e^-20 (see bias.force)"
+            )
+            raise CheckEnded(words)
+    return np.array(found, dtype=np.int64)
+
+
+class Contest:
+    """Readings of the parameters, and the draws from some questions.
+
+    Args:
+        questions: What is asked, in turns.
+        right: Readings under which the check is passed, by name; the first is the dialect's own.
+        wrong: The others; those that no draw can tell from a right one are left out.
+    """
+
+    def __init__(
+        self, questions: Sequence[Fenced], right: Mapping[str, Semantics], wrong: Mapping[str, Semantics]
+    ) -> None:
+        self.questions = questions
+        rows = {name: rows_of(questions, reading) for name, reading in {**right, **wrong}.items()}
+        wrongs = [name for name in wrong if not any(alike(rows[name], rows[other]) for other in right)]
+        self.standing = Standing([*right], wrongs)
+        self.expected = {name: rows[name] for name in (*right, *wrongs)}
+        self.tokens: list[list[NDArray[np.int64]]] = [[] for _ in questions]
+
+    @property
+    def count(self) -> int:
+        """How many draws there were."""
+        return sum(len(part) for parts in self.tokens for part in parts)
+
+    def planned(self) -> int:
+        """Draws after which each wrong reading is told from the dialect's own, whichever of them is served."""
+        own = self.expected[self.standing.rights[0]]
+        needed = [
+            max(draws_by_likelihood(own, rows), draws_by_likelihood(rows, own))
+            for rows in (self.expected[name] for name in self.standing.wrongs)
+        ]
+        return min(max(int(MARGIN * max(needed) * len(self.questions)), LEAST_DRAWS), MOST_DRAWS)
+
+    def add(self, which: int, tokens: NDArray[np.int64]) -> None:
+        """Take in the draws from one question."""
+        self.tokens[which].append(tokens)
+        self.standing.seen.add(tokens, {name: rows[which] for name, rows in self.expected.items()})
+
+    def finding(self, planned: int) -> Finding:
+        """What the draws say."""
+        rows = self.expected[self.standing.left()]
+        counts = [np.bincount(np.concatenate(t), minlength=len(rows[0])) for t in self.tokens if t]
+        shape = pearson(counts, [row for row, t in zip(rows, self.tokens, strict=True) if t])
+        detects = f"each named reading within {planned} draws"
+        if shape.degrees:
+            detects += f"; any other shape of a relative error of {shape.effect:.2g} (root mean square)"
+        return self.standing.finding(self.count, detects, shape)
+
+
+def rows_of(questions: Sequence[Fenced], reading: Semantics) -> list[Row]:
+    """What a reading draws from, by question."""
+    return [probabilities(asked.question, reading) for asked in questions]
+
+
+def alike(one: Sequence[Row], other: Sequence[Row]) -> bool:
+    """Whether two readings give the same distributions."""
+    return all(0.5 * np.abs(p - q).sum() < SAME for p, q in zip(one, other, strict=True))
+
+
+def decide(lab: EndpointLab, contest: Contest) -> Finding:
+    """Draw until one side is excluded, and the planned number is reached where the check is passed.
+
+    Args:
+        lab: The lab.
+        contest: The readings.
+
+    Raises:
+        CheckEnded: The endpoint does not answer as it has to.
+    """
+    if not contest.standing.wrongs:
+        raise NotTestable("all readings give the same distribution in the model's context")
+    planned, standing = contest.planned(), contest.standing
+    for which, tokens in batches(lab, contest.questions):
+        contest.add(which, tokens)
+        passed = contest.count >= planned and standing.rejected(standing.wrongs)
+        if passed or contest.count >= MOST_DRAWS or standing.rejected(standing.rights):
+            break
+    return contest.finding(planned)
+
+
+def batches(lab: EndpointLab, questions: Sequence[Fenced]) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Draws from the questions in turns, without end; what another check has drawn from the same question comes first."""
+    pools = [lab.pools.setdefault(repr(asked), []) for asked in questions]
+    for turn in count():
+        for which, (pool, asked) in enumerate(zip(pools, questions, strict=True)):
+            if turn == len(pool):
+                pool.append(draws(lab, asked))
+            yield which, pool[turn]
+
+
+def clear_p(rows: Sequence[Row], differ: int = 1) -> float:
+    """A top_p far from every running mass of some distributions, at which they keep different numbers of tokens.
+
+    Args:
+        rows: Probabilities, each sorted from large to small, float64 [K].
+        differ: By how many tokens at least.
+    """
+    sums = [np.cumsum(row) for row in rows]
+    best, widest = 0.9, -1.0
+    for p in np.arange(0.3, 0.95, 0.005):
+        kept = sorted(int(np.searchsorted(s, p)) for s in sums)
+        margin = min(float(np.abs(s - p).min()) for s in sums)
+        if min(np.diff(kept), default=differ) >= differ and kept[0] > 0 and margin > widest:
+            best, widest = round(float(p), 3), margin
+    return best
+
+
+def softmax(logits: Row) -> Row:
+    """Probabilities of logits."""
+    e = np.exp(logits - logits.max())
+    return e / e.sum()

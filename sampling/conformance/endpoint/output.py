@@ -1,0 +1,176 @@
+"""Checks of the message: stop strings, reasons to finish, constrained output, and what becomes of each parameter."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from sampling.conformance.endings import CheckEnded, NotTestable
+from sampling.conformance.endpoint.lab import EndpointLab, Run
+from sampling.conformance.endpoint.reply import Choice, Reply
+from sampling.conformance.endpoint.survey import Messages
+from sampling.conformance.verdict import Finding, Verdict
+
+QUESTION: Messages = ({"role": "user", "content": "What is the capital of Turkey?"},)
+LONG = 48  # tokens in which an answer most often ends
+JSON_TOKENS = 256
+JSON_FORMAT = {"type": "json_object"}
+
+# Fields of the page: a value that is allowed, and values that are not.
+FIELDS: dict[str, tuple[Any, tuple[Any, ...]]] = {
+    "frequency_penalty": (0.5, (2.5, "high")),
+    "presence_penalty": (0.5, (-2.5,)),
+    "logit_bias": ({"1": 1}, ({"1": 101}, 3)),
+    "logprobs": (True, ("yes",)),
+    "max_tokens": (2, (0, 1.5)),
+    "n": (2, (0,)),
+    "response_format": ({"type": "text"}, ({"type": "haiku"},)),
+    "seed": (7, ("seven",)),
+    "stop": (["zzz"], ([""], ["a", "b", "c", "d", "e"])),
+    "temperature": (0.5, (2.5, -1)),
+    "top_p": (0.5, (1.5, -0.1)),
+    "no_such_field": (None, (1,)),
+}
+
+
+def finding(verdict: Verdict, evidence: str) -> Finding:
+    """What was found by looking at messages."""
+    return Finding(verdict, evidence, detects="messages, not draws: any difference shows", false_alarm=0.0)
+
+
+def answer(lab: EndpointLab, **fields: Any) -> Choice:
+    """The most likely answer to a question."""
+    return lab.ask(QUESTION, **{"max_tokens": LONG, **lab.survey.greedy(), **fields}).choices[0]
+
+
+def stop_left_out(lab: EndpointLab) -> Finding:
+    """Stop at a piece of the answer that is known to come."""
+    whole = answer(lab).text
+    stop, before = stop_in(whole)
+    cut = answer(lab, stop=[stop]).text
+    if cut == before:
+        return finding(
+            Verdict.CONFORMS, f"with the stop string {stop!r} the text ends before it: {cut[-20:]!r}"
+        )
+    if cut == whole:
+        return finding(Verdict.IGNORED, f"the text goes on after the stop string {stop!r}")
+    if cut.startswith(before + stop) or stop in cut:
+        return finding(Verdict.DEVIATES, f"the stop string {stop!r} is in the text: {cut[-20:]!r}")
+    if whole.startswith(cut):
+        return finding(
+            Verdict.DEVIATES, f"the text ends too early: {cut[-20:]!r} before the stop string {stop!r}"
+        )
+    raise CheckEnded("two requests for the most likely answer gave different texts")
+
+
+def stop_in(text: str) -> tuple[str, str]:
+    """A stop string of three characters in the middle of a text, and what is before it."""
+    for start in range(len(text) // 3, len(text) - 3):
+        stop = text[start : start + 3]
+        if text.index(stop) == start and stop.isalpha():
+            return stop, text[:start]
+    raise NotTestable(f"the answer {text[:40]!r} has no word in its middle to stop at")
+
+
+def finish_reason(lab: EndpointLab) -> Finding:
+    """End by length, by a stop string and, if the answer is short, by itself; then the same in a stream."""
+    whole = answer(lab)
+    stop, _ = stop_in(whole.text)
+    told = {
+        "max_tokens": (answer(lab, max_tokens=2).finish_reason, "length"),
+        "a stop string": (answer(lab, stop=[stop]).finish_reason, "stop"),
+    }
+    usage = lab.ask(QUESTION, max_tokens=LONG, **lab.survey.greedy()).usage
+    if usage is not None and usage.completion_tokens < LONG:
+        told["its own end"] = (whole.finish_reason, "stop")
+    text, reason = streamed(lab, max_tokens=2)
+    told["max_tokens in a stream"] = (reason, "length")
+    wrong = [f"{got!r} at {what}" for what, (got, wanted) in told.items() if got != wanted]
+    if wrong:
+        return finding(Verdict.DEVIATES, "; ".join(wrong))
+    if not whole.text.startswith(text):
+        raise CheckEnded(f"the stream gives {text!r}, and the whole answer begins with {whole.text[:20]!r}")
+    return finding(Verdict.CONFORMS, "; ".join(f"{got!r} at {what}" for what, (got, _) in told.items()))
+
+
+def streamed(lab: EndpointLab, **fields: Any) -> tuple[str, str | None]:
+    """Text and reason to finish of the most likely answer, streamed."""
+    asked = {"messages": list(QUESTION), **lab.survey.greedy(), **fields}
+    chunks = [chunk.choices[0] for chunk in lab.client.ask_stream(**asked) if chunk.choices]
+    reasons = [choice.finish_reason for choice in chunks if choice.finish_reason is not None]
+    return "".join(choice.delta.content or "" for choice in chunks), reasons[-1] if reasons else None
+
+
+def constrained(lab: EndpointLab) -> Finding:
+    """Ask for JSON, plainly and with biases that would force letters."""
+    plain = lab.ask(
+        QUESTION, max_tokens=JSON_TOKENS, response_format=JSON_FORMAT, **lab.survey.greedy()
+    ).choices[0]
+    tokens = lab.survey.fence().tokens
+    biases = {str(token.id): 60 for token in tokens}
+    forced = lab.ask(QUESTION, max_tokens=8, response_format=JSON_FORMAT, logit_bias=biases).choices[0]
+    texts = (plain.text, forced.text)
+    if not all(text.lstrip()[:1] in ("{", "") for text in texts):
+        begun = next(text for text in texts if text.lstrip()[:1] not in ("{", ""))
+        same = plain.text == answer(lab, max_tokens=JSON_TOKENS).text
+        return finding(
+            Verdict.IGNORED if same else Verdict.DEVIATES,
+            f"a JSON object was asked for, and {begun[:30]!r} came",
+        )
+    if plain.finish_reason != "stop":
+        raise CheckEnded(f"the JSON is not complete after {JSON_TOKENS} tokens")
+    try:
+        value = json.loads(plain.text)
+    except ValueError:
+        return finding(Verdict.DEVIATES, f"the message is no JSON: {plain.text[:40]!r}")
+    if not isinstance(value, dict):
+        return finding(Verdict.DEVIATES, f"the message is no JSON object: {plain.text[:40]!r}")
+    words = "the message is a JSON object, and begins as one though biases of 60 speak for letters"
+    return finding(Verdict.CONFORMS, f"{words}; shares within the legal set were not measured")
+
+
+def parameters(lab: EndpointLab) -> Finding:
+    """For every field of the page: is an allowed value taken and honoured, and are others refused?"""
+    lab.survey.plain()  # where not even this is answered, nothing was refused
+    refused = [name for name, (good, _) in FIELDS.items() if good is not None and lab.refuses(**{name: good})]
+    taken = [
+        f"{name} {json.dumps(bad)}"
+        for name, (_, others) in FIELDS.items()
+        for bad in others
+        if name not in refused and not lab.refuses(**{name: bad})
+    ]
+    without = unheeded(lab, refused)
+    words = [f"refused: {', '.join(refused)}"] if refused else []
+    words += [f"without effect: {', '.join(without)}"] if without else []
+    words += [f"taken though out of range or unknown: {', '.join(taken)}"] if taken else []
+    if without or taken:
+        return finding(Verdict.IGNORED, "; ".join(words))
+    if refused:
+        return finding(Verdict.UNSUPPORTED, "; ".join(words))
+    names = ", ".join(name for name in FIELDS if name != "no_such_field")
+    return finding(
+        Verdict.CONFORMS, f"taken, honoured where one request shows it, and refused out of range: {names}"
+    )
+
+
+def unheeded(lab: EndpointLab, refused: list[str]) -> list[str]:
+    """Fields that one request shows to have no effect."""
+    seen = {
+        "n": lambda: len(lab.ask(n=2).choices) == 2,
+        "logprobs": lambda: lab.ask(logprobs=True).choices[0].logprobs is not None,
+        "max_tokens": lambda: used(lab.ask(max_tokens=2)) <= 2,
+    }
+    return [name for name, heeded in seen.items() if name not in refused and not heeded()]
+
+
+def used(reply: Reply) -> int:
+    """Tokens of a completion; 0 if the answer does not say."""
+    return reply.usage.completion_tokens if reply.usage else 0
+
+
+RUNS: dict[str, Run] = {
+    "output.stop-left-out": stop_left_out,
+    "output.finish-reason": finish_reason,
+    "output.constrained": constrained,
+    "output.parameters": parameters,
+}

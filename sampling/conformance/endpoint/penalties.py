@@ -1,0 +1,263 @@
+"""Checks of the penalties.
+
+What an endpoint has sampled can only be seen within one completion, so tokens are looked at that follow one or two others,
+and the model's own log probabilities behind those are not known. They need not be: a penalty on the token that was sampled
+multiplies the odds of its coming again by the same factor whatever they were, and given how often it came in all, the number
+of times that it came under the penalty has Fisher's noncentral hypergeometric law, which only that factor decides.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from sampling.conformance.contest import IGNORED, shown
+from sampling.conformance.endings import NotTestable
+from sampling.conformance.endpoint.distribution import has
+from sampling.conformance.endpoint.fenced import Contest, Fenced, decide, slope
+from sampling.conformance.endpoint.lab import EndpointLab, Run, choices_of
+from sampling.conformance.endpoint.survey import Fence
+from sampling.conformance.verdict import FALSE_ALARM, Finding, Verdict
+from sampling.history import OUTPUT, PROMPT_AND_OUTPUT
+
+FEW = 3  # tokens of the fence: few, so that runs of the same one come up
+ROUNDS = 150  # pairs of requests after which a check gives up
+LEAST_ROUNDS = 6
+
+Cell = tuple[int, int]  # how often a token came again, of how many times it could
+
+Sequences = list[list[int]]
+
+
+@dataclass
+class Shifts:
+    """Readings of how far a penalty shifts a token's log odds, and what pairs of samples say about each.
+
+    Args:
+        right: Shifts under which the check is passed, by name.
+        wrong: The others.
+    """
+
+    right: Mapping[str, float]
+    wrong: Mapping[str, float]
+    logs: dict[str, float] = field(default_factory=dict[str, float])
+
+    def add(self, without: Cell, penalised: Cell) -> None:
+        """Take in how often a token came again, without the penalty and with it."""
+        (a, of_a), (b, of_b) = without, penalised
+        if not of_a or not of_b or not 0 < a + b < of_a + of_b:
+            return
+        for name, shift in {**self.right, **self.wrong}.items():
+            law: Any = stats.nchypergeom_fisher  # scipy's types do not know that it is discrete
+            log = float(law.logpmf(b, of_a + of_b, a + b, of_b, math.exp(shift)))
+            self.logs[name] = self.logs.get(name, 0.0) + log
+
+    def e_value(self, name: str) -> float:
+        """The evidence against a reading: the mean of the others' likelihood ratios."""
+        own = self.logs.get(name, 0.0)
+        others = [value - own for other, value in self.logs.items() if other != name]
+        return (
+            math.exp(min(float(np.logaddexp.reduce(others)) - math.log(len(others)), 690.0))
+            if others
+            else 1.0
+        )
+
+    def rejected(self, names: Sequence[str]) -> bool:
+        """Whether there is enough against every one of some readings."""
+        return all(self.e_value(name) >= 1 / FALSE_ALARM for name in names)
+
+    @property
+    def decided(self) -> bool:
+        """Whether one side is excluded."""
+        return self.rejected([*self.right]) or self.rejected([*self.wrong])
+
+
+def few(lab: EndpointLab) -> Fence:
+    """A fence of a few tokens."""
+    return lab.survey.fence().first(FEW)
+
+
+def sequences(lab: EndpointLab, fence: Fence, length: int, n: int, **params: Any) -> Sequences:
+    """Completions of some tokens each, as places in the fence."""
+    fields = Fenced(fence, np.zeros(len(fence.tokens)), params).fields
+    reply = choices_of(lab.ask(fence.messages, n=n, max_tokens=length, **fields, **lab.seeds()), n)
+    return [fence.split(choice.text)[:length] for choice in reply.choices]
+
+
+def again(found: Sequences, run: int) -> dict[int, Cell]:
+    """By token: how often it came again after a run of itself at the beginning, of how many such runs."""
+    cells: dict[int, list[int]] = defaultdict(lambda: [0, 0])
+    for tokens in found:
+        if len(tokens) > run and len(set(tokens[:run])) == 1:
+            cells[tokens[0]][0] += tokens[run] == tokens[0]
+            cells[tokens[0]][1] += 1
+    return {token: (hits, of) for token, (hits, of) in cells.items()}
+
+
+def compared(
+    lab: EndpointLab,
+    shifts: Shifts,
+    run: int,
+    penalty: Mapping[str, Any],
+    both: Mapping[str, Any] | None = None,
+) -> Finding:
+    """Sample with and without a penalty until one side is excluded.
+
+    Args:
+        lab: The lab.
+        shifts: The readings.
+        run: After how many equal tokens to look.
+        penalty: The parameters with the penalty.
+        both: Parameters of all requests.
+    """
+    fence, n, drawn = few(lab), lab.survey.per_request(), 0
+    rounds = ROUNDS if n > 1 else 4 * ROUNDS
+    for done in range(1, rounds + 1):
+        size = n if n > 1 else 8
+        without, under = (
+            batch(lab, fence, run + 1, size, {**(both or {}), **params}) for params in ({}, penalty)
+        )
+        drawn += len(without) + len(under)
+        one, other = again(without, run), again(under, run)
+        for token in one.keys() & other.keys():
+            shifts.add(one[token], other[token])
+        if shifts.decided and done >= LEAST_ROUNDS:
+            break
+    return concluded(shifts, drawn)
+
+
+def batch(lab: EndpointLab, fence: Fence, length: int, size: int, params: Mapping[str, Any]) -> Sequences:
+    """So many completions, in as many requests as it takes."""
+    n = lab.survey.per_request()
+    found = [sequences(lab, fence, length, n, **params) for _ in range(max(1, size // n))]
+    return [tokens for part in found for tokens in part]
+
+
+def concluded(shifts: Shifts, drawn: int) -> Finding:
+    """What the samples say."""
+    if not shifts.logs:
+        raise NotTestable("no token of the fence comes twice in a row in the model's context")
+    e_values = {name: shifts.e_value(name) for name in shifts.logs}
+    fit = max(shifts.logs, key=shifts.logs.__getitem__)
+    detects = "each named reading, as soon as its e-value or that of all others is 1e6"
+    told = ", ".join(f"{name!r} {shown(value)}" for name, value in e_values.items())
+    verdict, words = Verdict.INCONCLUSIVE, "the samples do not decide"
+    if shifts.rejected([*shifts.right]):
+        verdict = Verdict.IGNORED if fit == IGNORED else Verdict.DEVIATES
+        words = f"fits {fit!r}"
+    elif shifts.rejected([*shifts.wrong]):
+        verdict, words = Verdict.CONFORMS, f"fits {fit!r}"
+    return Finding(verdict, f"{words}; e-values against: {told}", drawn, detects, e_values=e_values)
+
+
+def scope(lab: EndpointLab, name: str, value: float, counts: str, prompt_counts: bool) -> Finding:
+    """Put tokens of the fence into the prompt and see whether a penalty finds them there."""
+    own = has(lab, name)
+    context, here = with_prompt(lab)
+    asked = Fenced(context, slope(len(context.tokens), 0.1), {name: value}, here)
+    readings = {
+        "sampled tokens only": replace(own, **{counts: OUTPUT}),
+        "the prompt, too": replace(own, **{counts: PROMPT_AND_OUTPUT}),
+    }
+    mine, other = [*readings][::-1] if prompt_counts else [*readings]
+    return decide(lab, Contest([asked], {mine: readings[mine]}, {other: readings[other]}))
+
+
+def with_prompt(lab: EndpointLab) -> tuple[Fence, tuple[int, ...]]:
+    """A fence whose prompt contains some of its tokens, and which.
+
+    Raises:
+        NotTestable: No such context is found.
+    """
+    fence = lab.survey.fence()
+    inside = single_tokens(lab, fence)
+    context = lab.survey.fence_in((*(said(fence, place) for place in inside), *fence.messages))
+    texts = {fence.tokens[place].text for place in inside}
+    here = tuple(place for place, token in enumerate(context.tokens) if token.text in texts)
+    if not here or len(here) == len(context.tokens):
+        raise NotTestable("no context in which some tokens of the fence are in the prompt and others are not")
+    return context, here
+
+
+def said(fence: Fence, place: int) -> Mapping[str, str]:
+    """A message of one token."""
+    return {"role": "user", "content": fence.tokens[place].text}
+
+
+def single_tokens(lab: EndpointLab, fence: Fence) -> list[int]:
+    """Three tokens whose texts, as messages, are the shortest prompts there are: one token each."""
+    lengths: dict[int, int] = {}
+    for place in range(min(6, len(fence.tokens))):
+        usage = lab.ask((said(fence, place),)).usage
+        if usage is None:
+            raise NotTestable("no `usage` by which to know that a text is one token of the prompt")
+        lengths[place] = usage.prompt_tokens
+    shortest = [place for place, length in lengths.items() if length == min(lengths.values())]
+    return shortest[::2][:3] or shortest
+
+
+def presence_scope(lab: EndpointLab) -> Finding:
+    """A presence penalty of 2 after a prompt that contains three tokens of the fence."""
+    return scope(lab, "presence_penalty", 2.0, "presence_counts", lab.semantics.presence_counts.prompt)
+
+
+def repetition_scope(lab: EndpointLab) -> Finding:
+    """A repetition penalty of 1.01 after a prompt that contains three tokens of the fence.
+
+    The logits' level is not known, but biases have lifted it to about 60: where the prompt counts, its tokens lose about 0.6.
+    """
+    own = has(lab, "repetition_penalty")
+    if [*own.stages].index("repetition_penalty") < [*own.stages].index("logit_bias"):
+        raise NotTestable(
+            "the penalty comes before the bias in this dialect, and the logits' level is not known there"
+        )
+    return scope(lab, "repetition_penalty", 1.03, "repetition_counts", own.repetition_counts.prompt)
+
+
+def frequency_counts(lab: EndpointLab) -> Finding:
+    """A third token after two equal ones, under a frequency penalty; then under a presence penalty."""
+    f, p = 1.0, 1.5
+    frequency = Shifts({"twice for two": -2 * f}, {"once for two": -f, IGNORED: 0.0, "a reward": 2 * f})
+    first = compared(lab, frequency, 2, {"frequency_penalty": f})
+    presence = Shifts({"once for two": -p}, {"twice for two": -2 * p, IGNORED: 0.0, "a reward": p})
+    second = compared(lab, presence, 2, {"presence_penalty": p})
+    worst = first if first.verdict is not Verdict.CONFORMS else second
+    words = f"frequency penalty: {first.evidence}; presence penalty: {second.evidence}"
+    e_values = {f"frequency: {k}": v for k, v in first.e_values.items()}
+    e_values |= {f"presence: {k}": v for k, v in second.e_values.items()}
+    return Finding(worst.verdict, words, first.draws + second.draws, worst.detects, e_values=e_values)
+
+
+def penalty_order(lab: EndpointLab) -> Finding:
+    """A second token like the first, under a presence penalty of 2 at a temperature of 0.5."""
+    t, p = 0.5, 2.0
+    before, after = {"penalty before temperature": -p / t}, {"penalty after temperature": -p}
+    own = [*lab.semantics.stages]
+    early = own.index("presence_penalty") < own.index("temperature") if "presence_penalty" in own else True
+    right, wrong = (before, after) if early else (after, before)
+    penalty = {"presence_penalty": p}
+    return compared(lab, Shifts(right, {**wrong, IGNORED: 0.0}), 1, penalty, {"temperature": t})
+
+
+def per_choice(lab: EndpointLab) -> Finding:
+    """A second token like the first, where other choices of the request have sampled the other tokens."""
+    if lab.survey.per_request() == 1:
+        raise NotTestable("one request gives one choice, or n choices that are all the same")
+    p = 2.0
+    shifts = Shifts({"own tokens only": -p}, {"the tokens of all choices": 0.0})
+    return compared(lab, shifts, 1, {"presence_penalty": p})
+
+
+RUNS: dict[str, Run] = {
+    "penalties.presence-scope": presence_scope,
+    "penalties.frequency-counts": frequency_counts,
+    "penalties.repetition-scope": repetition_scope,
+    "penalties.temperature-order": penalty_order,
+    "penalties.per-choice": per_choice,
+}

@@ -1,0 +1,268 @@
+"""What is learnt about an endpoint's model before anything is tested: ids, their texts and their log probabilities.
+
+No tokenizer is needed: a bias of +100 makes an id tell its text, a plain request tells the log probabilities of the 20 most
+likely texts in a context, and where two tokens' log probabilities are not told, the difference of the biases at which the arg
+max changes from one to the other tells theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from itertools import islice
+from typing import Any, TypeVar
+
+from sampling.conformance.endings import CheckEnded, NotTestable
+from sampling.conformance.endpoint.client import Client
+from sampling.conformance.endpoint.reply import Reply
+from sampling.conformance.endpoint.trouble import Missing, Refused
+
+Messages = tuple[Mapping[str, str], ...]
+
+LETTERS: Messages = ({"role": "user", "content": "Name a letter."},)
+"""A context in which single letters are likely."""
+
+# Where vocabularies have letters and digits: byte-level BPE (GPT-2, tiktoken, Llama 3, Qwen), Tekken, SentencePiece (Llama 2).
+CANDIDATES = (
+    range(32, 58),
+    range(15, 25),
+    range(1065, 1091),
+    range(1048, 1058),
+    range(29871, 29960),
+    range(64, 90),
+)
+MOST_PROBES = 180
+WIDEST, PLENTY, NARROWEST = 16, 12, 6  # tokens of a fence
+LISTED = 20  # alternatives that the API may list
+FORCE = 100.0
+SPAN, PRECISION = 48.0, 0.004  # of log probability differences that are searched for, and how closely
+MOST_CHOICES = 16
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Token:
+    """A token that can be told by its text.
+
+    Args:
+        id: Its id.
+        text: What a message of it alone is.
+        logprob: Its log probability in a context, up to a constant that all its tokens share.
+    """
+
+    id: int
+    text: str
+    logprob: float
+
+
+@dataclass(frozen=True)
+class Fence:
+    """Tokens of one context whose probabilities biases can set, all others kept out.
+
+    Args:
+        messages: The context.
+        tokens: At most 16; no text is the beginning of another.
+        slack: How far a log probability may be from what is noted.
+    """
+
+    messages: Messages
+    tokens: tuple[Token, ...]
+    slack: float
+
+    def first(self, count: int) -> Fence:
+        """The fence of the first so many tokens."""
+        return Fence(self.messages, self.tokens[:count], self.slack)
+
+    def index(self, text: str) -> int | None:
+        """Which token a message is; None if it is none of them."""
+        return next((place for place, token in enumerate(self.tokens) if token.text == text), None)
+
+    def split(self, text: str) -> list[int]:
+        """Which tokens a message consists of, as far as it does."""
+        found: list[int] = []
+        while text:
+            place = next((i for i, token in enumerate(self.tokens) if text.startswith(token.text)), None)
+            if place is None:
+                break
+            found.append(place)
+            text = text[len(self.tokens[place].text) :]
+        return found
+
+
+def once(method: Callable[[Survey], R]) -> Callable[[Survey], R]:
+    """Ask for something once; what it came to, trouble included, is kept."""
+
+    @wraps(method)
+    def kept(survey: Survey) -> R:
+        known = survey.known
+        if method not in known:
+            try:
+                known[method] = method(survey), None
+            except CheckEnded as error:
+                known[method] = None, error
+        value, trouble = known[method]
+        if trouble is not None:
+            raise trouble
+        return value
+
+    return kept
+
+
+class Survey:
+    """What is known about an endpoint's model.
+
+    Args:
+        client: The endpoint.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self.known: dict[Any, tuple[Any, CheckEnded | None]] = {}
+
+    def ask(self, messages: Messages = LETTERS, **fields: Any) -> Reply:
+        """Ask for one token, unless the fields say otherwise."""
+        return self._client.ask(messages=list(messages), **{"max_tokens": 1, **fields})
+
+    @once
+    def plain(self) -> Reply:
+        """The answer to a request that asks for nothing special."""
+        return self.ask()
+
+    @once
+    def texts(self) -> dict[str, int]:
+        """Ids by text: what ids say when they are forced.
+
+        Raises:
+            NotTestable: Nothing can be forced.
+        """
+        self.plain()  # where not even this is taken, a refusal says nothing about biases
+        found: dict[str, int] = {}
+        said: set[str] = set()
+        for asked, token in enumerate(islice(candidates(), MOST_PROBES), start=1):
+            text = self._said(token)
+            said.add(text)
+            if text.isprintable() and text.strip() == text != "" and "\ufffd" not in text:
+                found.setdefault(text, token)
+            if self._enough(found) or (asked == NARROWEST and len(said) == 1):
+                break
+        if len(found) < 2:
+            raise NotTestable("biases of +100 do not force tokens, so that no support can be fenced")
+        return found
+
+    @once
+    def listed(self) -> dict[str, float]:
+        """Log probabilities by text in the context of letters; none if the endpoint tells none."""
+        return self.logprobs_in(LETTERS)
+
+    def logprobs_in(self, messages: Messages) -> dict[str, float]:
+        """Log probabilities by text in a context; none if the endpoint tells none."""
+        try:
+            reply = self.ask(messages, logprobs=True, top_logprobs=LISTED)
+            entries = reply.choices[0].positions[0].top_logprobs
+        except (Refused, Missing):
+            return {}
+        return {entry.token: entry.logprob for entry in entries if entry.logprob > -1000}
+
+    @once
+    def fence(self) -> Fence:
+        """The fence in the context of letters."""
+        return self.fence_in(LETTERS)
+
+    def fence_in(self, messages: Messages) -> Fence:
+        """The fence in some context.
+
+        Raises:
+            NotTestable: Too few tokens can be told apart.
+        """
+        texts = self.texts()
+        told = self.listed() if messages == LETTERS else self.logprobs_in(messages)
+        tokens = [Token(texts[text], text, value) for text, value in told.items() if text in texts]
+        slack = 1e-3
+        if len(tokens) < NARROWEST:
+            tokens, slack = self._searched(messages, texts), PRECISION
+        kept = apart(tokens)[:WIDEST]
+        if len(kept) < 2:
+            raise NotTestable("fewer than two ids have texts that can be told apart")
+        return Fence(messages, tuple(kept), slack)
+
+    @once
+    def greedy(self) -> dict[str, Any]:
+        """The parameters by which the arg max can be had."""
+        refusal: Refused | None = None
+        ways: tuple[dict[str, Any], ...] = ({"temperature": 0}, {"top_k": 1}, {"top_p": 1e-6})
+        for fields in ways:
+            try:
+                self.ask(**fields)
+            except Refused as error:
+                refusal = error
+            else:
+                return fields
+        raise NotTestable(f"no way to the arg max: {refusal}")
+
+    @once
+    def per_request(self) -> int:
+        """How many independent draws one request gives: n, if it is honoured and the choices differ."""
+        fence = self.fence()
+        equal = {str(token.id): 60 - token.logprob for token in fence.tokens}
+        for n in (MOST_CHOICES, 4):
+            try:
+                seeded: dict[str, Any] = {"seed": 1} if self.takes_seed() else {}
+                reply = self.ask(n=n, logit_bias=equal, **seeded)
+            except Refused:
+                continue
+            if len(reply.choices) == n and len({choice.text for choice in reply.choices}) > 1:
+                return n
+        return 1
+
+    @once
+    def takes_seed(self) -> bool:
+        """Whether a seed is accepted."""
+        self.plain()
+        try:
+            self.ask(seed=1)
+        except Refused:
+            return False
+        return True
+
+    def _said(self, token: int) -> str:
+        """What an id says when it is forced; nothing if it can not be asked for."""
+        try:
+            return self.ask(logit_bias={str(token): FORCE}).choices[0].text
+        except Refused:
+            return ""
+
+    def _enough(self, found: Mapping[str, int]) -> bool:
+        """Whether the texts that are known make a fence."""
+        told = self.listed()
+        return sum(text in found for text in told) >= PLENTY if told else len(found) >= NARROWEST
+
+    def _searched(self, messages: Messages, texts: Mapping[str, int]) -> list[Token]:
+        """Log probabilities relative to that of the first token, by the biases at which the arg max changes."""
+        (first, one), *others = islice(texts.items(), NARROWEST)
+        tokens = [Token(one, first, 0.0)]
+        for text, other in others:
+            low, high = -SPAN, SPAN
+            while high - low > PRECISION:
+                middle = (low + high) / 2
+                fields = {**self.greedy(), "logit_bias": {str(one): 50.0, str(other): 50.0 - middle}}
+                said = self.ask(messages, **fields).choices[0].text
+                low, high = (middle, high) if said == text else (low, middle)
+            if -SPAN + 1 < low < SPAN - 1:
+                tokens.append(Token(other, text, (low + high) / 2))
+        return tokens
+
+
+def candidates() -> Iterator[int]:
+    """Ids that may be letters or digits."""
+    return (token for ids in CANDIDATES for token in ids)
+
+
+def apart(tokens: Sequence[Token]) -> list[Token]:
+    """Those of the tokens whose texts are not the beginning of another's, most likely first."""
+    chosen: list[Token] = []
+    for token in sorted(tokens, key=lambda token: -token.logprob):
+        if not any(token.text.startswith(o.text) or o.text.startswith(token.text) for o in chosen):
+            chosen.append(token)
+    return chosen

@@ -1,0 +1,44 @@
+"""The kinds of targets: how one is opened, and which checks there are for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sampling.conformance import checks
+from sampling.conformance.endpoint import runs as endpoint_runs
+from sampling.conformance.endpoint.identify import identify as identify_endpoint
+from sampling.conformance.endpoint.lab import EndpointLab
+from sampling.conformance.identify import identify
+from sampling.conformance.identity import Identification
+from sampling.conformance.lab import Lab
+from sampling.conformance.trace import checks as trace_checks
+from sampling.conformance.trace.identify import identify as identify_trace
+from sampling.conformance.verdict import Finding
+
+Run = Callable[[Any], Finding]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What the kit does with a kind of target.
+
+    Args:
+        runs: By check id the function that answers it; a check without one is not testable on this kind.
+        lab: Makes the lab from the target, the semantics and `verify`'s further arguments.
+        identify: Says which dialects the target is consistent with; None where nothing can.
+        reason: Why a check may be missing.
+    """
+
+    runs: Mapping[str, Run]
+    lab: Callable[..., Any]
+    identify: Callable[[Any], Identification | None] | None
+    reason: str
+
+
+KINDS: dict[str, Kind] = {
+    "callable": Kind(checks.RUNS, Lab, identify, "a callable shows no such thing"),
+    "endpoint": Kind(endpoint_runs.RUNS, EndpointLab, identify_endpoint, "an endpoint shows no such thing"),
+    "trace": Kind(trace_checks.RUNS, trace_checks.TraceLab, identify_trace, "a trace shows no such thing"),
+}

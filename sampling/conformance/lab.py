@@ -1,0 +1,148 @@
+"""The lab: what a check works with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sampling.conformance.comparison import Reading
+from sampling.conformance.endings import CheckEnded, NotTestable
+from sampling.conformance.oracle import Row, probabilities
+from sampling.conformance.question import Question
+from sampling.conformance.semantics import Semantics
+from sampling.conformance.target import CallableTarget, Seed
+from sampling.conformance.verdict import Verdict
+
+SEEDS = 2**31 - 1  # what every engine takes
+PLAIN = Question(np.zeros(16, dtype=np.float32))
+
+
+@dataclass(frozen=True)
+class Depth:
+    """How many tokens each question is drawn for.
+
+    Args:
+        least: So many even where the named readings need fewer: unnamed deviations show the better.
+        most: Not more, even if a check then ends inconclusive.
+    """
+
+    least: int
+    most: int
+
+
+QUICK = Depth(least=0, most=20_000)
+DEEP = Depth(least=10_000, most=1_000_000)
+FINE = 100_000
+
+
+class Lab:
+    """A target, the semantics that it is compared with, and dice.
+
+    Args:
+        target: The callable.
+        semantics: The semantics of the dialect.
+        depth: How many draws; by default few for a callable that gives one token a call, many for one with `many`.
+        seed: Of the dice: which seeds the target is given.
+    """
+
+    def __init__(
+        self, target: CallableTarget, semantics: Semantics, depth: Depth | None = None, seed: int = 0
+    ) -> None:
+        self.target = target
+        self.semantics = semantics
+        chosen = depth or (DEEP if target.batched else QUICK)
+        self.least_draws, self.most_draws = chosen.least, chosen.most
+        self.rng = np.random.default_rng(seed)
+
+    @property
+    def fine(self) -> bool:
+        """Whether it may draw so often that an error of one per cent, or a tail of a thousandth, shows."""
+        return self.most_draws > FINE
+
+    def draws(self, question: Question, count: int) -> NDArray[np.int64]:
+        """Tokens of independent requests.
+
+        Args:
+            question: What is asked.
+            count: How many tokens.
+
+        Returns:
+            int64 [N]; N is `count`, or less where a budget is used up.
+
+        Raises:
+            Refused: The target does not take the parameters.
+        """
+        return self.target.draw(question, self.seeds(count))
+
+    def singly(self, question: Question) -> NDArray[np.int64]:
+        """One token, by a call of its own, int64 [1]."""
+        return np.array([self.target.single(question, self.seeds(1)[0])])
+
+    def seeds(self, count: int) -> list[Seed]:
+        """Seeds for independent requests; None if the target takes no seed."""
+        if not self.takes_seeds:
+            return [None] * count
+        return [int(seed) for seed in self.rng.integers(SEEDS, size=count)]
+
+    @cached_property
+    def takes_seeds(self) -> bool:
+        """Whether a plain request with a seed is answered."""
+        try:
+            self.target.single(PLAIN, 1)
+        except CheckEnded:
+            return False
+        return True
+
+    def report(self, question: Question) -> dict[str, Any]:
+        """One API choice for a model that says the same at every position.
+
+        Raises:
+            NotTestable: The target does not report.
+            Refused: It does not take the parameters.
+        """
+        return self.target.report(question, self.seeds(1)[0])
+
+    def choices(self, question: Question) -> list[dict[str, Any]]:
+        """The choices of one request.
+
+        Raises:
+            NotTestable: The target does not report.
+            Refused: It does not take the parameters.
+        """
+        return self.target.choices(question, self.seeds(1)[0])
+
+    def expected(self, question: Question) -> Row:
+        """What the dialect draws from, float64 [V]."""
+        return probabilities(question, self.semantics)
+
+    def altered(self, **changes: Any) -> Semantics:
+        """The dialect's semantics with some changes."""
+        return replace(self.semantics, **changes)
+
+    def ignoring(self, *names: str) -> Reading:
+        """The reading that parameters have no effect."""
+        words = f"{' and '.join(names)} without effect"
+        return Reading(words, self.altered(ignores=frozenset(names)), Verdict.IGNORED)
+
+    def having(self, names: Sequence[str]) -> list[str]:
+        """Those of some parameters that the dialect has."""
+        return [name for name in names if name in self.semantics.stages]
+
+    def verdict_on(self, point: str) -> Verdict:
+        """The verdict on a reading of a point: ambiguous where the dialect's source is silent on it."""
+        return Verdict.AMBIGUOUS if point in self.semantics.silent else Verdict.DEVIATES
+
+    def need(self, fields: Sequence[str]) -> None:
+        """End the check where the dialect does not have these parameters.
+
+        Raises:
+            NotTestable: It lacks one.
+        """
+        missing = [name for name in fields if name not in self.semantics.stages]
+        if missing:
+            raise NotTestable(f"the dialect {self.semantics.name!r} has no {', '.join(missing)}")

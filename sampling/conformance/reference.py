@@ -1,0 +1,266 @@
+"""The reference as a target: this library's own pipeline and draw, answering what a check asks."""
+
+from __future__ import annotations
+
+import math
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sampling_kernels.chunks import Chunks
+from sampling_kernels.keyed_draw import INTEGER_RULE, uniform_words
+from sampling_kernels.shares import multiply_high
+from sampling_kernels.weights import weights
+from torch import Tensor
+
+from sampling.assembly import Assembly, assemble
+from sampling.chat.choice import Choice
+from sampling.chat.request import ChatRequest
+from sampling.chat.response import choice_object
+from sampling.conformance.pieces import Pieces
+from sampling.decode import SampledToken
+from sampling.dialects import Dialect
+from sampling.dialects import dialect as dialect_named
+from sampling.draw import seed_key
+from sampling.errors import RowError
+from sampling.history import History
+from sampling.logprobs import Measured
+from sampling.pipeline import Pipeline
+from sampling.processors import AllowedTokens, Truncation
+from sampling.sampler import check_params
+from sampling.text import Grammars
+from sampling.version import __version__
+
+Logits = NDArray[np.float32]
+Fields = Mapping[str, Any]
+Ids = Sequence[int]
+Seed = int | None
+Key = tuple[Tensor, Tensor, Tensor]
+
+QUESTION = [
+    {"role": "user", "content": ""}
+]  # a request must have messages; what is asked stands in the logits
+MOST_ALTERNATIVES = 20
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One position of one request.
+
+    Args:
+        logits: What the model says, float32 [1, V].
+        request: What is wanted.
+        prompt_ids: The prompt.
+        output_ids: What was sampled before.
+        written: How many of those the text of the answer begins after.
+    """
+
+    logits: Tensor
+    request: ChatRequest
+    prompt_ids: Ids
+    output_ids: Ids
+    written: int = 0
+
+    @property
+    def width(self) -> int:
+        """V."""
+        return self.logits.shape[1]
+
+
+class Reference:
+    """Samples as a dialect does; the object of `reference`.
+
+    Each step to its answers is a method, so that a wrong sampler is one of them replaced.
+
+    Args:
+        dialect: How to sample and to answer.
+    """
+
+    name = "sampling-reference"
+    version = __version__
+
+    def __init__(self, dialect: Dialect) -> None:
+        self.dialect = dialect
+
+    def __call__(self, logits: Logits, params: Fields, prompt_ids: Ids, output_ids: Ids, seed: Seed) -> int:
+        """Sample one token.
+
+        Args:
+            logits: What the model says, float32 [V].
+            params: Request fields by name.
+            prompt_ids: The prompt.
+            output_ids: What was sampled before.
+            seed: The request's seed; None takes a fresh one.
+
+        Returns:
+            The token id.
+
+        Raises:
+            InvalidRequest: The dialect does not take the parameters.
+            RowError: The logits can not be sampled.
+        """
+        return self.many(logits, params, prompt_ids, output_ids, [seed])[0]
+
+    def many(
+        self, logits: Logits, params: Fields, prompt_ids: Ids, output_ids: Ids, seeds: Sequence[Seed]
+    ) -> list[int]:
+        """Ask the same question under many seeds: one token each, as single calls would give them."""
+        asked = Asked(row_of(logits), self.read(params), prompt_ids, output_ids, len(output_ids))
+        return self.drawn(self.processed(asked), seeds, len(output_ids), 0)
+
+    def report(
+        self, logits: Logits, params: Fields, prompt_ids: Ids, output_ids: Ids, seed: Seed
+    ) -> dict[str, Any]:
+        """Answer as an API does, with one choice: the only element of `choices`."""
+        return self.choices(logits, {**params, "n": 1}, prompt_ids, output_ids, seed)[0]
+
+    def choices(
+        self, logits: Logits, params: Fields, prompt_ids: Ids, output_ids: Ids, seed: Seed
+    ) -> list[dict[str, Any]]:
+        """Answer as an API does, for a model that says the same logits at every position; ids read as `Pieces`.
+
+        Args:
+            logits: What the model says, float32 [V].
+            params: Request fields by name, `n`, `max_tokens` (1 if left out), `stop` and `logprobs` among them.
+            prompt_ids: The prompt.
+            output_ids: What was sampled before; it counts for penalties and is no content.
+            seed: The request's seed; None takes a fresh one.
+
+        Returns:
+            The elements of `choices`: index, message, finish_reason, logprobs and what else the dialect has.
+        """
+        asked = Asked(row_of(logits), self.read(params), prompt_ids, output_ids, len(output_ids))
+        known = self.fresh_seed() if seed is None else seed
+        outputs = [list(output_ids) for _ in range(asked.request.n)]
+        return [self.choice(asked, outputs, index, known) for index in range(asked.request.n)]
+
+    def choice(self, asked: Asked, outputs: Sequence[list[int]], index: int, seed: int) -> dict[str, Any]:
+        """Sample one choice to its end; `outputs` has what each choice sampled, and grows."""
+        vocabulary, request = Pieces(asked.width), asked.request
+        choice = Choice(vocabulary, request.stop, request.max_tokens or 1)
+        while choice.finish_reason is None:
+            now = Asked(asked.logits, request, asked.prompt_ids, outputs[index], asked.written)
+            token = self.drawn(self.processed(now), [seed], len(outputs[index]), index)[0]
+            choice.accept(self.measured(now, token))
+            outputs[index].append(token)
+        return self.answer(choice_object(index, choice, request.params, vocabulary, self.dialect))
+
+    def read(self, params: Fields) -> ChatRequest:
+        """Check the request's fields."""
+        return ChatRequest.parse({"messages": QUESTION, **params})
+
+    def masked(self, asked: Asked) -> Tensor:
+        """The logits of the tokens that the response format allows, float32 [1, V]."""
+        wanted = asked.request.response_format
+        grammar = grammars(asked.width).grammar(wanted.kind, wanted.schema)
+        if grammar is None:
+            return asked.logits
+        text = history((), asked.output_ids[asked.written :])
+        return AllowedTokens(grammar.constraint())(asked.logits, text)
+
+    def history(self, asked: Asked) -> History:
+        """What penalties look at."""
+        return history(asked.prompt_ids, asked.output_ids)
+
+    def assembly(self, request: ChatRequest) -> Assembly:
+        """The stages."""
+        return assemble([request.params], self.dialect)
+
+    def processed(self, asked: Asked) -> Tensor:
+        """The logits that are drawn from, float32 [1, V]."""
+        check_params(asked.request.params, asked.width, self.dialect)
+        built, past = self.assembly(asked.request), self.history(asked)
+        row = built.pipeline(self.masked(asked), past)
+        return row if built.arg_max is None else built.arg_max(row, past)
+
+    def drawn(self, processed: Tensor, seeds: Sequence[Seed], position: int, choice: int) -> list[int]:
+        """A token for each seed."""
+        if not bool((processed < torch.inf).all() and (processed > -torch.inf).any()):
+            raise RowError("the logits can not be sampled: NaN, +infinity, or nothing above -infinity")
+        known = [self.fresh_seed() if seed is None else seed for seed in seeds]
+        return self.picked(processed, *self.key(known, position, choice))
+
+    def fresh_seed(self) -> int:
+        """The seed of a request that has none."""
+        return secrets.randbits(64)
+
+    def key(self, seeds: Sequence[int], position: int, choice: int) -> Key:
+        """What the draws are keyed by: seeds, positions and choices, int64 [N] each."""
+        keys = torch.tensor([seed_key(seed) for seed in seeds])
+        return keys, torch.full_like(keys, position), torch.full_like(keys, choice)
+
+    def picked(self, processed: Tensor, seeds: Tensor, positions: Tensor, choices: Tensor) -> list[int]:
+        """By the integer rule: the first token whose running weight exceeds floor(u Z / 2^64)."""
+        high, low = uniform_words(seeds, positions, choices, INTEGER_RULE)
+        running = weights(processed)[0].cumsum(-1)
+        r, _ = multiply_high(high, low, running[-1:].expand(len(seeds)))
+        return torch.searchsorted(running, r, right=True).tolist()
+
+    def measured(self, asked: Asked, token: int) -> SampledToken:
+        """A sampled token, with its log probability, its rank and its alternatives if they are wanted."""
+        if not asked.request.params.logprobs:
+            return SampledToken(token, math.nan, 0, ())
+        found = Measured.of(Chunks.of(self.told(asked)), MOST_ALTERNATIVES).logprobs(torch.tensor([token]))
+        top = zip(found.top_token_ids[0].tolist(), found.top_logprobs[0].tolist(), strict=True)
+        return SampledToken(token, found.logprobs.item(), int(found.ranks), tuple(top))
+
+    def told(self, asked: Asked) -> Tensor:
+        """The logits that log probabilities are of, in the dialect's mode, float32 [1, V]."""
+        if self.dialect.logprob_mode == "raw":
+            return asked.logits
+        stages = self.assembly(asked.request).pipeline.stages
+        if self.dialect.logprob_mode == "temperature":
+            stages = [stage for stage in stages if not isinstance(stage, Truncation)]
+        return Pipeline(*stages)(self.masked(asked), self.history(asked))
+
+    def answer(self, choice: dict[str, Any]) -> dict[str, Any]:
+        """The choice as it leaves."""
+        return choice
+
+
+def row_of(logits: Logits) -> Tensor:
+    """Logits [V] as a tensor of one row, float32 [1, V]."""
+    return torch.from_numpy(np.array(logits, dtype=np.float32))[None]
+
+
+def history(prompt_ids: Ids, output_ids: Ids) -> History:
+    """The past of one row."""
+    past = History.start([prompt_ids])
+    for token in output_ids:
+        past.accept(torch.tensor([token]))
+    return past
+
+
+@cache
+def grammars(width: int) -> Grammars:
+    """The grammars over a vocabulary of `Pieces`."""
+    return Grammars(Pieces(width))
+
+
+def reference(dialect: str | Dialect = "qstash") -> Reference:
+    """A callable that samples exactly as a dialect says, and has `many`, `report` and `choices`.
+
+    Args:
+        dialect: A dialect or its name.
+
+    Returns:
+        The callable.
+
+    Raises:
+        InvalidRequest: No dialect has that name.
+
+    Example:
+        >>> import numpy as np
+        >>> ask = reference("qstash")
+        >>> logits = np.array([0.0, 2.0, 1.0], dtype=np.float32)
+        >>> ask(logits, {"top_p": 0.9}, [], [], seed=1), ask.many(logits, {"temperature": 0}, [], [], [1, 2])
+        (2, [1, 1])
+        >>> ask.report(logits, {"temperature": 0}, [], [], seed=1)["message"]
+        {'role': 'assistant', 'content': 'b'}
+    """
+    return Reference(dialect_named(dialect))

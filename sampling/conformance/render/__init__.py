@@ -1,0 +1,1 @@
+"""A report for readers: terminal, JUnit XML, one HTML page, and a paragraph of methods."""

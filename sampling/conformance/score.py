@@ -1,0 +1,26 @@
+"""What the kit noticed of its own mutants when that was last recorded."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+RECORD = Path(__file__).with_suffix(".json")
+
+
+def score_note(record: Path = RECORD) -> str:
+    """The mutation score in one sentence; empty where none is recorded.
+
+    Args:
+        record: What `benchmarks/conformance_power.py` wrote.
+    """
+    if not record.exists():
+        return ""
+    score: dict[str, Any] = json.loads(record.read_text())
+    return (
+        f"the kit itself: {score['caught']} of {score['mutants']} named mutants caught, each in at least "
+        f"{score['least_rate']:.1%} of {score['repeats']} repeats at the draws that it makes; "
+        f"{score['false_alarms']} false alarms in {score['reference_runs']:,} runs of the reference "
+        f"({score['reference_findings']:,} findings; recorded {score['date']}, spec {score['spec']})"
+    )

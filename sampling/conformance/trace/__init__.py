@@ -1,0 +1,1 @@
+"""Recorded traces: their format, how they are recorded, and what they show."""

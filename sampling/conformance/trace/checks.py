@@ -1,0 +1,313 @@
+"""Checks of a trace: what its tokens say about the readings of its parameters."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import cached_property
+
+import numpy as np
+
+from sampling.conformance.contest import IGNORED, Standing
+from sampling.conformance.endings import NotTestable
+from sampling.conformance.endpoint.fenced import alike
+from sampling.conformance.semantics import Semantics, moved
+from sampling.conformance.statistics.pearson import pearson
+from sampling.conformance.statistics.pit import cells, pair_cells, transform
+from sampling.conformance.trace.record import Record
+from sampling.conformance.trace.steps import Step, delicate, row_of, steps_of
+from sampling.conformance.trace.target import TraceTarget
+from sampling.conformance.verdict import FALSE_ALARM, Finding, Verdict
+from sampling.dialects import TRUNCATIONS, parts
+from sampling.history import OUTPUT, PROMPT_AND_OUTPUT
+
+CLOSE = 1e-3
+BINS, PAIR_BINS = 8, 3
+DETECTS = "each named reading, once its e-value or that of all others is 1e6"
+
+Readings = Mapping[str, Semantics]
+
+
+class TraceLab:
+    """A trace and the semantics that it is compared with.
+
+    Args:
+        target: The trace.
+        semantics: What its engine should do.
+    """
+
+    legs = ("self-consistency",)
+
+    def __init__(self, target: TraceTarget, semantics: Semantics) -> None:
+        self.records, self.semantics = target.records, semantics
+
+    @cached_property
+    def steps(self) -> list[Step]:
+        """The tokens whose distributions are known."""
+        found = steps_of(self.records)
+        return [step for step in found if not delicate(step, self.semantics)]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """How much of the trace could be used."""
+        tokens = sum(len(record.token_ids) for record in self.records)
+        return (f"{len(self.steps)} of {tokens} tokens have distributions that the trace tells well enough",)
+
+    def using(self, *names: str, without: tuple[str, ...] = ()) -> list[Step]:
+        """The tokens that were sampled with all of these parameters, and without some others.
+
+        Raises:
+            NotTestable: There are none.
+        """
+        found = [step for step in self.steps if step.uses >= set(names) and not step.uses & set(without)]
+        if not found:
+            raise NotTestable(
+                f"no token of the trace whose distribution is known was sampled with {', '.join(names) or 'any'} alone"
+            )
+        return found
+
+
+Run = Callable[[TraceLab], Finding]
+
+
+def decide(steps: list[Step], right: Readings, wrong: Readings) -> Finding:
+    """Compare readings on some tokens."""
+    rows = {name: [row_of(step, reading) for step in steps] for name, reading in {**right, **wrong}.items()}
+    wrongs = [name for name in wrong if not any(alike(rows[name], rows[other]) for other in right)]
+    if not wrongs:
+        raise NotTestable("all readings give the same distributions for the tokens of the trace")
+    standing = Standing([*right], wrongs)
+    for place, step in enumerate(steps):
+        standing.seen.add(np.array([step.token]), {name: rows[name][place] for name in (*right, *wrongs)})
+    return standing.finding(len(steps), DETECTS)
+
+
+def ignoring(lab: TraceLab, name: str) -> Readings:
+    """The reading that a parameter has no effect."""
+    return {IGNORED: replace(lab.semantics, ignores=frozenset({name}))}
+
+
+def temperature_scale(lab: TraceLab) -> Finding:
+    """Tokens at other temperatures than 0 and 1."""
+    own = lab.semantics
+    wrong = {
+        **ignoring(lab, "temperature"),
+        "logits multiplied by the temperature": replace(own, temperature_power=-1.0),
+        "logits divided twice": replace(own, temperature_power=2.0),
+    }
+    steps = [
+        step
+        for step in lab.using("temperature", without=TRUNCATIONS)
+        if step.question.params["temperature"] > 0
+    ]
+    return decide(steps, {"logits divided": own}, wrong)
+
+
+def temperature_zero(lab: TraceLab) -> Finding:
+    """Tokens at temperature 0."""
+    steps = [step for step in lab.using("temperature") if step.question.params["temperature"] == 0]
+    if not steps:
+        raise NotTestable("no token of the trace was sampled at temperature 0")
+    wrong = [step for step in steps if row_of(step, lab.semantics)[step.token] == 0]
+    words = f"{len(wrong)} of {len(steps)} tokens at temperature 0 are not the arg max"
+    return Finding(Verdict.DEVIATES if wrong else Verdict.CONFORMS, words, len(steps), false_alarm=0.0)
+
+
+def by_order(lab: TraceLab, stage: str, counts: Readings) -> Finding:
+    """Whether the temperature comes before or after a stage; the counts are another check's."""
+    own = lab.semantics
+    steps = lab.using("temperature", stage)
+    joint = next(entry for entry in own.order if stage in parts(entry))
+    orders = {
+        f"temperature before {stage}": moved(own.order, "temperature", before=parts(joint)[0]),
+        f"{stage} before temperature": moved(own.order, "temperature", after=stage),
+    }
+    stages = [*own.stages]
+    mine, other = orders if stages.index("temperature") < stages.index(stage) else [*orders][::-1]
+    right = {f"{mine}{words}": replace(reading, order=orders[mine]) for words, reading in counts.items()}
+    wrong = {f"{other}{words}": replace(reading, order=orders[other]) for words, reading in counts.items()}
+    return decide(steps, right, {**wrong, **ignoring(lab, stage)})
+
+
+def kept(own: Semantics) -> dict[str, Semantics]:
+    """Readings of how many tokens top_p keeps."""
+    words = {", the crossing token kept": 0, ", the crossing token dropped": -1, ", one token more kept": 1}
+    return {name: replace(own, crossing_tokens=more) for name, more in words.items()}
+
+
+def crossing(lab: TraceLab, more: int) -> Finding:
+    """Whether top_p keeps so many tokens too many, the other fault left to another check."""
+    readings = {name.removeprefix(", "): reading for name, reading in kept(lab.semantics).items()}
+    bad = next(name for name, reading in readings.items() if reading.crossing_tokens == more)
+    right = {name: reading for name, reading in readings.items() if name != bad}
+    return decide(
+        lab.using("top_p", without=("temperature",)), right, {bad: readings[bad], **ignoring(lab, "top_p")}
+    )
+
+
+def scope(lab: TraceLab, name: str, counts: str) -> Finding:
+    """Which tokens a penalty counts."""
+    steps = [step for step in lab.using(name) if step.has_prompt]
+    if not steps:
+        raise NotTestable("the trace does not tell its prompts")
+    readings = {
+        "sampled tokens only": replace(lab.semantics, **{counts: OUTPUT}),
+        "the prompt, too": replace(lab.semantics, **{counts: PROMPT_AND_OUTPUT}),
+    }
+    prompt = getattr(lab.semantics, counts).prompt
+    mine, other = [*readings][::-1] if prompt else [*readings]
+    return decide(steps, {mine: readings[mine]}, {other: readings[other]})
+
+
+def frequency_counts(lab: TraceLab) -> Finding:
+    """Tokens under a frequency penalty."""
+    own = lab.semantics
+    wrong = {**ignoring(lab, "frequency_penalty"), "once for all": replace(own, frequency_multiplies=False)}
+    return decide(lab.using("frequency_penalty"), {"times the count": own}, wrong)
+
+
+def penalty_order(lab: TraceLab) -> Finding:
+    """Tokens under a penalty at another temperature than 1."""
+    own = lab.semantics
+    name = next((n for n in ("presence_penalty", "frequency_penalty") if usable(lab, n)), None)
+    if name is None:
+        raise NotTestable("no token of the trace was sampled under a penalty at another temperature than 1")
+    late = replace(own, order=moved(own.order, name, after="temperature"))
+    return decide(
+        lab.using(name, "temperature", without=TRUNCATIONS),
+        {"penalty before temperature": own},
+        {"penalty after it": late},
+    )
+
+
+def usable(lab: TraceLab, name: str) -> bool:
+    """Whether there are tokens under a penalty at another temperature than 1."""
+    return any(step.uses >= {name, "temperature"} for step in lab.steps)
+
+
+def bias_order(lab: TraceLab) -> Finding:
+    """Biased tokens at another temperature than 1."""
+    own = lab.semantics
+    early, late = (moved(own.order, "logit_bias", **{side: "temperature"}) for side in ("before", "after"))
+    readings = {
+        "bias before temperature": replace(own, order=early),
+        "bias after temperature": replace(own, order=late),
+    }
+    stages = [*own.stages]
+    first = stages.index("logit_bias") < stages.index("temperature")
+    mine, other = readings if first else [*readings][::-1]
+    return decide(
+        lab.using("logit_bias", "temperature", without=TRUNCATIONS),
+        {mine: readings[mine]},
+        {other: readings[other]},
+    )
+
+
+def uniformity(lab: TraceLab) -> Finding:
+    """Turn every token into a uniform; truncations are left to their own checks."""
+    steps = lab.using(without=TRUNCATIONS)
+    inside = np.random.default_rng(0).random(len(steps))
+    pairs = zip(steps, inside, strict=True)
+    found = [transform(np.array([s.token]), row_of(s, lab.semantics), np.array([i]))[0] for s, i in pairs]
+    uniforms = np.array(found)
+    couples = uniforms[: len(uniforms) // 2 * 2].reshape(-1, 2)
+    single = pearson([cells(uniforms, BINS)], [np.full(BINS, 1 / BINS)])
+    joint = pearson(
+        [pair_cells(couples[:, 0], couples[:, 1], PAIR_BINS)], [np.full(PAIR_BINS**2, PAIR_BINS**-2.0)]
+    )
+    worst = min(single.p_value, joint.p_value)
+    words = (
+        f"p-value {single.p_value:.2g} for {BINS} equal parts, {joint.p_value:.2g} for pairs of neighbours"
+    )
+    detects = f"a relative error of {single.effect:.2g} of the parts, of {joint.effect:.2g} of the pairs"
+    if not single.degrees:
+        return Finding(Verdict.INCONCLUSIVE, f"{len(uniforms)} tokens are too few", len(uniforms))
+    verdict = Verdict.DEVIATES if worst < FALSE_ALARM / 2 else Verdict.CONFORMS
+    return Finding(verdict, words, len(uniforms), detects)
+
+
+def mass(lab: TraceLab) -> Finding:
+    """Add the listed probabilities up."""
+    sums = [
+        sum(math.exp(min(e.logprob, 50)) for e in listed) for r in lab.records for listed in r.top_logprobs
+    ]
+    if not sums:
+        raise NotTestable("the trace lists no log probabilities")
+    words = f"in {len(sums)} lists the largest sum is {max(sums):.6f}"
+    return Finding(
+        Verdict.CONFORMS if max(sums) <= 1 + CLOSE else Verdict.DEVIATES, words, len(sums), false_alarm=0.0
+    )
+
+
+def chosen_is_listed(lab: TraceLab) -> Finding:
+    """Compare each sampled token's value with that in the list."""
+    pairs = [pair for record in lab.records for pair in values(record)]
+    if not pairs:
+        raise NotTestable("the trace does not tell the reported values of sampled tokens")
+    wrong = [(own, listed) for own, listed in pairs if abs(own - listed) > CLOSE]
+    words = f"{len(pairs)} sampled tokens have the value that is listed for them"
+    if wrong:
+        words = (
+            f"{len(wrong)} of {len(pairs)} differ, the first being {wrong[0][0]} and listed as {wrong[0][1]}"
+        )
+    return Finding(Verdict.DEVIATES if wrong else Verdict.CONFORMS, words, len(pairs), false_alarm=0.0)
+
+
+def values(record: Record) -> list[tuple[float, float]]:
+    """Reported and listed values of the sampled tokens, where both are known."""
+    found: list[tuple[float, float]] = []
+    for place, own in enumerate(record.logprobs or ()):
+        listed = {entry.id: entry.logprob for entry in record.top_logprobs[place]}
+        token = record.token_ids[place]
+        if own is not None and own > -1000 and token in listed:
+            found.append((own, listed[token]))
+    return found
+
+
+def seed_repeats(lab: TraceLab) -> Finding:
+    """Compare completions of equal requests with equal seeds."""
+    found: dict[str, list[Record]] = defaultdict(list)
+    for record in lab.records:
+        if record.params.get("seed") is not None and record.prompt_ids is not None:
+            found[repr((record.prompt_ids, sorted(record.params.items(), key=str), record.choice))].append(
+                record
+            )
+    twice = [group for group in found.values() if len(group) > 1]
+    if not twice:
+        raise NotTestable("no seeded request was recorded twice")
+    wrong = [group for group in twice if len({tuple(record.token_ids) for record in group}) > 1]
+    words = f"{len(wrong)} of {len(twice)} seeded requests that were recorded more than once gave different tokens"
+    return Finding(Verdict.DEVIATES if wrong else Verdict.CONFORMS, words, len(twice), false_alarm=0.0)
+
+
+def finish_reason(lab: TraceLab) -> Finding:
+    """Completions of max_tokens tokens end with `length`, shorter ones with `stop`."""
+    told = [r for r in lab.records if r.finish_reason is not None and r.params.get("max_tokens") is not None]
+    if not told:
+        raise NotTestable("the trace does not tell reasons to finish")
+    wrong = [r for r in told if r.finish_reason == "length" and len(r.token_ids) != r.params["max_tokens"]]
+    wrong += [r for r in told if r.finish_reason not in ("length", "stop")]
+    words = f"{len(told) - len(wrong)} of {len(told)} completions end with the reason that their lengths give"
+    return Finding(Verdict.DEVIATES if wrong else Verdict.CONFORMS, words, len(told), false_alarm=0.0)
+
+
+RUNS: dict[str, Run] = {
+    "reported.mass": mass,
+    "reported.chosen-is-listed": chosen_is_listed,
+    "temperature.scale": temperature_scale,
+    "temperature.zero": temperature_zero,
+    "truncation.temperature-order": lambda lab: by_order(lab, "top_p", kept(lab.semantics)),
+    "truncation.crossing-token": lambda lab: crossing(lab, -1),
+    "truncation.no-token-more": lambda lab: crossing(lab, 1),
+    "truncation.min-p-order": lambda lab: by_order(lab, "min_p", {"": lab.semantics}),
+    "penalties.presence-scope": lambda lab: scope(lab, "presence_penalty", "presence_counts"),
+    "penalties.repetition-scope": lambda lab: scope(lab, "repetition_penalty", "repetition_counts"),
+    "penalties.frequency-counts": frequency_counts,
+    "penalties.temperature-order": penalty_order,
+    "bias.temperature-order": bias_order,
+    "randomness.uniformity": uniformity,
+    "randomness.seed-repeats": seed_repeats,
+    "output.finish-reason": finish_reason,
+}

@@ -1,0 +1,140 @@
+"""One line of a trace: a completion with its parameters, its tokens, and what was said about them.
+
+The format is described in docs/trace_format.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+
+from sampling.errors import InvalidRequest, shown
+
+TokenId = Annotated[int, Field(ge=0)]
+
+
+class Alternative(BaseModel):
+    """A token and its log probability."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    id: TokenId
+    logprob: FiniteFloat
+
+
+class Record(BaseModel):
+    """One completion.
+
+    Args:
+        prompt_ids: The prompt; None where only its text is known.
+        token_ids: What was sampled, the token that ended it included.
+        params: Request fields as the API names them.
+        top_logprobs: By position the tokens whose log probabilities are known, the sampled one among them.
+        logprob_mode: Which distribution those are of: the model's own, or that after temperature or after everything.
+        logprobs: By position the reported value of the sampled token; None where the engine reported none.
+        engine: What sampled.
+        version: Its version.
+        model: The model's name.
+        choice: Which of the n choices of its request.
+        finish_reason: "stop" or "length".
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    prompt_ids: list[TokenId] | None
+    token_ids: list[TokenId]
+    params: dict[str, Any]
+    top_logprobs: list[list[Alternative]]
+    logprob_mode: Literal["raw", "temperature", "processed"] = "raw"
+    logprobs: list[FiniteFloat | None] | None = None
+    engine: str
+    version: str = ""
+    model: str = ""
+    choice: int = 0
+    finish_reason: str | None = None
+
+
+def read_trace(path: Path) -> list[Record]:
+    """Read a trace.
+
+    Args:
+        path: A file of JSON Lines.
+
+    Raises:
+        InvalidRequest: It can not be read; the message names the line and the field.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidRequest(
+            "trace", str(path), f"a file of JSON Lines that can be read ({error})"
+        ) from error
+    records = [record_of(line, number) for number, line in enumerate(lines, start=1) if line.strip()]
+    if not records:
+        raise InvalidRequest("trace", str(path), "a file with at least one record")
+    return records
+
+
+def record_of(line: str, number: int) -> Record:
+    """Read one line."""
+    try:
+        record = Record.model_validate_json(line)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(["line " + str(number), *map(str, first["loc"])])
+        raise InvalidRequest(
+            f"trace, {where}", first["input"], f"as in docs/trace_format.md ({first['msg']})"
+        ) from None
+    if len(record.top_logprobs) != len(record.token_ids):
+        words = f"as long as token_ids ({len(record.token_ids)})"
+        raise InvalidRequest(f"trace, line {number}.top_logprobs", shown(len(record.top_logprobs)), words)
+    return record
+
+
+def write_trace(records: Iterable[Record], path: Path) -> int:
+    """Write a trace.
+
+    Returns:
+        How many records there were.
+    """
+    with path.open("w", encoding="utf-8") as file:
+        return sum(1 for record in records if file.write(record.model_dump_json() + "\n"))
+
+
+def difr(records: Iterable[Record]) -> dict[str, Any]:
+    """A trace in the format that Token-DiFR takes external samples in: one sample for each prompt.
+
+    Its `config` is for any metadata; the parameters of each output are there in its `params`, in the samples' order. The
+    method replays vLLM's draw, so that a trace of another engine needs a sampling procedure of its own, or temperature 0.
+
+    Args:
+        records: All with the ids of their prompts.
+
+    Raises:
+        InvalidRequest: A prompt's ids are not known.
+
+    Source: README of github.com/adamkarvonen/difr, "Using External Prompts and Responses"; arXiv 2511.20621.
+    """
+    records = list(records)
+    outputs: dict[tuple[int, ...], list[dict[str, Any]]] = {}
+    params: dict[tuple[int, ...], list[dict[str, Any]]] = {}
+    for record in records:
+        if record.prompt_ids is None:
+            raise InvalidRequest(
+                "prompt_ids", None, "known for every record: Token-DiFR feeds them to its reference"
+            )
+        prompt = tuple(record.prompt_ids)
+        outputs.setdefault(prompt, []).append({"token_ids": record.token_ids})
+        params.setdefault(prompt, []).append({**record.params, "choice": record.choice})
+    first = records[0]
+    config = {
+        "model": first.model,
+        "engine": first.engine,
+        "version": first.version,
+        "params": [*params.values()],
+    }
+    samples = [{"prompt_token_ids": list(prompt), "outputs": given} for prompt, given in outputs.items()]
+    return {"config": config, "samples": samples}

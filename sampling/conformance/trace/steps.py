@@ -1,0 +1,125 @@
+"""The sampled tokens of a trace as draws from questions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sampling.conformance.oracle import NEUTRAL, probabilities
+from sampling.conformance.question import Question
+from sampling.conformance.semantics import Semantics
+from sampling.conformance.trace.record import Record
+from sampling.dialects import TRUNCATIONS, parts
+
+Row = NDArray[np.float64]
+
+LARGEST_VOCABULARY = 2**18
+NEGLIGIBLE = 1e-6  # mass of all tokens of which nothing is known
+GUARD = 1e-4  # of mass: a boundary of top_p closer than this to a token's may be rounding
+
+
+@dataclass(frozen=True)
+class Step:
+    """One sampled token, and what it was sampled from as far as the trace tells.
+
+    Ids count in the question: the known tokens, then one that stands for all others and can not be drawn, then, where
+    nothing but their sum matters, one that stands for all others and can.
+
+    Args:
+        question: Log probabilities of the model, parameters and past.
+        token: Which was sampled.
+        has_prompt: Whether the prompt is known.
+        mode: Which distribution the log probabilities are of.
+    """
+
+    question: Question
+    token: int
+    has_prompt: bool
+    mode: str
+
+    @cached_property
+    def uses(self) -> frozenset[str]:
+        """The parameters that do something."""
+        given = self.question.params
+        return frozenset(name for name in given if given[name] != NEUTRAL[name])
+
+
+def steps_of(records: Sequence[Record]) -> list[Step]:
+    """The tokens of a trace whose distributions are known well enough."""
+    return [step for record in records for step in steps_in(record)]
+
+
+def steps_in(record: Record) -> Iterator[Step]:
+    """The usable tokens of one record."""
+    given = {name: record.params[name] for name in NEUTRAL if record.params.get(name) is not None}
+    bias = {int(token): float(value) for token, value in given.get("logit_bias", {}).items()}
+    for place, listed in enumerate(record.top_logprobs):
+        # by id: an order in which the sampled token has a place of its own would bias the integral transform
+        known = {entry.id: entry.logprob for entry in sorted(listed, key=lambda entry: entry.id)}
+        if record.token_ids[place] not in known or not bias.keys() <= known.keys():
+            continue
+        past = record.token_ids[:place]
+        step = step_of(known, {**given, "logit_bias": bias}, record, past, record.token_ids[place])
+        if step is not None:
+            yield step
+
+
+def step_of(
+    known: Mapping[int, float], params: Mapping[str, Any], record: Record, past: Sequence[int], token: int
+) -> Step | None:
+    """A token as a draw; None if what is not known of the distribution matters."""
+    local = {token_id: place for place, token_id in enumerate(known)}
+    logits = np.array([*known.values(), -math.inf], dtype=np.float32)
+    own = {**params, "logit_bias": {local[i]: value for i, value in params["logit_bias"].items()}}
+    other = len(local)
+    prompt = tuple(local.get(i, other) for i in record.prompt_ids or ())
+    question = Question(logits, own, prompt, tuple(local.get(i, other) for i in past))
+    rest = max(1 - float(np.exp([*known.values()]).sum()), 0.0)
+    step = Step(question, local[token], record.prompt_ids is not None, record.logprob_mode)
+    if rest_bound(rest, question) <= NEGLIGIBLE:
+        return step
+    if step.uses <= {"logit_bias"} and rest < 1:
+        whole = np.append(logits, np.float32(math.log(rest)))
+        return replace(step, question=replace(question, logits=whole))
+    return None
+
+
+def rest_bound(rest: float, question: Question) -> float:
+    """The largest mass that tokens of which nothing is known can have, truncations left out of the account."""
+    if rest <= 0:
+        return 0.0
+    t = question.params.get("temperature", 1.0)
+    bias = question.params["logit_bias"]
+    top = max(float(value) + bias.get(place, 0.0) for place, value in enumerate(question.logits))
+    if t == 0:
+        return 0.0 if math.log(rest) < top else 1.0
+    spread = max(0.0, 1 - 1 / t) * math.log(LARGEST_VOCABULARY)
+    return math.exp(min(math.log(rest) / t + spread - top / t, 0.0))
+
+
+def row_of(step: Step, reading: Semantics) -> Row:
+    """What a reading draws from; stages that the trace's log probabilities have in them already are left out."""
+    if step.mode == "raw":
+        return probabilities(step.question, reading)
+    left = tuple(stage for stage in reading.order if set(parts(stage)) & set(TRUNCATIONS))
+    order = left if step.mode == "temperature" else ()
+    return probabilities(step.question, replace(reading, order=order))
+
+
+def delicate(step: Step, reading: Semantics) -> bool:
+    """Whether rounding could move a boundary of top_p over a token."""
+    p = step.question.params.get("top_p", 1.0)
+    if not 0 < p < 1:
+        return False
+    near = (
+        replace(step, question=replace(step.question, params={**step.question.params, "top_p": p + e}))
+        for e in (-GUARD, GUARD)
+    )
+    kept = [row_of(other, reading) > 0 for other in near]
+    return bool((kept[0] != kept[1]).any())

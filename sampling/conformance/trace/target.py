@@ -1,0 +1,25 @@
+"""A recorded trace as a target."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sampling.conformance.trace.record import Record, read_trace
+
+
+class TraceTarget:
+    """Completions that somebody has recorded.
+
+    Args:
+        path: A file as in docs/trace_format.md.
+
+    Raises:
+        InvalidRequest: It can not be read.
+    """
+
+    kind = "trace"
+
+    def __init__(self, path: Path) -> None:
+        self.records: list[Record] = read_trace(path)
+        self.name = ", ".join(sorted({record.engine for record in self.records}))
+        self.version = ", ".join(sorted({record.version for record in self.records if record.version}))

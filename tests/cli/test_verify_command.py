@@ -1,0 +1,156 @@
+"""`sampling verify` and `sampling record`, run as a user runs them."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from xml.etree import ElementTree as Xml
+
+import pytest
+from server.live import live
+
+from sampling import load
+from sampling.cli.main import main
+from sampling.server import ServerOptions
+
+SAMPLERS = """
+from sampling.conformance.reference import reference
+right, wrong = reference("qstash"), reference("llama.cpp")
+number = 7
+"""
+CHECKS = ("--checks", "truncation.temperature-order", "bias.ban")
+
+
+def run(capsys, *arguments: str) -> tuple[int, str, str]:
+    """Exit code, standard output, standard error."""
+    try:
+        code = main(arguments)
+    except SystemExit as stopped:
+        code = int(stopped.code or 0)
+    printed = capsys.readouterr()
+    return code, printed.out, printed.err
+
+
+@pytest.fixture
+def _samplers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder with a module of samplers, where the command runs."""
+    (tmp_path / "own_samplers.py").write_text(SAMPLERS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+
+@pytest.fixture(scope="module")
+def url():
+    with live(load(None), ServerOptions()) as server:
+        yield f"http://127.0.0.1:{server.port}"
+
+
+@pytest.mark.usefixtures("_samplers")
+def test_a_callable_that_conforms(capsys):
+    code, out, err = run(capsys, "verify", "--callable", "own_samplers:right", *CHECKS)
+    assert (code, err) == (0, "")
+    assert re.search(r"truncation.temperature-order +conforms", out)
+
+
+@pytest.mark.usefixtures("_samplers")
+def test_a_callable_that_deviates(capsys):
+    code, out, _ = run(capsys, "verify", "--callable", "own_samplers:wrong", *CHECKS)
+    assert code == 1
+    assert re.search(r"truncation.temperature-order +deviates", out)
+
+
+@pytest.mark.usefixtures("_samplers")
+@pytest.mark.parametrize(
+    "name", ["own_samplers", "own_samplers:none", "no_module:f", "own_samplers:number", ""]
+)
+def test_what_is_no_callable_is_refused(capsys, name: str):
+    code, _, err = run(capsys, "verify", "--callable", name)
+    assert code == 2
+    assert err.startswith("sampling verify: callable: got ")
+
+
+@pytest.mark.usefixtures("_samplers")
+def test_json_goes_to_standard_output_alone(capsys):
+    code, out, _ = run(capsys, "verify", "--callable", "own_samplers:right", *CHECKS, "--json")
+    told = json.loads(out)
+    assert code == told["exit_code"] == 0
+    assert [*told["checks"]] == ["truncation.temperature-order", "bias.ban"]
+
+
+def test_an_endpoint_with_all_outputs_and_reference_weights(capsys, url: str, tmp_path: Path):
+    files = {name: tmp_path / name for name in ("json", "junit", "html")}
+    flags = [part for name, file in files.items() for part in (f"--{name}", str(file))]
+    checks = ("--checks", "temperature.zero", "reported.bytes")
+    code, out, _ = run(capsys, "verify", url, "--reference", "toy", *checks, *flags, "--methods")
+    assert code == 0
+    assert "the reference weights: 20 log probabilities differ" in re.sub(r"\s+", " ", out)
+    assert "We verified sampling-toy at" in re.sub(r"\s+", " ", out)
+    assert json.loads(files["json"].read_text())["header"]["legs"] == [
+        "self-consistency",
+        "reference weights",
+    ]
+    assert Xml.parse(files["junit"]).getroot().get("failures") == "0"
+    assert files["html"].read_text().startswith("<!DOCTYPE html>")
+
+
+def test_dry_run_sends_nothing(capsys):
+    code, out, _ = run(capsys, "verify", "http://127.0.0.1:9", "--dry-run")
+    assert code == 0
+    requests = int(re.search(r"about ([\d,]+) requests", out)[1].replace(",", ""))  # pyright: ignore[reportOptionalSubscript]
+    assert 1000 <= requests <= 1500
+
+
+def test_nobody_there_is_2(capsys):
+    code, out, _ = run(capsys, "verify", "http://127.0.0.1:9", "--tries", "1", "--model", "m")
+    assert code == 2
+    assert "ConnectError" in out
+    assert "40 inconclusive" in out or "37 inconclusive" in out
+
+
+def test_a_budget_and_a_transcript(capsys, url: str, tmp_path: Path):
+    flags = ("--checks", "temperature.zero", "--transcript", str(tmp_path / "t"))
+    first = run(capsys, "verify", url, *flags, "--max-requests", "10")
+    assert first[0] == 2
+    assert "--max-requests" in first[1]
+    assert run(capsys, "verify", url, *flags, "--max-requests", "25")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "field"),
+    [
+        ((), "target"),
+        (("http://a", "--trace", "b"), "target"),
+        (("ftp://a",), "url"),
+        (("http://a", "--dialect", "gpt"), "dialect"),
+        (("http://a", "--checks", "bias.none"), "checks"),
+        (("http://a", "--max-requests", "0"), "max_requests"),
+        (("http://a", "--timeout", "soon"), "timeout"),
+        (("http://a", "--html", "/no/such/folder/x"), "html"),
+        (("--trace", "/no/such/file"), "trace"),
+    ],
+)
+def test_wrong_flags_are_named(capsys, flags: tuple[str, ...], field: str):
+    code, out, err = run(capsys, "verify", *flags)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"sampling verify: {field}")
+    assert err.count("\n") == 1
+
+
+def test_record_then_verify_the_trace(capsys, tmp_path: Path):
+    file, other = tmp_path / "trace.jsonl", tmp_path / "difr.json"
+    code, _, err = run(capsys, "record", "--out", str(file), "--difr", str(other), "--requests", "64")
+    assert (code, err) == (0, f"64 completions in {file}\n")
+    assert len(json.loads(other.read_text())["samples"][0]["outputs"]) == 64
+    code, out, _ = run(
+        capsys, "verify", "--trace", str(file), "--checks", "reported.mass", "temperature.zero"
+    )
+    assert code == 0
+    assert re.search(r"temperature.zero +conforms", out)
+
+
+def test_record_an_endpoint(capsys, url: str, tmp_path: Path):
+    code, _, _ = run(capsys, "record", url, "--out", str(tmp_path / "t"), "--requests", "20")
+    assert code == 0
+    assert len((tmp_path / "t").read_text().splitlines()) == 20
+    assert run(capsys, "record", "http://127.0.0.1:9", "--tries", "1", "--out", str(tmp_path / "t"))[0] == 2

@@ -1,0 +1,162 @@
+"""Requests to an endpoint: URLs, retries, the budget, and runs that go on where they were interrupted."""
+
+from __future__ import annotations
+
+import httpx2
+import pytest
+from conformance.transports import answering, in_process
+
+from sampling import InvalidRequest, load, verify
+from sampling.conformance.endpoint.client import Budget, Client, Patience, chat_url
+from sampling.conformance.endpoint.costs import COSTS, cost
+from sampling.conformance.endpoint.runs import RUNS, UNSEEN
+from sampling.conformance.endpoint.survey import Survey
+from sampling.conformance.endpoint.transcript import Transcript
+from sampling.conformance.endpoint.trouble import Refused, Spent, Unanswered
+from sampling.conformance.table import CHECKS
+from sampling.conformance.verdict import Verdict
+from sampling.language_model import LanguageModel
+
+GOOD = {"choices": [{"message": {"content": "A"}}]}
+RUN = {"url": "u", "seed": 0}
+
+
+@pytest.fixture(scope="module")
+def toy() -> LanguageModel:
+    return load(None)
+
+
+@pytest.mark.parametrize(
+    ("given", "asked"),
+    [
+        ("http://a:1", "http://a:1/v1/chat/completions"),
+        ("http://a:1/", "http://a:1/v1/chat/completions"),
+        ("https://a/v1", "https://a/v1/chat/completions"),
+        ("https://a/llm/v1/", "https://a/llm/v1/chat/completions"),
+        ("https://a/x/chat/completions", "https://a/x/chat/completions"),
+    ],
+)
+def test_where_chat_completions_are_asked_for(given: str, asked: str):
+    assert chat_url(given) == asked
+
+
+def failing(times: int, status: int, **headers: str):
+    """Fails so many times, then answers."""
+    left = [times]
+
+    def answer(_: httpx2.Request) -> httpx2.Response:
+        left[0] -= 1
+        return (
+            httpx2.Response(status, headers=headers, text="no")
+            if left[0] >= 0
+            else httpx2.Response(200, json=GOOD)
+        )
+
+    return answer
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 408])
+def test_passing_failures_are_tried_again(status: int):
+    client = answering(failing(2, status), patience=Patience(5, 3, 0.001)).client
+    assert client.ask(messages=[]).choices[0].text == "A"
+    assert client.budget.sent == 3
+
+
+def test_a_refusal_is_not_tried_again():
+    client = answering(failing(1, 400)).client
+    with pytest.raises(Refused, match="HTTP 400: no"):
+        client.ask(messages=[])
+    assert client.budget.sent == 1
+
+
+def test_retry_after_is_waited_for(monkeypatch: pytest.MonkeyPatch):
+    waits: list[float] = []
+    monkeypatch.setattr("tenacity.nap.time.sleep", waits.append)
+    answering(failing(2, 429, **{"Retry-After": "7"}), patience=Patience(5, 3, 0.001)).client.ask(messages=[])
+    assert waits == [7.0, 7.0]
+
+
+def test_pauses_grow(monkeypatch: pytest.MonkeyPatch):
+    waits: list[float] = []
+    monkeypatch.setattr("tenacity.nap.time.sleep", waits.append)
+    answering(failing(4, 503), patience=Patience(5, 5, 1.0)).client.ask(messages=[])
+    assert [1 <= waits[0] <= 2, 2 <= waits[1] <= 3, 4 <= waits[2] <= 5, 8 <= waits[3] <= 9] == [True] * 4
+
+
+def test_an_endpoint_that_has_gone_is_given_up():
+    client = answering(failing(1000, 503)).client
+    for _ in range(5):
+        with pytest.raises(Unanswered):
+            client.ask(messages=[])
+    assert client.budget.sent == 3 * 2
+
+
+def test_the_budget_is_kept_and_what_is_left_is_inconclusive(toy: LanguageModel):
+    target = in_process(toy, budget=Budget(40))
+    report = verify(target, checks=["bias.force", "truncation.crossing-token"])
+    assert target.client.budget.sent == 40
+    assert report.checks["truncation.crossing-token"].verdict is Verdict.INCONCLUSIVE
+    assert "40 requests" in report.checks["truncation.crossing-token"].evidence
+    assert report.exit_code == 2
+    with pytest.raises(Spent):
+        target.client.ask(messages=[])
+
+
+def test_an_interrupted_run_goes_on_without_asking_again(toy: LanguageModel, tmp_path):
+    checks = ["bias.force", "truncation.crossing-token", "randomness.unseeded-vary"]
+    file = tmp_path / "transcript"
+    whole = in_process(toy, transcript=Transcript(file, RUN))
+    first = verify(whole, checks=checks)
+    lines = file.read_text().splitlines(keepends=True)
+    assert len(lines) == whole.client.budget.sent + 1
+    file.write_text("".join(lines[:51]) + lines[51][:20])  # interrupted while the 51st answer was written
+    resumed = in_process(toy, transcript=Transcript(file, RUN))
+    second = verify(resumed, checks=checks)
+    assert resumed.client.budget.sent == whole.client.budget.sent - 50
+    assert [f.verdict for f in second.checks.values()] == [f.verdict for f in first.checks.values()]
+    replayed = in_process(toy, transcript=Transcript(file, RUN))
+    third = verify(replayed, checks=checks)
+    assert replayed.client.budget.sent == 0
+    assert third.checks == second.checks
+
+
+def test_a_transcript_of_another_run_is_refused(tmp_path):
+    file = tmp_path / "transcript"
+    Transcript(file, RUN)
+    with pytest.raises(InvalidRequest, match="transcript"):
+        Transcript(file, {**RUN, "seed": 1})
+
+
+def test_the_estimate_is_what_the_checks_take(toy: LanguageModel):
+    checks = ["temperature.zero", "truncation.crossing-token", "reported.bytes", "penalties.presence-scope"]
+    target = in_process(toy)
+    verify(target, checks=checks)
+    told = cost(checks).requests
+    assert 0.7 * told <= target.client.budget.sent <= 1.3 * told
+
+
+def test_every_check_is_run_or_has_a_reason_not_to_and_every_run_has_a_cost():
+    assert set(RUNS) == set(CHECKS)
+    assert set(COSTS) == set(CHECKS) - set(UNSEEN)
+
+
+def test_what_a_survey_finds_without_log_probabilities(toy: LanguageModel):
+    """The differences found by bisection are those of the model's own log probabilities."""
+    survey = Survey(in_process(toy).client)
+    survey.known[Survey.listed.__wrapped__] = {}, None
+    found = survey.fence()
+    model = survey.logprobs_in(found.messages)
+    known = [(token.logprob, model[token.text]) for token in found.tokens if token.text in model]
+    shift = known[0][0] - known[0][1]
+    assert len(known) >= 4
+    assert all(abs(searched - told - shift) <= 2 * found.slack for searched, told in known)
+
+
+def test_the_first_model_is_asked_for_when_none_is_named():
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        listed = request.url.path == "/v1/models"
+        return httpx2.Response(200, json={"data": [{"id": "first"}, {"id": "second"}]} if listed else GOOD)
+
+    client = Client("http://a", transport=httpx2.MockTransport(answer))
+    assert client.model == "first"
+    client.close()

@@ -1,0 +1,32 @@
+"""Endpoints that lie in one thing only are caught in exactly that thing, through HTTP."""
+
+from __future__ import annotations
+
+import pytest
+from conformance.lies import LIES, Lie, honest
+
+from sampling import load, verify
+from sampling.conformance.verdict import Verdict
+from sampling.language_model import LanguageModel
+
+
+@pytest.fixture(scope="module")
+def toy() -> LanguageModel:
+    return load(None)
+
+
+@pytest.mark.parametrize("lie", LIES, ids=lambda lie: lie.name)
+def test_a_lie_is_caught_where_it_is_told(toy: LanguageModel, lie: Lie):
+    with lie.serve(toy) as url:
+        report = verify(url, checks=[lie.caught_by, *lie.near])
+    wrong = {name for name, finding in report.checks.items() if finding.verdict is not Verdict.CONFORMS}
+    assert wrong == {lie.caught_by}, {name: report.checks[name].evidence for name in wrong | {lie.caught_by}}
+    assert report.checks[lie.caught_by].verdict in (Verdict.DEVIATES, Verdict.IGNORED)
+    assert report.exit_code == 1
+
+
+def test_the_same_checks_find_nothing_at_the_server_itself(toy: LanguageModel):
+    with honest(toy) as url:
+        report = verify(url, checks={name for lie in LIES for name in (lie.caught_by, *lie.near)})
+    assert {finding.verdict for finding in report.checks.values()} == {Verdict.CONFORMS}
+    assert report.exit_code == 0

@@ -1,0 +1,99 @@
+"""A report in the terminal, as JUnit XML and as one HTML page."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from html import unescape
+from html.parser import HTMLParser
+from xml.etree import ElementTree as Xml
+
+import pytest
+from rich.console import Console
+
+from sampling.conformance.identity import Exclusion, Identification
+from sampling.conformance.render.html import html
+from sampling.conformance.render.junit import junit
+from sampling.conformance.render.methods import methods
+from sampling.conformance.render.terminal import print_report
+from sampling.conformance.report import Header, Report
+from sampling.conformance.table import CHECKS
+from sampling.conformance.verdict import Finding, Verdict
+
+EVIL = "<script>alert('&')</script> \x00\x1b[31m \ud800 [bold]"
+
+
+@pytest.fixture
+def report() -> Report:
+    """One check for every verdict, in words that want to break out."""
+    findings = {
+        name: Finding(
+            verdict, f"{EVIL} {number}", number, "detects <all>", e_values={"a": 10.0**number, "b": math.inf}
+        )
+        for number, (name, verdict) in enumerate(zip(CHECKS, Verdict, strict=False))
+    }
+    found = Identification(
+        ("qstash",), {"llama.cpp": Exclusion(1e9, 53, "e-value 1e9 after 53 draws")}, {}, 53
+    )
+    header = Header("qstash", "an <engine>", "1 & 2", "endpoint", ("self-consistency",))
+    return Report(header, found, findings, ("a note",))
+
+
+def test_the_terminal_shows_every_check_and_the_headline(report: Report):
+    text = io.StringIO()
+    print_report(report, Console(file=text, width=200))
+    shown = text.getvalue()
+    for name, finding in report.checks.items():
+        assert re.search(rf"{re.escape(name)} +{re.escape(finding.verdict.value)}", shown)
+    assert "llama.cpp excluded, e-value 1e9 after 53 draws" in shown
+
+
+def test_junit_counts_and_names(report: Report):
+    suite = Xml.fromstring(junit(report))
+    cases = suite.findall("testcase")
+    assert [case.get("name") for case in cases] == [*report.checks]
+    counted = {kind: len(suite.findall(f"testcase/{kind}")) for kind in ("failure", "error", "skipped")}
+    assert counted == {"failure": 2, "error": 1, "skipped": 3}
+    assert [suite.get(name) for name in ("tests", "failures", "errors", "skipped")] == ["7", "2", "1", "3"]
+
+
+class Seen(HTMLParser):
+    """Notes tags and what they load."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.loads: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note one."""
+        self.tags.append(tag)
+        names = ("src", "href", "xlink:href")
+        self.loads += [
+            value for name, value in attrs if name in names and value and not value.startswith("#")
+        ]
+
+
+def test_html_is_one_page_with_its_plots_inside(report: Report):
+    page = html(report)
+    seen = Seen()
+    seen.feed(page)
+    assert seen.loads == []
+    assert "script" not in seen.tags
+    assert seen.tags.count("svg") == 2
+    assert page.count('class="verdict"') == len(report.checks)
+    assert methods(report)[:40] in unescape(page)
+
+
+def test_methods_name_the_target_the_levels_and_the_legs(report: Report):
+    text = methods(report)
+    for words in (
+        "an <engine> (1 & 2)",
+        "1,000,000",
+        "1e-06",
+        "0.99",
+        "self-consistency",
+        "21 sampled tokens",
+    ):
+        assert words in text

@@ -1,0 +1,182 @@
+"""verify: targets, what ends a check early, the report and its exit codes."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conformance.oracle_sampler import Batched
+
+import sampling
+from sampling import InvalidRequest, verify
+from sampling.conformance.identity import Exclusion, Identification
+from sampling.conformance.lab import Depth
+from sampling.conformance.question import Question
+from sampling.conformance.report import Header, Report
+from sampling.conformance.semantics import Semantics
+from sampling.conformance.table import CHECKS
+from sampling.conformance.target import CallableTarget
+from sampling.conformance.together import together
+from sampling.conformance.verdict import Finding, Verdict
+from sampling.dialects import QSTASH
+
+PLAIN = Semantics.of(QSTASH)
+BAN = "bias.ban"
+
+
+def found(answer: Any) -> Finding:
+    """The finding of one check at a sampler that always answers the same."""
+
+    def sampler(*_question: Any) -> Any:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    return verify(sampler, checks=[BAN]).checks[BAN]
+
+
+@pytest.mark.parametrize("answer", ["five", 5.5, None, -1, 16, True, np.array([1, 2]), math.nan])
+def test_what_is_no_token_could_not_run_and_is_no_pass(answer: Any) -> None:
+    finding = found(answer)
+    assert finding.verdict is Verdict.INCONCLUSIVE
+    assert "no token id below 16" in finding.evidence
+
+
+def test_numbers_of_numpy_and_torch_are_tokens() -> None:
+    assert found(np.int64(7)).verdict is Verdict.DEVIATES
+    assert found(torch.tensor(7)).verdict is Verdict.DEVIATES
+
+
+def test_what_raises_has_refused_and_is_quoted() -> None:
+    finding = found(KeyError("logit_bias"))
+    assert finding.verdict is Verdict.UNSUPPORTED
+    assert "logit_bias {5: -100" in finding.evidence
+    assert "KeyError: 'logit_bias'" in finding.evidence
+
+
+def test_a_sampler_that_takes_no_seed_is_asked_without() -> None:
+    class Unseeded(Batched):
+        def many(self, logits: Any, params: Any, prompt_ids: Any, output_ids: Any, seeds: Any) -> list[int]:
+            self.refuse(seeds)
+            return super().many(logits, params, prompt_ids, output_ids, range(len(seeds)))
+
+        def __call__(self, logits: Any, params: Any, prompt_ids: Any, output_ids: Any, seed: Any) -> int:
+            self.refuse([seed])
+            return super().__call__(logits, params, prompt_ids, output_ids, seed)
+
+        def refuse(self, seeds: Any) -> None:
+            if any(seed is not None for seed in seeds):
+                raise TypeError("no seeds here")
+
+    checks = verify(Unseeded(PLAIN), checks=[BAN, "randomness.seed-repeats"]).checks
+    assert checks[BAN].verdict is Verdict.CONFORMS
+    assert checks["randomness.seed-repeats"].verdict is Verdict.UNSUPPORTED
+
+
+def test_a_question_is_the_samplers_own_to_change() -> None:
+    def greedy(logits: Any, params: Any, prompt_ids: Any, *_rest: Any) -> int:
+        logits[:] = 0
+        prompt_ids.append(1)
+        params.clear()
+        return 0
+
+    target = CallableTarget(greedy)
+    question = Question(np.ones(4, dtype=np.float32), {"top_k": 1})
+    target.draw(question, [1, 2])
+    target.single(question, 1)
+    assert (question.logits == 1).all()
+    assert (dict(question.params), question.prompt_ids) == ({"top_k": 1}, ())
+
+
+def test_names_and_versions() -> None:
+    assert CallableTarget(len).name == "len"
+    assert CallableTarget(Batched(PLAIN)).name == "one by one as qstash"
+    assert CallableTarget(Batched(PLAIN)).version == "1"
+    assert CallableTarget(len, "mine", "2.0").version == "2.0"
+
+
+def test_one_wrong_name_is_one_clear_error() -> None:
+    with pytest.raises(InvalidRequest, match=r"checks: got 'bias\.bam', must be any of"):
+        verify(Batched(PLAIN), checks=["bias.bam"])
+    with pytest.raises(InvalidRequest, match="target"):
+        verify(3)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InvalidRequest, match="dialect"):
+        verify(Batched(PLAIN), dialect="vlllm")
+
+
+def test_progress_and_the_order_of_checks() -> None:
+    seen: list[tuple[str, int, int]] = []
+    wanted = [BAN, "temperature.zero"]
+    report = verify(
+        Batched(PLAIN),
+        checks=wanted,
+        progress=lambda *step: seen.append(step),
+        depth=Depth(0, 1000),
+    )
+    assert seen == [("temperature.zero", 0, 2), (BAN, 1, 2)]
+    assert list(report.checks) == ["temperature.zero", BAN]
+    assert report.identified is None
+
+
+def report_of(*verdicts: Verdict) -> Report:
+    findings = {name: Finding(verdict, "because") for name, verdict in zip(CHECKS, verdicts, strict=False)}
+    return Report(Header("qstash", "a sampler", "1.0", "callable"), None, findings)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "code"),
+    [
+        ((Verdict.CONFORMS, Verdict.AMBIGUOUS, Verdict.UNSUPPORTED, Verdict.NOT_TESTABLE), 0),
+        ((Verdict.CONFORMS, Verdict.DEVIATES, Verdict.INCONCLUSIVE), 1),
+        ((Verdict.CONFORMS, Verdict.IGNORED), 1),
+        ((Verdict.CONFORMS, Verdict.INCONCLUSIVE), 2),
+        ((Verdict.UNSUPPORTED, Verdict.NOT_TESTABLE), 2),
+    ],
+)
+def test_exit_codes(verdicts: tuple[Verdict, ...], code: int) -> None:
+    assert report_of(*verdicts).exit_code == code
+
+
+def test_the_report_as_json() -> None:
+    out = Exclusion(math.inf, 9, "a token that it never draws")
+    whole = Report(
+        report_of(Verdict.CONFORMS).header,
+        Identification(("qstash",), {"vllm": out}, {"openai": "it takes top_k"}, 100, ("min_p",)),
+        report_of(Verdict.CONFORMS, Verdict.DEVIATES).checks,
+        ("a note",),
+    )
+    told = json.loads(json.dumps(whole.to_json(), allow_nan=False))
+    assert told["identified"]["excluded"]["vllm"] == {
+        "e_value": "Infinity",
+        "draws": 9,
+        "reason": "a token that it never draws",
+    }
+    assert told["headline"] == "consistent with qstash; vllm excluded, a token that it never draws"
+    assert told["checks"]["reported.distribution"]["verdict"] == "conforms"
+    assert told["checks"]["reported.distribution"]["asks"] == CHECKS["reported.distribution"].asks
+    assert {"spec", "kit", "dialect", "target", "target_version", "hardware", "date", "legs"} <= set(
+        told["header"]
+    )
+    assert whole.counts() == {Verdict.CONFORMS: 1, Verdict.DEVIATES: 1}
+
+
+def test_the_gravest_part_is_the_verdict_of_the_whole() -> None:
+    parts = [(verdict.value, Finding(verdict, verdict.value, 2)) for verdict in Verdict]
+    whole = together(parts)
+    assert (whole.verdict, whole.evidence, whole.draws) == (Verdict.DEVIATES, "deviates: deviates", 14)
+    assert together([parts[0]]).evidence == "conforms"
+    assert whole.false_alarm == pytest.approx(7e-6)
+
+
+def test_nothing_of_the_kit_is_imported_before_it_is_asked_for() -> None:
+    assert sampling.verify is verify
+    code = "import sys, sampling; print([n for n in ('scipy', 'matplotlib', 'sampling.conformance') if n in sys.modules])"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout.strip() == b"[]"
+    )

@@ -1,0 +1,41 @@
+"""Endpoints without a network: what answers is a function."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import httpx2
+
+from sampling.conformance.endpoint.client import Patience
+from sampling.conformance.endpoint.target import EndpointTarget
+from sampling.errors import InvalidRequest
+from sampling.language_model import LanguageModel
+
+SOON = Patience(seconds=5.0, tries=2, pause=0.001)
+
+
+def answering(answer: Callable[[httpx2.Request], httpx2.Response], **settings: Any) -> EndpointTarget:
+    """An endpoint whose answers a function gives."""
+    given = {"model": "m", "patience": SOON, **settings}
+    return EndpointTarget("http://endpoint", transport=httpx2.MockTransport(answer), **given)
+
+
+def saying(body: object, status: int = 200) -> Callable[[httpx2.Request], httpx2.Response]:
+    """One and the same answer to everything; text stays as it is."""
+    text = body if isinstance(body, str) else json.dumps(body)
+    return lambda request: httpx2.Response(status, text=text)
+
+
+def in_process(toy: LanguageModel, **settings: Any) -> EndpointTarget:
+    """The library's own answers."""
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        fields = json.loads(request.content)
+        try:
+            return httpx2.Response(200, json=toy.chat(**fields))
+        except InvalidRequest as error:
+            return httpx2.Response(400, json={"error": {"message": str(error)}})
+
+    return answering(answer, **settings)
