@@ -121,12 +121,21 @@ def missing(result: dict[str, Any]) -> list[str]:
 
 def show(result: dict[str, Any]) -> None:
     """Print everything."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table as Printed
+    show_tables(tables(result), [*missing(result), setting(result)])
+
+
+def show_tables(tables: list[Table], notes: list[str]) -> None:
+    """Print tables, and notes below them: as Markdown where rich is not installed."""
+    try:
+        from rich import box
+        from rich.console import Console
+        from rich.table import Table as Printed
+    except ImportError:
+        print("\n\n".join([*map(markdown_table, tables), *notes]))
+        return
 
     console = Console(highlight=False)
-    for table in tables(result):
+    for table in tables:
         console.print(f"[bold]{table.title}\n")
         for caption, rows in table.groups.items():
             console.print(caption, markup=False)
@@ -138,17 +147,20 @@ def show(result: dict[str, Any]) -> None:
             for row in rows:
                 printed.add_row(*row)
             console.print(printed, "")
-    for text in (*missing(result), setting(result)):
+    for text in notes:
         console.print(text, markup=False)
+
+
+def markdown_table(table: Table) -> str:
+    """A table with its title, as Markdown."""
+    rows = [table.headers, [":--", *["--:"] * (len(table.headers) - 1)]]
+    for caption, group in table.groups.items():
+        rows += [[f"**{caption}**", *[""] * (len(table.headers) - 1)], *group]
+    return f"### {table.title}\n\n" + "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def markdown(result: dict[str, Any]) -> str:
     """Everything as Markdown."""
-    blocks = [setting(result) + "."]
-    for table in tables(result):
-        rows = [table.headers, [":--", *["--:"] * (len(table.headers) - 1)]]
-        for caption, group in table.groups.items():
-            rows += [[f"**{caption}**", *[""] * (len(table.headers) - 1)], *group]
-        blocks += [f"### {table.title}", "\n".join(f"| {' | '.join(row)} |" for row in rows)]
+    blocks = [setting(result) + ".", *map(markdown_table, tables(result))]
     does = [f"- {name}: {e['does']}. Leaves out: {e['leaves_out']}." for name, e in result["engines"].items()]
     return "\n\n".join([*blocks, "\n".join([*does, *(f"- {text}." for text in missing(result))])])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import shlex
 import statistics
 import subprocess
 import sys
@@ -168,7 +169,7 @@ def commit() -> str | None:
 def origin(script: str, *packages: str, device: str = "cpu") -> dict[str, Any]:
     """Where a result comes from: command line, day, commit, machine and versions."""
     return {
-        "command": " ".join(["python", f"benchmarks/{script}", *sys.argv[1:]]),
+        "command": shlex.join(["python", f"benchmarks/{script}", *sys.argv[1:]]),
         "date": datetime.now(UTC).date().isoformat(),
         "commit": commit(),
         "machine": machine(device),

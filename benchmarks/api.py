@@ -1,0 +1,135 @@
+"""The price list of the API: tokens per second with each parameter switched on, as a share of greedy decoding.
+
+    PYTHONPATH=tests python benchmarks/api.py [--shape 240M] [--dtype bfloat16] [--device cuda]
+    python benchmarks/api.py --url http://127.0.0.1:8000/v1 [--model NAME]     # any endpoint; its key in OPENAI_API_KEY
+    python benchmarks/api.py --short                                           # the toy, in a minute
+
+Without --url it measures this library twice in turns: `LanguageModel.chat` in this process, and `sampling serve` in
+another through the OpenAI client. Answers of our model go on to --tokens tokens (endless.py); another endpoint
+is asked for a long list, and its `usage` says how many tokens came. One request at a time. What an endpoint refuses,
+or takes and does not do, is listed as that. Writes benchmarks/results/api-<shape>-<device>.json, or api-endpoint.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import api_table
+import endless
+import shapes
+import torch
+from api_measure import FORMULAS, Priced, measure
+from api_requests import MESSAGES, requests
+from api_ways import Way, in_process, over_http
+from soak.serving import served
+from table import show_tables
+from timing import origin, settle_allocator
+from tqdm import tqdm
+
+from sampling import load
+
+RESULTS = Path(__file__).parent / "results"
+PACKAGES = ("numpy", "transformers", "openai", "llguidance")
+KEY = "OPENAI_API_KEY"  # where the client itself looks for it
+SHORT: dict[str, Any] = {"shape": shapes.TOY, "tokens": 17, "turns": 3}
+
+
+@contextmanager
+def own(options: argparse.Namespace) -> Generator[tuple[list[Way], dict[str, Any], int]]:
+    """This library both ways, what the model is, and its V."""
+    with tempfile.TemporaryDirectory() as folder:
+        model = endless.write(options.shape, options.dtype, Path(folder))
+        loaded = load(folder, device=options.device)
+        usable = len(loaded.vocabulary)
+        with served("--model", folder, "--device", options.device) as server:
+            url = f"http://127.0.0.1:{server.port}/v1"
+            yield [in_process(loaded), over_http(url, None, "none")], {"name": options.shape, **model}, usable
+
+
+@contextmanager
+def endpoint(options: argparse.Namespace) -> Generator[tuple[list[Way], dict[str, Any], int]]:
+    """A server that runs already."""
+    way = over_http(options.url, options.model, options.api_key or "none")
+    yield [way], {"name": options.model or "its first model", "url": options.url}, options.vocab
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Measure, and say how."""
+    with (endpoint if options.url else own)(options) as (ways, model, vocabulary):
+        known = requests(vocabulary)
+        lines = [Priced(way, name, known[name]) for name in options.parameters for way in ways]
+        with tqdm(
+            total=len(lines) * (options.turns + 1), bar_format="{l_bar}{bar}| {elapsed}<{remaining}"
+        ) as bar:
+            measured = measure(lines, options.tokens, options.turns, bar)
+    return {
+        **source_of(options),
+        "device": "unknown" if options.url else options.device,
+        "model": model,
+        "messages": MESSAGES,
+        "timing": {
+            "max_tokens": options.tokens,
+            "turns": options.turns,
+            "how": "all parameters and ways in turns, one request at a time, each asked once before timing",
+            "formulas": FORMULAS,
+        },
+        "lines": sorted(measured, key=lambda line: [way.name for way in ways].index(line["way"])),
+    }
+
+
+def source_of(options: argparse.Namespace) -> dict[str, Any]:
+    """Where the result comes from."""
+    source = origin("api.py", *PACKAGES, device=options.device)
+    return {**source, "command": f"{'' if options.url else 'PYTHONPATH=tests '}{source['command']}"}
+
+
+def arguments() -> argparse.Namespace:
+    """The options; what is given on the command line wins over what --short chooses."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--short", action="store_true", help="the toy, in a minute")
+    parser.add_argument("--shape", choices=shapes.SHAPES, default=shapes.TOY, help="of our own model")
+    parser.add_argument("--dtype", choices=shapes.DTYPES, default="float32")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--url", help="another endpoint's, such as http://127.0.0.1:8000/v1")
+    parser.add_argument("--model", help="its name there; the first that is listed when left out")
+    parser.add_argument("--api-key", default=os.environ.get(KEY, ""), help=f"better in {KEY}")
+    parser.add_argument(
+        "--vocab", type=int, default=32000, help="ids of the endpoint that get a bias are below"
+    )
+    every = list(requests(vocabulary=1))
+    parser.add_argument("--parameters", nargs="+", choices=every, default=every, help="only these")
+    parser.add_argument("--tokens", type=int, default=65, help="of each answer")
+    parser.add_argument("--turns", type=int, default=9, help="timed calls of each kind, 2 or more")
+    parser.add_argument("--out", type=Path)
+    if parser.parse_args().short:
+        parser.set_defaults(**SHORT)
+    options = parser.parse_args()
+    if options.api_key:  # results tell the command line, but not the key
+        sys.argv = [part.replace(options.api_key, "KEY") for part in sys.argv]
+    kind = "endpoint" if options.url else f"{options.shape}-{options.device}"
+    options.out = options.out or RESULTS / f"api-{kind}{'-short' if options.short else ''}.json"
+    return options
+
+
+def main() -> None:
+    """Measure, write the result, print it as a table."""
+    options = arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # in order, so that our server ends, too
+    settle_allocator()
+    with torch.no_grad():
+        result = run(options)
+    options.out.write_text(json.dumps(result, indent=1) + "\n")
+    show_tables(api_table.tables(result), api_table.notes(result))
+
+
+if __name__ == "__main__":
+    main()

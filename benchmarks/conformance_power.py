@@ -1,0 +1,143 @@
+"""Does the conformance kit notice every named mutant, and nothing in the reference?
+
+    python benchmarks/conformance_power.py [--repeats 100] [--runs 1000] [--only mutants|reference]
+
+A repeat makes the mutant anew, and runs the one check that must notice it with the draws that `verify` makes by itself, under
+seeds of its own. The detection rate has to be 0.99 but for three standard errors. A run of the reference is all checks with
+seeds of its own; nothing in it may be other than "conforms". All tokens are drawn by the samplers themselves. Writes
+benchmarks/results/conformance-power.json and from it sampling/conformance/score.json, which reports of the kit quote. With
+--only, the other part stays as it was, and runs of the reference are added to those that are there, under the next seeds.
+Exits with 1 if a mutant is missed too often or the reference suspected.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import statistics
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from timing import origin
+from tqdm import tqdm
+
+import sampling.conformance.score
+from sampling.conformance.mutants import MUTANTS, Mutant
+from sampling.conformance.reference import reference
+from sampling.conformance.report import SPEC_VERSION
+from sampling.conformance.table import CHECKS
+from sampling.conformance.verdict import FALSE_ALARM, POWER, Verdict
+from sampling.conformance.verify import verify
+
+RESULT = Path(__file__).parent / "results" / "conformance-power.json"
+SCORE = Path(sampling.conformance.score.__file__).with_suffix(".json")
+
+
+def least_rate(repeats: int) -> float:
+    """The detection rate that is asked for: POWER less three standard errors."""
+    return POWER - 3 * math.sqrt(POWER * (1 - POWER) / repeats)
+
+
+def power_of(mutant: Mutant, repeats: int) -> dict[str, Any]:
+    """How often a mutant's check notices it."""
+    noticed, draws, verdicts = 0, list[int](), Counter[str]()
+    for repeat in range(repeats):
+        found = verify(mutant.make(), checks=[mutant.caught_by], seed=repeat).checks
+        noticed += mutant.noticed(found)
+        draws.append(found[mutant.caught_by].draws)
+        verdicts[found[mutant.caught_by].verdict.value] += 1
+    return {
+        "wrong": mutant.wrong,
+        "source": mutant.source,
+        "check": mutant.caught_by,
+        "noticed": noticed,
+        "repeats": repeats,
+        "rate": noticed / repeats,
+        "enough": noticed / repeats >= least_rate(repeats),
+        "verdicts": dict(verdicts),
+        "median_draws": statistics.median(draws),
+        "most_draws": max(draws),
+    }
+
+
+def mutants_part(repeats: int) -> dict[str, Any]:
+    """The rate of every mutant, and the score."""
+    bar = tqdm(MUTANTS.values(), desc="mutants")
+    rates = {mutant.name: power_of(mutant, repeats) for mutant in bar}
+    return {
+        **origin("conformance_power.py", "numpy", "scipy"),
+        "repeats": repeats,
+        "least_rate": least_rate(repeats),
+        "score": {"caught": sum(line["enough"] for line in rates.values()), "mutants": len(rates)},
+        "checks_with_a_mutant": len({line["check"] for line in rates.values()}),
+        "rates": rates,
+    }
+
+
+def reference_part(known: dict[str, Any], runs: int) -> dict[str, Any]:
+    """What the checks say about the reference, run after run, those of earlier calls included."""
+    first = known.get("runs", 0)
+    verdicts, alarms = (
+        Counter[str](known.get("verdicts", {})),
+        list[dict[str, Any]](known.get("not_conforming", [])),
+    )
+    for run in tqdm(range(first, first + runs), desc="reference"):
+        for name, finding in verify(reference(), checks=CHECKS, seed=run).checks.items():
+            verdicts[finding.verdict.value] += 1
+            if finding.verdict != Verdict.CONFORMS:
+                alarms.append(
+                    {"run": run, "check": name, "verdict": finding.verdict, "evidence": finding.evidence}
+                )
+    part = {**origin("conformance_power.py", "numpy", "scipy"), "first": first, "runs": runs}
+    return {
+        "runs": first + runs,
+        "checks": len(CHECKS),
+        "promised_false_alarm_rate": FALSE_ALARM,
+        "verdicts": dict(verdicts),
+        "not_conforming": alarms,
+        "parts": [*known.get("parts", []), part],
+    }
+
+
+def score_of(result: dict[str, Any]) -> dict[str, Any]:
+    """What reports of the kit say about the kit."""
+    mutants, runs = result["mutants"], result["reference"]
+    return {
+        **mutants["score"],
+        "repeats": mutants["repeats"],
+        "least_rate": min(line["rate"] for line in mutants["rates"].values()),
+        "reference_runs": runs["runs"],
+        "reference_findings": sum(runs["verdicts"].values()),
+        "false_alarms": len(runs["not_conforming"]),
+        "spec": SPEC_VERSION,
+        "date": mutants["date"],
+    }
+
+
+def main() -> None:
+    """Run one part or both, and store them."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=100, help="of each mutant")
+    parser.add_argument("--runs", type=int, default=1000, help="of the reference")
+    parser.add_argument("--only", choices=("mutants", "reference"))
+    parser.add_argument("--out", type=Path, default=RESULT)
+    options = parser.parse_args()
+    result = json.loads(options.out.read_text()) if options.only and options.out.exists() else {}
+    if options.only != "reference":
+        result["mutants"] = mutants_part(options.repeats)
+    if options.only != "mutants":
+        result["reference"] = reference_part(result.get("reference", {}), options.runs)
+    options.out.write_text(json.dumps(result, indent=1) + "\n")
+    if options.out == RESULT and {"mutants", "reference"} <= result.keys():
+        SCORE.write_text(json.dumps(score_of(result), indent=1) + "\n")
+    missed = [name for name, line in result.get("mutants", {}).get("rates", {}).items() if not line["enough"]]
+    alarms = result.get("reference", {}).get("not_conforming", [])
+    print(f"missed: {', '.join(missed) or 'none'}; not conforming: {len(alarms)}")
+    sys.exit(1 if missed or alarms else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""Makes docs/conformance_matrix.md from the recorded reports: python benchmarks/conformance_table.py."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results"
+PAGE = HERE.parent / "docs" / "conformance_matrix.md"
+WITNESSES: dict[str, dict[str, str]] = json.loads((HERE / "engines" / "witnesses.json").read_text())
+
+SIGNS = {
+    "conforms": "yes",
+    "deviates": "**no**",
+    "ambiguous in the spec": "open",
+    "unsupported": "refused",
+    "ignored silently": "**ignored**",
+    "inconclusive": "?",
+    "not testable here": "",
+}
+TO_EXPLAIN = ("deviates", "ambiguous in the spec", "unsupported", "ignored silently")
+LONGEST = 220
+
+HEAD = """# Which sampling semantics do engines have?
+
+What the checks of `sampling verify` found in the engines' own code. `python benchmarks/conformance_table.py` made this page
+from `benchmarks/results/conformance-*.json`, which hold the evidence of every check, and its chance to say "no" to an engine
+that conforms: 1e-6 for each of its parts, of which it has four at the most.
+
+**yes** conforms; **no** deviates; **ignored** accepted without effect; open: the page is silent, and this is another reading
+of it; refused: the engine does not take the parameter or the value; ?: inconclusive; empty: can not be seen in this way (a
+callable without an API has no messages, an endpoint shows no logits).
+"""
+
+Result = dict[str, Any]
+
+
+def results() -> list[Result]:
+    """All recorded engines, this library first."""
+    found = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("conformance-*.json"))]
+    engines = [result for result in found if "engine" in result]
+    return sorted(engines, key=lambda result: (result["dialect"] != "qstash", result["key"]))
+
+
+def table(rows: list[list[str]]) -> str:
+    """A Markdown table."""
+    lines = [rows[0], [":--"] * len(rows[0]), *rows[1:]]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def verdicts(tested: list[Result], own: bool) -> str:
+    """Checks by engines, against the page or against each engine's own dialect."""
+
+    def checks(result: Result) -> dict[str, Any]:
+        return result["reports"][result["dialect"] if own else "qstash"]["checks"]
+
+    names = [f"{result['engine']}{' as ' + result['dialect'] if own else ''}" for result in tested]
+    rows = [["check", *names]]
+    rows += [
+        [f"`{check}`", *(SIGNS[checks(result)[check]["verdict"]] for result in tested)]
+        for check in checks(tested[0])
+    ]
+    return table(rows)
+
+
+def identity(tested: list[Result]) -> str:
+    """What each engine was identified as."""
+    rows = [["engine", "version", "consistent with", "draws", "measured"]]
+    for result in tested:
+        found = result["reports"]["qstash"]["identified"]
+        winners = ", ".join(found["winners"]) or "none of the dialects" if found else "not identified"
+        draws = f"{found['draws']:,}" if found else ""
+        rows.append([result["engine"], result["version"], winners, draws, result["date"]])
+    return table(rows)
+
+
+def explanations(result: Result) -> Iterator[str]:
+    """One line for each check that does not conform to the page."""
+    own = result["reports"][result["dialect"]]["checks"]
+    for check, finding in result["reports"]["qstash"]["checks"].items():
+        if finding["verdict"] not in TO_EXPLAIN:
+            continue
+        evidence = " ".join(finding["evidence"].split())
+        shown = evidence if len(evidence) <= LONGEST else evidence[: LONGEST - 3] + "..."
+        kept = " (as its own dialect has it)" if own[check]["verdict"] == "conforms" else ""
+        yield f"- `{check}`: {finding['verdict']}{kept}. {shown}. Witness: {witness(result, check)}."
+
+
+def undecided(result: Result) -> Iterator[str]:
+    """The checks that came to no end, each reason once."""
+    reasons: dict[str, list[str]] = {}
+    for check, finding in result["reports"]["qstash"]["checks"].items():
+        if finding["verdict"] == "inconclusive":
+            reasons.setdefault(finding["evidence"], []).append(f"`{check}`")
+    for reason, checks in reasons.items():
+        yield f"- inconclusive, {reason}: {', '.join(checks)}."
+
+
+def witness(result: Result, check: str) -> str:
+    """Where the engine's own source says so."""
+    return WITNESSES.get(result["key"], {}).get(check, "not found yet")
+
+
+def page(found: list[Result]) -> str:
+    """The whole page."""
+    tested = [result for result in found if "reports" in result]
+    missing = [
+        f"- {result['engine']}: {result['not_available']}" for result in found if "reports" not in result
+    ]
+    blocks = [HEAD, "## What they are", identity(tested), "## Against the page", verdicts(tested, own=False)]
+    others = [result for result in tested if result["dialect"] != "qstash"]
+    blocks += ["## Against the dialect that this library has for each", verdicts(others, own=True)]
+    blocks += ["## How each was asked", "\n".join(f"- {r['engine']}: {r['through']}." for r in tested)]
+    blocks += ["## Every deviation from the page, and where the engine's source says so"]
+    for result in tested:
+        lines = list(explanations(result))
+        blocks += [
+            f"### {result['engine']} {result['version']}",
+            "\n".join([*lines, *undecided(result)]) or "None.",
+        ]
+    return "\n\n".join([*blocks, *(["## Not available", "\n".join(missing)] if missing else [])]) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(results()))

@@ -1,0 +1,51 @@
+"""How our decode step grows with rows and context: one prefill, then steps one by one."""
+
+from __future__ import annotations
+
+import torch
+from bandwidth import fastest, reads
+from decode_job import SAMPLING, DecodeJob
+from decode_measure import READ, Line, described, in_turns
+from decoders.ours import decoder_for
+from timing import summary, timed
+from tqdm import tqdm
+
+from sampling.model import Llama
+
+WARM_UP = 3
+READ_ROUNDS = 5
+
+
+@torch.no_grad()
+def point(job: DecodeJob, model: Llama, engine: str, label: Line, mebibytes: int | None) -> Line:
+    """One point of a sweep; all rows are choices of one prompt, which is prefilled once.
+
+    Args:
+        job: Rows, context and how many steps; the first few of its new tokens only warm up.
+        model: The model.
+        engine: "eager" or "compiled".
+        label: The axis and the value.
+        mebibytes: Size of the buffer whose reading is timed; None for the device's default.
+    """
+    decoder = decoder_for(model, job, compiled=engine == "compiled")
+    prompt = job.prompts(model.config.vocab_size)[0].tolist()
+    decoder.add(prompt, SAMPLING[job.sampling], choices=job.rows, max_tokens=job.new)
+    for _ in range(WARM_UP):
+        decoder.step()
+    steps = [timed(decoder.step) for _ in range(job.new - WARM_UP)]
+    ways, size = reads(job.device, mebibytes)
+    times = in_turns({(READ, way): call for way, call in ways.items()}, READ_ROUNDS, tqdm(disable=True))
+    bandwidth = fastest({way: times[READ, way] for way in ways}, size)["GB_per_s"]
+    torch.compiler.reset()  # the next point has other shapes
+    line: Line = {**described(engine, job, model), "part": "growth", **label}
+    return line | figures(summary(steps), job.rows, line["bytes_per_step"], bandwidth)
+
+
+def figures(step: dict[str, float], rows: int, size: float, bandwidth: float) -> Line:
+    """Times and shares of a point."""
+    return {
+        "step": step,
+        "decode_tokens_per_s": 1e6 * rows / step["median_us"],
+        "read_GB_per_s": bandwidth,
+        "share_of_bandwidth": 1e-3 * size / step["median_us"] / bandwidth,
+    }

@@ -1,0 +1,56 @@
+"""Servers of the built-in checkpoint, each in a process of its own."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+PATIENCE = 120.0  # seconds until a server answers
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return int(found.getsockname()[1])
+
+
+@contextmanager
+def serving(command: Sequence[str]) -> Generator[str]:
+    """Run a server until the block ends.
+
+    Args:
+        command: Arguments of this Python; "PORT" among them becomes a free port.
+
+    Yields:
+        The URL of its API.
+
+    Raises:
+        RuntimeError: It ended, or did not listen in time; the message is the end of its log.
+    """
+    port = free_port()
+    with tempfile.TemporaryDirectory() as folder, Path(folder, "log").open("w+") as log:
+        filled = [str(port) if part == "PORT" else part for part in command]
+        process = subprocess.Popen([sys.executable, *filled], stdout=log, stderr=subprocess.STDOUT)
+        try:
+            wait_for(process, port, log.name)
+            yield f"http://127.0.0.1:{port}/v1"
+        finally:
+            process.kill()
+            process.wait()
+
+
+def wait_for(process: subprocess.Popen[bytes], port: int, log: str) -> None:
+    """Wait until the server listens."""
+    started = time.monotonic()
+    while time.monotonic() - started < PATIENCE and process.poll() is None:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise RuntimeError(Path(log).read_text()[-400:])

@@ -1,0 +1,41 @@
+"""The matrix in the documentation is made from the recorded reports, and every deviation has a witness."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+pytestmark = pytest.mark.skipif(not BENCHMARKS.exists(), reason="a source distribution holds no benchmarks")
+
+
+@pytest.fixture
+def table(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """The script as a module."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    yield importlib.import_module("conformance_table")
+    sys.modules.pop("conformance_table", None)
+
+
+def test_the_page_is_what_the_script_makes(table: ModuleType) -> None:
+    assert table.PAGE.read_text() == table.page(table.results())
+
+
+def test_every_deviation_has_a_witness(table: ModuleType) -> None:
+    tested = [result for result in table.results() if "reports" in result]
+    assert len(tested) >= 5
+    lines = [line for result in tested for line in table.explanations(result)]
+    assert lines
+    assert not [line for line in lines if "not found yet" in line]
+
+
+def test_this_library_conforms(table: ModuleType) -> None:
+    own = table.results()[0]
+    assert own["key"] == "sampling-serve"
+    assert own["reports"]["qstash"]["exit_code"] == 0
