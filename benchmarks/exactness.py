@@ -69,7 +69,7 @@ def by_library(case: Case) -> tuple[Fields, Tensor]:
         "alternatives": out.top_token_ids,
         "logprobs": torch.cat([out.logprobs[:, None], out.top_logprobs], -1),
     }
-    return fields, torch.cat(decided) if decided else torch.zeros(len(case.params), dtype=torch.bool)
+    return fields, decided[-1] if decided else torch.zeros(len(case.params), dtype=torch.bool)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import torch
@@ -11,10 +11,11 @@ import torch
 from sampling.dialects import Dialect, parts
 from sampling.errors import InvalidRequest
 from sampling.params import SamplingParams
-from sampling.pipeline import Pipeline, in_two
+from sampling.pipeline import Pipeline, at_last_other, in_two
 from sampling.processors import (
     AllowedTokens,
     ArgMax,
+    Edit,
     FrequencyPenalty,
     Joint,
     LogitBias,
@@ -29,6 +30,7 @@ from sampling.processors import (
     Truncation,
     UsableIds,
 )
+from sampling.processors.base import by_reach
 
 Batch = Sequence[SamplingParams]
 
@@ -54,6 +56,7 @@ BUILDERS: dict[str, Callable[[Dialect, Batch], Processor]] = {
 }
 
 MASKS = (UsableIds, AllowedTokens)
+SORTS = ("edits", "heavy", "light", "shaping", "last")
 
 NEUTRAL = {f.name: getattr(SamplingParams(), f.name) for f in fields(SamplingParams) if f.name in BUILDERS}
 
@@ -66,30 +69,33 @@ class Assembly:
         pipeline: What the batch's log probabilities are computed after.
         places: Which of `MASKS` and then of the dialect's order each of its stages is.
         arg_max: The last step before the draw, for rows that are greedy.
+        edits: The stages that do more than shape the distribution, and what stands between them.
+        heavy: The first of them, up to the last that looks at whole rows.
+        light: The others, which change a few tokens each, in groups that change the same.
+        shaping: The stages after the edits, which log probabilities are computed after.
+        last: The stages between the edits and the draw.
     """
 
     pipeline: Pipeline
     places: tuple[int, ...]
     arg_max: ArgMax | None = None
+    edits: tuple[Processor, ...] = field(init=False)
+    heavy: tuple[Processor, ...] = field(init=False)
+    light: tuple[tuple[Edit, ...], ...] = field(init=False)
+    shaping: tuple[Shaping, ...] = field(init=False)
+    last: tuple[Shaping, ...] = field(init=False)
 
     def to(self, device: torch.device | str) -> Assembly:
         """The same with all numbers on a device."""
         return Assembly(self.pipeline.to(device), self.places, self.arg_max and self.arg_max.to(device))
 
-    @property
-    def edits(self) -> tuple[Processor, ...]:
-        """The stages that do more than shape the distribution, and what stands between them."""
-        return in_two(self.pipeline.stages)[0]
-
-    @property
-    def shaping(self) -> tuple[Shaping, ...]:
-        """The stages after those, which log probabilities are computed after."""
-        return in_two(self.pipeline.stages)[1]
-
-    @property
-    def last(self) -> tuple[Shaping, ...]:
-        """The stages between the edits and the draw."""
-        return (*self.shaping, self.arg_max) if self.arg_max else self.shaping
+    def __post_init__(self) -> None:
+        """Sort the stages by what they look at."""
+        edits, shaping = in_two(self.pipeline.stages)
+        heavy, light = at_last_other(edits)
+        last = (*shaping, self.arg_max) if self.arg_max else shaping
+        for name, stages in zip(SORTS, (edits, heavy, by_reach(light), shaping, last), strict=True):
+            object.__setattr__(self, name, stages)
 
 
 def is_greedy(params: SamplingParams, dialect: Dialect) -> bool:

@@ -17,8 +17,9 @@ from torch import Tensor
 from sampling.errors import InvalidRequest
 from sampling.logits import float32_logits
 from sampling.params import HIGHEST_SEED, LOWEST_SEED, integer
+from sampling.processors.base import Rows
 from sampling.processors.leading import Leading, Weighed
-from sampling.processors.shaping import Rows, run
+from sampling.processors.shaping import run
 
 Whole = int | Sequence[int] | Tensor
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import torch
 from sampling_kernels.chunks import Chunks
 from sampling_kernels.leading import top_tokens_in_chunks
-from sampling_kernels.logprobs import log_normaliser, ranks_of_listed
+from sampling_kernels.logarithm import log_total
+from sampling_kernels.logprobs import ranks_of_listed
+from sampling_kernels.weights import chunk_weights
 from torch import Tensor
 
 
@@ -49,12 +51,14 @@ class Measured:
 
     Args:
         logits: float32 [B, V], of the mode that is asked for.
-        normaliser: What is subtracted from a logit, in two parts: the row's maximum and ln(Z / 2^43), float64 [B, 2].
+        maximum: The largest logit of each row, float64 [B, 1].
+        sums: The weight of each chunk, int64 [B, N].
         top_token_ids: The K most likely tokens, int64 [B, K].
     """
 
     logits: Tensor
-    normaliser: Tensor
+    maximum: Tensor
+    sums: Tensor
     top_token_ids: Tensor
 
     @staticmethod
@@ -66,13 +70,13 @@ class Measured:
             k: How many alternatives; at most V are given.
         """
         top = top_tokens_in_chunks(rows.values, rows.maxima, min(k, rows.logits.shape[-1]))
-        return Measured(rows.logits, log_normaliser(rows.values, rows.maxima), top)
+        return Measured(rows.logits, rows.maximum.double(), chunk_weights(rows.values, rows.maxima), top)
 
     def logprobs(self, token_ids: Tensor) -> Logprobs:
         """Log probabilities and ranks of the sampled tokens, int64 [B], and those of the alternatives."""
         ids = torch.cat([token_ids[:, None], self.top_token_ids], dim=-1)
         ids = ids.clamp_(max=self.logits.shape[1] - 1)  # rows without meaning may have drawn any number
-        d = self.logits.gather(-1, ids).double() - self.normaliser[:, :1]
-        values = (d - self.normaliser[:, 1:]).float()  # [B, 1 + K]
+        d = self.logits.gather(-1, ids).double() - self.maximum
+        values = (d - log_total(self.sums.sum(-1, keepdim=True))).float()  # [B, 1 + K]
         ranks = ranks_of_listed(self.logits, token_ids, self.top_token_ids)
         return Logprobs(values[:, 0], ranks, self.top_token_ids, values[:, 1:])

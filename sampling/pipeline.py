@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TypeGuard
 
 import torch
 from torch import Tensor
@@ -98,17 +99,31 @@ def in_two(stages: Sequence[Processor]) -> tuple[tuple[Processor, ...], tuple[Sh
     return tuple(stages[: len(stages) - len(shaping)]), tuple(shaping)
 
 
+def is_edit(stage: Processor) -> TypeGuard[Edit]:
+    """Whether a stage does what an edit does, and nothing of its own."""
+    return isinstance(stage, Edit) and type(stage).process is Edit.process and type(stage).edits is Edit.edits
+
+
+def at_last_other(stages: Sequence[Processor]) -> tuple[tuple[Processor, ...], tuple[Edit, ...]]:
+    """Cut stages in two: all up to the last that is no edit, and the edits behind it."""
+    edits: list[Edit] = []
+    for stage in reversed(stages):
+        if not is_edit(stage):
+            break
+        edits.insert(0, stage)
+    return tuple(stages[: len(stages) - len(edits)]), tuple(edits)
+
+
 def edited(stages: Sequence[Processor], logits: Tensor, history: History) -> Tensor:
     """Apply stages to whole rows; an edit that follows an edit writes into the copy that it made."""
     own = False
     for stage in stages:
-        copies = isinstance(stage, Edit) and type(stage).process is Edit.process
-        if own and copies and isinstance(stage, Edit):
+        if own and is_edit(stage):
             ids, _, after = stage.edits(logits, history)
             logits = overwritten(logits, ids, after)
         else:
             logits = stage(logits, history)
-        own = copies
+        own = is_edit(stage)
     return logits
 
 

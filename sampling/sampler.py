@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from sampling_kernels.faults import NOT_A_NUMBER
@@ -27,10 +27,10 @@ from sampling.step import (
     FULL_SLOT,
     Batch,
     SampleOutput,
+    attempt,
     complete,
     hopeful_step,
     report,
-    step_of_two,
     whole_step,
 )
 from sampling.trace import Trace
@@ -221,7 +221,10 @@ class Sampler:
         # Every combination of stages is a graph of its own, and all samplers of a process share the count.
         limits = {"recompile_limit": MOST_GRAPHS, "accumulated_recompile_limit": MOST_GRAPHS}
         with torch._dynamo.config.patch(limits):  # pyright: ignore[reportPrivateUsage]
-            return self._step(float32_logits(logits))
+            rows = float32_logits(logits).detach()
+            # V is a model's own, and padding by a remainder does not compile where it varies.
+            torch._dynamo.mark_static(rows, 1)  # pyright: ignore[reportPrivateUsage]
+            return self._step(rows)
 
     def explain(self, status: int) -> str:
         """Put a row's status into words: what is wrong and the stage after which it was."""
@@ -291,6 +294,7 @@ class Sampler:
             self.device
         )
         truncated = any(isinstance(stage, Truncation) for stage in assembly.last)
+        by_leading = truncated and self.device.type == "cpu"
 
         def numbers(values: list[int]) -> Tensor:
             return torch.tensor(values, dtype=torch.int64, device=self.device)
@@ -305,7 +309,8 @@ class Sampler:
             modes=self.modes,
             alternatives=max((slot.params.top_logprobs for slot in filled), default=0),
             max_history=self.max_history,
-            by_leading=truncated and self.device.type == "cpu",
+            by_leading=by_leading,
+            in_sight=by_leading and not {*self.modes} - {"raw"},
         )
 
     def _masks(self) -> list[Processor]:
@@ -320,11 +325,16 @@ class Sampler:
         if not batch.by_leading:
             step = self._whole_step if self._compiled else whole_step
             return step(batch, history, logits)
-        if not self._compiled:
-            return step_of_two(batch, history, logits, self._uniform() if self.rule == "integer" else None)
-        tried, output = self._hopeful_step(batch, history, logits)
+        if self._compiled:
+            tried, output = self._hopeful_step(batch, history, logits)
+        else:
+            tried, output = attempt(batch, history, logits, self._uniform()), None
         if not bool(tried.enough.all()):
-            output = report(batch, tried, complete(batch, tried))
+            if tried.lost is not None and bool(tried.lost.any()):
+                self._prepared = replace(batch, in_sight=False)
+                return self._step(logits)
+            output = report(batch, tried, complete(batch, history, tried))
+        output = output or report(batch, tried, tried.tokens)
         self._accept(history, output.token_ids)
         return output
 
@@ -341,8 +351,10 @@ class Sampler:
     def _constrained(self) -> bool:
         return any(constraint is not None for constraint in self._constraints)
 
-    def _uniform(self) -> tuple[Tensor, Tensor]:
-        """The words of this step's uniforms, int64 [B]."""
+    def _uniform(self) -> tuple[Tensor, Tensor] | None:
+        """The words of this step's uniforms, int64 [B]; None where the rule asks for others."""
+        if self.rule != "integer":
+            return None
         positions = self.history.sampled
         if self._uniforms is None or not self._uniforms.cover(positions):
             self._uniforms = Uniforms(self._batch.seeds, self._batch.choices, positions)

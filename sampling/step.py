@@ -10,6 +10,7 @@ import torch
 from sampling_kernels.branching import may_branch
 from sampling_kernels.chunks import Chunks
 from sampling_kernels.faults import NOT_A_NUMBER, NOTHING_LEFT, faults_of, without_faults
+from sampling_kernels.leading import Sight
 from torch import Tensor
 
 from sampling.assembly import Assembly
@@ -19,7 +20,7 @@ from sampling.logprobs import Logprobs, Measured
 from sampling.pipeline import edited as edits_applied
 from sampling.processors import Edit, Truncation
 from sampling.processors.base import overwritten
-from sampling.processors.shaping import completed, from_leading, from_whole, shaped
+from sampling.processors.shaping import from_leading, from_whole, shaped
 
 FREE_SLOT, FULL_SLOT = -1, -2
 
@@ -62,6 +63,7 @@ class Batch:
         alternatives: K.
         max_history: Most tokens of a slot, or None.
         by_leading: Whether the leading tokens are tried before whole rows.
+        in_sight: Whether they are looked for, and edited, without a copy of whole rows.
     """
 
     assembly: Assembly
@@ -74,6 +76,7 @@ class Batch:
     alternatives: int
     max_history: int | None
     by_leading: bool
+    in_sight: bool
 
     def status(self, history: History, faults: Tensor) -> Tensor:
         """Why slots do not take part: free or full, or else the faults of their logits; int64 [B]."""
@@ -94,41 +97,52 @@ class Attempt:
     """A step up to its tokens.
 
     Args:
-        edited: The logits that the shaping stages begin with, float32 [B, V].
+        logits: float32 [B, V]; without the edits of `Assembly.light` where those were done in sight.
         ending: The draw.
         tokens: What was drawn, int64 [B].
         enough: Where that is the result, bool [B]; elsewhere whole rows have to be drawn from.
+        lost: Where edits in sight were too many for it, or broke the row, so that the step has to be taken again with whole
+            rows, bool [B]; None where whole rows were edited.
         status: 0, or why a row can not be sampled, int64 [B].
         measured: What the log probabilities need, by mode.
     """
 
-    edited: Tensor
+    logits: Tensor
     ending: ToTokens
     tokens: Tensor
     enough: Tensor
+    lost: Tensor | None
     status: Tensor
     measured: Mapping[str, Measured]
 
 
-def edited(batch: Batch, history: History, logits: Tensor) -> tuple[Chunks, Chunks, Tensor]:
-    """Apply the stages before the shaping ones.
+def finite(maximum: Tensor) -> bool:
+    """Whether a look, where one may be taken, finds that all rows can be sampled; of their largest logits, float32 [B, 1]."""
+    return may_branch(maximum) and math.isfinite(maximum.sum().item())
 
-    Returns:
-        The rows before and after them, and the status of each, int64 [B]. Rows whose status is not 0 may hold anything.
-    """
+
+def checked(batch: Batch, history: History, logits: Tensor) -> tuple[Chunks, Tensor]:
+    """The rows, and the status of each, int64 [B]. Rows whose status is not 0 may hold anything."""
     raw = Chunks.of(batch.occupied(logits))
+    if finite(raw.maximum):
+        return raw, batch.status(history, torch.zeros_like(batch.seeds))
     faults = faults_of(raw.maximum[:, 0])
     if may_branch(faults):
-        if bool(faults.any()):
-            raw = Chunks.of(torch.where((faults > 0)[:, None], 0.0, raw.logits))
+        raw = Chunks.of(torch.where((faults > 0)[:, None], 0.0, raw.logits))
+    return raw, batch.status(history, faults)
+
+
+def edited(batch: Batch, history: History, raw: Chunks, status: Tensor) -> tuple[Chunks, Tensor]:
+    """Whole rows after the stages before the shaping ones, and their status."""
+    if may_branch(status):
         processed = edits_applied(batch.assembly.edits, raw.logits, history)
         rows = raw if processed is raw.logits else Chunks.of(processed)
-        if math.isfinite(rows.maximum.sum().item()):
-            return raw, rows, batch.status(history, faults)
-    return watched(batch, history, raw, batch.status(history, faults))
+        if finite(rows.maximum):
+            return rows, status
+    return watched(batch, history, raw, status)
 
 
-def watched(batch: Batch, history: History, raw: Chunks, status: Tensor) -> tuple[Chunks, Chunks, Tensor]:
+def watched(batch: Batch, history: History, raw: Chunks, status: Tensor) -> tuple[Chunks, Tensor]:
     """Apply the stages before the shaping ones one by one, and say which of them made a row impossible to sample.
 
     An edit breaks a row when one of its logits is NaN or +inf. A row with nothing left was emptied by the last stage that
@@ -149,7 +163,32 @@ def watched(batch: Batch, history: History, raw: Chunks, status: Tensor) -> tupl
             emptied = torch.full_like(status, code + NOTHING_LEFT)
     rows = raw if processed is raw.logits else Chunks.of(processed)
     nothing = (status == 0) & (rows.maximum[:, 0] == -torch.inf)
-    return raw, rows, torch.where(nothing, emptied, status)
+    return rows, torch.where(nothing, emptied, status)
+
+
+def seen(batch: Batch, history: History, raw: Chunks, sums: Tensor | None) -> Sight:
+    """What is in sight after the stages before the shaping ones.
+
+    The logits of most tokens stay where they are; edits are written to the copy of the chunks in sight.
+
+    Args:
+        batch: The slots.
+        history: What they have sampled so far.
+        raw: The rows before the stages.
+        sums: The weight of each of their chunks where it is known, int64 [B, N].
+    """
+    heavy, light = batch.assembly.heavy, batch.assembly.light
+    rows = Chunks.of(edits_applied(heavy, raw.logits, history)) if heavy else raw
+    touched = [group[0].touched(rows.logits, history) for group in light]
+    ids = torch.cat([found[0] for found in touched], -1) if touched else None
+    sight = Sight.of(rows, ids, None if heavy else sums)
+    places = () if ids is None else sight.places(ids).split([found[0].shape[1] for found in touched], -1)
+    for group, place, (_, *known) in zip(light, places, touched, strict=True):
+        values = sight.values.gather(-1, place)
+        for edit in group:
+            values = edit.changed(values.double(), *known).float()
+        overwritten(sight.values, place, values)
+    return sight
 
 
 def tempered(batch: Batch, history: History, raw: Tensor) -> Tensor:
@@ -172,20 +211,40 @@ def attempt(
         logits: The model's, float32 [B, V].
         uniform: The words of the integer rule's u where they are known, int64 [B].
     """
-    raw, processed, status = edited(batch, history, logits)
+    raw, status = checked(batch, history, logits)
+    ending = ToTokens(batch.rule, Keys(batch.seeds, history.sampled, batch.choices, uniform))
+    if batch.in_sight:
+        measured = {mode: Measured.of(raw, batch.alternatives) for mode in batch.modes}
+        sums = measured["raw"].sums if measured else None
+        sight = seen(batch, history, raw, sums)
+        lost = (sight.crowded | ~sight.maximum.isfinite()[:, 0]) & (status == 0)
+        return led(batch, sight, ending, status, measured, lost)
+    rows, status = edited(batch, history, raw, status)
     of_mode = {
         "raw": lambda: raw,
         "temperature": lambda: Chunks.of(tempered(batch, history, raw.logits)),
-        "processed": lambda: Chunks.of(shaped(batch.assembly.shaping, processed.logits)),
+        "processed": lambda: Chunks.of(shaped(batch.assembly.shaping, rows.logits)),
     }
     measured = {mode: Measured.of(of_mode[mode](), batch.alternatives) for mode in batch.modes}
-    ending = ToTokens(batch.rule, Keys(batch.seeds, history.sampled, batch.choices, uniform))
-    last = batch.assembly.last
     if batch.by_leading:
-        tokens, enough = from_leading(last, processed, ending)
-        return Attempt(processed.logits, ending, tokens, enough | (status != 0), status, measured)
-    tokens = from_whole(last, processed.logits, ending)
-    return Attempt(processed.logits, ending, tokens, torch.ones_like(batch.free), status, measured)
+        return led(batch, Sight.of(rows), ending, status, measured, None)
+    tokens, everywhere = from_whole(batch.assembly.last, rows.logits, ending), torch.ones_like(batch.free)
+    return Attempt(rows.logits, ending, tokens, everywhere, None, status, measured)
+
+
+def led(
+    batch: Batch,
+    sight: Sight,
+    ending: ToTokens,
+    status: Tensor,
+    measured: Mapping[str, Measured],
+    lost: Tensor | None,
+) -> Attempt:
+    """The attempt with the leading tokens; arguments as in `Attempt`."""
+    tokens, enough = from_leading(batch.assembly.last, sight, ending)
+    enough |= status != 0
+    enough = enough if lost is None else enough & ~lost
+    return Attempt(sight.whole.logits, ending, tokens, enough, lost, status, measured)
 
 
 def report(batch: Batch, attempt: Attempt, tokens: Tensor) -> SampleOutput:
@@ -214,26 +273,23 @@ def report(batch: Batch, attempt: Attempt, tokens: Tensor) -> SampleOutput:
     )
 
 
-def complete(batch: Batch, attempt: Attempt) -> Tensor:
+def complete(batch: Batch, history: History, attempt: Attempt) -> Tensor:
     """The tokens of an attempt, with those of the rows that leading tokens were not enough for, int64 [B]."""
-    last = batch.assembly.last
-    return completed(attempt.tokens, attempt.enough, last, attempt.edited, attempt.ending)
+    rest = (~attempt.enough).nonzero()[:, 0]
+    if len(rest) == 0:
+        return attempt.tokens
+    logits = attempt.logits[rest]
+    if attempt.lost is not None:
+        stages = [edit.select(rest) for group in batch.assembly.light for edit in group]
+        logits = edits_applied(stages, logits, history.select(rest))
+    last = [stage.select(rest) for stage in batch.assembly.last]
+    return attempt.tokens.index_copy(0, rest, from_whole(last, logits, attempt.ending.select(rest)))
 
 
 def whole_step(batch: Batch, history: History, logits: Tensor) -> SampleOutput:
     """A step in one piece."""
     tried = attempt(batch, history, logits)
     output = report(batch, tried, tried.tokens)
-    history.accept(output.token_ids)
-    return output
-
-
-def step_of_two(
-    batch: Batch, history: History, logits: Tensor, uniform: tuple[Tensor, Tensor] | None = None
-) -> SampleOutput:
-    """A step that tries leading tokens first, and whole rows where those are not enough."""
-    tried = attempt(batch, history, logits, uniform)
-    output = report(batch, tried, complete(batch, tried))
     history.accept(output.token_ids)
     return output
 

@@ -13,7 +13,8 @@ from torch import Tensor
 if TYPE_CHECKING:
     from jaxtyping import Int64, Shaped
 
-CHUNK = 64
+CHUNK_BITS = 6
+CHUNK = 2**CHUNK_BITS
 
 
 def chunked(rows: Shaped[Tensor, "B V"], fill: float = -math.inf) -> Shaped[Tensor, "B N 64"]:
@@ -56,15 +57,18 @@ class Chunks:
         values = chunked(logits)
         return Chunks(logits, values, values.amax(-1))
 
+    def select(self, rows: Tensor) -> Chunks:
+        """Some rows, int64 [R]."""
+        values = self.values[rows]
+        return Chunks(values.flatten(1)[:, : self.logits.shape[1]], values, self.maxima[rows])
+
     @property
     def maximum(self) -> Tensor:
         """The largest logit of each row, float32 [B, 1]."""
         return self.maxima.amax(-1, keepdim=True)
 
 
-def tokens_of(
-    chunks: Shaped[Tensor, "B N 64"], which: Int64[Tensor, "B C"]
-) -> tuple[Shaped[Tensor, "B C*64"], Int64[Tensor, "B C*64"]]:
+def tokens_in(chunks: Shaped[Tensor, "B N 64"], which: Int64[Tensor, "B C"]) -> Shaped[Tensor, "B C*64"]:
     """The tokens of some chunks, side by side.
 
     Args:
@@ -72,7 +76,26 @@ def tokens_of(
         which: Numbers of chunks, int64 [B, C].
 
     Returns:
-        Their values [B, C 64] and token ids, int64 [B, C 64].
+        Their values [B, C 64].
     """
-    ids = which[:, :, None] * CHUNK + torch.arange(CHUNK, device=which.device)
-    return chunks.gather(1, which[:, :, None].expand_as(ids)).flatten(1), ids.flatten(1)
+    rows, count = chunks.shape[:2]
+    flat = which + torch.arange(rows, device=which.device)[:, None] * count
+    return chunks.flatten(0, 1).index_select(0, flat.flatten()).view(rows, which.shape[1] * CHUNK)
+
+
+def token_ids(which: Int64[Tensor, "B C"], places: Int64[Tensor, "B K"]) -> Int64[Tensor, "B K"]:
+    """Which tokens stand at some places of `tokens_in`.
+
+    Args:
+        which: Numbers of the chunks, int64 [B, C].
+        places: int64 [B, K], 0 .. C 64 - 1.
+
+    Returns:
+        Token ids, int64 [B, K].
+
+    Example:
+        >>> import torch
+        >>> token_ids(torch.tensor([[2, 5]]), torch.tensor([[0, 65]])).tolist()
+        [[128, 321]]
+    """
+    return which.gather(1, places >> CHUNK_BITS) * CHUNK + (places & (CHUNK - 1))

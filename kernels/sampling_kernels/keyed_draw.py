@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from sampling_kernels.chunks import chunked, tokens_of
+from sampling_kernels.chunks import chunked, token_ids, tokens_in
 from sampling_kernels.philox import WORD, philox
 from sampling_kernels.shares import multiply_high
 from sampling_kernels.weights import chunk_weights, weights_in_place
@@ -103,8 +103,7 @@ def draw_by_weight(
     """
     chunks = chunked(w, fill=0)
     chunk, rest = chunk_of(chunks.sum(-1), high, low)
-    inside, ids = tokens_of(chunks, chunk)
-    return ids.gather(1, place_of(inside, rest))[:, 0]
+    return token_ids(chunk, place_of(tokens_in(chunks, chunk), rest))[:, 0]
 
 
 def draw_by_chunk(
@@ -131,6 +130,5 @@ def draw_by_chunk(
         [500]
     """
     chunk, rest = chunk_of(chunk_weights(chunks, maxima), high, low)
-    inside, ids = tokens_of(chunks, chunk)
-    w = weights_in_place(inside, maxima.amax(-1, keepdim=True))
-    return ids.gather(1, place_of(w, rest))[:, 0]
+    w = weights_in_place(tokens_in(chunks, chunk), maxima.amax(-1, keepdim=True))
+    return token_ids(chunk, place_of(w, rest))[:, 0]

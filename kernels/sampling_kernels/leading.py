@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
-from sampling_kernels.chunks import tokens_of
+from sampling_kernels.chunks import CHUNK, CHUNK_BITS, Chunks, token_ids, tokens_in
 from sampling_kernels.order import order_key
 
 if TYPE_CHECKING:
     from jaxtyping import Float32, Int64
-    from torch import Tensor
 
 CHUNKS_IN_SIGHT = 128
+MOST_FOR_EDITS = 256
 
 
 def top_tokens_in_chunks(
@@ -41,21 +43,81 @@ def top_tokens_in_chunks(
         >>> top_tokens_in_chunks(chunks, chunks.amax(-1), 2).tolist()
         [[1, 2]]
     """
+    if k == 0:  # compiled for any k, the reshape of nothing fails
+        return torch.empty(len(maxima), 0, dtype=torch.int64, device=maxima.device)
     first = order_key(maxima).topk(min(k, maxima.shape[1])).indices.sort(-1).values  # [B, C]
-    logits, ids = tokens_of(chunks, first)
-    return ids.gather(1, order_key(logits).topk(k).indices)
+    return token_ids(first, order_key(tokens_in(chunks, first)).topk(k).indices)
 
 
-def leading_tokens(
-    chunks: Float32[Tensor, "B N 64"], maxima: Float32[Tensor, "B N"], count: int
-) -> tuple[Float32[Tensor, "B C+1"], Int64[Tensor, "B C+1"]]:
+@dataclass(frozen=True)
+class Sight:
+    """What is looked at token by token: the chunks with the largest maxima, and those of some tokens that will be edited.
+
+    Args:
+        whole: The rows before any edit.
+        which: Numbers of the chunks in sight, ascending, int64 [B, C].
+        values: The logits of their tokens, which edits write to, float32 [B, C 64].
+        beyond: The largest logit out of sight, float32 [B, 1]; -inf where all chunks are in sight.
+        crowded: Where the tokens to edit leave too little room for others, bool [B]; not even all of them may be there.
+        sums: The weight of each chunk of the whole rows where it is known, int64 [B, N].
+    """
+
+    whole: Chunks
+    which: Tensor
+    values: Tensor
+    beyond: Tensor
+    crowded: Tensor
+    sums: Tensor | None = None
+
+    @staticmethod
+    def of(whole: Chunks, edited: Tensor | None = None, sums: Tensor | None = None) -> Sight:
+        """Look at rows.
+
+        Args:
+            whole: The rows.
+            edited: Ids of tokens that have to be in sight, int64 [B, E].
+            sums: The weight of each chunk where it is known, int64 [B, N].
+        """
+        first, count, chunks = whole.maxima, CHUNKS_IN_SIGHT, whole.maxima.shape[1]
+        if edited is not None:
+            first = first.scatter(1, edited >> CHUNK_BITS, math.inf)
+            count += min(edited.shape[1], MOST_FOR_EDITS)
+        count = min(count, chunks)
+        ordered, which = first.topk(min(count + 1, chunks))
+        which = which[:, :count].sort(-1).values
+        beyond = F.pad(ordered[:, count:], (0, 1), value=-math.inf)[:, :1]
+        crowded = torch.zeros_like(which[:, 0], dtype=torch.bool)
+        if edited is not None and count < chunks:
+            crowded = ordered[:, count - CHUNKS_IN_SIGHT // 2] == math.inf
+        return Sight(whole, which, tokens_in(whole.values, which), beyond, crowded, sums)
+
+    @property
+    def maximum(self) -> Tensor:
+        """The largest logit of each row, edits included, float32 [B, 1]."""
+        return self.values.amax(-1, keepdim=True).maximum(self.beyond)
+
+    def select(self, rows: Tensor) -> Sight:
+        """What is in sight of some rows, int64 [R]."""
+        sums = None if self.sums is None else self.sums[rows]
+        which, values, beyond = self.which[rows], self.values[rows], self.beyond[rows]
+        return Sight(self.whole.select(rows), which, values, beyond, self.crowded[rows], sums)
+
+    def places(self, ids: Tensor) -> Tensor:
+        """Where the tokens to edit stand among the values, int64 [B, E]; anywhere in a crowded row."""
+        begins = torch.arange(0, self.values.shape[1], CHUNK, device=ids.device).expand_as(self.which)
+        place_of_chunk = torch.zeros_like(self.whole.maxima, dtype=torch.int64).scatter_(
+            1, self.which, begins
+        )
+        return place_of_chunk.gather(1, ids >> CHUNK_BITS) + (ids & (CHUNK - 1))
+
+
+def leading_tokens(sight: Sight, count: int) -> tuple[Float32[Tensor, "B C+1"], Int64[Tensor, "B C+1"]]:
     """Some of the most likely tokens of each row, and a ceiling for all others.
 
     Every token above the ceiling is among them; of those that equal it, any number may be missing.
 
     Args:
-        chunks: Logits in chunks, float32 [B, N, 64].
-        maxima: The largest logit of each chunk, float32 [B, N].
+        sight: What is in sight of B rows.
         count: How many tokens, C; fewer where V is less.
 
     Returns:
@@ -64,17 +126,11 @@ def leading_tokens(
 
     Example:
         >>> import torch
-        >>> from sampling_kernels.chunks import chunked
-        >>> chunks = chunked(torch.tensor([[1.0, 0.0, 3.0, 2.0]]))
-        >>> leading_tokens(chunks, chunks.amax(-1), 2)
+        >>> leading_tokens(Sight.of(Chunks.of(torch.tensor([[1.0, 0.0, 3.0, 2.0]]))), 2)
         (tensor([[3., 2., 1.]]), tensor([[2, 3, 0]]))
     """
-    in_sight = min(CHUNKS_IN_SIGHT, maxima.shape[1])
-    ordered, which = maxima.topk(min(in_sight + 1, maxima.shape[1]))
-    logits, ids = tokens_of(chunks, which[:, :in_sight].sort(-1).values)
-    values, places = logits.topk(min(count + 1, logits.shape[1]))
+    values, places = sight.values.topk(min(count + 1, sight.values.shape[1]))
     chosen = places[:, :count].sort(-1).values
-    others = torch.cat([values[:, count:], ordered[:, in_sight:]], -1)
-    ceiling = F.pad(others, (0, 1), value=-math.inf).amax(-1, keepdim=True)
-    ids = F.pad(ids.gather(1, chosen), (0, 1))
-    return torch.cat([logits.gather(1, chosen), ceiling], -1), ids
+    ceiling = torch.cat([values[:, count:], sight.beyond], -1).amax(-1, keepdim=True)
+    ids = F.pad(token_ids(sight.which, chosen), (0, 1))
+    return torch.cat([sight.values.gather(1, chosen), ceiling], -1), ids

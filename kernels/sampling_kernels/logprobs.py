@@ -9,10 +9,10 @@ import torch
 from sampling_kernels.branching import in_blocks, may_branch
 from sampling_kernels.logarithm import log_total
 from sampling_kernels.order import order_key
-from sampling_kernels.weights import chunk_weights, weights
+from sampling_kernels.weights import weights
 
 if TYPE_CHECKING:
-    from jaxtyping import Float32, Float64, Int64
+    from jaxtyping import Float32, Int64
     from torch import Tensor
 
 
@@ -34,29 +34,6 @@ def token_logprobs(logits: Float32[Tensor, "B V"], token_ids: Int64[Tensor, "B K
     maximum = logits.amax(-1, keepdim=True).double()
     d = logits.gather(-1, token_ids).double() - maximum
     return (d - log_total(weights(logits).sum(-1, keepdim=True))).float()
-
-
-def log_normaliser(
-    chunks: Float32[Tensor, "B N 64"], maxima: Float32[Tensor, "B N"]
-) -> Float64[Tensor, "B 2"]:
-    """What turns a logit into a log probability: log p = (l - m) - ln(Z / 2^43), as `token_logprobs` has it.
-
-    Args:
-        chunks: Logits in chunks, float32 [B, N, 64].
-        maxima: The largest logit of each chunk, float32 [B, N].
-
-    Returns:
-        m and ln(Z / 2^43), float64 [B, 2].
-
-    Example:
-        >>> import torch
-        >>> from sampling_kernels.chunks import chunked
-        >>> chunks = chunked(torch.ones(1, 4))
-        >>> [round(x, 9) for x in log_normaliser(chunks, chunks.amax(-1))[0].tolist()]
-        [1.0, 1.386294361]
-    """
-    total = chunk_weights(chunks, maxima).sum(-1, keepdim=True)
-    return torch.cat([maxima.amax(-1, keepdim=True).double(), log_total(total)], dim=-1)
 
 
 def token_ranks(logits: Float32[Tensor, "B V"], token_ids: Int64[Tensor, "B K"]) -> Int64[Tensor, "B K"]:

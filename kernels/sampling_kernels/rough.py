@@ -12,16 +12,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from sampling_kernels.branching import in_blocks
-
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float32, Float64, Int64
     from torch import Tensor
 
 MARGIN = 2.0**-20
-# Of a row's sum in float32: three roundings of gap and quotient, 32 * 3 * 2^-24 (d down to -32), the exponential, for which
-# 32 units in the last place are allowed, and the definition's 8.1e-8; together 7.8e-6.
-TOTAL_MARGIN = 2.0**-16
 
 
 def masses(logits: Float32[Tensor, "B C"]) -> Float64[Tensor, "B C"]:
@@ -40,40 +35,6 @@ def masses(logits: Float32[Tensor, "B C"]) -> Float64[Tensor, "B C"]:
     """
     wide = logits.double()
     return wide.sub_(wide.amax(-1, keepdim=True)).exp_()
-
-
-def sum_of_row(
-    chunks: Float32[Tensor, "B N 64"], maximum: Float32[Tensor, "B 1"], temperature: Float32[Tensor, "B 1"]
-) -> Float64[Tensor, "B 1"]:
-    """Sum of e^((l - m) / T), its terms in float32."""
-    terms = (chunks.flatten(1) - maximum).div_(temperature).exp_()
-    return terms.sum(-1, keepdim=True, dtype=torch.float64)
-
-
-def total_bounds(
-    chunks: Float32[Tensor, "B N 64"], maximum: Float32[Tensor, "B 1"], temperature: Float32[Tensor, "B 1"]
-) -> tuple[Float64[Tensor, "B 1"], Float64[Tensor, "B 1"]]:
-    """Bounds of the total weight that rows have after a temperature, in units of the largest token's weight.
-
-    Args:
-        chunks: Logits before the temperature, in chunks, float32 [B, N, 64].
-        maximum: The largest logit of each row, float32 [B, 1].
-        temperature: T > 0, float32 [B, 1].
-
-    Returns:
-        (least, most), float64 [B, 1]: least <= Z / 2^43 <= most.
-
-    Example:
-        >>> import torch
-        >>> from sampling_kernels.chunks import chunked
-        >>> least, most = total_bounds(chunked(torch.zeros(1, 1000)), torch.zeros(1, 1), torch.ones(1, 1))
-        >>> bool(least < 1000 < most), f"{most.item() - least.item():.3f}"
-        (True, '0.031')
-    """
-    total = in_blocks(sum_of_row, chunks, maximum, temperature)
-    rounding = chunks[0].numel() * 2.0**-43  # every weight is rounded, or 0 instead of less than 2^-43
-    off = total * TOTAL_MARGIN + rounding
-    return total - off, total + off
 
 
 def first_to_last(logits: Float32[Tensor, "B C"], *, low_ids_first: bool) -> Int64[Tensor, "B C"]:
@@ -117,7 +78,8 @@ def top_p_of_leading(
     off = most * MARGIN
     fewest = (before < p * least - off).sum(-1, keepdim=True).clamp_(min=1)
     count = (before < p * most + off).sum(-1, keepdim=True)
-    return order.argsort(-1) < count, (fewest == count)[:, 0]
+    first = torch.arange(order.shape[1], device=order.device) < count
+    return torch.empty_like(first).scatter_(1, order, first), (fewest == count)[:, 0]
 
 
 def min_p_of_leading(

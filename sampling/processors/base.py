@@ -18,6 +18,8 @@ from sampling.errors import InvalidRequest
 from sampling.history import History
 from sampling.logits import float32_logits
 
+Rows = Tensor | slice
+
 
 class Processor:
     """Logits in, logits out; attributes are set once, in the constructor.
@@ -25,9 +27,11 @@ class Processor:
     Attributes:
         name: What the stage is called.
         shown: The numbers that it was made with, one or one per row.
+        per_row: Names of the attributes that hold one number per row, [B, ...] or [1, ...].
     """
 
     name: ClassVar[str]
+    per_row: ClassVar[tuple[str, ...]] = ()
     shown: Sequence[object] = ()
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -67,6 +71,14 @@ class Processor:
             raise InvalidRequest(self.name, f"{count} values", words)
         return numbers.to(logits.device)
 
+    def select(self, rows: Rows) -> Self:
+        """The stage with the numbers of some rows."""
+        part = copy.copy(self)
+        for name in self.per_row:
+            numbers = getattr(self, name)
+            part.__dict__[name] = numbers[rows] if len(numbers) > 1 else numbers
+        return part
+
     def to(self, device: torch.device | str) -> Self:
         """The same processor with its numbers on a device, so that no call has to move them there."""
         moved = copy.copy(self)
@@ -87,6 +99,11 @@ class Processor:
 
 class Edit(Processor):
     """A processor that changes the logits of a few tokens of each row."""
+
+    @property
+    def reach(self) -> object:
+        """What its tokens are found by: `touched` is the same for edits of equal reach, unless that is None."""
+        return None
 
     def touched(self, logits: Tensor, history: History) -> tuple[Tensor, ...]:
         """Which tokens it changes: their ids, int64 [B, D], and what else `changed` needs; an id may stand there twice."""
@@ -124,3 +141,14 @@ def overwritten(logits: Tensor, ids: Tensor, values: Tensor) -> Tensor:
     rows = torch.arange(len(logits), device=logits.device)[:, None]
     logits[rows, ids] = values
     return logits
+
+
+def by_reach(edits: Sequence[Edit]) -> tuple[tuple[Edit, ...], ...]:
+    """Edits in groups: those that follow each other and change the same tokens."""
+    groups: list[tuple[Edit, ...]] = []
+    for edit in edits:
+        if groups and edit.reach is not None and edit.reach == groups[-1][-1].reach:
+            groups[-1] += (edit,)
+        else:
+            groups.append((edit,))
+    return tuple(groups)

@@ -38,6 +38,7 @@ class LogitBias(Edit):
     """
 
     name = "logit_bias"
+    per_row = ("ids", "values")
 
     def __init__(self, bias: Bias | Sequence[Bias]) -> None:
         rows = list(bias) if isinstance(bias, Sequence) else [bias]

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import torch
 from sampling_kernels.banning import banned
 from sampling_kernels.branching import may_branch
-from sampling_kernels.chunks import Chunks
-from sampling_kernels.leading import leading_tokens
-from sampling_kernels.rough import masses, total_bounds
+from sampling_kernels.leading import Sight, leading_tokens
+from sampling_kernels.rough import masses
+from sampling_kernels.totals import quick_bounds, total_bounds
 from sampling_kernels.weights import weights_in_place
 from torch import Tensor
 
@@ -55,7 +55,7 @@ class Leading:
         logits: In the order of the token ids with the ceiling behind them, float32 [B, C + 1].
         ids: Token ids, int64 [B, C + 1]; 0 for the ceiling.
         sure: Whether all stages so far have done to these tokens what they do in the whole row, bool [B].
-        whole: The whole rows before the first stage.
+        sight: What they were taken from.
         mass: e^(l - max(l)) once a stage has asked for it, float64 [B, C + 1].
         temperature: What the logits have been divided by, float32 [B, 1]; None before there was a temperature.
     """
@@ -63,15 +63,20 @@ class Leading:
     logits: Tensor
     ids: Tensor
     sure: Tensor
-    whole: Chunks
+    sight: Sight
     mass: Tensor | None = None
     temperature: Tensor | None = None
 
     @staticmethod
-    def of(whole: Chunks) -> Leading:
-        """Take the leading tokens of rows."""
-        logits, ids = leading_tokens(whole.values, whole.maxima, LEADING_TOKENS)
-        return Leading(logits, ids, torch.ones_like(ids[:, 0], dtype=torch.bool), whole)
+    def of(sight: Sight) -> Leading:
+        """Take the leading tokens of what is in sight."""
+        logits, ids = leading_tokens(sight, LEADING_TOKENS)
+        return Leading(logits, ids, ~sight.crowded, sight)
+
+    @property
+    def width(self) -> int:
+        """V."""
+        return self.sight.whole.logits.shape[1]
 
     @property
     def alone(self) -> Tensor:
@@ -82,15 +87,29 @@ class Leading:
         """e^(l - max(l)), float64 [B, C + 1]."""
         return masses(self.logits) if self.mass is None else self.mass
 
-    def totals(self) -> tuple[Tensor, Tensor]:
-        """Bounds of the mass of the whole row, float64 [B, 1]."""
+    def totals(self, *, quick: bool) -> tuple[Tensor, Tensor]:
+        """Bounds of the mass of the whole row, float64 [B, 1].
+
+        Args:
+            quick: Whether wide ones will do.
+        """
         own, alone = self.masses().sum(-1, keepdim=True), self.alone[:, None]
         if may_branch(alone) and bool(alone.all()):
             return own, own
-        maximum = self.whole.maximum
-        temperature = torch.ones_like(maximum) if self.temperature is None else self.temperature
-        least, most = total_bounds(self.whole.values, maximum, temperature)
+        temperature = torch.ones_like(self.sight.beyond) if self.temperature is None else self.temperature
+        least, most = (quick_bounds if quick else total_bounds)(self.sight, temperature)
         return torch.where(alone, own, least), torch.where(alone, own, most)
+
+    def select(self, rows: Tensor) -> Leading:
+        """The leading tokens of some rows."""
+        return Leading(
+            self.logits[rows],
+            self.ids[rows],
+            self.sure[rows],
+            self.sight.select(rows),
+            None if self.mass is None else self.mass[rows],
+            None if self.temperature is None else self.temperature[rows],
+        )
 
     def cooled(self, logits: Tensor, temperature: Tensor) -> Leading:
         """After a temperature; the ceiling is cooled as the tokens below it are.

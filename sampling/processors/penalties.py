@@ -17,6 +17,7 @@ from sampling.processors.numbers import Number, column, decimals
 class CountPenalty(Edit):
     """A processor that changes the logits of tokens by how often they occurred."""
 
+    per_row = ("penalty",)
     lowest: ClassVar[float] = -LARGEST
 
     def __init__(self, penalty: Number, *, scope: Scope = OUTPUT) -> None:
@@ -24,8 +25,13 @@ class CountPenalty(Edit):
         self.penalty = column(self.shown, torch.float32).double()  # rounded once, computed with in float64
         self.scope = scope
 
+    @property
+    def reach(self) -> Scope:
+        """The scope."""
+        return self.scope
+
     def touched(self, logits: Tensor, history: History) -> tuple[Tensor, ...]:
-        """The tokens in the processor's scope, how often each occurred, and the penalty."""
+        """The tokens in the processor's scope, and how often each occurred."""
         if len(history) != len(logits):
             raise InvalidRequest(
                 "history", f"{len(history)} rows", f"of the {len(logits)} rows of the logits"
@@ -33,11 +39,11 @@ class CountPenalty(Edit):
         if self.scope.prompt and history.highest_prompt_id >= logits.shape[-1]:
             words = f"token ids below {logits.shape[-1]}, the width of the logits"
             raise InvalidRequest("prompt_ids", history.highest_prompt_id, words)
-        return *history.counted(self.scope), self.fitted(self.penalty, logits)
+        return history.counted(self.scope)
 
     def changed(self, logits: Tensor, *known: Tensor) -> Tensor:
         """Penalise them."""
-        return self.penalised(logits, *known)
+        return self.penalised(logits, known[0], self.fitted(self.penalty, logits))
 
     def penalised(self, logits: Tensor, counts: Tensor, penalty: Tensor) -> Tensor:
         """The new logits of the counted tokens, float64 [B, D]; unchanged where the count is 0."""

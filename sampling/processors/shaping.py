@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-import copy
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import ClassVar, Protocol, Self
+from typing import Protocol, Self
 
 import torch
 from sampling_kernels.branching import may_branch, row_blocks
 from sampling_kernels.chunks import Chunks
 from sampling_kernels.faults import without_faults
+from sampling_kernels.leading import Sight
 from torch import Tensor
 
 from sampling.history import History
-from sampling.processors.base import Processor
+from sampling.processors.base import Processor, Rows
 from sampling.processors.leading import Leading, Weighed
-
-Rows = Tensor | slice
 
 
 class Shaping(Processor):
-    """A processor that depends on the logits alone, never swaps two of them and never makes one of two equal ones larger.
-
-    Attributes:
-        per_row: Names of the attributes that hold one number per row, [B, ...] or [1, ...].
-    """
-
-    per_row: ClassVar[tuple[str, ...]] = ()
+    """A processor that depends on the logits alone, never swaps two of them and never makes one of two equal ones larger."""
 
     @abstractmethod
     def shape(self, rows: Weighed) -> Weighed:
@@ -42,14 +34,6 @@ class Shaping(Processor):
         """Refuse numbers that are for another batch than the logits [B, V]."""
         for name in self.per_row:
             self.fitted(getattr(self, name), logits)
-
-    def select(self, rows: Rows) -> Self:
-        """The stage with the numbers of some rows."""
-        part = copy.copy(self)
-        for name in self.per_row:
-            numbers = getattr(self, name)
-            part.__dict__[name] = numbers[rows] if len(numbers) > 1 else numbers
-        return part
 
     def process(self, logits: Tensor, history: History) -> Tensor:
         """Shape the logits; the history plays no part."""
@@ -92,7 +76,7 @@ class ToLogits:
 
     def of_leading(self, leading: Leading) -> tuple[Tensor, Tensor]:
         """The logits of the leading tokens, and -inf for all others."""
-        banned = torch.full_like(leading.whole.values, -torch.inf).flatten(1)
+        banned = torch.full_like(leading.sight.whole.values, -torch.inf).flatten(1)
         full = banned.scatter_(1, leading.ids[:, :-1], leading.logits[:, :-1])
         return full[:, : self.width].contiguous(), leading.sure
 
@@ -108,13 +92,13 @@ def from_whole(stages: Sequence[Shaping], logits: Tensor, ending: Ending) -> Ten
     return torch.cat(parts)
 
 
-def from_leading(stages: Sequence[Shaping], whole: Chunks, ending: Ending) -> tuple[Tensor, Tensor]:
+def from_leading(stages: Sequence[Shaping], sight: Sight, ending: Ending) -> tuple[Tensor, Tensor]:
     """Run the stages over the leading tokens.
 
     Returns:
         What the ending makes of them, and in which rows that is the result, bool [B].
     """
-    leading = Leading.of(whole)
+    leading = Leading.of(sight)
     for stage in stages:
         leading = stage.shape_leading(leading)
     result, sure = ending.of_leading(leading)
@@ -133,7 +117,7 @@ def run(stages: Sequence[Shaping], logits: Tensor, ending: Ending) -> Tensor:
         stage.check(logits)
     if not may_branch(logits) or not any(isinstance(stage, Truncation) for stage in stages):
         return from_whole(stages, logits, ending)
-    result, enough = from_leading(stages, Chunks.of(logits), ending)
+    result, enough = from_leading(stages, Sight.of(Chunks.of(logits)), ending)
     return completed(result, enough, stages, logits, ending)
 
 
@@ -214,4 +198,4 @@ class Truncation(Shaping):
         """Ban all others among the leading tokens."""
         leading = replace(leading, mass=leading.masses()) if self.weighs else leading
         kept, sure = self.keep_leading(leading)
-        return leading.keeping(kept, sure, self.neutral(leading.logits, leading.whole.logits.shape[1])[:, 0])
+        return leading.keeping(kept, sure, self.neutral(leading.logits, leading.width)[:, 0])

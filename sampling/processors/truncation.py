@@ -6,6 +6,7 @@ import functools
 from collections.abc import Sequence
 
 import torch
+from sampling_kernels.branching import may_branch
 from sampling_kernels.rough import min_p_of_leading, top_p_of_leading
 from sampling_kernels.shares import WHOLE, share_of_decimal
 from sampling_kernels.truncation import keep_first, keep_min_p, keep_top_k, keep_top_p
@@ -13,9 +14,10 @@ from torch import Tensor
 
 from sampling.errors import InvalidRequest
 from sampling.params import LARGEST_TOP_K
+from sampling.processors.base import Rows
 from sampling.processors.leading import Leading
 from sampling.processors.numbers import Number, column, decimals
-from sampling.processors.shaping import Rows, Truncation
+from sampling.processors.shaping import Truncation
 
 
 class TopK(Truncation):
@@ -103,12 +105,24 @@ class TopP(Truncation):
 
     def keep_leading(self, leading: Leading) -> tuple[Tensor, Tensor | None]:
         """The nucleus among the leading tokens."""
-        p, mass = self.fitted(self.p, leading.logits), leading.masses()
-        kept, sure = top_p_of_leading(
-            leading.logits, mass, p, *leading.totals(), low_ids_first=bool(self.low_ids_first)
-        )
-        everything = self.neutral(leading.logits, leading.whole.logits.shape[1])
+        everything = self.neutral(leading.logits, leading.width)
+        look = may_branch(leading.logits)
+        kept, sure = self._nucleus(leading, quick=look)
+        doubtful = (~(sure | everything[:, 0])).nonzero()[:, 0] if look else ()
+        if len(doubtful) > 0:
+            again = self.select(doubtful)._nucleus(leading.select(doubtful), quick=False)
+            kept, sure = kept.index_copy(0, doubtful, again[0]), sure.index_copy(0, doubtful, again[1])
         return kept | everything, sure | everything[:, 0]
+
+    def _nucleus(self, leading: Leading, *, quick: bool) -> tuple[Tensor, Tensor]:
+        """Which leading tokens it keeps, as far as bounds of the total tell, and where they do."""
+        return top_p_of_leading(
+            leading.logits,
+            leading.masses(),
+            self.fitted(self.p, leading.logits),
+            *leading.totals(quick=quick),
+            low_ids_first=bool(self.low_ids_first),
+        )
 
     def neutral(self, logits: Tensor, width: int) -> Tensor:
         """Where p is 1."""

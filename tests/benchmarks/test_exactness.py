@@ -85,7 +85,7 @@ BROKEN = [
     (sampling.processors.truncation, "top_p_of_leading", half_the_share, {"kept set", "processed"}),
     (sampling.processors.truncation, "top_p_of_leading", never_in_doubt, {"kept set", "processed"}),
     (sampling.processors.truncation, "min_p_of_leading", never_in_doubt, {"kept set", "processed"}),
-    (sampling.step, "completed", one_less, {"token"}),
+    (sampling.step, "from_whole", one_less, {"token"}),
 ]
 
 

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sampling_kernels.chunks import Chunks
 from sampling_kernels.gumbel import draw_by_gumbel, gumbel_noise
+from sampling_kernels.leading import Sight
 from torch import Tensor
 
 from sampling import MinP, Temperature, TopK, TopP
@@ -163,9 +164,9 @@ def check(chain: Sequence[Stage], logits: Tensor) -> tuple[int, int]:
     ending = ToLogits(logits.shape[1])
     assert bits(run(stages, logits, ending)) == bits(expected)
     assert bits(from_whole(stages, logits, ending)) == bits(expected)
-    some, shaped = from_leading(stages, Chunks.of(logits), ending)
+    some, shaped = from_leading(stages, Sight.of(Chunks.of(logits)), ending)
     assert bits(some[shaped]) == bits(expected[shaped])
-    tokens, drawn = from_leading(stages, Chunks.of(logits), ToTokens("integer", keys()))
+    tokens, drawn = from_leading(stages, Sight.of(Chunks.of(logits)), ToTokens("integer", keys()))
     assert tokens[drawn].tolist() == torch.tensor(drawn_by_definition(expected))[drawn].tolist()
     assert run(stages, logits, ToTokens("integer", keys())).tolist() == drawn_by_definition(expected)
     assert run(stages, logits, ToTokens("gumbel", keys())).tolist() == drawn_by_gumbel(expected)
@@ -231,7 +232,7 @@ def test_a_draw_that_is_not_sure_is_drawn_from_whole_rows() -> None:
     uniform = torch.tensor([2**31, 2**31 - 1, 2**30]), torch.tensor([0, 2**32 - 1, 0])
     chosen = Keys(keys().seed, keys().position, keys().choice, uniform)
     stages = [TopK(2)]
-    _, sure = from_leading(stages, Chunks.of(logits), ToTokens("integer", chosen))
+    _, sure = from_leading(stages, Sight.of(Chunks.of(logits)), ToTokens("integer", chosen))
     assert sure.tolist() == [False, False, True]
     assert run(stages, logits, ToTokens("integer", chosen)).tolist() == [9, 7, 7]
 
@@ -248,7 +249,7 @@ def test_a_wide_vocabulary() -> None:
 
 def test_the_ceiling_is_above_all_that_is_not_in_sight() -> None:
     logits = usual_logits(300)
-    leading = Leading.of(Chunks.of(logits))
+    leading = Leading.of(Sight.of(Chunks.of(logits)))
     left = logits.scatter(1, leading.ids[:, :-1], -INF)
     assert leading.ids.shape == (ROWS, LEADING_TOKENS + 1)
     assert leading.logits[:, -1].tolist() == left.amax(-1).tolist()

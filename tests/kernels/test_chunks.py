@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from sampling_kernels.chunks import CHUNK, Chunks, chunked, tokens_of
+from sampling_kernels.chunks import CHUNK, Chunks, chunked, token_ids, tokens_in
 from torch import Tensor
 
 WIDTHS = [1, 2, 63, 64, 65, 127, 128, 1003]
@@ -54,7 +54,8 @@ def test_maxima_of_chunks_and_of_rows(hard_rows: Callable[[int], Tensor], vocabu
 def test_tokens_of_some_chunks() -> None:
     rows = torch.randint(0, 1000, (2, 300))
     which = torch.tensor([[4, 0], [2, 2]])
-    values, ids = tokens_of(chunked(rows, fill=-1), which)
+    values = tokens_in(chunked(rows, fill=-1), which)
+    ids = token_ids(which, torch.arange(128).expand(2, -1))
     expected = [[*range(256, 320), *range(64)], [*range(128, 192)] * 2]
     assert ids.tolist() == expected
     padded = [[*row, *[-1] * 20] for row in rows.tolist()]

@@ -9,10 +9,11 @@ import torch
 from sampling_kernels.chunks import Chunks
 from sampling_kernels.faults import without_faults
 from sampling_kernels.keyed_draw import draw_by_chunk, draw_by_weight
-from sampling_kernels.leading import leading_tokens, top_tokens_in_chunks
-from sampling_kernels.logprobs import log_normaliser, ranks_of_listed
-from sampling_kernels.rough import total_bounds
+from sampling_kernels.leading import Sight, leading_tokens, top_tokens_in_chunks
+from sampling_kernels.logprobs import ranks_of_listed
+from sampling_kernels.totals import quick_bounds, total_bounds
 from sampling_kernels.truncation import keep_min_p, keep_top_k, keep_top_p
+from sampling_kernels.weights import chunk_weights
 from torch import Tensor
 
 VOCABULARY = 1003
@@ -36,9 +37,9 @@ def of_chunks(
     return called
 
 
-def bounds(logits: Tensor) -> object:
+def in_sight(logits: Tensor) -> Sight:
     whole = Chunks.of(logits)
-    return total_bounds(whole.values, whole.maximum, torch.ones_like(whole.maximum))
+    return Sight.of(whole, integers(len(logits), 3), chunk_weights(whole.values, whole.maxima))
 
 
 def words(rows: int) -> tuple[Tensor, Tensor]:
@@ -52,11 +53,13 @@ KERNELS: dict[str, tuple[Callable[[Tensor], object], list[tuple[int, ...]]]] = {
     "min_p": (lambda logits: keep_min_p(logits, integers(len(logits), 1)), [(VOCABULARY,)]),
     "draw_by_weight": (lambda logits: draw_by_weight(logits.long(), *words(len(logits))), [()]),
     "draw_by_chunk": (lambda logits: of_chunks(draw_by_chunk, *words(len(logits)))(logits), [()]),
-    "log_normaliser": (of_chunks(log_normaliser), [(2,)]),
-    "leading_tokens": (of_chunks(leading_tokens, 128), [(129,), (129,)]),
+    "chunk_weights": (of_chunks(chunk_weights), [(16,)]),
+    "leading_tokens": (lambda logits: leading_tokens(in_sight(logits), 128), [(129,), (129,)]),
+    "places": (lambda logits: in_sight(logits).places(integers(len(logits), 3)), [(3,)]),
     "top_tokens": (of_chunks(top_tokens_in_chunks, 20), [(20,)]),
     "ranks": (lambda logits: ranks_of_listed(logits, *ids(len(logits))), [()]),
-    "total_bounds": (bounds, [(1,), (1,)]),
+    "total_bounds": (lambda logits: total_bounds(in_sight(logits), floats(len(logits), 1)), [(1,), (1,)]),
+    "quick_bounds": (lambda logits: quick_bounds(in_sight(logits), floats(len(logits), 1)), [(1,), (1,)]),
 }
 
 

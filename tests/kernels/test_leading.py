@@ -10,8 +10,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from sampling_kernels.chunks import CHUNK, chunked
-from sampling_kernels.leading import CHUNKS_IN_SIGHT, leading_tokens, top_tokens_in_chunks
+from sampling_kernels.chunks import CHUNK, Chunks, chunked
+from sampling_kernels.leading import CHUNKS_IN_SIGHT, Sight, leading_tokens, top_tokens_in_chunks
 from sampling_kernels.logprobs import top_tokens
 from torch import Tensor
 
@@ -68,7 +68,7 @@ def layouts() -> list[Tensor]:
 def check_leading(logits: Tensor, count: int) -> None:
     """Right ids in their order, right logits, and a ceiling that is the largest of all others."""
     chunks = chunked(logits)
-    values, ids = leading_tokens(chunks, chunks.amax(-1), count)
+    values, ids = leading_tokens(Sight.of(Chunks.of(logits)), count)
     assert values.shape == ids.shape
     padded = chunks.flatten(1).tolist()
     for row, own, named in zip(padded, values.tolist(), ids.tolist(), strict=True):
@@ -132,9 +132,9 @@ def test_compiled_equals_eager(
     def both(logits: Tensor) -> list[Tensor]:
         found = []
         for rows in (slice(0, 1), slice(1, 5)):
-            chunks = chunked(logits[rows])
-            maxima = chunks.amax(-1)
-            found += [leading_tokens(chunks, maxima, 128)[0], top_tokens_in_chunks(chunks, maxima, 20)]
+            whole = Chunks.of(logits[rows])
+            top = top_tokens_in_chunks(whole.values, whole.maxima, 20)
+            found += [leading_tokens(Sight.of(whole), 128)[0], top]
         return found
 
     logits = hard_rows(1003)[[3, 0, 4, 6, 12]]

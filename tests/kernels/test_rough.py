@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Callable
 from fractions import Fraction
 from itertools import accumulate
@@ -13,14 +12,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from sampling_kernels.chunks import chunked
 from sampling_kernels.rough import (
     draw_of_leading,
     first_to_last,
     masses,
     min_p_of_leading,
     top_p_of_leading,
-    total_bounds,
 )
 from torch import Tensor
 
@@ -208,59 +205,6 @@ def test_usual_rows_are_sure() -> None:
     nucleus = top_p_of_leading(logits, mass, p, total * (1 - 2.0**-16), total * (1 + 2.0**-16))
     for _, sure in (nucleus, min_p_of_leading(mass, 0 * p + 0.05), draw_of_leading(mass, *words)):
         assert int(sure.sum()) >= 99
-
-
-def integer_total(row: list[float], temperature: float) -> Fraction:
-    """Z / 2^43 of a row after a temperature; equal logits are weighed once."""
-    maximum = max(row)
-    cooled = Counter(row) if temperature == 1 else Counter()
-    for x, count in Counter(row).items() if temperature != 1 else ():
-        cooled[oracle.f32((x - maximum) / oracle.f32(temperature))] += count
-    top = max(cooled)
-    return Fraction(sum(oracle.weight(x - top) * count for x, count in cooled.items() if x > -INF), 2**43)
-
-
-def check_bounds(logits: Tensor, temperature: float) -> None:
-    chunks = chunked(logits)
-    t = torch.full((len(logits), 1), temperature)
-    bounds = total_bounds(chunks, logits.amax(-1, keepdim=True), t)
-    for row, low, high in zip(logits.tolist(), *(bound[:, 0].tolist() for bound in bounds), strict=True):
-        assert low <= integer_total(row, temperature) <= high
-        assert high - low <= high * 2.0**-14
-
-
-@pytest.mark.parametrize("temperature", [0.01, 0.3, 1.0, 2.0, 1e30])
-def test_bounds_of_wide_rows(temperature: float) -> None:
-    """Flat, peaked, and one that is banned but for a few; bfloat16 logits, so that Python can keep up."""
-    torch.manual_seed(2)
-    normal = torch.randn(VOCABULARY)
-    logits = torch.stack([normal * 0.01, normal * 2, normal * 8, torch.zeros(VOCABULARY)])
-    logits[3, 5:] = -INF
-    check_bounds(logits.bfloat16().float(), temperature)
-
-
-@pytest.mark.parametrize("temperature", [0.01, 0.3, 1.0, 2.0, 1e30])
-@pytest.mark.parametrize("vocabulary", [2, 65, 1003])
-def test_bounds_of_hard_rows(hard_rows: HardRows, vocabulary: int, temperature: float) -> None:
-    check_bounds(hard_rows(vocabulary), temperature)
-
-
-@given(st.floats(0.125, 33, width=32), st.floats(-50, 50, width=32), st.floats(0.03125, 50, width=32))
-def test_bounds_where_all_errors_point_one_way(gap: float, maximum: float, temperature: float) -> None:
-    """One token, and all others at the same distance below it: nothing averages out."""
-    logits = torch.full((1, VOCABULARY), oracle.f32(maximum - oracle.f32(gap * temperature)))
-    logits[0, 77] = maximum
-    check_bounds(logits, temperature)
-
-
-@pytest.mark.parametrize("temperature", [0.3, 1.0, 1.7])
-def test_bounds_where_the_gap_itself_is_rounded(temperature: float) -> None:
-    """64 rows with a maximum below 1 and all others 3 to 9 temperatures below it: the mass is theirs, and so is the error."""
-    torch.manual_seed(3)
-    maximum, gap = torch.rand(64, 1), 3 + 6 * torch.rand(64, 1)
-    logits = (maximum - gap * temperature).repeat(1, 2**14)
-    logits[:, 5:6] = maximum
-    check_bounds(logits, temperature)
 
 
 @pytest.mark.compiled
