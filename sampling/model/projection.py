@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 Form = Callable[[Tensor, Sequence[nn.Module]], Sequence[Tensor]]
 
+SUMS_AT_ONCE = 4
 PACKED_FOR = (
     16  # rows that oneDNN packs for; weights packed so are fast for one row and for a whole prompt, too
 )
@@ -50,8 +51,12 @@ def by_weight(hidden: Tensor, modules: Sequence[nn.Module]) -> list[Tensor]:
 
 def by_sum(hidden: Tensor, modules: Sequence[nn.Module]) -> list[Tensor]:
     """Multiply and sum, in float32: compiled and for one row it reads weights as fast as memory gives them."""
-    wide = hidden.float()[..., None, :]
-    return [(wide * weight.float()).sum(-1).to(hidden.dtype) for weight in weights_of(modules)]
+    return [_summed(hidden.float()[..., None, :], weight).to(hidden.dtype) for weight in weights_of(modules)]
+
+
+def _summed(wide: Tensor, weight: Tensor) -> Tensor:
+    """Several parts of the weights side by side, which Inductor makes one loop: one sum alone would wait for itself."""
+    return torch.cat([(wide * part.float()).sum(-1) for part in weight.chunk(SUMS_AT_ONCE)], -1)
 
 
 class Packed:
