@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from sampling.cli.verify import MOST, check_folder, endpoint_of, reference_of, save
+from sampling.cli.verify import ENDPOINT_FLAGS, MOST, check_file, endpoint_of, reference_of, refuse, save
 from sampling.conformance.endings import CheckEnded
 from sampling.conformance.trace.record import difr, read_trace, write_trace
 from sampling.conformance.trace.recorder import from_endpoint, from_loop
@@ -20,9 +20,10 @@ def run_record(options: argparse.Namespace) -> None:
     """Record an endpoint or the library's own loop."""
     count, seed = integer("requests", options.requests, 1, MOST), integer("seed", options.seed, 0, MOST)
     chosen = dialect(options.dialect)
-    check_folder("out", options.out)
-    check_folder("difr", options.difr)
+    check_file("out", options.out)
+    check_file("difr", options.difr)
     if options.url is None:
+        refuse(options, *ENDPOINT_FLAGS)
         records = from_loop(reference_of(options.reference or "toy"), chosen, count, seed)
     else:
         records = from_endpoint(endpoint_of(options), count, seed)

@@ -7,12 +7,13 @@ import importlib
 import json
 import os
 import sys
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from sampling.cli.serve import KEY_VARIABLE
+from sampling.conformance.endings import CheckEnded
 from sampling.conformance.endpoint.client import Budget, Patience
 from sampling.conformance.endpoint.costs import estimate
 from sampling.conformance.endpoint.target import EndpointTarget
@@ -21,21 +22,23 @@ from sampling.conformance.report import Report
 from sampling.conformance.target import CallableTarget, Target
 from sampling.conformance.trace.target import TraceTarget
 from sampling.conformance.verify import ids, verify
-from sampling.dialects import dialect
-from sampling.errors import InvalidRequest
+from sampling.dialects import Dialect, dialect
+from sampling.errors import InvalidRequest, SamplingError
 from sampling.params import LARGEST, integer, number
 
 MOST = 2**31 - 1
 OUTPUTS = ("json", "junit", "html")
+ENDPOINT_FLAGS = ("model", "api_key", "max_requests")
+INTERRUPTED = 130  # 128 and the number of SIGINT
 
 
 def run_verify(options: argparse.Namespace) -> int:
-    """Verify a target and write the report; the exit code is the report's."""
+    """Verify a target and write the report; the exit code is the report's, or 2 where there is none."""
     checks = ids(options.checks)
     chosen = dialect(options.dialect)
     seed = integer("seed", options.seed, 0, MOST)
     for name in OUTPUTS:
-        check_folder(name, getattr(options, name))
+        check_file(name, getattr(options, name))
     target = target_of(options)
     if options.dry_run:
         print(
@@ -47,12 +50,39 @@ def run_verify(options: argparse.Namespace) -> int:
     settings: dict[str, Any] = {} if target.kind == "trace" else {"seed": seed}
     if options.reference is not None:
         settings["reference"] = reference_of(options.reference)
-    with progress_of(target) as progress:
-        # without a selection the target is identified, too
-        asked = None if options.checks is None else checks
-        report = verify(target, chosen, checks=asked, progress=progress, **settings)
+    # without a selection the target is identified, too
+    settings["checks"] = None if options.checks is None else checks
+    try:
+        report = reached(target, chosen, settings)
+    except CheckEnded as end:
+        raise SamplingError(" ".join(f"{target.name}: {end}".split())) from end
+    except KeyboardInterrupt:
+        print(f"sampling verify: interrupted; {way_on(options)}", file=sys.stderr)
+        return INTERRUPTED
     write(report, options)
     return report.exit_code
+
+
+def reached(target: Target, chosen: Dialect, settings: Mapping[str, Any]) -> Report:
+    """The report on a target, once it answers at all.
+
+    Raises:
+        CheckEnded: It does not.
+    """
+    if isinstance(target, EndpointTarget):
+        with closing(target):
+            target.reach()
+    with progress_of(target) as progress:
+        return verify(target, chosen, progress=progress, **settings)
+
+
+def way_on(options: argparse.Namespace) -> str:
+    """How an interrupted run is taken up again."""
+    if options.url is None:
+        return "nothing is kept of this run"
+    if options.transcript is None:
+        return "nothing is kept of this run; with --transcript FILE the next can be taken up again"
+    return f"the same command goes on from {options.transcript}"
 
 
 def target_of(options: argparse.Namespace) -> Target:
@@ -60,6 +90,8 @@ def target_of(options: argparse.Namespace) -> Target:
     named = [name for name in ("url", "callable", "trace") if getattr(options, name) is not None]
     if len(named) != 1:
         raise InvalidRequest("target", ", ".join(named) or None, "one of URL, --callable and --trace")
+    if options.url is None:
+        refuse(options, *ENDPOINT_FLAGS, "transcript", "reference")
     if options.callable is not None:
         return CallableTarget(function_of(options.callable), name=options.callable)
     if options.trace is not None:
@@ -69,13 +101,21 @@ def target_of(options: argparse.Namespace) -> Target:
     return endpoint_of(options, transcript)
 
 
+def refuse(options: argparse.Namespace, *names: str) -> None:
+    """Refuse flags that only an endpoint can be asked with."""
+    for name in names:
+        if getattr(options, name) is not None:
+            value = "(not shown)" if name == "api_key" else getattr(options, name)
+            raise InvalidRequest(name, value, "left out: it is for the URL of an endpoint")
+
+
 def endpoint_of(options: argparse.Namespace, transcript: Transcript | None = None) -> EndpointTarget:
     """The endpoint that the flags name."""
     most = options.max_requests
     return EndpointTarget(
         options.url,
         model=options.model,
-        key=os.environ.get(KEY_VARIABLE) if options.api_key is None else options.api_key,
+        key=(os.environ.get(KEY_VARIABLE) or None) if options.api_key is None else options.api_key,
         budget=Budget(None if most is None else integer("max_requests", most, 1, MOST)),
         patience=Patience(
             seconds=number("timeout", options.timeout, 1e-3, LARGEST),
@@ -92,13 +132,16 @@ def function_of(name: str) -> Callable[..., Any]:
         InvalidRequest: There is none.
     """
     module, _, path = name.partition(":")
+    if not (module and path):
+        raise InvalidRequest("callable", name, "MODULE:FUNCTION")
     sys.path.insert(0, str(Path.cwd()))
     try:
         found: Any = importlib.import_module(module)
         for part in path.split("."):
             found = getattr(found, part)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise InvalidRequest("callable", name, f"MODULE:FUNCTION ({error})") from error
+    except (Exception, SystemExit) as error:  # whatever a stranger's module raises
+        words = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InvalidRequest("callable", name, f"MODULE:FUNCTION ({words})") from error
     if not callable(found):
         raise InvalidRequest("callable", name, "MODULE:FUNCTION, something that can be called")
     return found
@@ -111,10 +154,15 @@ def reference_of(folder: str) -> Any:
     return load(None if folder == "toy" else folder)
 
 
-def check_folder(name: str, file: str | None) -> None:
-    """Refuse a file in a folder that is not there, before an hour's work is lost."""
-    if file not in (None, "-") and not Path(file).absolute().parent.is_dir():
+def check_file(name: str, file: str | None) -> None:
+    """Refuse a file that can not be written, before an hour's work is lost."""
+    if file in (None, "-"):
+        return
+    path = Path(file).absolute()
+    if not path.parent.is_dir():
         raise InvalidRequest(name, file, "a file in a folder that exists")
+    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise InvalidRequest(name, file, "a file that can be written")
 
 
 @contextmanager

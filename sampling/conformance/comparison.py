@@ -10,13 +10,14 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from sampling.conformance.distributions import alike
 from sampling.conformance.oracle import Row, probabilities
 from sampling.conformance.question import Question
 from sampling.conformance.semantics import Semantics
 from sampling.conformance.statistics.eprocess import Evidence, Likelihoods
 from sampling.conformance.statistics.pearson import Pearson, pearson
 from sampling.conformance.statistics.planning import detectable_mass, draws_by_likelihood
-from sampling.conformance.verdict import FALSE_ALARM, Finding, Verdict
+from sampling.conformance.verdict import FALSE_ALARM, SHARE, Finding, Verdict
 
 OWN = "the dialect's reading"
 FIRST = 64  # draws of each question before the first look; every look doubles them
@@ -27,8 +28,6 @@ MARGIN, EXTRA = 1.2, 10
 SAME = 1e-9
 NEVER = 1e-12  # a probability that no number of draws shows
 EXCLUDED = 1 / FALSE_ALARM
-# An e-process and Pearson's test share the false alarm.
-SHARE = FALSE_ALARM / 2
 
 
 @dataclass(frozen=True)
@@ -114,19 +113,14 @@ def distinct(own: list[Row], questions: Sequence[Question], readings: Sequence[R
     rivals: list[Rival] = []
     for reading in readings:
         rows = [probabilities(question, reading.semantics) for question in questions]
-        if equal(rows, own):
+        if alike(rows, own, SAME):
             continue
-        twin = next((rival for rival in rivals if equal(rows, rival.rows)), None)
+        twin = next((rival for rival in rivals if alike(rows, rival.rows, SAME)), None)
         if twin is None:
             rivals.append(Rival(reading.name, reading.verdict, rows))
         elif twin.verdict == reading.verdict:
             rivals[rivals.index(twin)] = Rival(f"{twin.name} or {reading.name}", twin.verdict, rows)
     return rivals
-
-
-def equal(one: list[Row], other: list[Row]) -> bool:
-    """Whether two readings give the same distributions."""
-    return all(np.abs(p - q).max() < SAME for p, q in zip(one, other, strict=True))
 
 
 def plan(own: list[Row], rivals: Sequence[Rival]) -> int:

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sampling.conformance.statistics.eprocess import Likelihoods
 from sampling.conformance.statistics.pearson import Pearson
-from sampling.conformance.verdict import FALSE_ALARM, Finding, Verdict
+from sampling.conformance.verdict import FALSE_ALARM, SHARE, Finding, Verdict
 
 IGNORED = "ignored"
-ENOUGH = 1 / FALSE_ALARM
+SAME = 1e-3  # distributions closer than this are one: log probabilities are told with few digits
+ENOUGH = 1 / FALSE_ALARM  # against a wrong reading: a pass that is none
+ENOUGH_TO_FAIL = 1 / SHARE  # against a right one
 
 
 class Standing:
     """Readings, and what the draws so far say about each.
 
-    The evidence against a reading is the mean of all others' likelihood ratios to it. Whatever is served, the reading that
-    it has is excluded with a chance of at most 1e-6; a check is failed when all right readings are excluded, and passed when
-    all wrong ones are.
+    The evidence against a reading is the mean of all others' likelihood ratios to it. A check is failed when every right
+    reading is out, by its e-value or by Pearson's test, and passed when all wrong ones are. A target that has one of the right
+    readings fails only if that one is out: by its e-value, looked at whenever one likes, with a chance of at most `SHARE`, and
+    by the one look of Pearson's test as often again, however many readings there are.
 
     Args:
         rights: Names of readings under which the check is passed; the first is the dialect's own.
@@ -33,31 +36,39 @@ class Standing:
         """The evidence against a reading."""
         return self.seen.against(name, ENOUGH).e_value
 
-    def rejected(self, names: Sequence[str]) -> bool:
-        """Whether there is enough against every one of some readings."""
-        return all(self.e_value(name) >= ENOUGH for name in names)
+    @property
+    def failed(self) -> bool:
+        """Whether there is enough against every right reading."""
+        return not self._left
 
-    def left(self) -> str:
-        """The first right reading that is not excluded; where all are, the best of them."""
-        standing = (name for name in self.rights if not self.rejected([name]))
-        return next(standing, max(self.rights, key=self.seen.final))
+    @property
+    def passed(self) -> bool:
+        """Whether there is enough against every wrong reading."""
+        return all(self.e_value(name) >= ENOUGH for name in self.wrongs)
 
-    def finding(self, drawn: int, detects: str, shape: Pearson | None = None) -> Finding:
+    @property
+    def _left(self) -> list[str]:
+        """The right readings that are not excluded."""
+        return [name for name in self.rights if self.e_value(name) < ENOUGH_TO_FAIL]
+
+    def finding(self, drawn: int, detects: str, shapes: Mapping[str, Pearson] | None = None) -> Finding:
         """What the draws say.
 
         Args:
             drawn: How many there were.
             detects: What they would have shown.
-            shape: Pearson's test against the reading that is left.
+            shapes: Pearson's test against each right reading, on as many of the first draws as was planned beforehand.
         """
         e_values = {name: self.e_value(name) for name in self.seen.names}
-        verdict, evidence = self._verdict(e_values, drawn, shape)
+        verdict, evidence = self._verdict(e_values, drawn, shapes or {})
         return Finding(verdict, evidence, drawn, detects, e_values=e_values)
 
-    def _verdict(self, e_values: dict[str, float], drawn: int, shape: Pearson | None) -> tuple[Verdict, str]:
+    def _verdict(
+        self, e_values: Mapping[str, float], drawn: int, shapes: Mapping[str, Pearson]
+    ) -> tuple[Verdict, str]:
         own, fit = self.rights[0], max(self.seen.names, key=self.seen.final)
         against = "; ".join(f"against {name!r} {shown(e_values[name])}" for name in self.wrongs)
-        if self.rejected(self.rights):
+        if self.failed:
             if self.seen.final(fit) == -math.inf or fit in self.rights:
                 return (
                     Verdict.DEVIATES,
@@ -65,11 +76,13 @@ class Standing:
                 )
             words = f"fits {fit!r}; e-value against {own!r}: {shown(e_values[own])} after {drawn} draws"
             return (Verdict.IGNORED if fit == IGNORED else Verdict.DEVIATES), words
-        if not self.rejected(self.wrongs):
+        if not self.passed:
             return Verdict.INCONCLUSIVE, f"{drawn} draws do not decide; e-values {against}"
-        if shape is not None and shape.p_value < FALSE_ALARM:
-            return Verdict.DEVIATES, f"no named reading fits: Pearson's p-value is {shape.p_value:.1e}"
-        return Verdict.CONFORMS, f"fits {self.left()!r}; e-values {against}"
+        fitting = [name for name in self._left if name not in shapes or shapes[name].p_value >= SHARE]
+        if not fitting:
+            largest = max(shapes[name].p_value for name in self._left)
+            return Verdict.DEVIATES, f"no named reading fits: Pearson's p-value is {largest:.1e}"
+        return Verdict.CONFORMS, f"fits {fitting[0]!r}; e-values {against}"
 
 
 def shown(e_value: float) -> str:

@@ -31,6 +31,7 @@ class Identification:
         indistinguishable: Dialects that no answer excludes, and what would tell them from the winners.
         draws: How many tokens were drawn.
         refused: Parameters that the target refused.
+        but_for_ties: The excluded dialects that only equal logits tell from the target: which of them are kept.
     """
 
     winners: tuple[str, ...]
@@ -38,12 +39,15 @@ class Identification:
     indistinguishable: Mapping[str, str]
     draws: int
     refused: tuple[str, ...] = ()
+    but_for_ties: tuple[str, ...] = ()
 
     @property
     def headline(self) -> str:
         """One sentence."""
         found = " or ".join(self.winners)
         words = [f"consistent with {found}" if found else "consistent with no dialect"]
+        if self.but_for_ties:
+            words.append(f"but for equal logits, consistent with {' or '.join(self.but_for_ties)}")
         words += [
             f"{name} excluded, {out.reason}"
             for name, out in sorted(self.excluded.items(), key=lambda x: x[1].draws)

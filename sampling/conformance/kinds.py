@@ -26,14 +26,14 @@ class Kind:
 
     Args:
         runs: By check id the function that answers it; a check without one is not testable on this kind.
-        lab: Makes the lab from the target, the semantics and `verify`'s further arguments.
-        identify: Says which dialects the target is consistent with; None where nothing can.
+        lab: Makes the lab from the target, the semantics and `verify`'s further arguments; `legs` and `notes` are the report's.
+        identify: Says which dialects the target is consistent with; None where the target can not be asked.
         reason: Why a check may be missing.
     """
 
     runs: Mapping[str, Run]
     lab: Callable[..., Any]
-    identify: Callable[[Any], Identification | None] | None
+    identify: Callable[[Any], Identification | None]
     reason: str
 
 

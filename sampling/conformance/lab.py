@@ -11,15 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sampling.conformance.comparison import Reading
-from sampling.conformance.endings import CheckEnded, NotTestable
+from sampling.conformance.endings import CheckEnded, CouldNotRun, NotTestable
 from sampling.conformance.oracle import Row, probabilities
 from sampling.conformance.question import Question
 from sampling.conformance.semantics import Semantics
 from sampling.conformance.target import CallableTarget, Seed
 from sampling.conformance.verdict import Verdict
+from sampling.errors import InvalidRequest
+from sampling.params import integer
 
 SEEDS = 2**31 - 1  # what every engine takes
 PLAIN = Question(np.zeros(16, dtype=np.float32))
+HARMLESS = (PLAIN, replace(PLAIN, params={"temperature": 1.0}))
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,11 @@ class Depth:
     least: int
     most: int
 
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        integer("depth.least", self.least, 0)
+        integer("depth.most", self.most, 1)
+
 
 QUICK = Depth(least=0, most=20_000)
 DEEP = Depth(least=10_000, most=1_000_000)
@@ -47,14 +55,23 @@ class Lab:
         target: The callable.
         semantics: The semantics of the dialect.
         depth: How many draws; by default few for a callable that gives one token a call, many for one with `many`.
-        seed: Of the dice: which seeds the target is given.
+        seed: Of the dice: which seeds the target is given; at least 0.
+
+    Raises:
+        InvalidRequest: No such depth or seed.
     """
+
+    legs = ("fixtures",)
+    notes: tuple[str, ...] = ()
 
     def __init__(
         self, target: CallableTarget, semantics: Semantics, depth: Depth | None = None, seed: int = 0
     ) -> None:
         self.target = target
         self.semantics = semantics
+        if depth is not None and not isinstance(depth, Depth):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidRequest("depth", depth, "a Depth, or None")
+        integer("seed", seed, 0)
         chosen = depth or (DEEP if target.batched else QUICK)
         self.least_draws, self.most_draws = chosen.least, chosen.most
         self.rng = np.random.default_rng(seed)
@@ -63,6 +80,23 @@ class Lab:
     def fine(self) -> bool:
         """Whether it may draw so often that an error of one per cent, or a tail of a thousandth, shows."""
         return self.most_draws > FINE
+
+    def reach(self) -> None:
+        """Ask for one token of a plain request, with a seed and without.
+
+        Raises:
+            CouldNotRun: No such request is answered by a token; the message has the first reason.
+        """
+        first: CheckEnded | None = None
+        for question in HARMLESS:
+            for seed in (1, None):
+                try:
+                    self.target.single(question, seed)
+                except CheckEnded as end:
+                    first = first or end
+                else:
+                    return
+        raise CouldNotRun(f"the callable answers no plain request: {first}") from first
 
     def draws(self, question: Question, count: int) -> NDArray[np.int64]:
         """Tokens of independent requests.

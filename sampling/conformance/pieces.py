@@ -37,7 +37,17 @@ class Pieces(Vocabulary):
     """
 
     def __init__(self, width: int) -> None:
-        named = [f"<{token}>".encode() for token in range(len(PIECES), width)]
-        self._bytes: list[bytes | None] = [*PIECES[:width], *named]
-        self._special: dict[int, str] = {}
+        self.pieces = (*PIECES[:width], *(f"<{token}>".encode() for token in range(len(PIECES), width)))
         self.end_ids = frozenset()
+
+    def __len__(self) -> int:
+        """V."""
+        return len(self.pieces)
+
+    def bytes_of(self, token_id: int) -> bytes | None:
+        """The token's bytes; None for ids past the last."""
+        return self.pieces[token_id] if token_id < len(self.pieces) else None
+
+    def text_of(self, token_id: int) -> str:
+        """The token decoded by itself: U+FFFD where its bytes are no UTF-8."""
+        return (self.bytes_of(token_id) or b"").decode("utf-8", errors="replace")

@@ -18,6 +18,9 @@ SPEC_VERSION = "2026-11"  # of the checks and the specification that they ask ab
 
 CONFORMS, DEVIATES, COULD_NOT_RUN = 0, 1, 2
 
+# What a target that refuses everything passes, in as many draws as there are refusals.
+BY_REFUSAL, REFUSALS = ("temperature.zero", "temperature.range"), 3
+
 
 @dataclass(frozen=True)
 class Header:
@@ -64,15 +67,15 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """0: something conforms and nothing deviates or is inconclusive. 1: something deviates. 2: could not run."""
+        """0: something conforms, and not by refusals alone, and nothing deviates or is inconclusive.
+
+        1: something deviates. 2: could not run.
+        """
         verdicts = {finding.verdict for finding in self.checks.values()}
         if verdicts & {Verdict.DEVIATES, Verdict.IGNORED}:
             return DEVIATES
-        return (
-            COULD_NOT_RUN
-            if Verdict.INCONCLUSIVE in verdicts or Verdict.CONFORMS not in verdicts
-            else CONFORMS
-        )
+        passed = any(shows(name, f) for name, f in self.checks.items() if f.verdict is Verdict.CONFORMS)
+        return CONFORMS if passed and Verdict.INCONCLUSIVE not in verdicts else COULD_NOT_RUN
 
     @property
     def headline(self) -> str:
@@ -99,6 +102,11 @@ class Report:
                 "notes": list(self.notes),
             }
         )
+
+
+def shows(name: str, finding: Finding) -> bool:
+    """Whether a pass shows more than that something was refused."""
+    return name not in BY_REFUSAL or finding.draws > REFUSALS
 
 
 def plain(value: Any) -> Any:

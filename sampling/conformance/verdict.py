@@ -8,6 +8,8 @@ from enum import StrEnum
 
 FALSE_ALARM = 1e-6
 POWER = 0.99
+# What an e-process and Pearson's test each take of the false alarm, where a check has both.
+SHARE = FALSE_ALARM / 2
 
 
 class Verdict(StrEnum):
@@ -42,3 +44,8 @@ class Finding:
     detects: str = ""
     false_alarm: float = FALSE_ALARM
     e_values: Mapping[str, float] = field(default_factory=dict[str, float])
+
+
+def certain(verdict: Verdict, evidence: str, draws: int = 0, *, detects: str) -> Finding:
+    """What a look at values or messages found; chance has no part in it."""
+    return Finding(verdict, evidence, draws, detects, false_alarm=0.0)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from sampling.conformance.endings import CheckEnded, NotTestable
 from sampling.conformance.endpoint.target import EndpointTarget
+from sampling.conformance.identity import Identification
 from sampling.conformance.kinds import KINDS, Kind
+from sampling.conformance.lab import Lab
 from sampling.conformance.report import Header, Report
 from sampling.conformance.score import score_note
 from sampling.conformance.semantics import Semantics
@@ -20,9 +22,11 @@ from sampling.dialects import Dialect
 from sampling.dialects import dialect as dialect_named
 from sampling.errors import InvalidRequest
 
-FIXTURES = ("fixtures",)
-
 Progress = Callable[[str, int, int], None]
+
+# By kind of target what `verify` takes besides, and what it takes with a URL to open it.
+SETTINGS = {"callable": ("depth", "seed"), "endpoint": ("seed", "reference"), "trace": ()}
+OPENING = ("model", "key")
 
 
 def verify(
@@ -43,13 +47,15 @@ def verify(
         reference: The weights that an endpoint serves, for the leg that compares with them; a callable needs none.
         checks: Ids of the checks to run; all when left out.
         progress: Called with the id of each check, its number and how many there are, before it runs.
-        settings: What else the kind of target takes: for callables `depth` and `seed` of `Lab`.
+        settings: What else the kind of target takes: for callables `depth` and `seed` of `Lab`, for endpoints `seed`, and
+            with a URL `model` and `key` of `Client`.
 
     Returns:
         The report, with a finding for every check that was asked for.
 
     Raises:
-        InvalidRequest: No such dialect or check, or a target of an unknown kind.
+        InvalidRequest: No such dialect or check, a target of an unknown kind, or a setting that it does not take.
+        CouldNotRun: A callable answers no plain request by a token.
 
     Example:
         >>> from sampling.conformance.reference import reference
@@ -57,31 +63,39 @@ def verify(
         >>> report.checks["bias.ban"].verdict.value
         'conforms'
     """
-    opened = as_target(target)
+    opened = as_target(target, settings)
     chosen = dialect_named(dialect)
     kind = KINDS[opened.kind]
     if reference is not None:
         settings["reference"] = reference
     wanted = ids(checks)
+    check_settings(opened.kind, settings)
     lab = kind.lab(opened, Semantics.of(chosen), **settings)
+    if isinstance(lab, Lab):
+        lab.reach()
     found: dict[str, Finding] = {}
     try:
         for number, name in enumerate(wanted):
             if progress:
                 progress(name, number, len(wanted))
             found[name] = run(kind, name, lab)
-        identified = kind.identify(lab) if kind.identify and checks is None else None
+        identified = identity(kind, lab) if checks is None else None
     finally:
         if isinstance(opened, EndpointTarget):
             opened.close()
-    legs: tuple[str, ...] = getattr(lab, "legs", FIXTURES)
-    header = Header(chosen.name, opened.name, opened.version, opened.kind, legs)
-    notes = (*getattr(lab, "notes", ()), score_note())
+    header = Header(chosen.name, opened.name, opened.version, opened.kind, lab.legs)
+    notes = (*lab.notes, score_note())
     return Report(header, identified, found, tuple(note for note in notes if note))
 
 
 def ids(checks: Iterable[str] | None) -> list[str]:
-    """The ids of checks, in the order of the table."""
+    """The ids of checks, in the order of the table.
+
+    Raises:
+        InvalidRequest: There is no such check.
+    """
+    if isinstance(checks, str):
+        raise InvalidRequest("checks", checks, f"a list of ids, such as [{checks!r}]")
     asked = set(CHECKS if checks is None else checks)
     unknown = next((name for name in sorted(asked) if name not in CHECKS), None)
     if unknown is not None:
@@ -99,18 +113,41 @@ def run(kind: Kind, name: str, lab: Any) -> Finding:
         return end.finding()
 
 
-def as_target(target: Target | Callable[..., int] | str | Path) -> Target:
+def identity(kind: Kind, lab: Any) -> Identification | None:
+    """Which dialects the target is consistent with; None if no token could be drawn."""
+    try:
+        found = kind.identify(lab)
+    except CheckEnded:
+        return None
+    return found if found and found.draws else None
+
+
+def check_settings(kind: str, settings: Mapping[str, Any]) -> None:
+    """Refuse what a kind of target does not take."""
+    wrong = next((name for name in settings if name not in SETTINGS[kind]), None)
+    if wrong is not None:
+        value = "(not shown)" if wrong == "key" else settings[wrong]
+        taken = ", ".join(SETTINGS[kind]) or "no settings"
+        raise InvalidRequest(wrong, value, f"left out: a target of the kind {kind!r} takes {taken}")
+
+
+def as_target(target: Target | Callable[..., int] | str | Path, settings: dict[str, Any]) -> Target:
     """A target from what names it.
+
+    Args:
+        target: What names it.
+        settings: Those that open a URL are taken out.
 
     Raises:
         InvalidRequest: It is none of what `verify` takes.
     """
-    if getattr(target, "kind", None) in KINDS:
-        return target  # pyright: ignore[reportReturnType]
+    if isinstance(target, CallableTarget | EndpointTarget | TraceTarget):
+        return target
     if isinstance(target, str) and target.startswith(("http://", "https://")):
-        return EndpointTarget(target)
+        return EndpointTarget(target, **{name: settings.pop(name) for name in OPENING if name in settings})
     if isinstance(target, str | Path):
         return TraceTarget(Path(target))
     if callable(target):
         return CallableTarget(target)
-    raise InvalidRequest("target", target, "a callable or a target")
+    allowed = "a callable, the URL of an endpoint (http:// or https://), the path of a trace, or a Target"
+    raise InvalidRequest("target", target, allowed)

@@ -18,6 +18,10 @@ SAMPLERS = """
 from sampling.conformance.reference import reference
 right, wrong = reference("qstash"), reference("llama.cpp")
 number = 7
+def raising(*question): return {}["logits"]
+def narrow(logits): return 0
+def silent(*question): return None
+def leaving(*question): raise SystemExit(3)
 """
 CHECKS = ("--checks", "truncation.temperature-order", "bias.ban")
 
@@ -102,10 +106,53 @@ def test_dry_run_sends_nothing(capsys):
 
 
 def test_nobody_there_is_2(capsys):
-    code, out, _ = run(capsys, "verify", "http://127.0.0.1:9", "--tries", "1", "--model", "m")
-    assert code == 2
-    assert "ConnectError" in out
-    assert "40 inconclusive" in out or "37 inconclusive" in out
+    code, out, err = run(capsys, "verify", "http://127.0.0.1:9", "--tries", "1", "--model", "m")
+    assert (code, out) == (2, "")
+    assert re.fullmatch("sampling verify: m at http://127.0.0.1:9/v1: .*ConnectError.*\n", err)
+
+
+def test_a_model_that_is_not_there_is_one_line_with_the_servers_words(capsys, url: str):
+    code, out, err = run(capsys, "verify", url, "--model", "another")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "HTTP 404" in err
+    assert "another" in err.partition("HTTP 404")[2]
+
+
+@pytest.mark.usefixtures("_samplers")
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("own_samplers:raising", "KeyError: 'logits'"),
+        ("own_samplers:narrow", "TypeError"),
+        ("own_samplers:silent", "got None, which is no token id"),
+        ("own_samplers:leaving", "SystemExit: 3"),
+    ],
+)
+def test_a_callable_that_never_answers_is_one_line(capsys, name: str, words: str):
+    code, out, err = run(capsys, "verify", "--callable", name)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert words in err
+
+
+@pytest.mark.usefixtures("_samplers")
+@pytest.mark.parametrize("text", ["def f(:", "1 / 0", "import sys; sys.exit(0)"])
+def test_a_module_that_can_not_be_imported_is_one_line(capsys, tmp_path: Path, text: str):
+    (tmp_path / "broken_samplers.py").write_text(text)
+    code, _, err = run(capsys, "verify", "--callable", "broken_samplers:f")
+    assert (code, err.count("\n")) == (2, 1)
+    assert err.startswith("sampling verify: callable: got ")
+
+
+@pytest.mark.parametrize(("more", "words"), [((), "--transcript"), (("--transcript", "t"), "goes on from")])
+def test_an_interruption_says_how_to_go_on(capsys, monkeypatch, tmp_path, more: tuple[str, ...], words: str):
+    def interrupted(*_target: object, **_settings: object):
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sampling.conformance.endpoint.target.EndpointTarget.reach", interrupted)
+    code, _, err = run(capsys, "verify", "http://127.0.0.1:9", *more)
+    assert (code, err.count("\n")) == (130, 1)
+    assert words in err
 
 
 def test_a_budget_and_a_transcript(capsys, url: str, tmp_path: Path):
@@ -127,6 +174,11 @@ def test_a_budget_and_a_transcript(capsys, url: str, tmp_path: Path):
         (("http://a", "--max-requests", "0"), "max_requests"),
         (("http://a", "--timeout", "soon"), "timeout"),
         (("http://a", "--html", "/no/such/folder/x"), "html"),
+        (("http://a", "--junit", "/"), "junit"),
+        (("http://", "--dry-run"), "url"),
+        (("http://a", "--transcript", "/"), "transcript"),
+        (("--callable", "a:b", "--model", "m"), "model"),
+        (("--callable", "a:b", "--transcript", "t"), "transcript"),
         (("--trace", "/no/such/file"), "trace"),
     ],
 )

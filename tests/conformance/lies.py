@@ -106,6 +106,18 @@ def tempered(asked: Fields, told: Fields) -> Fields:
     return told
 
 
+def penalised(asked: Fields, told: Fields) -> Fields:
+    """Log probabilities of tokens less the presence penalty once they have been sampled."""
+    for choice in told["choices"]:
+        before: set[str] = set()
+        for position in (choice["logprobs"] or {}).get("content", []):
+            for entry in (position, *position["top_logprobs"]):
+                if entry["token"] in before and entry["logprob"] > -1000:
+                    entry["logprob"] -= asked.get("presence_penalty", 0)
+            before.add(position["token"])
+    return told
+
+
 def trimmed(asked: Fields, told: Fields) -> Fields:
     """Bytes without the white space at their ends."""
     del asked
@@ -155,6 +167,12 @@ LIES = (
             "reported.chosen-is-listed",
         ),
         through(answer=tempered),
+    ),
+    Lie(
+        "log probabilities show penalties",
+        "reported.penalties-and-bias",
+        ("reported.distribution", "reported.truncation", "penalties.presence-scope"),
+        through(answer=penalised),
     ),
     Lie(
         "bytes are trimmed",

@@ -17,7 +17,7 @@ from sampling.conformance.table import CHECKS
 from sampling.conformance.target import CallableTarget
 from sampling.conformance.verdict import Verdict
 from sampling.conformance.verify import verify
-from sampling.dialects import DIALECTS, QSTASH
+from sampling.dialects import DIALECTS, QSTASH, VLLM
 from sampling.history import PROMPT_AND_OUTPUT, Scope
 
 PLAIN = Semantics.of(QSTASH)
@@ -76,6 +76,17 @@ def test_a_dialect_is_identified_and_every_other_excluded_or_indistinguishable(n
     expected = {"openai": {"qstash": "it takes min_p, repetition_penalty, top_k, refused here"}}
     assert identified.indistinguishable == expected.get(name, {})
     assert identified.headline.startswith(f"consistent with {name}; ")
+    assert identified.but_for_ties == ()
+
+
+def test_equal_logits_alone_do_not_make_one_engine_another() -> None:
+    """The sort of vLLM keeps the higher of equal ids, as transformers does, which has no presence penalty."""
+    sorting = Batched(replace(Semantics.of(VLLM), low_ids_first=False))
+    identified = identify(Lab(CallableTarget(sorting), PLAIN, FEW))
+    assert (identified.winners, identified.but_for_ties) == ((), ("vllm",))
+    words = "consistent with no dialect; but for equal logits, consistent with vllm; "
+    assert identified.headline.startswith(words)
+    assert "transformers" in identified.excluded
 
 
 # What a sampler does otherwise, the check that asks, and how what it does is called.
@@ -108,11 +119,16 @@ READINGS: list[tuple[dict[str, Any], str, str, Verdict]] = [
         Verdict.DEVIATES,
     ),
     ({"crossing_tokens": -1}, "truncation.crossing-token", "the crossing token is dropped", Verdict.DEVIATES),
-    ({"crossing_tokens": 1}, "truncation.no-token-more", "one token too many is kept", Verdict.DEVIATES),
+    (
+        {"crossing_tokens": 1},
+        "truncation.no-token-more",
+        "nuclei: one token too many is kept",
+        Verdict.DEVIATES,
+    ),
     (
         {"exact_hit_stops": False},
         "truncation.no-token-more",
-        "an exact hit takes one token more",
+        "an exact hit: one token more is taken: 7 of 8",
         Verdict.AMBIGUOUS,
     ),
     (
@@ -256,6 +272,14 @@ def test_a_sampler_of_one_token_a_call_is_verified_in_a_few_ten_thousand_calls()
     assert report.identified is not None
     assert report.identified.winners == ("qstash",)
     assert slow.calls < 100_000
+
+
+@pytest.mark.parametrize("low_ids_first", [True, False])
+@pytest.mark.parametrize("stops", [True, False])
+def test_how_many_equal_tokens_are_kept_is_asked_apart_from_which(low_ids_first: bool, stops: bool) -> None:
+    odd = Batched(replace(PLAIN, low_ids_first=low_ids_first, exact_hit_stops=stops))
+    finding = verify(odd, checks=["truncation.no-token-more"], depth=FEW).checks["truncation.no-token-more"]
+    assert finding.verdict is (Verdict.CONFORMS if stops else Verdict.AMBIGUOUS), finding
 
 
 def test_too_few_draws_are_inconclusive_and_no_pass() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import httpx2
 import pytest
 from conformance.transports import answering, in_process
@@ -11,7 +13,7 @@ from sampling.conformance.endpoint.client import Budget, Client, Patience, chat_
 from sampling.conformance.endpoint.costs import COSTS, cost
 from sampling.conformance.endpoint.runs import RUNS, UNSEEN
 from sampling.conformance.endpoint.survey import Survey
-from sampling.conformance.endpoint.transcript import Transcript
+from sampling.conformance.endpoint.transcript import Received, Transcript
 from sampling.conformance.endpoint.trouble import Refused, Spent, Unanswered
 from sampling.conformance.table import CHECKS
 from sampling.conformance.verdict import Verdict
@@ -122,9 +124,51 @@ def test_an_interrupted_run_goes_on_without_asking_again(toy: LanguageModel, tmp
 
 def test_a_transcript_of_another_run_is_refused(tmp_path):
     file = tmp_path / "transcript"
-    Transcript(file, RUN)
+    Transcript(file, RUN).add({}, Received(200, ""))
     with pytest.raises(InvalidRequest, match="transcript"):
         Transcript(file, {**RUN, "seed": 1})
+
+
+HEAD = json.dumps({"transcript": 1, **RUN}, sort_keys=True).encode()
+
+
+@pytest.mark.parametrize(
+    "content", [b"my notes", b"my notes\n", b"\xff\xfe\0", HEAD + b"\nno answer\n", HEAD + b"\n[]\n"]
+)
+def test_what_is_no_transcript_is_refused_and_left_as_it_is(tmp_path, content: bytes):
+    file = tmp_path / "file"
+    file.write_bytes(content)
+    with pytest.raises(InvalidRequest, match="transcript"):
+        Transcript(file, RUN)
+    assert file.read_bytes() == content
+    for place in (tmp_path, tmp_path / "none" / "file"):
+        with pytest.raises(InvalidRequest, match="transcript"):
+            Transcript(place, RUN)
+
+
+def test_a_transcript_begins_with_its_first_answer(tmp_path):
+    file = tmp_path / "file"
+    log = Transcript(file, RUN)
+    assert not file.exists()
+    log.add({"n": 1}, Received(200, "one"))
+    log.add({"n": 1}, Received(200, "two"))
+    again = Transcript(file, RUN)
+    told = [again.recall({"n": 1}) for _ in range(3)]
+    assert told == [Received(200, "one"), Received(200, "two"), None]
+
+
+@pytest.mark.parametrize(
+    "url", ["http://", "https:///v1", "http://[::1", "http://a:99999", "http://a:0", "ftp://a"]
+)
+def test_what_is_no_url_is_refused_at_once(url: str):
+    with pytest.raises(InvalidRequest, match="url: got"):
+        Client(url)
+
+
+def test_a_key_that_no_header_holds_is_refused_and_not_shown():
+    with pytest.raises(InvalidRequest, match="api_key") as refused:
+        Client("http://a", key="ключ")
+    assert "ключ" not in str(refused.value)
 
 
 def test_the_estimate_is_what_the_checks_take(toy: LanguageModel):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import re
+from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
 from xml.etree import ElementTree as Xml
@@ -47,6 +48,22 @@ def test_the_terminal_shows_every_check_and_the_headline(report: Report):
     for name, finding in report.checks.items():
         assert re.search(rf"{re.escape(name)} +{re.escape(finding.verdict.value)}", shown)
     assert "llama.cpp excluded, e-value 1e9 after 53 draws" in shown
+
+
+def test_the_terminal_tells_what_would_have_been_noticed_at_eighty_columns(report: Report):
+    text = io.StringIO()
+    print_report(report, Console(file=text, width=80))
+    lines = text.getvalue().splitlines()
+    assert lines.count("    detects: detects <all>") == len(report.checks)
+    assert max(map(len, lines)) <= 80
+
+
+def test_junit_joins_the_legs(report: Report):
+    legs = ("self-consistency", "reference weights")
+    header = replace(report.header, legs=legs)
+    suite = Xml.fromstring(junit(replace(report, header=header)))
+    told = {one.get("name"): one.get("value") for one in suite.iter("property")}
+    assert told["legs"] == "self-consistency, reference weights"
 
 
 def test_junit_counts_and_names(report: Report):

@@ -88,6 +88,40 @@ def test_an_endpoint_is_recorded(toy: LanguageModel, tmp_path: Path):
     assert wrong_in(verify(file)) == set()
 
 
+def ended(reason: str | None, tokens: list[int], **params: object) -> Record:
+    """A completion of at most four tokens that ended for a reason."""
+    said = {"token_ids": tokens, "top_logprobs": [[] for _ in tokens], "finish_reason": reason}
+    return Record.model_validate({**LINE, **said, "params": {"max_tokens": 4, **params}})
+
+
+END, FULL, SHORT = 9, [3, 4, 3, 4], [3, 4, 9]
+
+
+@pytest.mark.parametrize(
+    ("records", "verdict"),
+    [
+        ([ended("length", FULL), ended("stop", SHORT)], Verdict.CONFORMS),
+        ([ended("stop", FULL), ended("stop", SHORT)], Verdict.DEVIATES),
+        ([ended("length", FULL), ended("length", SHORT)], Verdict.DEVIATES),
+        ([ended("length", FULL), ended("stop", SHORT), ended("stop", [3, 4, 3, END])], Verdict.CONFORMS),
+        ([ended("length", FULL), ended("stop", SHORT), ended("length", [3, 4, 3, END])], Verdict.DEVIATES),
+        ([ended("length", FULL), ended("abort", SHORT)], Verdict.DEVIATES),
+        # What nothing is known of: 8 goes on nowhere, a stop string may have ended it, no reason is told.
+        ([ended("stop", [3, 4, 3, 8]), ended("stop", SHORT)], Verdict.NOT_TESTABLE),
+        ([ended("stop", FULL, stop=["d"]), ended("stop", SHORT)], Verdict.NOT_TESTABLE),
+        ([ended("length", FULL)], Verdict.NOT_TESTABLE),
+        ([ended("stop", SHORT)], Verdict.NOT_TESTABLE),
+        ([ended(None, FULL), ended(None, SHORT)], Verdict.NOT_TESTABLE),
+    ],
+)
+def test_a_reason_counts_where_the_trace_tells_what_it_should_be(
+    tmp_path: Path, records: list[Record], verdict: Verdict
+):
+    write_trace(records, tmp_path / "t")
+    finding = verify(tmp_path / "t", checks=["output.finish-reason"]).checks["output.finish-reason"]
+    assert finding.verdict is verdict, finding.evidence
+
+
 def test_a_trace_survives_the_file(toy: LanguageModel, tmp_path: Path):
     records = [*from_loop(toy, QSTASH, 8, seed=1)]
     write_trace(records, tmp_path / "t")
@@ -102,6 +136,10 @@ def test_a_trace_survives_the_file(toy: LanguageModel, tmp_path: Path):
         ({"engine": None}, "line 2.engine"),
         ({"surprise": 1}, "line 2.surprise"),
         ({"top_logprobs": [[{"id": 3, "logprob": "low"}]]}, "line 2.top_logprobs.0.0.logprob"),
+        ({"top_logprobs": [[{"id": 3, "logprob": 0.5}]]}, r"line 2.top_logprobs.0.0.logprob: got 0.5"),
+        ({"params": {"temperature": "hot"}}, "line 2.params.temperature: got 'hot'"),
+        ({"params": {"logit_bias": [1]}}, "line 2.params.logit_bias"),
+        ({"params": {"max_tokens": "4"}}, "line 2.params.max_tokens"),
     ],
 )
 def test_a_wrong_line_is_named(tmp_path: Path, change: dict[str, object], named: str):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import subprocess
 import sys
 from typing import Any
@@ -15,8 +16,10 @@ from conformance.oracle_sampler import Batched
 
 import sampling
 from sampling import InvalidRequest, verify
+from sampling.conformance.endings import CouldNotRun
 from sampling.conformance.identity import Exclusion, Identification
-from sampling.conformance.lab import Depth
+from sampling.conformance.kinds import KINDS
+from sampling.conformance.lab import Depth, Lab
 from sampling.conformance.question import Question
 from sampling.conformance.report import Header, Report
 from sampling.conformance.semantics import Semantics
@@ -24,26 +27,28 @@ from sampling.conformance.table import CHECKS
 from sampling.conformance.target import CallableTarget
 from sampling.conformance.together import together
 from sampling.conformance.verdict import Finding, Verdict
+from sampling.conformance.verify import identity
 from sampling.dialects import QSTASH
 
 PLAIN = Semantics.of(QSTASH)
 BAN = "bias.ban"
 
 
-def found(answer: Any) -> Finding:
-    """The finding of one check at a sampler that always answers the same."""
+def found(answer: Any, plain: Any = None) -> Finding:
+    """The finding of one check at a sampler that always answers the same, but to a plain request."""
 
-    def sampler(*_question: Any) -> Any:
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+    def sampler(_logits: Any, params: Any, *_question: Any) -> Any:
+        given = answer if params or plain is None else plain
+        if isinstance(given, BaseException):
+            raise given
+        return given
 
     return verify(sampler, checks=[BAN]).checks[BAN]
 
 
 @pytest.mark.parametrize("answer", ["five", 5.5, None, -1, 16, True, np.array([1, 2]), math.nan])
 def test_what_is_no_token_could_not_run_and_is_no_pass(answer: Any) -> None:
-    finding = found(answer)
+    finding = found(answer, plain=0)
     assert finding.verdict is Verdict.INCONCLUSIVE
     assert "no token id below 16" in finding.evidence
 
@@ -53,8 +58,28 @@ def test_numbers_of_numpy_and_torch_are_tokens() -> None:
     assert found(torch.tensor(7)).verdict is Verdict.DEVIATES
 
 
+@pytest.mark.parametrize("answer", ["five", 5.5, None, -1, 16, True, KeyError("x"), SystemExit(0)])
+def test_what_never_answers_by_a_token_can_not_be_verified(answer: Any) -> None:
+    reason = f"{type(answer).__name__}: {answer}" if isinstance(answer, BaseException) else repr(answer)
+    with pytest.raises(CouldNotRun, match=f"answers no plain request: .*{re.escape(reason)}"):
+        found(answer)
+
+
+def test_a_sampler_that_refuses_every_parameter_is_neither_identified_nor_passed() -> None:
+    def stubborn(_logits: Any, params: Any, *_rest: Any) -> int:
+        if params:
+            raise ValueError("no parameters")
+        return 0
+
+    report = verify(stubborn, checks=["temperature.range", BAN])
+    assert report.checks["temperature.range"].verdict is Verdict.CONFORMS
+    assert report.exit_code == 2
+    lab = Lab(CallableTarget(stubborn), PLAIN)
+    assert identity(KINDS["callable"], lab) is None
+
+
 def test_what_raises_has_refused_and_is_quoted() -> None:
-    finding = found(KeyError("logit_bias"))
+    finding = found(KeyError("logit_bias"), plain=0)
     assert finding.verdict is Verdict.UNSUPPORTED
     assert "logit_bias {5: -100" in finding.evidence
     assert "KeyError: 'logit_bias'" in finding.evidence
@@ -104,10 +129,33 @@ def test_names_and_versions() -> None:
 def test_one_wrong_name_is_one_clear_error() -> None:
     with pytest.raises(InvalidRequest, match=r"checks: got 'bias\.bam', must be any of"):
         verify(Batched(PLAIN), checks=["bias.bam"])
-    with pytest.raises(InvalidRequest, match="target"):
+    with pytest.raises(InvalidRequest, match=r"target: got 3, .* callable, the URL .*, the path of a trace"):
         verify(3)  # pyright: ignore[reportArgumentType]
     with pytest.raises(InvalidRequest, match="dialect"):
         verify(Batched(PLAIN), dialect="vlllm")
+    with pytest.raises(InvalidRequest, match=r"checks: got 'bias\.ban', must be a list"):
+        verify(Batched(PLAIN), checks=BAN)
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"depth": -1}, "depth: got -1"),
+        ({"reference": 3}, "reference: got 3, .* takes depth, seed"),
+        ({"model": "m"}, "model: got 'm'"),
+        ({"seed": -1}, "seed: got -1"),
+    ],
+)
+def test_a_setting_that_is_not_taken_is_refused(settings: dict[str, Any], named: str) -> None:
+    with pytest.raises(InvalidRequest, match=named):
+        verify(Batched(PLAIN), checks=[BAN], **settings)
+    with pytest.raises(InvalidRequest, match=r"depth\.least"):
+        Depth(-1, 1)
+
+
+def test_a_url_takes_a_model() -> None:
+    report = verify("http://127.0.0.1:9", model="mine", checks=[])
+    assert report.header.target == "mine at http://127.0.0.1:9/v1"
 
 
 def test_progress_and_the_order_of_checks() -> None:

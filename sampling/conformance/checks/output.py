@@ -9,17 +9,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from sampling.conformance.answers import content_of, entries_of
-from sampling.conformance.comparison import Rival, Trial, equal, plan
+from sampling.conformance.comparison import SAME, Rival, Trial, plan
+from sampling.conformance.distributions import alike
 from sampling.conformance.endings import CheckEnded, CouldNotRun, NotTestable, Refused
 from sampling.conformance.fixtures import RANKED, spaced
 from sampling.conformance.lab import SEEDS, Lab
 from sampling.conformance.names import SURE, Names, only
-from sampling.conformance.oracle import Row, softmax
+from sampling.conformance.oracle import Row
 from sampling.conformance.question import Question
-from sampling.conformance.statistics.pearson import pearson
-from sampling.conformance.verdict import FALSE_ALARM, Finding, Verdict
+from sampling.conformance.target import Tokens
+from sampling.conformance.verdict import FALSE_ALARM, Finding, Verdict, certain
 
 LENGTH = 4
 DETECTS = "any difference in the messages that were looked at"
@@ -51,15 +53,12 @@ FATES = ("honoured", "refused", "ignored", "not answered")
 FATE_DETECTS = f"a parameter without effect on {ASKED} draws"
 NUCLEUS = 0.95
 
+found = partial(certain, detects=DETECTS)
+
 Look = Callable[[], bool]
 Choice = Mapping[str, Any]
 Kept = NDArray[np.bool_]
 Logits = NDArray[np.float32]
-
-
-def found(verdict: Verdict, evidence: str, draws: int = 0) -> Finding:
-    """What a look at messages found; chance has no part in it."""
-    return Finding(verdict, evidence, draws, DETECTS, false_alarm=0.0)
 
 
 class Writing:
@@ -154,7 +153,7 @@ def constrained(lab: Lab) -> Finding:
         Rival("white space may come first", Verdict.AMBIGUOUS, drawn(legal | spaces, every)),
     ]
     own = drawn(legal, every)
-    rivals = [rival for rival in rivals if not equal(own, rival.rows)]
+    rivals = [rival for rival in rivals if not alike(own, rival.rows, SAME)]
     params = {"response_format": JSON, "max_tokens": 1, "logprobs": True, "top_p": NUCLEUS}
     planned = plan(own, rivals)
     trial = Trial(own, rivals)
@@ -164,9 +163,10 @@ def constrained(lab: Lab) -> Finding:
 
 
 def parameters(lab: Lab) -> Finding:
-    """Every parameter by itself: does it change what is sampled, and are values that are not allowed refused?"""
-    looks: dict[str, Look] = {name: partial(changes, lab, name) for name in STRONG}
-    looks["seed"] = partial(seed_changes, lab)
+    """Every parameter by itself: does it change what is sampled as it should, and are values that are not allowed refused?"""
+    plain = lab.draws(after_past(), ASKED)
+    looks: dict[str, Look] = {name: partial(changes, lab, plain, name) for name in STRONG}
+    looks["seed"] = partial(seed_decides, lab)
     if lab.target.reports:
         names = Names.learnt(lab, len(RANKED))
         looks |= {name: partial(shows, lab, names, name) for name in SHOWN}
@@ -174,13 +174,12 @@ def parameters(lab: Lab) -> Finding:
     fates = {name: fate_of(look) for name, look in looks.items()}
     groups = {fate: [name for name, one in fates.items() if one == fate] for fate in FATES}
     taken = [
-        f"{name} {value}" for name, value in WRONG if fate_of(partial(changes, lab, name, value)) != "refused"
+        f"{name} {value}" for name, value in WRONG if fate_of(partial(takes, lab, name, value)) != "refused"
     ]
     words = [f"{fate}: {', '.join(names)}" for fate, names in groups.items() if names]
     words += [f"not allowed, but taken: {', '.join(taken)}"] if taken else []
-    return Finding(
-        fates_verdict(lab, groups, taken), "; ".join(words), ASKED * (len(looks) + len(WRONG)), FATE_DETECTS
-    )
+    draws = ASKED * (len(STRONG) + 1)
+    return Finding(fates_verdict(lab, groups, taken), "; ".join(words), draws, FATE_DETECTS)
 
 
 def fates_verdict(lab: Lab, groups: Mapping[str, Sequence[str]], taken: Sequence[str]) -> Verdict:
@@ -208,19 +207,53 @@ def fate_of(look: Look) -> str:
         return "not answered"
 
 
-def changes(lab: Lab, name: str, value: object = None) -> bool:
-    """Whether a parameter changes what is drawn."""
-    asked = Question(spaced(offset=3.0), {name: STRONG[name] if value is None else value}, output_ids=PAST)
-    tokens = lab.draws(asked, ASKED)
-    plain = softmax(asked.logits.astype(np.float64))
-    return pearson([np.bincount(tokens, minlength=len(plain))], [plain]).p_value < FALSE_ALARM
+def after_past(**params: Any) -> Question:
+    """A question on which every one of the `STRONG` values has an effect."""
+    return Question(spaced(offset=3.0), params, output_ids=PAST)
 
 
-def seed_changes(lab: Lab) -> bool:
-    """Whether seeds give the same tokens again."""
+def changes(lab: Lab, plain: Tokens, name: str) -> bool:
+    """Whether a parameter changes what is drawn, and towards what the dialect expects of it.
+
+    Args:
+        lab: The lab.
+        plain: Draws without it.
+        name: The parameter.
+    """
+    asked = after_past(**{name: STRONG[name]})
+    without, under = (
+        np.bincount(tokens, minlength=len(RANKED)) for tokens in (plain, lab.draws(asked, ASKED))
+    )
+    drawn = without + under > 0
+    if drawn.sum() < 2 or contingency([without[drawn], under[drawn]]) >= FALSE_ALARM:
+        return False
+    if name not in lab.semantics.stages:
+        return True  # the dialect does not say what to expect
+    wanted, unchanged = lab.expected(asked), lab.expected(after_past())
+    return distance(under, wanted) < distance(under, unchanged)
+
+
+def contingency(table: Sequence[NDArray[np.int64]]) -> float:
+    """The p-value of the hypothesis that the rows of a table of counts are of one distribution."""
+    result: Any = stats.chi2_contingency(np.array(table), correction=False)  # scipy's types do not say what
+    return float(result.pvalue)
+
+
+def distance(counts: NDArray[np.int64], p: Row) -> float:
+    """The total variation distance between counts and probabilities."""
+    return float(np.abs(counts / counts.sum() - p).sum()) / 2
+
+
+def takes(lab: Lab, name: str, value: object) -> bool:
+    """Whether a value of a parameter is answered with a token."""
+    return len(lab.draws(after_past(**{name: value}), 1)) == 1
+
+
+def seed_decides(lab: Lab) -> bool:
+    """Whether the same seeds give the same tokens again, and others not all the same one."""
     seeds = [int(seed) for seed in lab.rng.integers(SEEDS, size=32)]
     first, again = (lab.target.draw(Question(spaced(0.1)), seeds) for _ in range(2))
-    return bool((first == again).all())
+    return bool((first == again).all() and (first != first[0]).any())
 
 
 def shows(lab: Lab, names: Names, name: str) -> bool:

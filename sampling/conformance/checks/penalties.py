@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sampling.conformance.comparison import FIRST, OWN, Reading, Rival, Trial, compare, plan, settled
+from sampling.conformance.comparison import FIRST, NAMING, OWN, Reading, Rival, Trial, compare, plan, settled
 from sampling.conformance.endings import CouldNotRun, NotTestable
 from sampling.conformance.fixtures import LONG, RANKED, spaced
 from sampling.conformance.lab import Lab
@@ -19,7 +19,7 @@ from sampling.conformance.question import Question
 from sampling.conformance.semantics import moved
 from sampling.conformance.statistics.eprocess import Likelihoods
 from sampling.conformance.together import together
-from sampling.conformance.verdict import Finding, Verdict
+from sampling.conformance.verdict import SHARE, Finding, Verdict
 from sampling.history import OUTPUT, PROMPT_AND_OUTPUT, Scope
 
 REQUESTS = 50  # of four choices each
@@ -139,9 +139,16 @@ def in_turn(lab: Lab, params: Mapping[str, Any]) -> Finding:
     rival = Rival("the other request's tokens count, too", Verdict.DEVIATES, [lab.expected(both)] * 2)
     planned = plan(own, [rival])
     trial = Trial(own, [rival])
-    for _ in range(max(planned, FIRST)):
-        for place, question in enumerate(questions):
-            trial.add(place, lab.singly(question))
+
+    def ask(count: int) -> None:
+        for _ in range(count):
+            for place, question in enumerate(questions):
+                trial.add(place, lab.singly(question))
+
+    count = max(planned, FIRST)
+    ask(count)
+    if trial.seen.against(OWN, 1 / SHARE).crossed is not None:
+        ask(min(NAMING, lab.most_draws) - count)  # enough to see whether the other reading fits
     return trial.finding(planned)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from sampling.conformance.lab import Lab
 from sampling.conformance.names import Names, only
 from sampling.conformance.oracle import Row, logprobs
 from sampling.conformance.question import Question
-from sampling.conformance.verdict import Finding, Verdict
+from sampling.conformance.verdict import Finding, Verdict, certain
 from sampling.dialects import MODES
 
 SENTINEL = -9999.0
@@ -27,10 +28,7 @@ REPORTS = 40
 MESSAGES = 20  # of several tokens
 DETECTS = f"a difference of {CLOSE:g} nats in any value that was looked at"
 
-
-def found(verdict: Verdict, evidence: str, draws: int = 0, detects: str = DETECTS) -> Finding:
-    """What a look at values found; chance has no part in it."""
-    return Finding(verdict, evidence, draws, detects, false_alarm=0.0)
+found = partial(certain, detects=DETECTS)
 
 
 def distribution(lab: Lab) -> Finding:
@@ -132,7 +130,7 @@ def mass(lab: Lab) -> Finding:
             whole = max(whole, abs(sum_ - 1)) if len(values) >= len(RANKED) else whole
     words = f"the largest sum is {largest:.6f}; that of all tokens is off 1 by {whole:.1g}"
     verdict = Verdict.CONFORMS if largest <= 1 + CLOSE and whole <= CLOSE else Verdict.DEVIATES
-    return found(verdict, words, 2 * len(settings), f"a mass of {CLOSE:g}")
+    return found(verdict, words, 2 * len(settings), detects=f"a mass of {CLOSE:g}")
 
 
 def chosen_is_listed(lab: Lab) -> Finding:
@@ -175,7 +173,9 @@ def count(lab: Lab) -> Finding:
     value = (
         f"; a rank behind {lab.semantics.listed_ranks} is reported as {min(unlisted):g}" if unlisted else ""
     )
-    return found(Verdict.CONFORMS, words + value, 4 * REPORTS, "a token too many or too few in any list")
+    return found(
+        Verdict.CONFORMS, words + value, 4 * REPORTS, detects="a token too many or too few in any list"
+    )
 
 
 def misplaced(lab: Lab, row: Row, sampled: int, asked: int, ids: Sequence[int]) -> str:
@@ -222,8 +222,10 @@ def joined_bytes(lab: Lab) -> Finding:
         joined = b"".join(bytes(entry.raw or ()) for entry in entries)
         if joined.decode(errors="replace") != content or "\ufffd".encode() in joined:
             words = f"the bytes joined are {joined!r}, the message is {content!r}"
-            return found(Verdict.DEVIATES, words, tokens, "a byte")
-    return found(Verdict.CONFORMS, f"the bytes of {tokens} tokens give {MESSAGES} messages", tokens, "a byte")
+            return found(Verdict.DEVIATES, words, tokens, detects="a byte")
+    return found(
+        Verdict.CONFORMS, f"the bytes of {tokens} tokens give {MESSAGES} messages", tokens, detects="a byte"
+    )
 
 
 RUNS: Mapping[str, Callable[[Lab], Finding]] = {

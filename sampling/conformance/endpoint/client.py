@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import tenacity
@@ -88,6 +89,9 @@ class Client:
         transcript: Where answers are kept.
         transport: What carries the requests; None for a network.
 
+    Raises:
+        InvalidRequest: No such URL, or a key that no header can hold.
+
     Attributes:
         named: The model's name; None until it is known.
         fingerprint: The last `system_fingerprint`.
@@ -109,7 +113,7 @@ class Client:
         self.named, self.fingerprint = model, ""
         self._silences, self._last = 0, ""
         self._transcript = transcript or Transcript(None, {})
-        self._headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+        self._headers = {} if key is None else {"Authorization": f"Bearer {plain_key(key)}"}
         self._transport = transport
         self._http: httpx2.Client | None = None
 
@@ -179,7 +183,8 @@ class Client:
         try:
             return str(json.loads(received.text)["data"][0]["id"])
         except (ValueError, LookupError, TypeError):
-            words = f"no model was named, and the endpoint lists none (HTTP {received.status})"
+            said = f": {refusal(received.text)}" if received.status >= 400 else ""
+            words = f"no model was named, and the endpoint lists none (HTTP {received.status}{said})"
             raise Malformed(words) from None
 
     def _sent(self, method: str, url: str, body: Mapping[str, Any] | None = None) -> Received:
@@ -243,13 +248,32 @@ def chat_url(url: str) -> str:
         >>> chat_url("http://127.0.0.1:8000")
         'http://127.0.0.1:8000/v1/chat/completions'
     """
+    allowed = "an http:// or https:// URL with a host"
     if not url.startswith(("http://", "https://")):
-        raise InvalidRequest("url", url, "an http:// or https:// URL")
+        raise InvalidRequest("url", url, allowed)
+    try:
+        parsed = urlsplit(url)
+        named = parsed.hostname and (parsed.port is None or parsed.port > 0) and httpx2.URL(url).host
+    except (ValueError, httpx2.InvalidURL) as error:
+        raise InvalidRequest("url", url, f"{allowed} ({error})") from error
+    if not named:
+        raise InvalidRequest("url", url, allowed)
     root = url.rstrip("/")
     if root.endswith("/chat/completions"):
         return root
     bare = root.count("/") == 2
     return f"{root}/v1/chat/completions" if bare else f"{root}/chat/completions"
+
+
+def plain_key(key: str) -> str:
+    """Check a bearer token, which no message shows.
+
+    Raises:
+        InvalidRequest: A header can not hold it.
+    """
+    if not (key.isascii() and key.isprintable()):
+        raise InvalidRequest("api_key", "(not shown)", "printable ASCII characters")
+    return key
 
 
 def refusal(text: str) -> str:

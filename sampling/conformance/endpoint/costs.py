@@ -43,7 +43,7 @@ COSTS: dict[str, Cost] = {
     "reported.distribution": Cost(2, 2, 2),
     "reported.zero-temperature": Cost(2, 2, 2),
     "reported.truncation": Cost(2, 2, 2),
-    "reported.penalties-and-bias": Cost(4, 4, 6),
+    "reported.penalties-and-bias": Cost(7, 7, 42),
     "reported.mass": Cost(3, 48, 187),
     "reported.chosen-is-listed": Cost(1, 16, 63),
     "reported.count": Cost(4, 49, 49),
@@ -62,7 +62,7 @@ COSTS: dict[str, Cost] = {
     "truncation.min-p-order": FENCED,
     "penalties.presence-scope": Cost(39, 519, 519),
     "penalties.frequency-counts": Cost(176, 2816, 8448),
-    "penalties.repetition-scope": Cost(39, 519, 519),
+    "penalties.repetition-scope": Cost(51, 711, 903),
     "penalties.temperature-order": Cost(48, 768, 1536),
     "penalties.per-choice": Cost(14, 224, 448),
     "bias.ban": Cost(6, 96, 96),
@@ -76,7 +76,7 @@ COSTS: dict[str, Cost] = {
     "output.stop-left-out": Cost(2, 2, 12),
     "output.finish-reason": Cost(4, 4, 22),
     "output.constrained": Cost(2, 2, 24),
-    "output.parameters": Cost(33, 17, 19),
+    "output.parameters": Cost(41, 52, 54),
 }
 
 

@@ -15,9 +15,9 @@ from sampling.conformance.endpoint.fenced import (
     decide,
     draws,
     slope,
-    softmax,
 )
 from sampling.conformance.endpoint.lab import EndpointLab, Run
+from sampling.conformance.oracle import softmax
 from sampling.conformance.semantics import Semantics, moved
 from sampling.conformance.verdict import Finding, Verdict
 from sampling.dialects import TRUNCATIONS, Stage, parts

@@ -14,16 +14,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sampling.conformance.contest import Standing
+from sampling.conformance.contest import SAME, Standing
+from sampling.conformance.distributions import alike
 from sampling.conformance.endings import CheckEnded, NotTestable
 from sampling.conformance.endpoint.lab import EndpointLab, choices_of
 from sampling.conformance.endpoint.survey import Fence
 from sampling.conformance.oracle import probabilities
 from sampling.conformance.question import Question
 from sampling.conformance.semantics import Semantics
-from sampling.conformance.statistics.pearson import pearson
+from sampling.conformance.statistics.pearson import Pearson, pearson
 from sampling.conformance.statistics.planning import draws_by_likelihood
-from sampling.conformance.verdict import Finding
+from sampling.conformance.verdict import FALSE_ALARM, SHARE, Finding
 
 Row = NDArray[np.float64]
 
@@ -32,7 +33,6 @@ SPACING = 0.4  # between the fenced logits
 MOST_DRAWS = 4096  # for one check
 LEAST_DRAWS = 512  # so that a deviation without a name shows, too
 MARGIN = 1.3  # draws are planned for the mean of many runs
-SAME = 1e-3  # distributions closer than this are one
 
 
 @dataclass(frozen=True)
@@ -107,49 +107,57 @@ class Contest:
     ) -> None:
         self.questions = questions
         rows = {name: rows_of(questions, reading) for name, reading in {**right, **wrong}.items()}
-        wrongs = [name for name in wrong if not any(alike(rows[name], rows[other]) for other in right)]
+        wrongs = [name for name in wrong if not any(alike(rows[name], rows[other], SAME) for other in right)]
         self.standing = Standing([*right], wrongs)
         self.expected = {name: rows[name] for name in (*right, *wrongs)}
-        self.tokens: list[list[NDArray[np.int64]]] = [[] for _ in questions]
+        self.answers: list[tuple[int, NDArray[np.int64]]] = []
 
     @property
     def count(self) -> int:
         """How many draws there were."""
-        return sum(len(part) for parts in self.tokens for part in parts)
+        return sum(len(tokens) for _, tokens in self.answers)
 
     def planned(self) -> int:
         """Draws after which each wrong reading is told from the dialect's own, whichever of them is served."""
-        own = self.expected[self.standing.rights[0]]
+        own, others = self.expected[self.standing.rights[0]], len(self.expected) - 1
         needed = [
-            max(draws_by_likelihood(own, rows), draws_by_likelihood(rows, own))
+            max(
+                draws_by_likelihood(own, rows, false_alarm=SHARE / others),
+                draws_by_likelihood(rows, own, false_alarm=FALSE_ALARM / others),
+            )
             for rows in (self.expected[name] for name in self.standing.wrongs)
         ]
         return min(max(int(MARGIN * max(needed) * len(self.questions)), LEAST_DRAWS), MOST_DRAWS)
 
     def add(self, which: int, tokens: NDArray[np.int64]) -> None:
         """Take in the draws from one question."""
-        self.tokens[which].append(tokens)
+        self.answers.append((which, tokens))
         self.standing.seen.add(tokens, {name: rows[which] for name, rows in self.expected.items()})
 
     def finding(self, planned: int) -> Finding:
         """What the draws say."""
-        rows = self.expected[self.standing.left()]
-        counts = [np.bincount(np.concatenate(t), minlength=len(rows[0])) for t in self.tokens if t]
-        shape = pearson(counts, [row for row, t in zip(rows, self.tokens, strict=True) if t])
+        shapes = self.shapes(planned)
+        effects = [shape.effect for shape in shapes.values() if shape.degrees]
         detects = f"each named reading within {planned} draws"
-        if shape.degrees:
-            detects += f"; any other shape of a relative error of {shape.effect:.2g} (root mean square)"
-        return self.standing.finding(self.count, detects, shape)
+        if effects:
+            detects += f"; any other shape of a relative error of {max(effects):.2g} (root mean square)"
+        return self.standing.finding(self.count, detects, shapes)
+
+    def shapes(self, planned: int) -> dict[str, Pearson]:
+        """Pearson's test of each right reading, on the first requests whose draws are as many as planned.
+
+        When the questions end depends on what was drawn; when this is looked at does not.
+        """
+        counts = [np.zeros(len(asked.logits), dtype=np.int64) for asked in self.questions]
+        for which, tokens in self.answers:
+            if sum(found.sum() for found in counts) < planned:
+                counts[which] += np.bincount(tokens, minlength=len(counts[which]))
+        return {name: pearson(counts, self.expected[name]) for name in self.standing.rights}
 
 
 def rows_of(questions: Sequence[Fenced], reading: Semantics) -> list[Row]:
     """What a reading draws from, by question."""
     return [probabilities(asked.question, reading) for asked in questions]
-
-
-def alike(one: Sequence[Row], other: Sequence[Row]) -> bool:
-    """Whether two readings give the same distributions."""
-    return all(0.5 * np.abs(p - q).sum() < SAME for p, q in zip(one, other, strict=True))
 
 
 def decide(lab: EndpointLab, contest: Contest) -> Finding:
@@ -167,8 +175,8 @@ def decide(lab: EndpointLab, contest: Contest) -> Finding:
     planned, standing = contest.planned(), contest.standing
     for which, tokens in batches(lab, contest.questions):
         contest.add(which, tokens)
-        passed = contest.count >= planned and standing.rejected(standing.wrongs)
-        if passed or contest.count >= MOST_DRAWS or standing.rejected(standing.rights):
+        passed = contest.count >= planned and standing.passed
+        if passed or contest.count >= MOST_DRAWS or standing.failed:
             break
     return contest.finding(planned)
 
@@ -198,9 +206,3 @@ def clear_p(rows: Sequence[Row], differ: int = 1) -> float:
         if min(np.diff(kept), default=differ) >= differ and kept[0] > 0 and margin > widest:
             best, widest = round(float(p), 3), margin
     return best
-
-
-def softmax(logits: Row) -> Row:
-    """Probabilities of logits."""
-    e = np.exp(logits - logits.max())
-    return e / e.sum()

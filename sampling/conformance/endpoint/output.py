@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 from sampling.conformance.endings import CheckEnded, NotTestable
+from sampling.conformance.endpoint.fenced import Fenced, draws, slope
 from sampling.conformance.endpoint.lab import EndpointLab, Run
 from sampling.conformance.endpoint.reply import Choice, Reply
 from sampling.conformance.endpoint.survey import Messages
@@ -31,6 +33,15 @@ FIELDS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "top_p": (0.5, (1.5, -0.1)),
     "no_such_field": (None, (1,)),
 }
+# Fields that a dialect may have besides.
+FURTHER: dict[str, tuple[Any, tuple[Any, ...]]] = {
+    "repetition_penalty": (1.2, (-1,)),
+    "top_k": (4, (1.5,)),
+    "min_p": (0.1, (1.5,)),
+}
+# Values of those that leave one token, whatever the logits.
+ONE_LEFT: dict[str, Any] = {"top_k": 1, "min_p": 0.99}
+LOOKS = 16  # draws that all are the most likely token by chance once in 1e7
 
 
 def finding(verdict: Verdict, evidence: str) -> Finding:
@@ -130,12 +141,13 @@ def constrained(lab: EndpointLab) -> Finding:
 
 
 def parameters(lab: EndpointLab) -> Finding:
-    """For every field of the page: is an allowed value taken and honoured, and are others refused?"""
+    """For every field of the page and the dialect: is an allowed value taken and honoured, and are others refused?"""
     lab.survey.plain()  # where not even this is answered, nothing was refused
-    refused = [name for name, (good, _) in FIELDS.items() if good is not None and lab.refuses(**{name: good})]
+    fields = {**FIELDS, **{name: values for name, values in FURTHER.items() if name in lab.semantics.stages}}
+    refused = [name for name, (good, _) in fields.items() if good is not None and lab.refuses(**{name: good})]
     taken = [
         f"{name} {json.dumps(bad)}"
-        for name, (_, others) in FIELDS.items()
+        for name, (_, others) in fields.items()
         for bad in others
         if name not in refused and not lab.refuses(**{name: bad})
     ]
@@ -147,7 +159,7 @@ def parameters(lab: EndpointLab) -> Finding:
         return finding(Verdict.IGNORED, "; ".join(words))
     if refused:
         return finding(Verdict.UNSUPPORTED, "; ".join(words))
-    names = ", ".join(name for name in FIELDS if name != "no_such_field")
+    names = ", ".join(name for name in fields if name != "no_such_field")
     return finding(
         Verdict.CONFORMS, f"taken, honoured where one request shows it, and refused out of range: {names}"
     )
@@ -159,8 +171,17 @@ def unheeded(lab: EndpointLab, refused: list[str]) -> list[str]:
         "n": lambda: len(lab.ask(n=2).choices) == 2,
         "logprobs": lambda: lab.ask(logprobs=True).choices[0].logprobs is not None,
         "max_tokens": lambda: used(lab.ask(max_tokens=2)) <= 2,
+        **{name: partial(leaves_one, lab, name) for name in ONE_LEFT if name in lab.semantics.stages},
     }
     return [name for name, heeded in seen.items() if name not in refused and not heeded()]
+
+
+def leaves_one(lab: EndpointLab, name: str) -> bool:
+    """Whether a truncation leaves one token of several alike enough to be drawn."""
+    fence = lab.survey.fence()
+    asked = Fenced(fence, slope(len(fence.tokens)), {name: ONE_LEFT[name]})
+    requests = -(-LOOKS // lab.survey.per_request())
+    return all((draws(lab, asked) == 0).all() for _ in range(requests))
 
 
 def used(reply: Reply) -> int:

@@ -23,12 +23,15 @@ from sampling.conformance.endpoint.distribution import has
 from sampling.conformance.endpoint.fenced import Contest, Fenced, decide, slope
 from sampling.conformance.endpoint.lab import EndpointLab, Run, choices_of
 from sampling.conformance.endpoint.survey import Fence
+from sampling.conformance.together import together
 from sampling.conformance.verdict import FALSE_ALARM, Finding, Verdict
 from sampling.history import OUTPUT, PROMPT_AND_OUTPUT
 
 FEW = 3  # tokens of the fence: few, so that runs of the same one come up
 ROUNDS = 150  # pairs of requests after which a check gives up
 LEAST_ROUNDS = 6
+# What a repetition penalty of 1.2 may take off a logit whose level is not known.
+LOWERED = {f"lowered by about {shift}": -float(shift) for shift in (1, 3, 10)}
 
 Cell = tuple[int, int]  # how often a token came again, of how many times it could
 
@@ -208,16 +211,21 @@ def presence_scope(lab: EndpointLab) -> Finding:
 
 
 def repetition_scope(lab: EndpointLab) -> Finding:
-    """A repetition penalty of 1.01 after a prompt that contains three tokens of the fence.
+    """A second token like the first under a penalty of 1.2; then one of 1.03 after a prompt with three tokens of the fence.
 
-    The logits' level is not known, but biases have lifted it to about 60: where the prompt counts, its tokens lose about 0.6.
+    The first shows a penalty without effect, the second what it counts. The logits' level is not known, but biases lifted it
+    to about 65: a penalty of 1.03 takes about 1.9 off and one of 1.2 about 11, or less where the model's own are far below 0.
     """
     own = has(lab, "repetition_penalty")
     if [*own.stages].index("repetition_penalty") < [*own.stages].index("logit_bias"):
         raise NotTestable(
             "the penalty comes before the bias in this dialect, and the logits' level is not known there"
         )
-    return scope(lab, "repetition_penalty", 1.03, "repetition_counts", own.repetition_counts.prompt)
+    acts = compared(lab, Shifts(LOWERED, {IGNORED: 0.0}), 1, {"repetition_penalty": 1.2})
+    if acts.verdict is not Verdict.CONFORMS:
+        return acts
+    counts = scope(lab, "repetition_penalty", 1.03, "repetition_counts", own.repetition_counts.prompt)
+    return together([("a token that was sampled", acts), ("the prompt", counts)])
 
 
 def frequency_counts(lab: EndpointLab) -> Finding:

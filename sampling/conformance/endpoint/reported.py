@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -12,22 +14,20 @@ import numpy as np
 from sampling.conformance.endings import NotTestable
 from sampling.conformance.endpoint.lab import EndpointLab, Run
 from sampling.conformance.endpoint.reply import Position
-from sampling.conformance.endpoint.survey import LISTED
+from sampling.conformance.endpoint.survey import FORCE, LISTED
 from sampling.conformance.endpoint.trouble import Missing, Refused
 from sampling.conformance.oracle import logprobs
 from sampling.conformance.question import Question
-from sampling.conformance.verdict import Finding, Verdict
+from sampling.conformance.verdict import Finding, Verdict, certain
 from sampling.dialects import MODES
 
 SENTINEL = -1000.0  # a log probability below this stands for none
+TRIED, REPEATED = 12, 8  # tokens that are forced until one is listed behind itself, and how often each
 CLOSE = 2e-3  # nats; more where the endpoint does not repeat itself
 WANTED: dict[str, Any] = {"logprobs": True, "top_logprobs": LISTED}
 EXACT = "values, not draws: any difference above the tolerance shows"
 
-
-def found(verdict: Verdict, evidence: str, draws: int = 0) -> Finding:
-    """What a comparison of values found."""
-    return Finding(verdict, evidence, draws, EXACT, false_alarm=0.0)
+found = partial(certain, detects=EXACT)
 
 
 def distribution(lab: EndpointLab) -> Finding:
@@ -55,23 +55,40 @@ def penalties_and_bias(lab: EndpointLab) -> Finding:
     biased = by_mode(lab, {"logit_bias": {token: 1.5}})
     if biased.verdict is not Verdict.CONFORMS:
         return biased
-    return replace(biased, evidence=f"{biased.evidence}; {penalised(lab)}")
+    try:
+        penal = penalised(lab)
+    except NotTestable as untold:
+        return replace(biased, evidence=f"{biased.evidence}; {untold}")
+    return replace(penal, evidence=f"{biased.evidence}; {penal.evidence}")
 
 
-def penalised(lab: EndpointLab) -> str:
-    """Whether a presence penalty moves the log probabilities of the second token."""
-    greedy = lab.survey.greedy()
-    lists: list[dict[str, float]] = []
-    for penalty in (0.0, 2.0):
-        reply = lab.ask(max_tokens=2, presence_penalty=penalty, **greedy, **WANTED)
-        positions = reply.choices[0].positions
-        if len(positions) < 2:
-            return "one token and no second to see penalties at"
-        lists.append(values_of(positions[1]))
-    moved = [abs(lists[1][text] - value) for text, value in lists[0].items() if text in lists[1]]
-    largest = max(moved, default=math.inf)
-    word = "stay as they were" if largest < CLOSE else f"move by up to {largest:.3g}"
-    return f"under a presence penalty of 2 the second token's values {word}"
+def penalised(lab: EndpointLab) -> Finding:
+    """Force a token until it is listed behind itself, and see which modes give the values there under a presence penalty.
+
+    Raises:
+        NotTestable: The dialect has no such penalty, or none of the tokens is listed behind itself.
+    """
+    if "presence_penalty" not in lab.semantics.stages:
+        raise NotTestable(f"the dialect {lab.semantics.name!r} has no presence_penalty")
+    for text in islice(lab.survey.texts(), TRIED):
+        behind = repeated(lab, text, 0.0)
+        place = next((i for i, values in enumerate(behind) if text in values and len(values) >= 3), None)
+        if place is not None:
+            plain, told = behind[place], repeated(lab, text, 2.0)
+            row = np.array([*plain.values()], dtype=np.float32)
+            question = Question(row, {"presence_penalty": 2.0}, output_ids=([*plain].index(text),))
+            where = f"behind {text!r} with a presence penalty of 2"
+            return by_fit(lab, where, question, plain, told[place] if place < len(told) else {})
+    raise NotTestable("no token with a known id is listed behind itself, where penalties would show")
+
+
+def repeated(lab: EndpointLab, text: str, penalty: float) -> list[dict[str, float]]:
+    """The values behind a token, behind two of it, and so on; none if it can not be forced."""
+    bias = {str(lab.survey.texts()[text]): FORCE}
+    reply = lab.ask(max_tokens=REPEATED, presence_penalty=penalty, logit_bias=bias, **WANTED)
+    positions = reply.choices[0].positions
+    forced = all(position.token == text for position in positions)
+    return [values_of(position) for position in positions[1:]] if forced else []
 
 
 def by_mode(lab: EndpointLab, params: Mapping[str, Any]) -> Finding:
@@ -81,28 +98,51 @@ def by_mode(lab: EndpointLab, params: Mapping[str, Any]) -> Finding:
         lab: The lab.
         params: With ids of `logit_bias` that count in the list of the plain request.
     """
-    fitting, own = modes_that_fit(lab, params), lab.semantics.logprob_mode
-    shown = (
-        ", ".join(f"{name} {value}" for name, value in params.items() if name != "logit_bias")
-        or "a bias of 1.5"
-    )
+    plain, told = lab.survey.listed(), told_under(lab, params)
+    words = ", ".join(f"{name} {value}" for name, value in params.items() if name != "logit_bias")
+    question = Question(np.array([*plain.values()], dtype=np.float32), params)
+    return by_fit(lab, f"at {words or 'a bias of 1.5'}", question, plain, told)
+
+
+def by_fit(
+    lab: EndpointLab,
+    where: str,
+    question: Question,
+    plain: Mapping[str, float],
+    told: Mapping[str, float],
+) -> Finding:
+    """The finding from values: the dialect's mode is among those that give them, or it is not.
+
+    Args:
+        lab: The lab.
+        where: Under which parameters, in words.
+        question: What the modes are asked: the values without the parameters, and these.
+        plain: The same values by text.
+        told: What came.
+    """
+    fitting, own = fitting_modes(lab, question, plain, told), lab.semantics.logprob_mode
     if own in fitting:
-        return found(Verdict.CONFORMS, f"at {shown} the values are those of {' or '.join(fitting)}")
+        return found(Verdict.CONFORMS, f"{where} the values are those of {' or '.join(fitting)}")
     if fitting:
-        return found(
-            Verdict.DEVIATES, f"at {shown} the values are those of {' or '.join(fitting)}, not of {own}"
-        )
-    words = slope_words(lab.survey.listed(), told_under(lab, params))
-    return found(Verdict.DEVIATES, f"at {shown} the values fit no mode: {words}")
+        words = f"{where} the values are those of {' or '.join(fitting)}, not of {own}"
+        return found(Verdict.DEVIATES, words)
+    return found(Verdict.DEVIATES, f"{where} the values fit no mode: {slope_words(plain, told)}")
 
 
 def modes_that_fit(lab: EndpointLab, params: Mapping[str, Any]) -> list[str]:
     """The modes that give the values which come under some parameters."""
-    plain, noise = plainly(lab)
-    told, close = told_under(lab, params), max(CLOSE, 4 * noise)
+    plain = lab.survey.listed()
     question = Question(np.array([*plain.values()], dtype=np.float32), params)
-    readings = {mode: logprobs(question, replace(lab.semantics, logprob_mode=mode)) for mode in MODES}
-    return [mode for mode, row in readings.items() if fits(dict(zip(plain, row, strict=True)), told, close)]
+    return fitting_modes(lab, question, plain, told_under(lab, params))
+
+
+def fitting_modes(
+    lab: EndpointLab, question: Question, plain: Mapping[str, float], told: Mapping[str, float]
+) -> list[str]:
+    """The modes of a question that give some values, as closely as the endpoint repeats itself."""
+    close = max(CLOSE, 4 * noise(lab))
+    rows = {mode: logprobs(question, lab.semantics, mode) for mode in MODES}
+    return [mode for mode, row in rows.items() if fits(dict(zip(plain, row, strict=True)), told, close)]
 
 
 def told_under(lab: EndpointLab, params: Mapping[str, Any]) -> dict[str, float]:
@@ -115,15 +155,13 @@ def told_under(lab: EndpointLab, params: Mapping[str, Any]) -> dict[str, float]:
     return values_of(lab.ask(**WANTED, **fields).choices[0].positions[0])
 
 
-def plainly(lab: EndpointLab) -> tuple[dict[str, float], float]:
-    """The values of the plain request, and by how much they differ when they are asked for again."""
+def noise(lab: EndpointLab) -> float:
+    """By how much the values of the plain request differ when they are asked for again."""
     plain = lab.survey.listed()
     if len(plain) < 3:
         raise Missing("top_logprobs lists fewer than three tokens, or is refused")
     again = values_of(lab.ask(**WANTED).choices[0].positions[0])
-    return plain, max(
-        (abs(again[text] - value) for text, value in plain.items() if text in again), default=0.0
-    )
+    return max((abs(again[text] - value) for text, value in plain.items() if text in again), default=0.0)
 
 
 def values_of(position: Position) -> dict[str, float]:

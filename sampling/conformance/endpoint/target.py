@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sampling.conformance.endpoint.client import Client
+from sampling.conformance.endpoint.survey import LETTERS
 
 
 class EndpointTarget:
@@ -23,6 +24,14 @@ class EndpointTarget:
 
     def __init__(self, url: str, **settings: Any) -> None:
         self.client = Client(url, **settings)
+
+    def reach(self) -> None:
+        """Ask for one token, and nothing special.
+
+        Raises:
+            CheckEnded: There is no answer that could be used.
+        """
+        self.client.ask(messages=list(LETTERS), max_tokens=1)
 
     def close(self) -> None:
         """Close the connections."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, cast
 
 from sampling.errors import InvalidRequest
 
@@ -34,7 +34,7 @@ class Transcript:
         run: What has to be the same for answers to be used again, such as URL and seed.
 
     Raises:
-        InvalidRequest: The file is that of another run, or no transcript.
+        InvalidRequest: The file is that of another run, or no transcript. It is not touched before an answer is added.
     """
 
     def __init__(self, path: Path | None, run: Mapping[str, Any]) -> None:
@@ -42,14 +42,15 @@ class Transcript:
         self._known: dict[str, deque[Received]] = defaultdict(deque)
         if path is None:
             return
-        lines = complete_lines(path) if path.exists() else []
         head = json.dumps({"transcript": 1, **run}, sort_keys=True)
-        if lines and lines[0] != head:
+        told = text_of(path)
+        if told and not told.startswith(f"{head}\n"):
             raise InvalidRequest("transcript", str(path), f"a new file, or the transcript of {head}")
-        for line in lines[1:]:
-            told = json.loads(line)
-            self._known[key_of(told["body"])].append(Received(told["status"], told["text"]))
-        path.write_text("".join(f"{line}\n" for line in lines or [head]), encoding="utf-8")
+        *lines, _ = told.split("\n")  # a last line that an interruption cut short is none
+        for number, line in enumerate(lines[1:], start=2):
+            body, received = answer_of(path, number, line)
+            self._known[key_of(body)].append(received)
+        self._begun: str | None = "".join(f"{line}\n" for line in lines or [head])
 
     def recall(self, body: Mapping[str, Any]) -> Received | None:
         """The answer to a request as it was received before; each is given once."""
@@ -62,8 +63,12 @@ class Transcript:
         if self._path is None:
             return
         line = json.dumps({"body": dict(body), "status": received.status, "text": received.text})
-        with self._lock, self._path.open("a", encoding="utf-8") as file:
-            file.write(f"{line}\n")
+        with self._lock:
+            if self._begun is not None:
+                self._path.write_text(self._begun, encoding="utf-8")
+                self._begun = None
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(f"{line}\n")
 
 
 def key_of(body: Mapping[str, Any]) -> str:
@@ -71,7 +76,33 @@ def key_of(body: Mapping[str, Any]) -> str:
     return json.dumps(body, sort_keys=True)
 
 
-def complete_lines(path: Path) -> list[str]:
-    """The lines of a file; one that an interruption cut short is none."""
-    *lines, _ = path.read_text(encoding="utf-8").split("\n")
-    return lines
+def text_of(path: Path) -> str:
+    """What a file holds; nothing if it is not there yet.
+
+    Raises:
+        InvalidRequest: It can not be read, or there is no folder for it.
+    """
+    if not path.absolute().parent.is_dir():
+        raise InvalidRequest("transcript", str(path), "a file in a folder that exists")
+    try:
+        return path.read_bytes().decode("utf-8") if path.exists() else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidRequest("transcript", str(path), f"a text file that can be read ({error})") from error
+
+
+def answer_of(path: Path, number: int, line: str) -> tuple[Mapping[str, Any], Received]:
+    """A request and its answer from one line.
+
+    Raises:
+        InvalidRequest: The line is no such thing.
+    """
+    try:
+        told = cast("dict[str, Any]", json.loads(line))
+        body, status, text = told["body"], told["status"], told["text"]
+    except (ValueError, LookupError, TypeError):
+        body = status = text = None
+    if not (isinstance(body, dict) and isinstance(status, int) and isinstance(text, str)):
+        raise InvalidRequest(
+            f"transcript, line {number}", line, f"an object with body, status and text, as {path} began"
+        )
+    return cast("dict[str, Any]", body), Received(status, text)

@@ -47,7 +47,9 @@ def junit(report: Report) -> str:
         ("headline", report.headline),
         ("notes", "; ".join(report.notes)),
     ):
-        Xml.SubElement(told, "property", name=name, value=clean(str(value)))
+        Xml.SubElement(
+            told, "property", name=name, value=clean(", ".join(value) if isinstance(value, tuple) else value)
+        )
     for name, finding in report.checks.items():
         add_case(suite, name, finding)
     Xml.indent(suite)

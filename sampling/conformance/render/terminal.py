@@ -1,11 +1,12 @@
-"""A report as a table in the terminal."""
+"""A report in the terminal."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import groupby
 
-from rich.console import Console
-from rich.table import Table
+from rich.console import Console, RenderableType
+from rich.padding import Padding
 from rich.text import Text
 
 from sampling.conformance.report import Report
@@ -21,6 +22,7 @@ STYLES = {
     Verdict.UNSUPPORTED: "cyan",
     Verdict.NOT_TESTABLE: "dim",
 }
+INDENT = (0, 0, 0, 4)
 
 
 def print_report(report: Report, console: Console) -> None:
@@ -37,9 +39,9 @@ def print_report(report: Report, console: Console) -> None:
         Text(f"spec {head.spec}, kit {head.kit}, {head.date}, {head.hardware}; {', '.join(head.legs)}", "dim")
     )
     console.print()
-    console.print(table(report))
-    console.print()
-    if report.identified:
+    for line in check_lines(report):
+        console.print(line)
+    if report.identified or len(report.checks) == len(CHECKS):
         console.print(Text(report.headline))
     counts = ", ".join(f"{number} {verdict}" for verdict, number in report.counts().items())
     console.print(Text(counts, style="bold"))
@@ -47,17 +49,16 @@ def print_report(report: Report, console: Console) -> None:
         console.print(Text(note, style="dim"))
 
 
-def table(report: Report) -> Table:
-    """The checks, group by group."""
-    shown = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1))
-    shown.add_column("check", no_wrap=True)
-    shown.add_column("verdict", no_wrap=True)
-    shown.add_column("draws", justify="right")
-    shown.add_column("evidence", overflow="fold")
+def check_lines(report: Report) -> Iterator[RenderableType]:
+    """The checks, group by group: what came out, and beneath it why, and what would have been noticed."""
+    widest = max(map(len, report.checks), default=0)
     for _, group in groupby(report.checks.items(), key=lambda item: CHECKS[item[0]].group):
         for name, finding in group:
-            verdict = Text(finding.verdict.value, style=STYLES[finding.verdict])
-            draws = f"{finding.draws:,}" if finding.draws else ""
-            shown.add_row(name, verdict, draws, Text(finding.evidence))
-        shown.add_row()
-    return shown
+            verdict = finding.verdict
+            draws = f"  {finding.draws:,} draws" if finding.draws else ""
+            yield Text.assemble(f"{name:<{widest}}  ", (verdict.value, STYLES[verdict]), (draws, "dim"))
+            yield Padding(Text(finding.evidence, overflow="fold"), INDENT, expand=False)
+            if finding.detects:
+                noticed = Text(f"detects: {finding.detects}", style="dim", overflow="fold")
+                yield Padding(noticed, INDENT, expand=False)
+        yield ""

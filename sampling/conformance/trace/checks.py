@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
 
-from sampling.conformance.contest import IGNORED, Standing
+from sampling.conformance.contest import IGNORED, SAME, Standing
+from sampling.conformance.distributions import alike
 from sampling.conformance.endings import NotTestable
-from sampling.conformance.endpoint.fenced import alike
 from sampling.conformance.semantics import Semantics, moved
 from sampling.conformance.statistics.pearson import pearson
 from sampling.conformance.statistics.pit import cells, pair_cells, transform
@@ -75,7 +75,7 @@ Run = Callable[[TraceLab], Finding]
 def decide(steps: list[Step], right: Readings, wrong: Readings) -> Finding:
     """Compare readings on some tokens."""
     rows = {name: [row_of(step, reading) for step in steps] for name, reading in {**right, **wrong}.items()}
-    wrongs = [name for name in wrong if not any(alike(rows[name], rows[other]) for other in right)]
+    wrongs = [name for name in wrong if not any(alike(rows[name], rows[other], SAME) for other in right)]
     if not wrongs:
         raise NotTestable("all readings give the same distributions for the tokens of the trace")
     standing = Standing([*right], wrongs)
@@ -283,14 +283,45 @@ def seed_repeats(lab: TraceLab) -> Finding:
 
 
 def finish_reason(lab: TraceLab) -> Finding:
-    """Completions of max_tokens tokens end with `length`, shorter ones with `stop`."""
-    told = [r for r in lab.records if r.finish_reason is not None and r.params.get("max_tokens") is not None]
-    if not told:
-        raise NotTestable("the trace does not tell reasons to finish")
-    wrong = [r for r in told if r.finish_reason == "length" and len(r.token_ids) != r.params["max_tokens"]]
-    wrong += [r for r in told if r.finish_reason not in ("length", "stop")]
-    words = f"{len(told) - len(wrong)} of {len(told)} completions end with the reason that their lengths give"
-    return Finding(Verdict.DEVIATES if wrong else Verdict.CONFORMS, words, len(told), false_alarm=0.0)
+    """Completions that are shorter than max_tokens end with `stop`, the others with `length` where nothing stopped them."""
+    due = due_reasons(lab.records)
+    wrong = [(record, reason) for record, reason in due if record.finish_reason != reason]
+    if wrong:
+        record, reason = wrong[0]
+        words = (
+            f"{len(wrong)} of {len(due)} completions end for another reason than they should, the first of "
+            f"{len(record.token_ids)} tokens for {record.finish_reason!r} and not {reason!r}"
+        )
+        return Finding(Verdict.DEVIATES, words, len(due), false_alarm=0.0)
+    silent = {"stop", "length"} - {reason for _, reason in due}
+    if silent:
+        words = " or ".join(repr(reason) for reason in sorted(silent))
+        raise NotTestable(f"of no completion does the trace tell that it must end with {words}")
+    words = f"{len(due)} completions end for the reason that their lengths and last tokens give"
+    return Finding(Verdict.CONFORMS, words, len(due), false_alarm=0.0)
+
+
+def due_reasons(records: Sequence[Record]) -> list[tuple[Record, str]]:
+    """Completions that tell a reason, and the one that they should tell, where it can be known.
+
+    That of a full-length one depends on whether its last token ends a message. One that ends a shorter message does, unless
+    a stop string may have ended it; one that others go on behind does not.
+    """
+    told = [r for r in records if r.finish_reason and r.token_ids and r.params.get("max_tokens")]
+    short = [r for r in told if len(r.token_ids) < r.params["max_tokens"]]
+    ends = {
+        (r.model, r.token_ids[-1]) for r in short if r.finish_reason == "stop" and not r.params.get("stop")
+    }
+    goes_on = {(r.model, token) for r in records for token in r.token_ids[:-1]}
+    due = [(record, "stop") for record in short]
+    for record in told:
+        last = record.model, record.token_ids[-1]
+        if len(record.token_ids) == record.params["max_tokens"] and (last in ends) != (last in goes_on):
+            if last in ends:
+                due.append((record, "stop"))
+            elif not record.params.get("stop"):
+                due.append((record, "length"))
+    return due
 
 
 RUNS: dict[str, Run] = {

@@ -11,9 +11,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
+from sampling.chat.request import PARSERS, SAMPLING_FIELDS
 from sampling.errors import InvalidRequest, shown
+from sampling.params import SamplingParams
 
 TokenId = Annotated[int, Field(ge=0)]
+ABOVE = 1e-3  # what rounding may add to a log probability of 0
 
 
 class Alternative(BaseModel):
@@ -91,7 +94,30 @@ def record_of(line: str, number: int) -> Record:
     if len(record.top_logprobs) != len(record.token_ids):
         words = f"as long as token_ids ({len(record.token_ids)})"
         raise InvalidRequest(f"trace, line {number}.top_logprobs", shown(len(record.top_logprobs)), words)
+    check_params(record, number)
+    check_values(record, number)
     return record
+
+
+def check_params(record: Record, number: int) -> None:
+    """Check the request's fields as the API does; fields that it does not have are the engine's own."""
+    given = {name: value for name, value in record.params.items() if value is not None}
+    try:
+        SamplingParams(**{name: given[name] for name in SAMPLING_FIELDS if name in given})
+        for name in PARSERS.keys() & given.keys():
+            PARSERS[name](given[name])
+    except InvalidRequest as error:
+        named = f"trace, line {number}.params.{error.param}"
+        raise InvalidRequest(named, error.value, error.allowed) from None
+
+
+def check_values(record: Record, number: int) -> None:
+    """Check that log probabilities are some."""
+    for place, listed in enumerate(record.top_logprobs):
+        for index, entry in enumerate(listed):
+            if entry.logprob > ABOVE:
+                named = f"trace, line {number}.top_logprobs.{place}.{index}.logprob"
+                raise InvalidRequest(named, entry.logprob, "a log probability, at most 0")
 
 
 def write_trace(records: Iterable[Record], path: Path) -> int:

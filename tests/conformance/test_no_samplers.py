@@ -1,0 +1,41 @@
+"""Functions that sample nothing: no parameter is honoured by them, and no reading is named that does not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sampling.conformance.checks.output import STRONG
+from sampling.conformance.verdict import Verdict
+from sampling.conformance.verify import verify
+
+CHECKS = ("output.parameters", "penalties.per-choice")
+
+
+def always_zero(*_: Any) -> int:
+    """The token 0."""
+    return 0
+
+
+def uniform(logits: Any, _params: Any, _prompt_ids: Any, output_ids: Any, seed: int | None) -> int:
+    """Any token, whatever the logits."""
+    key = None if seed is None else (seed, len(output_ids))
+    return int(np.random.default_rng(key).integers(len(logits)))
+
+
+@pytest.mark.parametrize(("sampler", "honoured"), [(always_zero, ()), (uniform, ("seed",))])
+def test_nothing_is_said_to_be_honoured_and_no_reading_to_fit(
+    sampler: Callable[..., int], honoured: tuple[str, ...]
+) -> None:
+    """Of the uniform sampler's nine looks each says "honoured" with a chance of 1e-6."""
+    report = verify(sampler, checks=CHECKS)
+    parameters, choices = (report.checks[name] for name in CHECKS)
+    ignored = ", ".join(name for name in (*STRONG, "seed") if name not in honoured)
+    told = [f"honoured: {', '.join(honoured)}"] if honoured else []
+    assert parameters.verdict is Verdict.IGNORED
+    assert parameters.evidence.split("; ")[: len(told) + 1] == [*told, f"ignored: {ignored}"]
+    assert choices.verdict is Verdict.DEVIATES
+    assert choices.evidence.startswith("no named reading fits")
