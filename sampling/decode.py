@@ -98,6 +98,7 @@ class Decoder:
             usable_ids=usable_ids,
             compile=compile,
         )
+        # A compiled step has one number of slots from the start; all of them are free.
         self.sampler.remove(range(len(self.sampler.slots)))
         self._cache = model.new_cache(rows, self._room)
         self._logits = torch.zeros(rows, model.config.vocab_size, device=self.device)

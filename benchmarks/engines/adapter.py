@@ -52,7 +52,7 @@ class Adapter:
         seeds: Seeds,
     ) -> list[int]:
         """One batch: the same question in every row, a seed for each."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not say how it samples")
 
 
 def rows_of(logits: NDArray[np.float32], count: int) -> Tensor:
