@@ -4,14 +4,15 @@
     python benchmarks/sampler.py --short        # what `make bench` runs
 
 Three parts: every engine with everything on (always), our features one by one (--features), and how our step grows
-(--growth). All calls of a cell take turns in one process. "x floor" is the median over the time of reading the logits once
-at the read bandwidth measured in the same run. Writes benchmarks/results/sampler-<device>.json.
+(--growth). All engines of a cell take turns of a few calls in one process. "x floor" is the median over the time of reading
+the logits once at the read bandwidth measured in the same run. Writes benchmarks/results/sampler-<device>.json.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import statistics
 from dataclasses import fields
 from functools import cache
 from itertools import cycle
@@ -27,8 +28,9 @@ from ours import OURS
 from peers import PEERS
 from timing import (
     BUFFER_MIB,
-    FEWEST_CALLS,
-    MOST_CALLS,
+    FEWEST_TURNS,
+    IN_A_ROW,
+    MOST_TURNS,
     Call,
     interleaved,
     last_level_cache,
@@ -112,8 +114,10 @@ def measure(
             lines[place]["not_available"] = (str(error) or type(error).__name__).splitlines()[0]
         bar.update()
     bar.set_description(f"{cell[0].part}: {cell[0].job.kind}, B = {cell[0].job.rows}, taking turns")
-    for place, times in interleaved(calls, options.device, options.seconds * len(calls)).items():
+    warm, first = interleaved(calls, options.device, options.seconds * len(calls))
+    for place, times in warm.items():
         lines[place] |= summary(times) | {"slowest_us": 1e6 * max(times), "calls": len(times)}
+        lines[place]["first_of_a_turn_us"] = 1e6 * statistics.median(first[place])
         lines[place]["x_floor"] = lines[place]["median_us"] / lines[place]["floor_us"]
     bar.update(len(cell))
     inputs_of.cache_clear()
@@ -173,7 +177,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         "device": options.device,
         "read_bandwidth": bandwidth,
         "timing": {
-            "calls": f"interleaved, {WARM_UP} before timing, {FEWEST_CALLS} to {MOST_CALLS} timed",
+            "calls": f"{WARM_UP} before timing; then {FEWEST_TURNS} to {MOST_TURNS} turns of {IN_A_ROW} calls",
+            "median_us": "of the calls that follow one of the same engine: median, p10, p90, slowest",
+            "first_of_a_turn_us": "median of the others, which find the caches as the other engines left them",
             "seconds_per_engine": options.seconds,
             "inputs": f"{options.inputs} logits in turn; warm where together they fit the largest cache",
             "x_floor": "median_us / floor_us; floor_us = bytes / read bandwidth",

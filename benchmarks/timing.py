@@ -20,7 +20,7 @@ import torch
 Call = Callable[[], object]
 Key = TypeVar("Key")
 
-FEWEST_CALLS, MOST_CALLS = 5, 200
+FEWEST_TURNS, MOST_TURNS, IN_A_ROW = 3, 50, 5
 BANDWIDTH_CALLS = 15
 BUFFER_MIB = {"cpu": 1024, "cuda": 4096}  # far beyond the caches
 
@@ -47,22 +47,30 @@ def clock(device: str) -> Callable[[Call], float]:
     return timed_on_cuda if device == "cuda" else timed
 
 
-def interleaved(calls: Mapping[Key, Call], device: str, seconds: float) -> dict[Key, list[float]]:
-    """Seconds of every call, one call of each in turn until the time is used up.
+def interleaved(
+    calls: Mapping[Key, Call], device: str, seconds: float
+) -> tuple[dict[Key, list[float]], dict[Key, list[float]]]:
+    """Seconds of every call; each takes turns of 5 until the time is used up.
 
     Args:
         calls: What to time, warmed up.
         device: "cpu" or "cuda".
-        seconds: Time for all of them together; each is called 5 times at least and 200 times at most.
+        seconds: Time for all of them together; each has 3 turns at least and 50 at most.
+
+    Returns:
+        By key the times of calls that follow one of their own, and those of the first calls of a turn, which find the caches
+        as the others left them.
     """
-    measure, times = clock(device), {key: [] for key in calls}
+    measure = clock(device)
+    warm, first = ({key: list[float]() for key in calls} for _ in range(2))
     begun = time.perf_counter()
-    for turn in range(MOST_CALLS):
-        if turn >= FEWEST_CALLS and time.perf_counter() - begun > seconds:
+    for turn in range(MOST_TURNS):
+        if turn >= FEWEST_TURNS and time.perf_counter() - begun > seconds:
             break
         for key, call in calls.items():
-            times[key].append(measure(call))
-    return times
+            first[key].append(measure(call))
+            warm[key] += [measure(call) for _ in range(IN_A_ROW - 1)]
+    return warm, first
 
 
 def summary(seconds: list[float]) -> dict[str, float]:

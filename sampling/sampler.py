@@ -329,13 +329,15 @@ class Sampler:
             tried, output = self._hopeful_step(batch, history, logits)
         else:
             tried, output = attempt(batch, history, logits, self._uniform()), None
-        if not bool(tried.enough.all()):
+        enough = bool(tried.enough.all())
+        if not enough:
             if tried.lost is not None and bool(tried.lost.any()):
                 self._prepared = replace(batch, in_sight=False)
                 return self._step(logits)
             output = report(batch, tried, complete(batch, history, tried))
         output = output or report(batch, tried, tried.tokens)
-        self._accept(history, output.token_ids)
+        if not (enough and self._compiled and self.max_history):
+            self._accept(history, output.token_ids)
         return output
 
     @property

@@ -295,6 +295,12 @@ def whole_step(batch: Batch, history: History, logits: Tensor) -> SampleOutput:
 
 
 def hopeful_step(batch: Batch, history: History, logits: Tensor) -> tuple[Attempt, SampleOutput]:
-    """A step whose output holds if the leading tokens are enough in every row; the history has yet to take the tokens."""
+    """A step whose output holds if the leading tokens are enough in every row.
+
+    Then a history of fixed capacity has taken the tokens, and otherwise none; one that grows does so on the host.
+    """
     tried = attempt(batch, history, logits)
-    return tried, report(batch, tried, tried.tokens)
+    output = report(batch, tried, tried.tokens)
+    if batch.max_history is not None:
+        history.accept(output.token_ids.where(tried.enough.all(), -1))
+    return tried, output

@@ -129,8 +129,12 @@ def leading_tokens(sight: Sight, count: int) -> tuple[Float32[Tensor, "B C+1"], 
         >>> leading_tokens(Sight.of(Chunks.of(torch.tensor([[1.0, 0.0, 3.0, 2.0]]))), 2)
         (tensor([[3., 2., 1.]]), tensor([[2, 3, 0]]))
     """
-    values, places = sight.values.topk(min(count + 1, sight.values.shape[1]))
+    chunks = sight.values.unflatten(1, (-1, CHUNK))
+    # Of count + 1 chunks with the largest maxima, each has a token that no token of another chunk is above.
+    near = chunks.amax(-1).topk(min(count + 1, chunks.shape[1])).indices.sort(-1).values
+    logits = tokens_in(chunks, near)
+    values, places = logits.topk(min(count + 1, logits.shape[1]))
     chosen = places[:, :count].sort(-1).values
     ceiling = torch.cat([values[:, count:], sight.beyond], -1).amax(-1, keepdim=True)
-    ids = F.pad(token_ids(sight.which, chosen), (0, 1))
-    return torch.cat([sight.values.gather(1, chosen), ceiling], -1), ids
+    ids = F.pad(token_ids(sight.which.gather(1, near), chosen), (0, 1))
+    return torch.cat([logits.gather(1, chosen), ceiling], -1), ids
