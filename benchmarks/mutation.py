@@ -2,6 +2,7 @@
 
     python benchmarks/mutation.py [--file kernels/sampling_kernels/order.py ...] [--jobs 2] [--sample 50 --seed 1]
     python benchmarks/mutation.py --survivors      # bring the result up to date after new tests or reasons
+    python benchmarks/mutation.py --file FILE ...  # run files anew; the others stay, and "parts" says where each is from
 
 `mutants.py` makes the changes. Nothing is written into the tree: a process that has imported torch once forks for each
 mutant, and the fork imports the changed source in place of the module. A mutant is killed when a test fails, also when it
@@ -56,6 +57,8 @@ KERNEL_TESTS = (
 PROCESSOR_TESTS = ("tests/core/test_*.py",)
 # Of other modules.
 NOT_RUN = {f"tests/core/test_{name}.py" for name in ("params", "history", "dialects", "draw_statistics")}
+# By the stems of modules: whose tests look at them, too.
+NEAR = {"leading": "shaping", "shaping": "leading", "temperature": "leading", "truncation": "leading"}
 LAST = "tests/core/test_processor_invariants.py"  # the slowest by far
 SLOW = ("tests/kernels/test_gumbel.py::test_distribution",)
 PYTEST = (
@@ -126,12 +129,13 @@ class Changed(importlib.machinery.SourceFileLoader):
 
 
 def tests_of(file: str) -> list[str]:
-    """The test files for a module, those that are named after it first."""
+    """The test files for a module, those that are named after it first, and then those that are near."""
     patterns = KERNEL_TESTS if file.startswith("kernels/") else PROCESSOR_TESTS
     paths = [path for pattern in patterns for path in sorted(ROOT.glob(pattern))]
     found = {path.relative_to(ROOT).as_posix() for path in paths} - NOT_RUN
-    stem = Path(file).stem.removesuffix("s")
-    return sorted(found, key=lambda test: (test == LAST, stem not in test, test))
+    module = Path(file).stem
+    named, near = module.removesuffix("s"), NEAR.get(module, module)
+    return sorted(found, key=lambda test: (test == LAST, named not in test, near not in test, test))
 
 
 def run_tests(job: Job) -> None:
@@ -260,6 +264,33 @@ def summary(counts: dict[str, Counter[str]], lists: dict[str, list[dict[str, str
     }
 
 
+def with_other_files(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """A result of some files, with the others as an earlier result has them; "parts" says where each file's numbers are from.
+
+    Args:
+        old: The earlier result.
+        new: The result of the files that ran.
+    """
+    ran = new["files"].keys()
+    counts = {file: Counter(numbers) for file, numbers in {**old["files"], **new["files"]}.items()}
+    lists = {
+        name: [entry for entry in old[name] if entry["file"] not in ran] + new[name]
+        for name in LISTS.values()
+    }
+    others = [{**part, "files": sorted({*part["files"]} - ran)} for part in old.get("parts", [part_of(old)])]
+    parts = [part for part in others if part["files"]] + [part_of(new)]
+    return {**new, **summary(counts, lists), "parts": parts}
+
+
+def part_of(result: dict[str, Any]) -> dict[str, Any]:
+    """Which files a result has, and where it is from."""
+    origin_of = {
+        name: result[name] for name in ("command", "date", "commit", "machine", "versions", "median_s")
+    }
+    note = {name: result[name] for name in ("note", "again") if name in result}
+    return {"files": sorted(result["files"]), **origin_of, **note}
+
+
 def brought_up_to_date(old: dict[str, Any], outcomes: list[Outcome], start: dict[str, Any]) -> dict[str, Any]:
     """A result with what became of its survivors, run again or listed as equivalent since; "again" says when and how many.
 
@@ -320,7 +351,8 @@ def main() -> None:
     files = sorted({job.file for job in work})
     check_baseline(files, options.jobs)
     start = {**origin("mutation.py", "hypothesis", "pytest"), "jobs": options.jobs}
-    before = json.loads(options.out.read_text()) if options.survivors else None
+    earlier = json.loads(options.out.read_text()) if options.out.exists() else None
+    before = earlier if options.survivors else None
     listed = equivalence_reasons() if before else {}
     outcomes = [Outcome(job, "survived", 0.0) for job in work if job.key in listed]
     result: dict[str, Any] = {}
@@ -328,6 +360,8 @@ def main() -> None:
         here = [job for job in work if job.file == file and job.key not in listed]
         outcomes += run_all(here, options.jobs)
         result = brought_up_to_date(before, outcomes, start) if before else {**start, **report(outcomes)}
+        if earlier and options.file and not before:
+            result = with_other_files(earlier, result)
         options.out.write_text(json.dumps(result, indent=1) + "\n")
     for file, counts in {**result["files"], "all": result["total"]}.items():
         print(f"{file:50}", *(f"{count} {kind}" for kind, count in counts.items()))

@@ -20,6 +20,7 @@ from sampling.params import HIGHEST_SEED, LOWEST_SEED, integer
 from sampling.processors.base import Rows
 from sampling.processors.leading import Leading, Weighed
 from sampling.processors.shaping import run
+from sampling.whole_numbers import whole_tensor
 
 Whole = int | Sequence[int] | Tensor
 
@@ -131,9 +132,7 @@ def per_row(
     What is on the host is read one by one; a tensor is taken as it is, so that nothing waits for its device.
     """
     if isinstance(value, Tensor):
-        numbers = value.to(device)
-        if value.is_floating_point() or value.dtype == torch.bool:
-            raise InvalidRequest(name, value.dtype, "a tensor of whole numbers")
+        numbers = whole_tensor(name, value).to(device)
     else:
         items = list(value) if isinstance(value, Sequence) else [value]
         numbers = torch.tensor([read(item) for item in items], device=device)

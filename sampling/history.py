@@ -8,11 +8,13 @@ from numbers import Integral
 from typing import cast
 
 import torch
+from sampling_kernels.branching import may_branch
 from torch import Tensor
 
 from sampling.errors import InvalidRequest
-from sampling.params import integer
+from sampling.params import boolean, integer
 from sampling.token_counts import NOTHING, Counts, Table, TokenCounts, largest
+from sampling.whole_numbers import listed, whole_list, whole_tensor
 
 
 @dataclass(frozen=True)
@@ -21,11 +23,20 @@ class Scope:
 
     Args:
         prompt: Whether the prompt's tokens count, too.
-        last: Count only among the row's last so many tokens; None counts over the full length.
+        last: Count only among the row's last so many tokens, at least 1; None counts over the full length.
+
+    Raises:
+        InvalidRequest: `prompt` is no bool, or `last` no such number.
     """
 
     prompt: bool = False
     last: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check both."""
+        boolean("prompt", self.prompt)
+        if self.last is not None:
+            integer("last", self.last, 1)
 
 
 OUTPUT = Scope()
@@ -34,14 +45,17 @@ PROMPT_AND_OUTPUT = Scope(prompt=True)
 
 def checked_prompts(prompt_ids: Sequence[Sequence[int]], capacity: int | None) -> list[list[int]]:
     """The prompts as lists of token ids, none longer than the capacity."""
-    rows = [list(row) for row in prompt_ids]
-    for index, row in enumerate(rows):
-        for token in row:
-            if isinstance(token, bool) or not isinstance(cast("object", token), Integral) or token < 0:
-                raise InvalidRequest(f"prompt_ids[{index}]", token, "token ids of at least 0")
-        if capacity is not None and len(row) > capacity:
+    rows: list[list[int]] = []
+    for index, row in enumerate(listed("prompt_ids", prompt_ids)):
+        name = f"prompt_ids[{index}]"
+        tokens = listed(name, row)
+        for token in tokens:
+            if isinstance(token, bool) or not isinstance(token, Integral) or not 0 <= int(token) < NOTHING:
+                raise InvalidRequest(name, token, "token ids of at least 0 and below 2^62")
+        if capacity is not None and len(tokens) > capacity:
             words = f"at most capacity = {capacity} tokens long"
-            raise InvalidRequest(f"prompt_ids[{index}]", f"a prompt of {len(row)} tokens", words)
+            raise InvalidRequest(name, f"a prompt of {len(tokens)} tokens", words)
+        rows.append(cast("list[int]", tokens))
     return rows
 
 
@@ -87,6 +101,7 @@ class History:
         self.capacity = capacity
 
     @staticmethod
+    @torch.inference_mode(False)  # what is made in that mode could not be written to outside of it
     def start(
         prompt_ids: Sequence[Sequence[int]],
         *,
@@ -105,7 +120,8 @@ class History:
             A history in which nothing has been sampled yet.
 
         Raises:
-            InvalidRequest: A token id is negative or no integer, or a prompt is longer than the capacity.
+            InvalidRequest: A prompt is no list, a token id is negative, 2^62 or more, or no integer, or a prompt is longer
+                than the capacity.
         """
         capacity = None if capacity is None else integer("capacity", capacity, 1)
         rows = checked_prompts(prompt_ids, capacity)
@@ -152,6 +168,9 @@ class History:
 
         Args:
             tokens: int64 [B]; a negative one leaves its row as it is, and so does any in a row that has reached the capacity.
+
+        Raises:
+            InvalidRequest: Not one whole number for each row, in a tensor.
         """
         tokens = self._checked(tokens)[:, None]
         lengths = self._lengths.values
@@ -165,8 +184,7 @@ class History:
         lengths += taken
 
     def _checked(self, tokens: Tensor) -> Tensor:
-        if tokens.is_floating_point() or tokens.dtype == torch.bool:
-            raise InvalidRequest("tokens", tokens.dtype, "a tensor of whole numbers")
+        tokens = whole_tensor("tokens", tokens)
         if tokens.shape != self.lengths.shape:
             raise InvalidRequest("tokens", tuple(tokens.shape), f"one token for each of the {len(self)} rows")
         return tokens.to(self.tokens.device, torch.int64)
@@ -246,13 +264,17 @@ class History:
             raise InvalidRequest("other", f"a row of {length} tokens", words)
         return length
 
+    @torch.inference_mode(False)
     def select(self, rows: Tensor | Sequence[int]) -> History:
-        """A history of the given rows, in the given order; a row may be taken several times."""
-        nothing = torch.int64 if len(rows) == 0 else None  # an empty list would become floats
-        index = torch.as_tensor(rows, dtype=nothing, device=self.tokens.device)
-        if index.is_floating_point() or index.dtype == torch.bool:
-            raise InvalidRequest("rows", index.dtype, "numbers of rows")
-        index = index.to(torch.int64)
+        """A history of the given rows, in the given order; a row may be taken several times.
+
+        Args:
+            rows: Numbers of rows, from 0 to B - 1.
+
+        Raises:
+            InvalidRequest: There is no such row. (What is on another device is taken as it is, so that nothing waits for it.)
+        """
+        index = self._row_numbers(rows)
         return History(
             self._tokens.select(index),
             self._prompt_lengths.select(index),
@@ -262,6 +284,15 @@ class History:
             self.highest_prompt_id,
             self.capacity,
         )
+
+    def _row_numbers(self, rows: Tensor | Sequence[int]) -> Tensor:
+        """Numbers of rows, int64 [R], looked at where that costs nothing."""
+        if isinstance(rows, Tensor) and not may_branch(rows):
+            index = whole_tensor("rows", rows)
+        else:
+            numbers = rows.tolist() if isinstance(rows, Tensor) else rows
+            index = torch.tensor(whole_list("rows", numbers, 0, len(self) - 1), dtype=torch.int64)
+        return index.to(self.tokens.device, torch.int64)
 
     def merge(self, other: History) -> History:
         """A history of this one's rows followed by the other's, with this one's capacity."""

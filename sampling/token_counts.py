@@ -39,7 +39,8 @@ class Table:
             return
         rows = max(rows, 2 * old_rows) if rows > old_rows else old_rows
         columns = max(columns, 2 * old_columns, 16) if columns > old_columns else old_columns
-        storage = self.storage.new_full((rows, columns), self.empty)
+        with torch.inference_mode(False):  # what is made in that mode could not be written to outside of it
+            storage = self.storage.new_full((rows, columns), self.empty)
         storage[: self.rows, :old_columns] = self.values
         self.storage = storage
 

@@ -12,6 +12,8 @@ from sampling_kernels.logprobs import top_tokens
 from sampling_kernels.weights import weights
 from torch import Tensor
 
+from sampling.params import integer
+
 
 @dataclass(frozen=True)
 class Snapshot:
@@ -60,7 +62,7 @@ class Step:
 
 
 class Trace(Sequence[Step]):
-    """The steps of a pipeline in order; printing it shows the first row as a table.
+    """The steps of a pipeline in order; printing it shows the first row as a table, and of no rows the stages alone.
 
     Args:
         start: The distribution before the first stage.
@@ -92,7 +94,9 @@ class Trace(Sequence[Step]):
 
 
 def table_line(description: str, snapshot: Snapshot, removed: Tensor | None) -> str:
-    """One line of the table: row 0 of a snapshot."""
+    """One line of the table: row 0 of a snapshot, if there is one."""
+    if len(snapshot.left) == 0:
+        return description
     share = f"{removed[0].item():.4f}" if removed is not None and removed[0] > 0 else ""
     top = zip(snapshot.top_ids[0].tolist(), snapshot.top_probs[0].tolist(), strict=True)
     likely = "  ".join(f"{token}:{p:.4f}" for token, p in top if p > 0)
@@ -123,7 +127,11 @@ def traced(descriptions: Sequence[str], names: Sequence[str], seen: Sequence[Ten
         names: One for each stage.
         seen: float32 [B, V], before the first stage and after each.
         top: How many of the most likely tokens to keep.
+
+    Raises:
+        InvalidRequest: `top` is no integer, or negative.
     """
+    top = integer("top", top, 0)
     probs = [probabilities(logits) for logits in seen]
     shots = [snapshot(logits, p, top) for logits, p in zip(seen, probs, strict=True)]
     steps: list[Step] = []

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sampling.errors import InvalidRequest
 from sampling.history import History
-from sampling.processors.base import Processor
+from sampling.processors.base import Processor, same_rows
 
 
 class Constraint(Protocol):
@@ -61,6 +61,7 @@ class AllowedTokens(Processor):
 
     def process(self, logits: Tensor, history: History) -> Tensor:
         """Set the logits of all other tokens to -inf."""
+        same_rows(history, logits)
         asked = [(row, one) for row, one in enumerate(self._per_row(len(logits))) if one is not None]
         if not asked:
             return logits
@@ -82,8 +83,8 @@ class AllowedTokens(Processor):
 
 
 def sampled(history: History, rows: Sequence[int]) -> list[list[int]]:
-    """The tokens that some rows have sampled."""
+    """The tokens that some rows, at least one, have sampled."""
     begins, ends = torch.stack([history.prompt_lengths, history.lengths])[:, rows].tolist()
-    tokens = history.tokens[rows, : max(ends, default=0)].cpu()
+    tokens = history.tokens[rows, : max(ends)].cpu()
     spans = zip(tokens, begins, ends, strict=True)
     return [row[begin:end].tolist() for row, begin, end in spans]

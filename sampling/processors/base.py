@@ -133,6 +133,12 @@ class Edit(Processor):
         return overwritten(logits.clone(), ids, after)
 
 
+def same_rows(history: History, logits: Tensor) -> None:
+    """Refuse a history of another batch than the logits [B, V]."""
+    if len(history) != len(logits):
+        raise InvalidRequest("history", f"{len(history)} rows", f"of the {len(logits)} rows of the logits")
+
+
 def overwritten(logits: Tensor, ids: Tensor, values: Tensor) -> Tensor:
     """Write new logits [B, D] over those of the token ids [B, D], in place.
 
@@ -147,7 +153,7 @@ def by_reach(edits: Sequence[Edit]) -> tuple[tuple[Edit, ...], ...]:
     """Edits in groups: those that follow each other and change the same tokens."""
     groups: list[tuple[Edit, ...]] = []
     for edit in edits:
-        if groups and edit.reach is not None and edit.reach == groups[-1][-1].reach:
+        if groups and edit.reach is not None and edit.reach == groups[-1][0].reach:
             groups[-1] += (edit,)
         else:
             groups.append((edit,))

@@ -51,13 +51,13 @@ class LogitBias(Edit):
         # Writing one value to one token twice changes nothing, so shorter rows repeat their first pair.
         padded = [row + row[:1] * (widest - len(row)) for row in pairs]
         # Ids that int64 can not hold are refused in every call, by highest_id.
-        self.ids = torch.tensor(
-            [[min(token, LARGEST_ID) for token, _ in row] for row in padded]
-        )  # [B or 1, D]
+        self.ids = torch.tensor(  # [B or 1, D]
+            [[min(token, LARGEST_ID) for token, _ in row] for row in padded], dtype=torch.int64
+        )
         self.values = torch.tensor(
             [[value for _, value in row] for row in padded], dtype=torch.float32
         ).double()
-        self.highest_id = max((token for table in tables for token in table), default=-1)
+        self.highest_id = max((token for table in tables for token in table), default=0)
         self.shown = tables
 
     def touched(self, logits: Tensor, history: History) -> tuple[Tensor, ...]:

@@ -33,7 +33,7 @@ def decimals(name: str, value: Number, low: float, high: float) -> list[str]:
     if not items:
         raise InvalidRequest(name, value, "a number, or one per row")
     for item in items:
-        fine = isinstance(item, int | float | np.number) and not isinstance(item, bool | np.bool_)
+        fine = isinstance(item, int | float | np.number) and not isinstance(item, bool)
         if not fine or not low <= cast("float", item) <= high:
             raise InvalidRequest(name, item, f"a number from {low:g} to {high:g}")
     return [str(item) for item in items]

@@ -10,7 +10,7 @@ from torch import Tensor
 from sampling.errors import InvalidRequest
 from sampling.history import OUTPUT, PROMPT_AND_OUTPUT, History, Scope
 from sampling.params import LARGEST, SMALLEST
-from sampling.processors.base import Edit
+from sampling.processors.base import Edit, same_rows
 from sampling.processors.numbers import Number, column, decimals
 
 
@@ -32,10 +32,7 @@ class CountPenalty(Edit):
 
     def touched(self, logits: Tensor, history: History) -> tuple[Tensor, ...]:
         """The tokens in the processor's scope, and how often each occurred."""
-        if len(history) != len(logits):
-            raise InvalidRequest(
-                "history", f"{len(history)} rows", f"of the {len(logits)} rows of the logits"
-            )
+        same_rows(history, logits)
         if self.scope.prompt and history.highest_prompt_id >= logits.shape[-1]:
             words = f"token ids below {logits.shape[-1]}, the width of the logits"
             raise InvalidRequest("prompt_ids", history.highest_prompt_id, words)

@@ -102,6 +102,13 @@ def test_another_number_of_rows_is_refused() -> None:
         AllowedTokens([None, Recording(1)])(torch.zeros(3, VOCABULARY), history())
 
 
+@pytest.mark.parametrize("rows", [0, 2, 4])
+def test_a_history_of_another_batch_is_refused(rows: int) -> None:
+    other = history().select([0, 1, 2, 0][:rows])
+    with pytest.raises(InvalidRequest, match=f"history: got '{rows} rows', must be of the 3 rows"):
+        AllowedTokens(Recording(1))(torch.zeros(3, VOCABULARY), other)
+
+
 def test_in_a_chain_and_its_trace() -> None:
     pipeline = chain(AllowedTokens(Recording(1, 2)), LogitBias({2: 1.0}), Temperature(0.5)).to("cpu")
     logits = torch.zeros(3, VOCABULARY)

@@ -48,6 +48,8 @@ def test_seeds_as_integers_lists_and_tensors() -> None:
         draw(logits, seed=7, position=torch.tensor([4, 4, 4]), choice=[2, 2, 2]).tolist() == [expected[0]] * 3
     )
     assert draw(logits, seed=[7, 2**64 - 1, 2**63 - 1], position=4, choice=2).tolist() == expected
+    unsigned = torch.tensor([7, 2**64 - 1, 2**63 - 1], dtype=torch.uint64)
+    assert draw(logits, seed=unsigned, position=4, choice=2).tolist() == expected
 
 
 def test_every_part_of_the_key_counts() -> None:
@@ -132,7 +134,11 @@ def test_what_are_no_logits(logits: Tensor) -> None:
 @pytest.mark.parametrize("field", ["seed", "position", "choice"])
 @pytest.mark.parametrize(
     "value",
-    [[1, 2], [1, 2, 3, 4], torch.tensor([1, 2]), torch.tensor([1.0, 2.0, 3.0]), torch.tensor([True] * 3)],
+    [
+        *([1, 2], [1, 2, 3, 4], [], torch.tensor([1, 2]), torch.tensor([], dtype=torch.int64)),
+        *(torch.tensor([[1], [2], [3]]), torch.tensor([[1, 2, 3]]), torch.tensor([[1]])),
+        *(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([1j, 2j, 3j]), torch.tensor([True] * 3)),
+    ],
 )
 def test_one_number_for_all_rows_or_one_for_each(field: str, value: Any) -> None:
     with pytest.raises(InvalidRequest, match=rf"{field}: got "):

@@ -172,9 +172,112 @@ def test_bad_prompt_ids(bad: object) -> None:
         History.start([[1], [2, bad]])  # pyright: ignore[reportArgumentType]
 
 
-def test_one_token_for_each_row() -> None:
-    with pytest.raises(InvalidRequest, match="one token for each of the 2 rows"):
-        History.start([[1], [2]]).accept(torch.tensor([1]))
+@pytest.mark.parametrize(
+    ("prompts", "words"),
+    [
+        (None, "prompt_ids: got None, must be a list"),
+        (5, "prompt_ids: got 5, must be a list"),
+        ([[1], 2], r"prompt_ids\[1\]: got 2, must be a list"),
+        ([[2**62]], r"prompt_ids\[0\]: got 4611686018427387904, must be token ids .*below 2\^62"),
+        ([[2**70]], r"prompt_ids\[0\]: got 1180591620717411303424, must be token ids"),
+    ],
+)
+def test_what_are_no_prompts(prompts: Any, words: str) -> None:
+    with pytest.raises(InvalidRequest, match=words):
+        History.start(prompts)
+
+
+def test_the_largest_token_id() -> None:
+    history = History.start([[2**62 - 1, 0]])
+    history.accept(torch.tensor([2**62 - 1]))
+    check(history, [([2**62 - 1, 0], [2**62 - 1])])
+
+
+@pytest.mark.parametrize(
+    ("tokens", "words"),
+    [
+        (torch.tensor([1]), r"got \(1,\), must be one token for each of the 2 rows"),
+        (torch.tensor(1), r"got \(\), must be one token for each of the 2 rows"),
+        (torch.tensor([[1], [2]]), r"got 'a tensor of shape \(2, 1\)', must be"),
+        (torch.tensor([1.0, 2.0]), "got torch.float32, must be a tensor of whole numbers"),
+        (torch.tensor([1j, 2j]), "got torch.complex64, must be a tensor of whole numbers"),
+        (torch.tensor([True, False]), "got torch.bool, must be a tensor of whole numbers"),
+        ([1, 2], r"got \[1, 2\], must be a tensor of whole numbers"),
+        (None, "got None, must be a tensor of whole numbers"),
+    ],
+)
+def test_one_token_for_each_row(tokens: Any, words: str) -> None:
+    history = History.start([[1], [2]])
+    with pytest.raises(InvalidRequest, match=f"tokens: {words}"):
+        history.accept(tokens)
+    check(history, [([1], []), ([2], [])])
+
+
+@pytest.mark.parametrize("kind", [torch.int32, torch.int16, torch.uint8])
+def test_narrower_whole_numbers(kind: torch.dtype) -> None:
+    history = History.start([[1], [2]])
+    history.accept(torch.tensor([3, 4], dtype=kind))
+    check(history.select(torch.tensor([1, 0], dtype=kind)), [([2], [4]), ([1], [3])])
+
+
+@pytest.mark.parametrize(
+    ("rows", "wrong"),
+    [
+        *(([2], "2"), ([0, -1], "-1"), ([2**70], "1180591620717411303424")),
+        *(([1.0], "1.0"), ([True], "True"), ([None], "None"), ("0", "'0'"), ([[0]], r"\[0\]")),
+        *((torch.tensor([2]), "2"), (torch.tensor([-1]), "-1"), (torch.tensor([[0], [1]]), r"\[0\]")),
+        *((torch.tensor([1.0]), "1.0"), (torch.tensor([True, False]), "True")),
+    ],
+)
+def test_rows_that_there_are_not(rows: Any, wrong: str) -> None:
+    with pytest.raises(InvalidRequest, match=f"rows: got {wrong}, must be an integer from 0 to 1"):
+        History.start([[1], [2]]).select(rows)
+
+
+@pytest.mark.parametrize("rows", [1, None, torch.tensor(1)])
+def test_what_are_no_rows(rows: Any) -> None:
+    with pytest.raises(InvalidRequest, match=r"rows: got (1|None), must be a list"):
+        History.start([[1], [2]]).select(rows)
+
+
+@pytest.mark.parametrize("rows", [[], (), range(0), torch.tensor([])])
+def test_no_rows_at_all(rows: Any) -> None:
+    check(History.start([[1], [2]]).select(rows), [])
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        *(
+            ({"last": n}, f"last: got {n!r}, must be an integer of at least 1")
+            for n in (0, -1, 1.5, True, "8")
+        ),
+        *(({"prompt": p}, f"prompt: got {p!r}, must be true or false") for p in (1, None, "yes")),
+    ],
+)
+def test_what_is_no_scope(fields: Any, words: str) -> None:
+    with pytest.raises(InvalidRequest, match=words):
+        Scope(**fields)
+
+
+@pytest.mark.parametrize("capacity", [None, 60])
+@pytest.mark.parametrize("first", [True, False])
+def test_inference_mode_may_come_and_go(capacity: int | None, first: bool) -> None:
+    """A history that is made, grown, copied or written to in that mode serves outside of it, and the other way round."""
+    with torch.inference_mode(first):
+        history, rows = History.start([[1, 2], [3]], capacity=capacity), [([1, 2], []), ([3], [])]
+        other = History.start([[5, 5, 5]])
+    for step in range(40):
+        with torch.inference_mode((step % 3 == 0) == first):
+            new = torch.tensor([step, step % 4])
+            history.accept(new)
+            rows = accepted(rows, new.tolist(), capacity)
+        if step % 10 == 5:
+            with torch.inference_mode((step % 20 == 5) == first):
+                history, rows = history.select([1, 0]), rows[::-1]
+            history.put(1, other)
+            rows = [rows[0], ([5, 5, 5], [])]
+        check(history, rows)
 
 
 def test_what_put_refuses() -> None:

@@ -51,6 +51,31 @@ def test_rows_with_their_own_tables_of_different_lengths() -> None:
     assert out.tolist() == [[1.0, 0.0, 2.0], [0.0, 0.0, 0.0], [0.0, -1.0, 0.0]]
 
 
+def test_a_shorter_table_is_not_mixed_up() -> None:
+    """Rows of one, two, three and no biases beside each other."""
+    tables = [{3: 1.0}, {0: 1.0, 2: 2.0}, {0: -1.0, 1: -2.0, 3: 4.0}, {}]
+    out = LogitBias(tables)(torch.zeros(4, 4), History.start([[]] * 4))
+    assert out.tolist() == [[0, 0, 0, 1], [1, 0, 2, 0], [-1, -2, 0, 4], [0, 0, 0, 0]]
+
+
+def test_one_table_serves_every_row() -> None:
+    logits = torch.tensor([[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]])
+    for table in ({1: 1.5}, [{1: 1.5}]):
+        out = LogitBias(table)(logits, History.start([[]] * 3))
+        assert out.tolist() == [[0.0, 2.5], [2.0, 4.5], [4.0, 6.5]]
+
+
+def test_no_table_for_no_row() -> None:
+    assert LogitBias([])(torch.zeros(0, 3), History.start([])).shape == (0, 3)
+    with pytest.raises(InvalidRequest, match="logit_bias: got '0 values', must be one for all rows"):
+        LogitBias([])(torch.zeros(1, 3), History.start([[]]))
+
+
+def test_no_bias_fits_the_narrowest_logits() -> None:
+    assert biased([2.0], {}) == [2.0]
+    assert biased([2.0], {0: 1.0}) == [3.0]
+
+
 def test_every_id_of_a_wide_row_can_be_biased() -> None:
     row = [0.0] * 1000
     assert biased(row, {0: 1.0, 126: 2.0, 999: 3.0}) == oracle.add_bias(row, {0: 1.0, 126: 2.0, 999: 3.0})

@@ -144,3 +144,10 @@ def test_bad_repetition_penalties(bad: Any) -> None:
 def test_bad_penalties(kind: Any, bad: Any) -> None:
     with pytest.raises(InvalidRequest, match=kind.name):
         kind(bad)
+
+
+@pytest.mark.parametrize("penalty", [FrequencyPenalty(1.0), PresencePenalty(1.0), RepetitionPenalty(2.0)])
+@pytest.mark.parametrize("rows", [0, 1, 3])
+def test_a_history_of_another_batch_is_refused(penalty: Any, rows: int) -> None:
+    with pytest.raises(InvalidRequest, match=f"history: got '{rows} rows', must be of the 2 rows"):
+        penalty(torch.zeros(2, 3), History.start([[0]] * rows))

@@ -79,6 +79,24 @@ def test_a_temperature_per_row() -> None:
     assert torch.equal(out, tensor)
 
 
+@pytest.mark.parametrize("row", [[-0.0, 0.0, -1.0], [0.0, -0.0, -1.0], [-0.0, -1.0, -0.0]])
+def test_a_zero_keeps_its_sign_whichever_is_the_largest(row: list[float]) -> None:
+    """0 is subtracted, not -0, which would make 0 of every -0."""
+    assert heated(row, 0.5) == [2 * x for x in row]
+    assert [math.copysign(1, x) for x in heated(row, 0.5)] == [math.copysign(1, x) for x in row]
+
+
+def test_one_temperature_serves_a_row_that_is_looked_at_again() -> None:
+    """Row 2 holds four equal tokens, of which p = 0.5 keeps two by an exact hit: no bound of the total tells."""
+    torch.manual_seed(3)
+    logits = torch.randn(3, 300) * 6
+    logits[2] = torch.full((300,), -100.0).index_fill(0, torch.arange(4), 1.0)
+    expected = [oracle.temperature(row, 2.0) for row in logits.tolist()]
+    expected = [oracle.keep(row, oracle.nucleus(row, "0.5")) for row in expected]
+    assert chain(Temperature(2.0), TopP(0.5))(logits, History.start([[]] * 3)).tolist() == expected
+    assert [x for x in expected[2] if x > -INF] == [0.0, 0.0]
+
+
 def test_before_or_after_top_p_changes_what_is_left() -> None:
     """Logits 3 2 1: p = 0.665 0.245 0.090; at T = 0.5: 0.867 0.117 0.016. So p = 0.8 keeps one or two."""
     logits, history = torch.tensor([[3.0, 2.0, 1.0]]), History.start([[]])

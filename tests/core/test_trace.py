@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sampling import FrequencyPenalty, History, LogitBias, Temperature, TopK, TopP, chain
+from sampling import FrequencyPenalty, History, InvalidRequest, LogitBias, Temperature, TopK, TopP, chain
 
 INF, NAN = math.inf, math.nan
 NOTHING = History.start([[]])
@@ -108,3 +108,20 @@ def test_a_pipeline_without_stages_still_shows_the_logits() -> None:
     trace = chain().trace(torch.zeros(1, 4), NOTHING)
     assert len(trace) == 0
     assert "1.3863" in str(trace)
+
+
+def test_no_rows_have_a_trace_too() -> None:
+    stages = chain(LogitBias([]), FrequencyPenalty(0.5), Temperature(0.5), TopK(2))
+    trace = stages.trace(torch.zeros(0, 4), History.start([]), top=3)
+    assert [step.name for step in trace] == ["logit_bias", "frequency_penalty", "temperature", "top_k"]
+    for step in trace:
+        assert step.left.shape == step.entropy.shape == step.removed.shape == (0,)
+        assert step.after.top_ids.shape == step.after.top_probs.shape == (0, 3)
+    lines = [line.split()[0] for line in str(trace).splitlines()]
+    assert lines == ["stage", "logits", "logit_bias", "frequency_penalty", "temperature", "top_k"]
+
+
+@pytest.mark.parametrize("top", [-1, 1.5, True, None])
+def test_how_many_to_show_is_checked(top: object) -> None:
+    with pytest.raises(InvalidRequest, match=f"top: got {top!r}, must be an integer of at least 0"):
+        chain(TopK(1)).trace(torch.zeros(1, 4), NOTHING, top=top)  # pyright: ignore[reportArgumentType]

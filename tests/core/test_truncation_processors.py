@@ -141,6 +141,24 @@ def test_a_number_per_row() -> None:
     assert [(row > -INF).nonzero().flatten().tolist() for row in out] == [[0], [0], [0, 1]]
 
 
+@pytest.mark.parametrize(
+    ("processor", "expected"),
+    [
+        (TopK(2), [[1, 2], [0, 2], [0, 1]]),
+        (TopK(2, low_ids_first=False), [[1, 2], [0, 2], [1, 2]]),
+        (TopP(0.5), [[1], [0], [0, 1]]),  # 0.665 of the first two rows, a third each of the last
+        (MinP(0.3), [[1, 2], [0, 2], [0, 1, 2]]),  # 1, 0.368, 0.135 of the likeliest
+        (ArgMax([True]), [[1], [0], [0]]),
+        (Joint(TopK(1), MinP(0.3)), [[1], [0], [0]]),
+    ],
+    ids=lambda it: it.name if isinstance(it, Processor) else "",
+)
+def test_one_number_for_every_row(processor: Processor, expected: list[list[int]]) -> None:
+    logits = torch.tensor([[1.0, 3.0, 2.0], [3.0, 1.0, 2.0], [0.0, 0.0, 0.0]])
+    out = processor(logits, History.start([[]] * 3))
+    assert [(row > -INF).nonzero().flatten().tolist() for row in out] == expected
+
+
 def test_arg_max_in_marked_rows() -> None:
     out = ArgMax([True, False])(torch.tensor([[1.0, 3.0, 3.0]] * 2), History.start([[], []]))
     assert out.tolist() == [[-INF, 3.0, -INF], [1.0, 3.0, 3.0]]
@@ -223,3 +241,17 @@ def test_joint_parts_have_one_order_of_equal_logits() -> None:
         Joint(TopK(1), TopP(0.1, low_ids_first=False))
     row = [0.0, 0.0, 0.0]
     assert kept(Joint(TopK(2, low_ids_first=False), TopP(0.5, low_ids_first=False), MinP(0.5)), row) == [1, 2]
+
+
+def test_an_arg_max_takes_the_lowest_of_equal_ids() -> None:
+    assert kept(Joint(ArgMax([True]), TopK(2)), [0.0, 0.0, 0.0]) == [0]
+    with pytest.raises(InvalidRequest, match=r"truncations: .* one order of equal logits"):
+        Joint(ArgMax([True]), TopK(2, low_ids_first=False))
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_a_joint_refuses_what_a_part_refuses(rows: int) -> None:
+    for part in (Joint(MinP(0.5), TopK([1, 2])), Joint(TopK([1, 2]), MinP(0.5))):
+        with pytest.raises(InvalidRequest, match=f"top_k: got '2 values', .* each of the {rows} rows"):
+            part.check(torch.zeros(rows, 4))
+        part.check(torch.zeros(2, 4))
