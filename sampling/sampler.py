@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 from sampling_kernels.faults import NOT_A_NUMBER
@@ -37,6 +38,10 @@ from sampling.trace import Trace
 from sampling.uniforms import Uniforms
 
 MOST_GRAPHS = 4096
+GRAPHS = {"recompile_limit": MOST_GRAPHS, "accumulated_recompile_limit": MOST_GRAPHS}
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -118,9 +123,9 @@ class Sampler:
         self.max_history = None if max_history is None else integer("max_history", max_history, 1)
         self.device = torch.device(device)
         self.compile = boolean("compile", compile)
-        self._whole_step = torch.compile(whole_step, fullgraph=True) if compile else whole_step
-        self._hopeful_step = torch.compile(hopeful_step, fullgraph=True) if compile else hopeful_step
-        self._accept = torch.compile(History.accept) if compile and self.max_history else History.accept
+        self._whole_step = compiled(whole_step) if compile else whole_step
+        self._hopeful_step = compiled(hopeful_step) if compile else hopeful_step
+        self._accept = compiled(History.accept) if compile and self.max_history else History.accept
         self.slots: list[Slot | None] = []
         self.history = History.start([], device=device, capacity=self.max_history)
         self._prepared: Batch | None = None  # made when a step or a trace needs it
@@ -218,13 +223,10 @@ class Sampler:
             )
         if not self._compiled:
             return self._step(float32_logits(logits))
-        # Every combination of stages is a graph of its own, and all samplers of a process share the count.
-        limits = {"recompile_limit": MOST_GRAPHS, "accumulated_recompile_limit": MOST_GRAPHS}
-        with torch._dynamo.config.patch(limits):  # pyright: ignore[reportPrivateUsage]
-            rows = float32_logits(logits).detach()
-            # V is a model's own, and padding by a remainder does not compile where it varies.
-            torch._dynamo.mark_static(rows, 1)  # pyright: ignore[reportPrivateUsage]
-            return self._step(rows)
+        rows = float32_logits(logits).detach()
+        # V is a model's own, and padding by a remainder does not compile where it varies.
+        torch._dynamo.mark_static(rows, 1)  # pyright: ignore[reportPrivateUsage]
+        return self._step(rows)
 
     def explain(self, status: int) -> str:
         """Put a row's status into words: what is wrong and the stage after which it was."""
@@ -361,6 +363,17 @@ class Sampler:
         if self._uniforms is None or not self._uniforms.cover(positions):
             self._uniforms = Uniforms(self._batch.seeds, self._batch.choices, positions)
         return self._uniforms.at(positions)
+
+
+def compiled(function: Callable[P, R]) -> Callable[P, R]:
+    """Compile a part of the step, whose every combination of stages is a graph of its own.
+
+    Samplers share them, so the count of graphs is of all samplers of a process. The library's own globals do not change, and to
+    look at them before each step would take longer than some steps do.
+    """
+    limits = torch._dynamo.config.patch(GRAPHS)  # pyright: ignore[reportPrivateUsage]
+    options: dict[str, Any] = {"guard_filter_fn": torch.compiler.skip_guard_on_globals_unsafe}
+    return limits(torch.compile(function, fullgraph=True, options=options))
 
 
 def check_params(params: SamplingParams, vocab_size: int, dialect: Dialect) -> None:
