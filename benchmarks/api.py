@@ -1,13 +1,14 @@
 """The price list of the API: tokens per second with each parameter switched on, as a share of greedy decoding.
 
-    PYTHONPATH=tests python benchmarks/api.py [--shape 240M] [--dtype bfloat16] [--device cuda]
+    PYTHONPATH=tests python benchmarks/api.py [--shape 240M] [--dtype bfloat16] [--device cuda] [--compile]
     python benchmarks/api.py --url http://127.0.0.1:8000/v1 [--model NAME]     # any endpoint; its key in OPENAI_API_KEY
     python benchmarks/api.py --short                                           # the toy, in a minute
 
 Without --url it measures this library twice in turns: `LanguageModel.chat` in this process, and `sampling serve` in
-another through the OpenAI client. Answers of our model go on to --tokens tokens (endless.py); another endpoint
-is asked for a long list, and its `usage` says how many tokens came. One request at a time. What an endpoint refuses,
-or takes and does not do, is listed as that. Writes benchmarks/results/api-<shape>-<device>.json, or api-endpoint.json.
+another through the OpenAI client (but for --in-process, which needs neither client nor server). Answers of our model go
+on to --tokens tokens (endless.py); another endpoint is asked for a long list, and its `usage` says how many tokens came.
+One request at a time. What an endpoint refuses, or takes and does not do, is listed as that. Writes
+benchmarks/results/api-<shape>-<device>[-compiled].json, or api-endpoint.json.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,13 +47,17 @@ SHORT: dict[str, Any] = {"shape": shapes.TOY, "tokens": 17, "turns": 3}
 @contextmanager
 def own(options: argparse.Namespace) -> Generator[tuple[list[Way], dict[str, Any], int]]:
     """This library both ways, what the model is, and its V."""
-    with tempfile.TemporaryDirectory() as folder:
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
         model = endless.write(options.shape, options.dtype, Path(folder))
-        loaded = load(folder, device=options.device)
-        usable = len(loaded.vocabulary)
-        with served("--model", folder, "--device", options.device) as server:
-            url = f"http://127.0.0.1:{server.port}/v1"
-            yield [in_process(loaded), over_http(url, None, "none")], {"name": options.shape, **model}, usable
+        loaded = load(folder, device=options.device, compile=options.compile)
+        ways = [in_process(loaded)]
+        if not options.in_process:
+            flags = ["--model", folder, "--device", options.device, *["--compile"] * options.compile]
+            server = stack.enter_context(served(*flags))
+            ways.append(over_http(f"http://127.0.0.1:{server.port}/v1", None, "none"))
+        name = f"{options.shape}{', compiled' * options.compile}"
+        yield ways, {"name": name, **model, "compiled": options.compile}, len(loaded.vocabulary)
 
 
 @contextmanager
@@ -99,6 +104,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--shape", choices=shapes.SHAPES, default=shapes.TOY, help="of our own model")
     parser.add_argument("--dtype", choices=shapes.DTYPES, default="float32")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--compile", action="store_true", help="our own model decodes by compiled steps")
+    parser.add_argument("--in-process", action="store_true", help="our own model without a server")
     parser.add_argument("--url", help="another endpoint's, such as http://127.0.0.1:8000/v1")
     parser.add_argument("--model", help="its name there; the first that is listed when left out")
     parser.add_argument("--api-key", default=os.environ.get(KEY, ""), help=f"better in {KEY}")
@@ -115,9 +122,16 @@ def arguments() -> argparse.Namespace:
     options = parser.parse_args()
     if options.api_key:  # results tell the command line, but not the key
         sys.argv = [part.replace(options.api_key, "KEY") for part in sys.argv]
-    kind = "endpoint" if options.url else f"{options.shape}-{options.device}"
-    options.out = options.out or RESULTS / f"api-{kind}{'-short' if options.short else ''}.json"
+    if options.url and (options.compile or options.in_process):
+        parser.error("--compile, --in-process: got --url, must be without it: they are for our own model")
+    options.out = options.out or RESULTS / f"api-{kind_of(options)}.json"
     return options
+
+
+def kind_of(options: argparse.Namespace) -> str:
+    """What a result's file is called after."""
+    own_kind = f"{options.shape}-{options.device}{'-compiled' * options.compile}"
+    return f"{'endpoint' if options.url else own_kind}{'-short' * options.short}"
 
 
 def main() -> None:

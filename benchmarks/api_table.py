@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from table import Line, Table, digits, in_unit
+from table import Line, Table, digits, in_unit, setting
 
 UNPRICED = ("refused", "ignored", "not_available")
 
@@ -62,6 +62,4 @@ def notes(result: dict[str, Any]) -> list[str]:
         for word in UNPRICED
         if word in line
     ]
-    machine = result["machine"]
-    where = machine.get("gpu") or f"{machine['processor']}, threads: {machine['threads']}"
-    return [*reasons, f"{where}; torch {result['versions']['torch']}; {result['date']}"]
+    return [*reasons, setting(result)]

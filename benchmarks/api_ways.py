@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import openai
 from api_requests import MESSAGES, Fields
 
 from sampling.errors import SamplingError
@@ -54,6 +53,8 @@ def over_http(url: str, model: str | None, key: str) -> Way:
         model: Its name there; None for the first that the endpoint lists.
         key: The bearer token.
     """
+    import openai  # of the extra "bench"
+
     client = openai.OpenAI(base_url=url, api_key=key, max_retries=0, timeout=PATIENCE)
     name = model or next(iter(client.models.list())).id
 

@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
+from functools import partial
 from itertools import groupby, product
 from pathlib import Path
 from typing import Any
@@ -25,9 +27,10 @@ import shapes
 import torch
 from decode_growth import point
 from decode_job import SAMPLING, DecodeJob
-from decode_measure import FORMULAS, Line, described, measure
+from decode_measure import FORMULAS, described, measure
 from decode_memory import peak_bytes
 from decoders import ENGINES, OURS
+from outcome import Line, failed, without_figures
 from table import show_tables
 from timing import origin, settle_allocator
 from tqdm import tqdm
@@ -108,21 +111,22 @@ def lines_of(options: argparse.Namespace, bar: tqdm[Any]) -> Iterator[Line]:
     own = [engine for engine in options.engines if engine in OURS]
     for engine, (job, label) in product(own, growth_points(options) if options.growth else ()):
         bar.set_description(f"{job.shape}, {job.dtype}: {engine}, {label['axis']} {label['value']}")
-        yield point(job, models.of(job), engine, label, options.buffer_mib)
+        line = described(engine, job, models.of(job)) | {"part": "growth", **label}
+        yield with_figures(line, partial(point, job, models.of(job), line, options.buffer_mib))
         bar.update()
     for job, engine in product(memory_jobs(options), options.engines):
         bar.set_description(f"{job.shape}, {job.dtype}: memory of {engine}")
-        yield memory_line(engine, job, models.of(job))
+        line = described(engine, job, models.of(job)) | {"part": "memory"}
+        yield with_figures(line, partial(peak_bytes, engine, job))
         bar.update()
 
 
-def memory_line(engine: str, job: DecodeJob, model: Llama) -> Line:
-    """Peak memory of an engine, or why there is none."""
-    line = described(engine, job, model) | {"part": "memory"}
+def with_figures(line: Line, measured: Callable[[], Line]) -> Line:
+    """A line with its figures, or with why there are none."""
     try:
-        return line | {"peak_bytes": peak_bytes(engine, job)}
-    except (ValueError, ImportError, RuntimeError) as error:
-        return line | {"not_available": (str(error) or type(error).__name__).splitlines()[0]}
+        return line | measured()
+    except Exception as error:  # whatever an engine makes of a job: the others are measured
+        return line | without_figures(error, ours=line["engine"] in OURS)
 
 
 def memory_jobs(options: argparse.Namespace) -> list[DecodeJob]:
@@ -201,13 +205,15 @@ def arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Measure, and print the result as tables."""
+    """Measure, print the result as tables, and end with 1 if an engine failed."""
     options = arguments()
     warnings.filterwarnings("ignore", message="`torch.jit.script_method` is deprecated")  # torch of itself
     settle_allocator()
     with torch.no_grad():
         result = run(options)
     show_tables(decode_table.tables(result), decode_table.notes(result))
+    if names := failed(result["lines"]):
+        sys.exit(f"failed: {', '.join(names)}")
 
 
 if __name__ == "__main__":

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from bandwidth import fastest, reads
 from decode_job import SAMPLING, DecodeJob
-from decode_measure import READ, Line, described, in_turns
+from decode_measure import READ, in_turns
 from decoders.ours import decoder_for
+from outcome import Line
 from timing import summary, timed
 from tqdm import tqdm
 
@@ -17,17 +18,16 @@ READ_ROUNDS = 5
 
 
 @torch.no_grad()
-def point(job: DecodeJob, model: Llama, engine: str, label: Line, mebibytes: int | None) -> Line:
+def point(job: DecodeJob, model: Llama, line: Line, mebibytes: int | None) -> Line:
     """One point of a sweep; all rows are choices of one prompt, which is prefilled once.
 
     Args:
         job: Rows, context and how many steps; the first few of its new tokens only warm up.
         model: The model.
-        engine: "eager" or "compiled".
-        label: The axis and the value.
+        line: What the result says of it, the engine and the bytes of a step among it.
         mebibytes: Size of the buffer whose reading is timed; None for the device's default.
     """
-    decoder = decoder_for(model, job, compiled=engine == "compiled")
+    decoder = decoder_for(model, job, compiled=line["engine"] == "compiled")
     prompt = job.prompts(model.config.vocab_size)[0].tolist()
     decoder.add(prompt, SAMPLING[job.sampling], choices=job.rows, max_tokens=job.new)
     for _ in range(WARM_UP):
@@ -37,8 +37,7 @@ def point(job: DecodeJob, model: Llama, engine: str, label: Line, mebibytes: int
     times = in_turns({(READ, way): call for way, call in ways.items()}, READ_ROUNDS, tqdm(disable=True))
     bandwidth = fastest({way: times[READ, way] for way in ways}, size)["GB_per_s"]
     torch.compiler.reset()  # the next point has other shapes
-    line: Line = {**described(engine, job, model), "part": "growth", **label}
-    return line | figures(summary(steps), job.rows, line["bytes_per_step"], bandwidth)
+    return figures(summary(steps), job.rows, line["bytes_per_step"], bandwidth)
 
 
 def figures(step: dict[str, float], rows: int, size: float, bandwidth: float) -> Line:

@@ -72,7 +72,7 @@ class DecodeEngine:
     """One way to do the job.
 
     Args:
-        build: Prepares a model for a job; ValueError, ImportError or RuntimeError where it can not be done here.
+        build: Prepares a model for a job; NotAvailable where it has no part in it.
         does: What it does, in words.
         leaves_out: What it leaves out of the job, or does otherwise.
     """

@@ -13,6 +13,7 @@ from bandwidth import fastest, reads
 from decode_job import DecodeJob, Tokens
 from decode_table import COMPARED
 from decoders import ENGINES, OURS
+from outcome import Line, without_figures
 from shapes import cache_bytes, weight_bytes
 from timing import Call, summary, timed
 from tqdm import tqdm
@@ -20,7 +21,6 @@ from tqdm import tqdm
 from sampling import Sampler
 from sampling.model import Llama
 
-Line = dict[str, Any]
 Key = tuple[str, str]  # an engine, or READ, and what it does
 
 FIRST, ALL, SAMPLER, READ = "first token", "all tokens", "sampler alone", "read"
@@ -48,7 +48,7 @@ class Prepared:
 
     Args:
         line: What the result says of it.
-        calls: What to time, by name; nothing where it is not available.
+        calls: What to time, by name; nothing where it can not be measured.
         tokens: Of its first call.
     """
 
@@ -81,9 +81,8 @@ def prepared(engine: str, job: DecodeJob, model: Llama) -> Prepared:
     try:
         generate = ENGINES[engine].build(model, job)
         tokens = generate(job.new)
-    except (ValueError, ImportError, RuntimeError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        return Prepared(line | {"not_available": reason})
+    except Exception as error:  # whatever an engine makes of a job: the others are measured
+        return Prepared(line | without_figures(error, ours=engine in OURS))
     line["warm_up_s"] = time.perf_counter() - started
     calls: dict[str, Call] = {FIRST: lambda: generate(1), ALL: lambda: generate(job.new)}
     if engine in OURS:
@@ -126,7 +125,7 @@ def in_turns(calls: Mapping[Key, Call], rounds: int, bar: tqdm[Any]) -> dict[Key
 def measure(
     job: DecodeJob, model: Llama, engines: Sequence[str], rounds: int, mebibytes: int | None, bar: tqdm[Any]
 ) -> list[Line]:
-    """A line for each engine: what it takes, or why it is not available.
+    """A line for each engine: what it takes, or why it has no figures.
 
     Args:
         job: What all of them do.

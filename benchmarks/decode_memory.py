@@ -14,13 +14,13 @@ from decoders import ENGINES
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
-def peak_bytes(engine: str, job: DecodeJob) -> int | None:
+def peak_bytes(engine: str, job: DecodeJob) -> dict[str, int | None]:
     """The most memory that the process, or on CUDA its tensors, took from the second call on; None where no one counts.
 
     What loading takes is not in it: weights as the engine keeps them are.
     """
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(peak_here, engine, job, torch.get_num_threads()).result()
+        return {"peak_bytes": pool.submit(peak_here, engine, job, torch.get_num_threads()).result()}
 
 
 def peak_here(engine: str, job: DecodeJob, threads: int) -> int | None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from table import Line, Table, digits, in_unit, missing
+from table import Line, Table, digits, grouped, in_unit, missing, setting
 
 COMPARED = ("transformers", "llama.cpp")
 
@@ -25,17 +24,6 @@ def spread(times: dict[str, float]) -> list[str]:
 def percent(share: float) -> str:
     """A share."""
     return f"{100 * share:.1f}%"
-
-
-def grouped(
-    lines: list[Line], has: str, caption: Callable[[Line], str], row: Callable[[Line], list[str]]
-) -> dict[str, list[list[str]]]:
-    """Rows of the lines that have a figure, under their captions."""
-    groups: dict[str, list[list[str]]] = {}
-    for line in lines:
-        if line.get(has) is not None:
-            groups.setdefault(caption(line), []).append(row(line))
-    return groups
 
 
 def decoded(lines: list[Line]) -> Table:
@@ -113,15 +101,6 @@ def tables(result: dict[str, Any]) -> list[Table]:
 
     made = [decoded(part("engines")), limits(part("engines")), growth(part("growth")), memory(part("memory"))]
     return [table for table in made if table.groups]
-
-
-def setting(result: dict[str, Any]) -> str:
-    """Where and when it was measured, in one line."""
-    machine = result["machine"]
-    where = machine.get("gpu") or f"{machine['processor']}, threads: {machine['threads']}"
-    read = [line["read_GB_per_s"] for line in result["lines"] if "read_GB_per_s" in line]
-    bandwidth = f"reads {min(read):,.1f} to {max(read):,.1f} GB/s"
-    return f"{where}; torch {result['versions']['torch']}; {bandwidth}; {result['date']}"
 
 
 def notes(result: dict[str, Any]) -> list[str]:

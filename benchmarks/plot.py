@@ -14,6 +14,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import table
+from colours import COLOURS, OURS, name
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 from table import Line
@@ -21,17 +22,6 @@ from table import Line
 RESULTS = Path(__file__).parent / "results"
 DOCS = Path(__file__).parent.parent / "docs"
 PREFERRED_WIDTH, PREFERRED_KIND = 128256, "llm"
-OURS = ("eager", "compiled")
-COLOURS = {
-    "eager": "#0b5fa5",
-    "compiled": "#12a4d9",
-    "transformers": "#d1495b",
-    "llama3": "#e08e1b",
-    "multinomial": "#7a7a7a",
-    "llama.cpp": "#5b8c3e",
-    "flashinfer": "#7d4fa0",
-    "flashinfer plain": "#b89bd0",
-}
 STYLE: dict[str, Any] = {
     "font.size": 10,
     "axes.spines.top": False,
@@ -47,9 +37,9 @@ def preferred(values: list[Any], wish: Any) -> Any:
     return wish if wish in values else values[-1]
 
 
-def name(engine: str, leaves_out: str) -> str:
-    """An engine as the legend has it."""
-    return f"ours, {engine}" if engine in OURS else engine + " (token only)" * ("log prob" in leaves_out)
+def label(engine: str, leaves_out: str) -> str:
+    """An engine as the legend has it, with what it leaves out."""
+    return name(engine) + " (token only)" * (engine not in OURS and "log prob" in leaves_out)
 
 
 def by_batch(axes: Axes, lines: list[Line], names: dict[str, str]) -> None:
@@ -107,7 +97,7 @@ def row(panels: Any, result: dict[str, Any]) -> None:
     wide = [line for line in timed if line["V"] == width]
     kind = preferred([line["kind"] for line in wide], PREFERRED_KIND)
     fewest = min(line["B"] for line in wide)
-    names = {engine: name(engine, says["leaves_out"]) for engine, says in result["engines"].items()}
+    names = {engine: label(engine, says["leaves_out"]) for engine, says in result["engines"].items()}
     by_batch(panels[0], [line for line in wide if line["kind"] == kind], names)
     by_kind(panels[1], [line for line in wide if line["B"] == fewest])
     where = result["machine"].get("gpu") or f"CPU, {result['machine']['threads']} threads"

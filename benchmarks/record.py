@@ -5,7 +5,8 @@
     python benchmarks/record.py --list                     # the runs, and about how long each takes
 
 Needs torch, transformers, safetensors and numpy, and no network; what else is missing is reported by the run as not
-available. `python benchmarks/report.py` makes the report from the results.
+available. Only the price lists on the CPU, which go over HTTP, too, need the extras bench, json and serve.
+`python benchmarks/report.py` makes the report from the results.
 """
 
 from __future__ import annotations
@@ -70,6 +71,10 @@ RUNS: dict[str, dict[str, Run]] = {
             "--shapes Llama-3-8B --dtypes bfloat16 --contexts 32 --sampling sampled --new 4 --rounds 2 "
             "--unpacked --engines compiled transformers",
         ),
+        "api-toy-cpu": Run(3, "api.py", "--shape toy"),
+        "api-toy-cpu-compiled": Run(10, "api.py", "--shape toy --compile"),
+        "api-240M-cpu": Run(6, "api.py", "--shape 240M --tokens 17 --turns 3"),
+        "api-240M-cpu-compiled": Run(15, "api.py", "--shape 240M --tokens 17 --turns 3 --compile"),
     },
     "cuda": {
         "sampler-cuda": Run(9, "sampler.py", "--device cuda --rows 1 16 128 512 --features --growth"),
@@ -84,6 +89,9 @@ RUNS: dict[str, dict[str, Run]] = {
             "--device cuda --shapes Llama-3-8B --dtypes bfloat16 --rows 1 64 --contexts 128 1024 --growth --memory",
         ),
         "decode-cuda-240M": Run(4, "decode.py", "--device cuda --sampling sampled"),
+        "api-Llama-3.2-1B-cuda-compiled": Run(
+            9, "api.py", "--device cuda --shape Llama-3.2-1B --dtype bfloat16 --compile --in-process"
+        ),
     },
 }
 SHORT = {
@@ -122,8 +130,9 @@ def done(name: str, run: Run, out: Path) -> bool:
     """Run it, and say how it went."""
     command = command_of(name, run, out)
     print(f"\n{name}, about {run.minutes:g} minutes: python {shlex.join(command)}", flush=True)
-    folders = [str(ROOT), str(ROOT / "kernels"), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(folders)}
+    folders = [ROOT, ROOT / "kernels", ROOT / "tests"]  # the last one has Llama-3's tokenizer
+    paths = [*map(str, folders), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
     started = time.perf_counter()
     ended = subprocess.run([sys.executable, *command], cwd=ROOT, env=environment, check=False)
     print(f"{name}: {'done' if ended.returncode == 0 else 'FAILED'} in {time.perf_counter() - started:.0f} s")

@@ -7,29 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
+from colours import COLOURS, OURS, name
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 from plot import STYLE, time_of
 
 Result = dict[str, Any]
 Line = dict[str, Any]
-COLOURS = {
-    "eager": "#0b5fa5",
-    "compiled": "#12a4d9",
-    "transformers": "#d1495b",
-    "transformers static": "#e08e1b",
-    "transformers compiled": "#8c2f39",
-    "llama.cpp": "#5b8c3e",
-    "llama.cpp float16": "#a3c585",
-    "vLLM": "#7d4fa0",
-}
-OURS = ("eager", "compiled")
 WIDE = 5  # a time that grows by more than this has a logarithmic axis
-
-
-def name(engine: str) -> str:
-    """An engine as legends have it."""
-    return f"ours, {engine}" if engine in OURS else engine
 
 
 def lines_of(results: Iterable[Result], part: str, figure: str) -> list[Line]:

@@ -29,6 +29,12 @@ def digits(value: float) -> str:
     return f"{value:,.0f}" if value >= 99.95 else f"{value:.1f}" if value >= 9.995 else f"{value:.2f}"
 
 
+def duration(us: float | None) -> str:
+    """In the unit it is read in; nothing where it was not measured."""
+    size, unit = in_unit(us or 0)
+    return "" if us is None else f"{digits(us / size)} {unit}"
+
+
 def timed(line: Line) -> list[str]:
     """Median, spread and multiples of the floor."""
     size, unit = in_unit(line["median_us"])
@@ -37,12 +43,12 @@ def timed(line: Line) -> list[str]:
 
 
 def grouped(
-    lines: list[Line], caption: Callable[[Line], str], row: Callable[[Line], list[str]]
+    lines: list[Line], has: str, caption: Callable[[Line], str], row: Callable[[Line], list[str]]
 ) -> dict[str, list[list[str]]]:
-    """The rows of the lines that were timed, under their captions."""
+    """Rows of the lines that have a figure, under their captions."""
     groups: dict[str, list[list[str]]] = {}
     for line in lines:
-        if "median_us" in line:
+        if line.get(has) is not None:
             groups.setdefault(caption(line), []).append(row(line))
     return groups
 
@@ -57,11 +63,13 @@ def engines(lines: list[Line]) -> Table:
 
     def row(line: Line) -> list[str]:
         ratios = line["times_as_fast_as"]
-        return [line["engine"], *timed(line), *(digits(ratios[p]) if p in ratios else "" for p in COMPARED)]
+        peers = (digits(ratios[peer]) if peer in ratios else "" for peer in COMPARED)
+        return [line["engine"], *timed(line), duration(line.get("first_of_a_turn_us")), *peers]
 
-    headers = ["engine", "median", "p10-p90", "x floor", *(f"x {peer}" for peer in COMPARED)]
+    peers = (f"x {peer}" for peer in COMPARED)
+    headers = ["engine", "median", "p10-p90", "x floor", "first of a turn", *peers]
     title = "One step, everything on (x peer: how many times as fast)"
-    return Table(title, headers, grouped(lines, shape, row))
+    return Table(title, headers, grouped(lines, "median_us", shape, row))
 
 
 def features(lines: list[Line], cost: dict[str, float]) -> Table:
@@ -75,7 +83,7 @@ def features(lines: list[Line], cost: dict[str, float]) -> Table:
         )
         return f"{line['engine']}, {shape(line)}{added}"
 
-    groups = grouped(lines, caption, lambda line: [line["feature"], *timed(line)])
+    groups = grouped(lines, "median_us", caption, lambda line: [line["feature"], *timed(line)])
     return Table("Features one by one", ["feature", "median", "p10-p90", "x floor"], groups)
 
 
@@ -87,7 +95,7 @@ def growth(lines: list[Line]) -> Table:
         base = first.setdefault((line["axis"], line["engine"]), line["median_us"])
         return [f"{line['value']:,}", *timed(line), digits(line["median_us"] / base)]
 
-    groups = grouped(lines, lambda line: f"{line['axis']}, {line['engine']}", row)
+    groups = grouped(lines, "median_us", lambda line: f"{line['axis']}, {line['engine']}", row)
     return Table("Growth, everything on", ["value", "median", "p10-p90", "x floor", "x first"], groups)
 
 
@@ -109,14 +117,28 @@ def setting(result: dict[str, Any]) -> str:
     """Where and when it was measured, in one line."""
     machine = result["machine"]
     where = machine.get("gpu") or f"{machine['processor']}, threads: {machine['threads']}"
-    bandwidth = result["read_bandwidth"]["GB_per_s"]
-    return f"{where}; torch {result['versions']['torch']}; reads {bandwidth:,.1f} GB/s; {result['date']}"
+    return "; ".join([where, f"torch {result['versions']['torch']}", *read(result), result["date"]])
+
+
+def read(result: dict[str, Any]) -> list[str]:
+    """The read bandwidth, if it was measured: once, or beside every line."""
+    once, lines = result.get("read_bandwidth"), result["lines"]
+    measured = (
+        [once["GB_per_s"]] if once else [line["read_GB_per_s"] for line in lines if "read_GB_per_s" in line]
+    )
+    ends = dict.fromkeys(f"{end(measured):,.1f}" for end in (min, max) if measured)
+    return [f"reads {' to '.join(ends)} GB/s"] if ends else []
 
 
 def missing(result: dict[str, Any]) -> list[str]:
-    """Why engines were not available, each reason once."""
-    reasons = ((line["engine"], line["not_available"]) for line in result["lines"] if "not_available" in line)
-    return [f"{engine}: not available: {reason}" for engine, reason in dict.fromkeys(reasons)]
+    """Why engines have no figures, each reason once."""
+    reasons = [
+        f"{line['engine']}: {word.replace('_', ' ')}: {line[word]}"
+        for line in result["lines"]
+        for word in ("not_available", "error")
+        if word in line
+    ]
+    return list(dict.fromkeys(reasons))
 
 
 def show(result: dict[str, Any]) -> None:

@@ -11,16 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
 RESULTS = Path(__file__).parent.parent / "benchmarks" / "results"
-# Okabe and Ito's colours: ours in blues, each peer in one of its own.
-COLOURS = {
-    "eager": "#0072b2",
-    "compiled": "#56b4e9",
-    "transformers": "#d55e00",
-    "transformers static": "#e69f00",
-    "transformers compiled": "#cc79a7",
-    "llama.cpp": "#009e73",
-    "llama.cpp float16": "#7fceb9",
-}
+COLOURS: dict[str, str] = json.loads((RESULTS.parent / "colours.json").read_text())
 OURS = ("eager", "compiled")
 Line = dict[str, Any]
 

@@ -17,6 +17,7 @@ from sampling.dialects import dialect as dialect_named
 from sampling.errors import CheckpointError, InvalidRequest
 from sampling.loaded_model import LoadedModel
 from sampling.model import Llama, LlamaConfig, load_llama, pack
+from sampling.model.compiler import require_compiler
 from sampling.toy import CHECKPOINT
 
 if TYPE_CHECKING:
@@ -139,6 +140,8 @@ def load(
         raise InvalidRequest("compile", compile, "False with parallel")
     if isinstance(dtype, str) and dtype not in DTYPES:
         raise InvalidRequest("dtype", dtype, f"one of {', '.join(DTYPES)}")
+    if compile:
+        require_compiler(device)
     folder = CHECKPOINT if path is None else Path(path)
     model = load_llama(
         folder,

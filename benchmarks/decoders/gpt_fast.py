@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from decode_job import DecodeEngine, DecodeJob, Generate
+from outcome import NotAvailable
 
 from sampling.model import Llama
 
 
 def build(model: Llama, job: DecodeJob) -> Generate:  # noqa: ARG001 (what all engines take)
     """Refuse."""
-    raise ImportError(
+    raise NotAvailable(
         "gpt-fast is a repository of scripts, not a package (PyPI's gptfast is another project)"
     )
 

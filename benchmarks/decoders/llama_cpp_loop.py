@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 
 import torch
 from decode_job import SAMPLING, DecodeEngine, DecodeJob, Generate, Tokens
+from outcome import NotAvailable
 
 from sampling.model import Llama
 
@@ -128,7 +129,7 @@ def build(model: Llama, job: DecodeJob, dtype: str | None = None) -> Generate:
     import llama_cpp as cpp
 
     if dtype is not None and job.dtype == "float32":
-        raise ValueError("it stands beside bfloat16, which is as large")
+        raise NotAvailable("it stands beside bfloat16, which is as large")
     loop = Loop(cpp, gguf_of(model, dtype or job.dtype), job, model.config.vocab_size)
     prompts = job.prompts(model.config.vocab_size).tolist()
 

@@ -23,8 +23,12 @@ def decoder_for(model: Llama, job: DecodeJob, *, compiled: bool) -> Decoder:
 
 def tokens_of_step(decoder: Decoder) -> dict[int, int]:
     """One step: the token of each row."""
-    sampled = decoder.step()
-    return {row: token.token_id for row, token in sampled.items() if isinstance(token, SampledToken)}
+    tokens: dict[int, int] = {}
+    for row, sampled in decoder.step().items():
+        if not isinstance(sampled, SampledToken):
+            raise sampled
+        tokens[row] = sampled.token_id
+    return tokens
 
 
 def build(model: Llama, job: DecodeJob, *, compiled: bool) -> Generate:

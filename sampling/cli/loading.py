@@ -30,6 +30,7 @@ def load_with_progress(options: argparse.Namespace) -> LanguageModel:
             options.model,
             device=options.device,
             dtype=options.dtype,
+            compile=options.compile,
             parallel=under_torchrun(),
             progress=show,
         )

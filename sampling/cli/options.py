@@ -47,13 +47,16 @@ JSON_FIELDS = ("logit_bias", "response_format", "stream_options")
 
 
 def add_model_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the model, where it runs, and the dialect."""
+    """Add the model, where and how it runs, and the dialect."""
     parser.add_argument("--model", metavar="DIR", help="a Llama-3 directory; the built-in toy when left out")
     parser.add_argument(
         "--device", default="cpu", help="where to run, such as cpu or cuda (default: %(default)s)"
     )
     parser.add_argument(
         "--dtype", metavar="TYPE", help="float32 or bfloat16; the checkpoint's own when left out"
+    )
+    parser.add_argument(
+        "--compile", action="store_true", help="decode by compiled steps: faster, after a while of compiling"
     )
     parser.add_argument(
         "--dialect", default="qstash", help=f"whose semantics: {', '.join(DIALECTS)} (default: %(default)s)"

@@ -113,7 +113,9 @@ class KeyValueCache:
         self.stored_keys = [torch.zeros(shape, device=device, dtype=dtype) for _ in range(layers)]
         self.stored_values = [torch.zeros(shape, device=device, dtype=dtype) for _ in range(layers)]
         self.lengths = torch.zeros(rows, device=device, dtype=torch.int64)
-        self.seen = torch.arange(capacity, device=device)  # [S] the positions that are looked at
+        self._positions = torch.arange(capacity, device=device)
+        # [S] those that are looked at: a view, so that a captured step may go on reading them
+        self.seen = self._positions
         self._known = torch.zeros(rows, dtype=torch.int64, device="cpu")  # lengths that the host is sure of
 
     @property
@@ -171,7 +173,7 @@ class KeyValueCache:
             positions: As many as the longest row will hold after the next call.
         """
         blocks = -(-positions // BLOCK)
-        self.seen = torch.arange(min(blocks * BLOCK, self.capacity), device=self.lengths.device)
+        self.seen = self._positions[: blocks * BLOCK]
 
     def open(self, width: int, counts: Tensor | None, groups: int) -> Window:
         """Plan where the next positions of each row go: tensors only, nothing is read on the host.
@@ -213,7 +215,7 @@ class KeyValueCache:
         chosen = self._row_numbers(rows)
         there = chosen.to(self.lengths.device)
         other = KeyValueCache.__new__(KeyValueCache)
-        other.seen = self.seen
+        other._positions, other.seen = self._positions, self.seen
         other.stored_keys = [keys[there] for keys in self.stored_keys]
         other.stored_values = [values[there] for values in self.stored_values]
         other.lengths = self.lengths[there]

@@ -89,7 +89,7 @@ def load_llama(
     config = LlamaConfig.read(folder)
     config = replace(config, dtype=_running_dtype(config, folder, dtype))
     source, stored = _stored_tensors(folder)
-    _check_device(device)
+    check_device(device)
     with torch.device("meta"):
         model = build(config)
     _check(model, source, stored)  # before any memory is asked for
@@ -112,7 +112,15 @@ def _running_dtype(config: LlamaConfig, folder: Path, dtype: torch.dtype | None)
     return dtype
 
 
-def _check_device(device: torch.device | str) -> None:
+def check_device(device: torch.device | str) -> None:
+    """Refuse a device that holds no tensors here.
+
+    Args:
+        device: A device or its name.
+
+    Raises:
+        InvalidRequest: torch does not know it, or it is not there.
+    """
     try:
         if torch.empty(0, device=device).is_meta:
             raise RuntimeError("meta tensors hold no numbers")

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from sampling.model.attend import fused, summed
 from sampling.model.cache import KeyValueCache
 from sampling.model.llama import Llama
 from sampling.model.projection import summing
@@ -17,6 +18,7 @@ MOST_GRAPHS = 256  # models, types and numbers of rows in one process: each is a
 ROWS_OF_A_GRAPH = {
     "cpu": 1
 }  # by device, the most rows that one graph serves faster than packed weights do; no entry: all
+ATTEND = {"cpu": summed}  # by device, how a graph of one row attends; no entry: by the fused operator
 OPTIONS: dict[str, dict[str, Any]] = {"cuda": {"coordinate_descent_tuning": True}}  # Inductor's, by device
 
 
@@ -90,7 +92,7 @@ class Compiled:
     """
 
     def __init__(self, model: Llama, cache: KeyValueCache, logits: Tensor) -> None:
-        self.model = summing(model) if cache.rows == 1 else model
+        self.model = model if cache.rows > 1 else summing(model, ATTEND.get(logits.device.type, fused))
         self.cache, self.logits = cache, logits
         for stored in (*cache.stored_keys, *cache.stored_values):
             leave_open(stored, 2)
@@ -103,9 +105,7 @@ class Compiled:
 
     def run(self, tokens: Tensor) -> None:
         """Put the logits of the rows that have a new token in place of the old ones."""
-        step = compiled_advance(tokens.device.type)
-        with torch._dynamo.config.patch(recompile_limit=MOST_GRAPHS):  # pyright: ignore[reportPrivateUsage]
-            step(self.model, self.cache, self.logits, tokens)
+        compiled_advance(tokens.device.type)(self.model, self.cache, self.logits, tokens)
 
 
 def advance(
@@ -125,4 +125,7 @@ def leave_open(tensor: Tensor, dim: int) -> None:
 @once
 def compiled_advance(device: str) -> Callable[[Llama, KeyValueCache, Tensor, Tensor], None]:
     """The compiled `advance`; one for all models, since torch keeps the graphs of a function together."""
-    return torch.compile(advance, fullgraph=True, dynamic=False, options=OPTIONS.get(device))
+    # Names in modules are bound once: a step need not ask, each time, whether they still are.
+    options = {**OPTIONS.get(device, {}), "guard_filter_fn": torch.compiler.skip_guard_on_globals_unsafe}
+    limits = torch._dynamo.config.patch(recompile_limit=MOST_GRAPHS)  # pyright: ignore[reportPrivateUsage]
+    return limits(torch.compile(advance, fullgraph=True, dynamic=False, options=options))

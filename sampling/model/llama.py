@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sampling.errors import InvalidRequest
+from sampling.model.attend import Attend, causally, fused
 from sampling.model.cache import KeyValueCache, Window
 from sampling.model.config import LlamaConfig
 from sampling.model.projection import Projection, by_module, by_weight
@@ -65,32 +66,15 @@ class Attention(nn.Module):
         self.o_proj = nn.Linear(queries, config.hidden_size, bias=False)
         self.heads_of = Projection(self.q_proj, self.k_proj, self.v_proj, form=by_module)
         self.joined = Projection(self.o_proj, form=by_module)
+        self.attend: Attend = fused
 
     def forward(self, hidden: Tensor, rotation: tuple[Tensor, Tensor], window: Window | None) -> Tensor:
         """[B, T, hidden_size] to the same; over the cache behind `window`, or over the T positions alone."""
         q, k, v = (heads.unflatten(-1, (-1, self.head_dim)) for heads in self.heads_of(hidden))
         q, k = rotate(q, rotation), rotate(k, rotation)  # [B, T, H, D], [B, T, KV, D]; v is as k
         if window is None:
-            return self.joined(_attend_causally(q, k, v))[0]
-        return self.joined(_attend(q, *window.store(self.layer, k, v), window.visible))[0]
-
-
-def _attend_causally(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
-    mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)  # [B, H, T, D]
-    return mixed.transpose(1, 2).flatten(2)
-
-
-def _attend(q: Tensor, k: Tensor, v: Tensor, visible: Tensor) -> Tensor:
-    # The queries of a group stand in the place of further positions, so that keys and values serve them all
-    # without a copy; `enable_gqa` with a mask costs several times as much.
-    rows, width, heads, head_dim = q.shape
-    kv_heads = k.shape[1]
-    q = q.reshape(rows, width, kv_heads, -1).transpose(1, 2)  # [B, KV, T, G * D]
-    q = q.reshape(rows, kv_heads, -1, head_dim)  # [B, KV, T * G, D]
-    mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=visible)
-    mixed = mixed.reshape(rows, kv_heads, width, -1).transpose(1, 2)  # [B, T, KV, G * D]
-    return mixed.reshape(rows, width, heads * head_dim)
+            return self.joined(causally(q, k, v))[0]
+        return self.joined(self.attend(q, *window.store(self.layer, k, v), window.visible))[0]
 
 
 class FeedForward(nn.Module):

@@ -10,8 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sampling.model.attend import Attend
+
 if TYPE_CHECKING:
-    from sampling.model.llama import Llama
+    from sampling.model.llama import Block, Llama
 
 Form = Callable[[Tensor, Sequence[nn.Module]], Sequence[Tensor]]
 
@@ -121,10 +123,17 @@ def packable(weight: Tensor) -> bool:
     return weight.dtype == torch.float32 or torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
-def summing(model: Llama) -> Llama:
-    """A twin of a model, on the same weights, that multiplies and sums."""
+def summing(model: Llama, attend: Attend) -> Llama:
+    """A twin of a model, on the same weights, that multiplies and sums.
+
+    Args:
+        model: The model.
+        attend: How the twin attends.
+    """
     weights = (*model.parameters(), *model.buffers())
     twin = copy.deepcopy(model, {id(weight): weight for weight in weights})
     for projection in projections_of(twin):
         projection.form = by_sum
+    for block in twin.layers:
+        cast("Block", block).self_attn.attend = attend
     return twin

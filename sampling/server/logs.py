@@ -36,10 +36,10 @@ class JsonLines(logging.Formatter):
 
 
 def log_to_standard_error() -> None:
-    """Send the server's log, and uvicorn's warnings, to standard error."""
+    """Send the library's log, and uvicorn's warnings, to standard error."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonLines())
-    for name, level in (("sampling.server", logging.INFO), ("uvicorn.error", logging.WARNING)):
+    for name, level in (("sampling", logging.INFO), ("uvicorn.error", logging.WARNING)):
         source = logging.getLogger(name)
         source.handlers, source.propagate = [handler], False
         source.setLevel(level)

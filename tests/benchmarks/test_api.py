@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import threading
+from argparse import Namespace
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -22,6 +23,14 @@ CHOSEN = ["greedy", "top_p", "logprobs, 20 alternatives", "n = 4", "JSON mode", 
 WAYS = ["in process", "over HTTP"]
 TOKENS, TURNS = 5, 2
 SECRET = "a key that no file may have"
+
+
+@pytest.fixture
+def script() -> Iterator[ModuleType]:
+    """The script as a module."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(BENCHMARKS)
+        yield importlib.import_module("api")
 
 
 def run(*options: object) -> str:
@@ -69,6 +78,58 @@ def test_it_says_where_it_comes_from_and_ends_in_a_table(ran: tuple[dict[str, An
     assert result["model"]["V"] == 2048
     for text in ("toy, in process", "toy, over HTTP", "logprobs, 20 alternatives", "of greedy"):
         assert text in printed
+
+
+# Compiled steps
+
+
+@pytest.mark.compiled
+@pytest.mark.usefixtures("compiled")
+def test_a_compiled_model_gives_the_same_answers(script: ModuleType) -> None:
+    """Stages as in test_decode.py, so that what compiles there serves here."""
+    fields = {
+        "temperature": 0.8,
+        "top_p": 0.9,
+        "frequency_penalty": 0.5,
+        "presence_penalty": 0.5,
+        "seed": 1,
+        "max_tokens": TOKENS,
+    }
+    answers: dict[str, Any] = {}
+    for compiled in (False, True):
+        asked = Namespace(shape="toy", dtype="float32", device="cpu", compile=compiled, in_process=True)
+        with script.own(asked) as ([way], model, _):
+            [answer] = way.ask(fields)
+        assert model["compiled"] is compiled
+        answers[model["name"]] = [answer["choices"], answer["usage"]]
+    assert answers.keys() == {"toy", "toy, compiled"}
+    assert answers["toy"] == answers["toy, compiled"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "name"),
+    [
+        ([], "api-toy-cpu.json"),
+        (["--shape", "240M", "--compile"], "api-240M-cpu-compiled.json"),
+        (["--short", "--compile"], "api-toy-cpu-compiled-short.json"),
+        (["--url", "http://127.0.0.1:1/v1"], "api-endpoint.json"),
+    ],
+)
+def test_each_kind_of_result_has_a_file_of_its_own(
+    script: ModuleType, monkeypatch: pytest.MonkeyPatch, flags: list[str], name: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["api.py", *flags])
+    assert script.arguments().out.name == name
+
+
+@pytest.mark.parametrize("flag", ["--compile", "--in-process"])
+def test_what_is_for_our_own_model_is_refused_with_a_url(
+    script: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], flag: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["api.py", "--url", "http://127.0.0.1:1/v1", flag])
+    with pytest.raises(SystemExit, match="2"):
+        script.arguments()
+    assert "they are for our own model" in capsys.readouterr().err
 
 
 # Another endpoint

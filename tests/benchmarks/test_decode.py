@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,7 +17,7 @@ import pytest
 import torch
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-ENGINES = ("eager", "transformers", "transformers static", "gpt-fast")
+ENGINES = ("eager", "transformers", "gpt-fast")
 NEW = 8
 
 pytestmark = pytest.mark.skipif(not BENCHMARKS.exists(), reason="a source distribution holds no benchmarks")
@@ -41,7 +42,7 @@ def run(script: str, *options: object) -> str:
 def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The result of a tiny run, and what it printed."""
     out = tmp_path_factory.mktemp("results") / "decode-cpu-toy.json"
-    growing = ["--growth", "--growth-rows", 1, 3, "--growth-contexts", 16, 40, "--memory"]
+    growing = ["--growth", "--growth-rows", 3, "--growth-contexts", 40, "--memory"]
     small = ["--rows", 2, "--sampling", "sampled", "greedy", "--new", NEW, "--buffer-mib", 16]
     return out, run("decode.py", "--short", *small, *growing, "--engines", *ENGINES, "--out", out)
 
@@ -69,7 +70,15 @@ def test_greedy_tokens_are_those_of_transformers(result: dict[str, Any]) -> None
         for line in lines(result, "engines")
         if line["sampling"] == "greedy"
     }
-    assert greedy == {"eager": NEW + 1, "transformers": NEW + 1, "transformers static": NEW + 1}
+    assert greedy == {"eager": NEW + 1, "transformers": NEW + 1}
+
+
+def test_a_static_cache_gives_the_same_greedy_tokens(load_module: Any) -> None:
+    jobs, engines = load_module("decode_job"), load_module("decoders").ENGINES
+    job = jobs.DecodeJob(shape="toy", rows=2, context=16, new=NEW, sampling="greedy")
+    model = job.model()
+    eager, static = (engines[name].build(model, job) for name in ("eager", "transformers static"))
+    assert eager(NEW) == static(NEW)
 
 
 def test_figures_follow_from_each_other(result: dict[str, Any]) -> None:
@@ -91,7 +100,7 @@ def test_ratios_are_of_the_same_job(result: dict[str, Any]) -> None:
 
 def test_growth_has_both_axes(result: dict[str, Any]) -> None:
     found = [(line["axis"], line["value"], line["B"], line["context"]) for line in lines(result, "growth")]
-    assert found == [("rows", 1, 1, 16), ("rows", 3, 3, 16), ("context", 16, 2, 16), ("context", 40, 2, 40)]
+    assert found == [("rows", 3, 3, 16), ("context", 40, 2, 40)]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
@@ -122,7 +131,7 @@ def test_it_ends_in_tables(ran: tuple[Path, str]) -> None:
 @pytest.mark.filterwarnings("ignore:.*:DeprecationWarning:torch.*")
 def test_the_compiled_engine_gives_the_eager_one_s_tokens(load_module: Any) -> None:
     jobs, engines = load_module("decode_job"), load_module("decoders").ENGINES
-    job = jobs.DecodeJob(shape="toy", rows=2, context=16, new=NEW, sampling="sampled")
+    job = jobs.DecodeJob(shape="toy", context=16, new=NEW, sampling="sampled")
     model = job.model()
     eager, compiled = (engines[name].build(model, job) for name in ("eager", "compiled"))
     assert eager(NEW) == compiled(NEW) == compiled(NEW)
@@ -143,6 +152,56 @@ def test_two_lengths_are_subtracted(load_module: Any) -> None:
     assert found["prefill_tokens_per_s"] == pytest.approx(400)
     assert found["share_of_bandwidth"] == pytest.approx(0.8)
     assert found["sampler_share"] == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize(
+    ("engine", "problem", "told"),
+    [
+        ("vLLM", ModuleNotFoundError("No module named 'vllm'"), {"not_available": "No module named 'vllm'"}),
+        ("vLLM", RuntimeError("no room\nat all"), {"error": "RuntimeError: no room"}),
+        ("vLLM", ImportError("libcuda.so"), {"error": "ImportError: libcuda.so"}),
+        ("vLLM", KeyError(), {"error": "KeyError: KeyError"}),
+        (
+            "eager",
+            ModuleNotFoundError("No module named 'x'"),
+            {"error": "ModuleNotFoundError: No module named 'x'"},
+        ),
+        ("compiled", ValueError("NaN"), {"error": "ValueError: NaN"}),
+    ],
+)
+def test_only_a_missing_package_is_not_available(
+    load_module: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    engine: str,
+    problem: Exception,
+    told: dict[str, str],
+) -> None:
+    jobs, measuring = load_module("decode_job"), load_module("decode_measure")
+
+    def fails(*_: object) -> None:
+        raise problem
+
+    monkeypatch.setitem(measuring.ENGINES, engine, jobs.DecodeEngine(fails, "", ""))
+    job = jobs.DecodeJob(shape="toy")
+    ready = measuring.prepared(engine, job, job.model())
+    assert told.items() <= ready.line.items()
+    assert not ready.calls
+    assert ("Traceback" in capsys.readouterr().err) == ("error" in told)
+
+
+@pytest.mark.parametrize("word", ["error", "not_available"])
+def test_an_error_ends_the_script_with_1(
+    load_module: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], word: str
+) -> None:
+    script = load_module("decode")
+    line = {"part": "engines", "engine": "compiled", word: "RuntimeError: no room"}
+    monkeypatch.setattr(sys, "argv", ["decode.py", "--short"])
+    monkeypatch.setattr(script, "run", lambda options: script.frame(options) | {"lines": [line]})
+    ended = pytest.raises(SystemExit, match=r"^failed: compiled$") if word == "error" else nullcontext()
+    with ended:
+        script.main()
+    assert f"compiled: {word.replace('_', ' ')}: RuntimeError: no room" in capsys.readouterr().out
 
 
 def test_leading_tokens_in_common(load_module: Any) -> None:

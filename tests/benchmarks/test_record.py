@@ -7,7 +7,6 @@ import os
 import shlex
 import subprocess
 import sys
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -40,21 +39,15 @@ def test_a_tiny_run_records_every_script_without_the_extras(tmp_path: Path) -> N
     assert all(result["lines"] for result in recorded.values())
 
 
-@cache
-def help_of(script: str) -> str:
-    """What a script says of its options."""
-    command = [sys.executable, str(RECORD.parent / script), "--help"]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-
-
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_every_recorded_run_has_options_that_its_script_knows(device: str) -> None:
     listed = record("--device", device, "--list").stdout.splitlines()
     assert listed
     for line in listed:
         script, *options = shlex.split(line.split(" min  ")[1])
+        known = (RECORD.parent / script).read_text()
         named = [option for option in options if option.startswith("--")]
-        assert [option for option in named if option not in help_of(script)] == []
+        assert [option for option in named if f'"{option}"' not in known] == []
 
 
 def test_a_name_that_is_not_there_is_refused() -> None:

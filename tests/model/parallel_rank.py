@@ -11,6 +11,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from sampling import load
+from sampling.cli.main import main as command
 from sampling.errors import CheckpointError, InvalidRequest
 from sampling.model import Llama, load_llama
 from sampling.model.parallel import parallel_llama
@@ -19,6 +20,7 @@ TEXT = [3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8]
 SHORTER = 5
 STEPS = 8
 QUESTION = [{"role": "user", "content": "What is the capital of Turkey?"}]
+FLAGS = ["--temperature", "1.5", "--seed", "3"]
 REQUESTS: dict[str, dict[str, Any]] = {
     "greedy": {"temperature": 0, "logprobs": True, "top_logprobs": 3},
     "sampled": {"temperature": 1.7, "top_p": 0.95, "seed": 11, "max_tokens": 24, "n": 3},
@@ -60,7 +62,7 @@ def refusal(folder: Path) -> str:
 
 
 def main(folder: Path) -> None:
-    """Use every model in the folder."""
+    """Use every model in the folder, then the command line."""
     found: dict[str, Any] = {"models": {}, "refused": {}}
     for model in sorted(folder.glob("good-*")):
         found["models"][model.name] = seen(load_llama(model, build=parallel_llama("cpu")))
@@ -70,8 +72,9 @@ def main(folder: Path) -> None:
     found["logits"] = toy.logits(range(100))
     found["answers"] = {name: toy.chat(QUESTION, **request) for name, request in REQUESTS.items()}
     torch.save(found, folder / f"rank-{dist.get_rank()}.pt")
-    dist.barrier()
-    dist.destroy_process_group()
+    sys.exit(
+        command(["chat", QUESTION[0]["content"], *FLAGS])
+    )  # which ends what the processes have in common
 
 
 if __name__ == "__main__":

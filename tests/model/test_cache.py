@@ -144,3 +144,16 @@ def test_rows_that_are_not_there(method, rows):
 def test_empty_caches(field):
     with pytest.raises(InvalidRequest, match=f"{field}: got 0, must be at least 1"):
         new(**{field: 0})
+
+
+def test_what_is_looked_at_keeps_its_place():
+    """A captured step reads the positions where they were when it was captured."""
+    cache = new(capacity=1100)
+    seen: dict[int, tuple[int, list[int]]] = {}
+    for positions in (1, 512, 513, 1100, 40):
+        cache.look_at(positions)
+        seen[positions] = (cache.seen.data_ptr(), cache.seen.tolist())
+    assert len({place for place, _ in seen.values()}) == 1
+    lengths = {positions: len(numbers) for positions, (_, numbers) in seen.items()}
+    assert lengths == {1: 512, 512: 512, 513: 1024, 1100: 1100, 40: 512}
+    assert all(numbers == list(range(len(numbers))) for _, numbers in seen.values())

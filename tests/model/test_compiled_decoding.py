@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch._dynamo.utils import counters
 
-from sampling import SamplingParams, dialect, load
+from sampling import SamplingParams, dialect
 from sampling.decode import Decoder
 from sampling.errors import InvalidRequest, RowError
 from sampling.model import Llama, load_llama, pack
@@ -58,12 +58,13 @@ def alone(running: Decoder, text: list[int], steps: int) -> list[int]:
     return told
 
 
-@pytest.mark.parametrize("rows", [1, 3])
-@pytest.mark.parametrize("compiles", [False, True], ids=["eager", "compiled"])
+@pytest.mark.parametrize(
+    ("rows", "compiles"), [(1, False), (3, False), (1, True)], ids=["eager-1", "eager-3", "compiled-1"]
+)
 def test_greedy_tokens_are_those_of_transformers(model, oracle, rows, compiles):
     """Different lengths, one of them past the first block of positions that are looked at."""
-    texts = [prompt(length, row) for row, length in enumerate((250, 3, 60)[:rows])]
-    running = decoder(model, rows, compiled=compiles)
+    texts = [prompt(length, row) for row, length in enumerate((505, 3, 60)[:rows])]
+    running = decoder(model, rows, capacity=600, compiled=compiles)
     for text in texts:
         running.add(text, GREEDY, max_tokens=20)
     steps = tokens(running, 20)
@@ -72,8 +73,9 @@ def test_greedy_tokens_are_those_of_transformers(model, oracle, rows, compiles):
 
 
 def test_rows_that_come_and_go_leave_the_others_alone(model, oracle):
+    """Compiled, with a row that stays free: each number of rows is a graph, and so is a batch without a free one."""
     running = decoder(model, rows=3)
-    long, short, late = prompt(20, 1), prompt(5, 2), prompt(40, 3)
+    long, short, late = prompt(250, 1), prompt(5, 2), prompt(40, 3)
     running.add(long, GREEDY, max_tokens=12)
     steps = tokens(running, 2)
     running.add(short, GREEDY, max_tokens=4)
@@ -92,16 +94,13 @@ def test_nothing_compiles_after_the_first_steps(model, rows):
     """Other texts, lengths, capacities, blocks of positions; a row that joins, one that leaves."""
     first = decoder(model, rows)
     alone(first, prompt(9, 0), 3)
-    full = decoder(model, rows)
-    full.add(prompt(9, 0), GREEDY, choices=rows, max_tokens=3)
-    tokens(full, 3)
     compiled = counters["stats"]["unique_graphs"]
     alone(first, prompt(250, 3), 30)
     alone(decoder(model, rows, capacity=500), prompt(480, 4), 20)
     if rows == 3:
         first.add(prompt(4, 0), GREEDY, max_tokens=30)
         tokens(first, 2)
-        first.add(prompt(8, 0), GREEDY, choices=2, max_tokens=30)
+        first.add(prompt(8, 0), GREEDY, max_tokens=30)
         tokens(first, 2)
     assert counters["stats"]["unique_graphs"] == compiled
 
@@ -124,8 +123,9 @@ def test_one_graph_serves_every_capacity(model):
     assert graphs == [graphs[0]] * 4
 
 
-def test_bfloat16(oracle):
+def test_bfloat16(new_oracle, tmp_path):
     """Accumulated in float32: at most 2.5% of the logits' spread from eager bfloat16, in the mean square."""
+    oracle = new_oracle(tmp_path, num_hidden_layers=1)
     model = load_llama(oracle.directory, dtype=torch.bfloat16)
     logits = {compiled: torch.zeros(1, 97) for compiled in (False, True)}
     for compiled, row in logits.items():
@@ -156,20 +156,3 @@ def test_compiling_is_announced_once(model, caplog):
     assert [record.message.partition(":")[0] for record in caplog.records] == [
         "compiling the decode step of 1 row"
     ]
-
-
-def test_a_compiled_chat_is_the_same_chat():
-    ask = [{"role": "user", "content": "Name a fruit."}]
-    fields = {
-        "seed": 3,
-        "temperature": 1.3,
-        "top_p": 0.9,
-        "presence_penalty": 0.5,
-        "max_tokens": 12,
-        "logprobs": True,
-    }
-    answers = [load(None, compile=compiled).chat(ask, top_logprobs=2, **fields) for compiled in (False, True)]
-    eager, compiled = (answer["choices"][0] for answer in answers)
-    assert eager["message"] == compiled["message"]
-    pairs = zip(eager["logprobs"]["content"], compiled["logprobs"]["content"], strict=True)
-    assert all(one["logprob"] == pytest.approx(other["logprob"], abs=1e-4) for one, other in pairs)

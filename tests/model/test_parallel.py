@@ -39,20 +39,22 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-def torchrun(*command: str | Path, processes: int = PROCESSES) -> subprocess.CompletedProcess[str]:
-    """Run a script or a module in several processes."""
-    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+def torchrun(script: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a script in several processes."""
+    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={PROCESSES}"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     return subprocess.run(
-        [*start, *map(str, command)], capture_output=True, text=True, env=environment, timeout=PATIENCE
+        [*start, str(script), str(folder)], capture_output=True, text=True, env=environment, timeout=PATIENCE
     )
 
 
 @dataclass(frozen=True)
 class Run:
-    """What each process saw, and where the models are."""
+    """What each process saw, what they wrote, and where the models are."""
 
     ranks: list[dict[str, Any]]
+    stdout: str
+    stderr: str
     folder: Path
     oracles: dict[str, Any]
 
@@ -66,7 +68,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, new_oracle: Callable[..., Any]
     ended = torchrun(SCRIPT, folder)
     assert ended.returncode == 0, ended.stderr
     ranks = [torch.load(folder / f"rank-{rank}.pt") for rank in range(PROCESSES)]
-    return Run(ranks, folder, oracles)
+    return Run(ranks, ended.stdout, ended.stderr, folder, oracles)
 
 
 @pytest.mark.parametrize("name", GOOD)
@@ -134,12 +136,10 @@ def test_a_shape_that_can_not_be_divided_is_refused(run: Run, name: str) -> None
     assert {rank["refused"][name] for rank in run.ranks} == {BAD[name][1]}
 
 
-def test_the_command_answers_once() -> None:
-    ended = torchrun("-m", "sampling", "chat", QUESTION[0]["content"], "--temperature", "1.5", "--seed", "3")
-    assert ended.returncode == 0, ended.stderr
+def test_the_command_answers_once(run: Run) -> None:
     expected = load(None).chat(QUESTION, temperature=1.5, seed=3)
-    assert ended.stdout == expected["choices"][0]["message"]["content"] + "\n"
-    assert ended.stderr.count("tokens/s") == 1
+    assert run.stdout == expected["choices"][0]["message"]["content"] + "\n"
+    assert run.stderr.count("tokens/s") == 1
 
 
 def test_a_server_does_not_spread(

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sampling.model import Llama, LlamaConfig, pack
+from sampling.model.attend import fused, summed
 from sampling.model.projection import (
     Packed,
     Projection,
@@ -104,10 +105,12 @@ def test_every_product_of_a_model_is_a_projection():
 
 def test_a_twin_shares_the_weights_and_leaves_the_model_as_it_is():
     model = small()
-    twin = summing(model)
+    twin = summing(model, summed)
     assert [id(p) for p in twin.parameters()] == [id(p) for p in model.parameters()]
     assert {projection.form for projection in projections_of(twin)} == {by_sum}
     assert by_sum not in {projection.form for projection in projections_of(model)}
+    attends = [[block.self_attn.attend for block in each.layers] for each in (twin, model)]
+    assert attends == [[summed] * 2, [fused] * 2]
     model.norm.weight.mul_(2.0)
     tokens = torch.tensor([[1, 2, 3, 4]])
     torch.testing.assert_close(twin(tokens), model(tokens), rtol=0, atol=2e-5)

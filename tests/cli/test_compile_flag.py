@@ -1,0 +1,112 @@
+"""`--compile`: the same answers from compiled steps, and one line where nothing can be compiled."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from server.live import live
+
+from sampling import load
+from sampling.cli.main import main, parser
+from sampling.server import ServerOptions
+from sampling.server.logs import log_to_standard_error
+
+TEXT = "Name a fruit."
+MESSAGES = [{"role": "user", "content": TEXT}]
+NUMBERS = {  # stages as in tests/benchmarks/test_decode.py, so that what compiles there serves here
+    "temperature": 1.3,
+    "top_p": 0.9,
+    "frequency_penalty": 0.5,
+    "presence_penalty": 0.5,
+    "seed": 3,
+    "max_tokens": 12,
+}
+FLAGS = [part for name, value in NUMBERS.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+
+
+@pytest.fixture
+def log_of_the_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+    """What a server writes to standard error from here on; afterwards the loggers are as they were."""
+    loggers = [logging.getLogger(name) for name in ("sampling", "uvicorn.error")]
+    before = [(logger.handlers, logger.propagate, logger.level) for logger in loggers]
+    written = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", written)
+    log_to_standard_error()
+    yield written
+    for logger, (handlers, propagate, level) in zip(loggers, before, strict=True):
+        logger.handlers, logger.propagate = handlers, propagate
+        logger.setLevel(level)
+
+
+@pytest.fixture(scope="module")
+def told() -> dict[str, Any]:
+    """The choice of the eager library."""
+    return load(None).chat(MESSAGES, logprobs=True, **NUMBERS)["choices"][0]
+
+
+def is_the_same(choice: dict[str, Any], told: dict[str, Any]) -> bool:
+    """Whether a choice has the same text and ending, and the same log probabilities but for rounding."""
+    pairs = zip(choice["logprobs"]["content"], told["logprobs"]["content"], strict=True)
+    same = ("message", "finish_reason")
+    return all(choice[name] == told[name] for name in same) and all(
+        one["logprob"] == pytest.approx(other["logprob"], abs=1e-4) for one, other in pairs
+    )
+
+
+@pytest.mark.compiled
+@pytest.mark.usefixtures("compiled")
+def test_a_compiled_chat_is_the_same_chat(capsys: pytest.CaptureFixture[str], told: dict[str, Any]) -> None:
+    assert main(["chat", TEXT, *FLAGS, "--logprobs", "--json", "--compile"]) == 0
+    assert is_the_same(json.loads(capsys.readouterr().out)["choices"][0], told)
+
+
+@pytest.mark.compiled
+@pytest.mark.usefixtures("compiled")
+def test_a_compiled_server_answers_the_same(told: dict[str, Any]) -> None:
+    with live(load(None, compile=True), ServerOptions(max_batch=1)) as server:
+        reply = server.chat(MESSAGES, logprobs=True, **NUMBERS)
+    assert is_the_same(reply.json["choices"][0], told)
+
+
+@pytest.mark.parametrize("command", [["chat", TEXT], ["explain", TEXT], ["serve"]])
+def test_every_command_that_decodes_has_the_flag(command: list[str]) -> None:
+    assert [parser().parse_args([*command, *flag]).compile for flag in ([], ["--compile"])] == [False, True]
+
+
+def test_the_server_announces_in_its_log(log_of_the_server: io.StringIO) -> None:
+    logging.getLogger("sampling").warning("compiling the decode step of 1 row: this takes a while")
+    (line,) = log_of_the_server.getvalue().splitlines()
+    told = json.loads(line)
+    assert (told["level"], told["event"].partition(":")[0]) == (
+        "warning",
+        "compiling the decode step of 1 row",
+    )
+
+
+def test_where_nothing_can_be_compiled_one_line_says_why() -> None:
+    command = [sys.executable, "-m", "sampling", "chat", TEXT, "--compile"]
+    environment = os.environ | {"CXX": "/no/such/compiler"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(
+        "sampling chat: compile: got True, must be False, since torch can not compile here ("
+    )
+    assert "/no/such/compiler" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_compiled_steps_do_not_spread_over_processes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    monkeypatch.setenv("RANK", "0")
+    assert main(["chat", TEXT, "--compile"]) == 2
+    assert capsys.readouterr().err == "sampling chat: compile: got True, must be False with parallel\n"
