@@ -72,6 +72,8 @@ def identity(tested: list[Result]) -> str:
     for result in tested:
         found = result["reports"]["qstash"]["identified"]
         winners = ", ".join(found["winners"]) or "none of the dialects" if found else "not identified"
+        if found and not found["winners"] and found["but_for_ties"]:
+            winners += f"; but for equal logits {', '.join(found['but_for_ties'])}"
         draws = f"{found['draws']:,}" if found else ""
         rows.append([result["engine"], result["version"], winners, draws, result["date"]])
     return table(rows)

@@ -6,7 +6,7 @@ A dialect is an order of stages and a few named choices; no code asks which dial
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import cast
@@ -28,15 +28,13 @@ def parts(stage: Stage) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dialect:
-    """How an API or engine samples.
+class Rules:
+    """What samplers differ in.
 
     Args:
-        name: What it is called.
-        source: Where its facts come from.
+        name: What they are called.
         order: Stages in order; a tuple of truncations looks at one distribution jointly.
         repetition_counts: Which tokens the repetition penalty counts.
-        penalties_count: Which tokens the frequency and presence penalties count.
         low_ids_first: Which of two equal logits top_k and top_p take first.
         top_k_keeps_ties: Whether top_k keeps all that equal the k-th logit.
         exact_hit_stops: Whether top_p stops at a mass of exactly p or takes one token more.
@@ -47,23 +45,13 @@ class Dialect:
         lowest_temperature: Temperatures above 0 and below this become this.
         logprob_mode: Which distribution log probabilities are of: `raw`, `temperature` or `processed`.
         listed_ranks: A log probability of a higher rank than this is reported as -9999.0; None reports all.
-        double_bos: Whether the rendered chat template is tokenised with a second BOS in front.
-        parse_control_tokens: Whether text in a message that looks like a control token becomes one.
-        id_prefix: What response ids begin with.
-        gives_stop_reason: Whether choices have a `stop_reason`.
-        end_token_entry: Whether the token that ends a choice has an entry in `logprobs.content`.
-        blank_special_tokens: Whether special tokens are shown as "" with no bytes, [], instead of by name and null.
         sampled_first: Whether the sampled token leads `top_logprobs`, before the K most likely.
         at_most_k: Whether `top_logprobs` has K entries even so, the last of them dropped for the sampled token.
-        usage_when_asked: Whether a stream tells the usage in a chunk of its own, and only when `stream_options` asks for it;
-            otherwise it is in the last chunk.
     """
 
     name: str
-    source: str
     order: tuple[Stage, ...]
     repetition_counts: Scope = PROMPT_AND_OUTPUT
-    penalties_count: Scope = OUTPUT
     low_ids_first: bool = True
     top_k_keeps_ties: bool = False
     exact_hit_stops: bool = True
@@ -74,14 +62,40 @@ class Dialect:
     lowest_temperature: float = 0.0
     logprob_mode: str = "raw"
     listed_ranks: int | None = None
+    sampled_first: bool = False
+    at_most_k: bool = True
+
+    @cached_property
+    def stages(self) -> tuple[str, ...]:
+        """The names of all stages, joint ones included."""
+        return tuple(name for stage in self.order for name in parts(stage))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dialect(Rules):
+    """How an API or engine samples and answers: the `Rules` of its sampler, and these.
+
+    Args:
+        source: Where its facts come from.
+        penalties_count: Which tokens the frequency and presence penalties count.
+        double_bos: Whether the rendered chat template is tokenised with a second BOS in front.
+        parse_control_tokens: Whether text in a message that looks like a control token becomes one.
+        id_prefix: What response ids begin with.
+        gives_stop_reason: Whether choices have a `stop_reason`.
+        end_token_entry: Whether the token that ends a choice has an entry in `logprobs.content`.
+        blank_special_tokens: Whether special tokens are shown as "" with no bytes, [], instead of by name and null.
+        usage_when_asked: Whether a stream tells the usage in a chunk of its own, and only when `stream_options` asks for it;
+            otherwise it is in the last chunk.
+    """
+
+    source: str
+    penalties_count: Scope = OUTPUT
     double_bos: bool = False
     parse_control_tokens: bool = False
     id_prefix: str = "chatcmpl-"
     gives_stop_reason: bool = True
     end_token_entry: bool = False
     blank_special_tokens: bool = False
-    sampled_first: bool = False
-    at_most_k: bool = True
     usage_when_asked: bool = False
 
     def __post_init__(self) -> None:
@@ -93,11 +107,6 @@ class Dialect:
                 raise InvalidRequest("order", unknown, f"one of {', '.join(allowed)}")
         if self.logprob_mode not in MODES:
             raise InvalidRequest("logprob_mode", self.logprob_mode, f"one of {', '.join(MODES)}")
-
-    @cached_property
-    def stages(self) -> tuple[str, ...]:
-        """The names of all stages, joint ones included."""
-        return tuple(name for stage in self.order for name in parts(stage))
 
 
 QSTASH = Dialect(
@@ -148,6 +157,14 @@ VLLM = Dialect(
     usage_when_asked=True,
 )
 
+VLLM_PYTORCH = replace(
+    VLLM,
+    name="vllm-pytorch",
+    source="vLLM 0.33 without Triton, vllm/v1/sample/ops/topk_topp_sampler.py, apply_top_k_top_p_pytorch; else as vllm",
+    low_ids_first=False,
+    top_k_keeps_ties=True,
+)
+
 TRANSFORMERS = Dialect(
     name="transformers",
     source="transformers 5.23, generation/logits_process.py",
@@ -181,7 +198,7 @@ SGLANG = Dialect(
 
 LLAMA_CPP = Dialect(
     name="llama.cpp",
-    source="llama.cpp as in llama-cpp-python 0.3.36, src/llama-sampling.cpp",
+    source="llama.cpp as in llama-cpp-python 0.3.36, src/llama-sampler.cpp",
     order=("logit_bias", *PENALTIES, "top_k", "top_p", "min_p", "temperature"),
     repetition_counts=Scope(prompt=True, last=64),
     penalties_count=Scope(prompt=True, last=64),
@@ -189,7 +206,7 @@ LLAMA_CPP = Dialect(
 )
 
 DIALECTS: Mapping[str, Dialect] = MappingProxyType(
-    {d.name: d for d in (QSTASH, OPENAI, VLLM_0_4, VLLM, TRANSFORMERS, SGLANG, LLAMA_CPP)}
+    {d.name: d for d in (QSTASH, OPENAI, VLLM_0_4, VLLM, VLLM_PYTORCH, TRANSFORMERS, SGLANG, LLAMA_CPP)}
 )
 
 
@@ -197,7 +214,8 @@ def dialect(name: str | Dialect) -> Dialect:
     """Look a dialect up by name.
 
     Args:
-        name: "qstash", "openai", "vllm-0.4", "vllm", "transformers", "sglang" or "llama.cpp"; or a dialect of your own.
+        name: "qstash", "openai", "vllm-0.4", "vllm", "vllm-pytorch", "transformers", "sglang" or "llama.cpp"; or a dialect of
+            your own.
 
     Returns:
         The dialect.

@@ -115,7 +115,7 @@ ENGINES: dict[str, Engine] = {
         "transformers `generate`", "transformers", "transformers_generate:TransformersGenerate"
     ),
     "vllm-sampler": CallableEngine(
-        "vLLM's sampler", "vllm", "vllm_sampler:VllmSampler", before=("without_pinning",)
+        "vLLM's sampler", "vllm-pytorch", "vllm_sampler:VllmSampler", before=("without_pinning",)
     ),
     "sglang-sampler": CallableEngine(
         "SGLang's sampler", "sglang", "sglang_sampler:SglangSampler", before=("without_images",)

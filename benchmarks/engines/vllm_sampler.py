@@ -28,7 +28,7 @@ class VllmSampler(Adapter):
 
     name = "vLLM sampler"
     version = __version__
-    dialect = "vllm"
+    dialect = "vllm-pytorch"
     through = (
         "SamplingParams, the built-in logits processors and vllm.v1.sample.sampler.Sampler.forward with its PyTorch-native "
         "top_k, top_p and draw; the adapter lays out SamplingMetadata as the GPU model runner does, one generator per row"

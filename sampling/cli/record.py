@@ -7,7 +7,17 @@ import json
 import sys
 from pathlib import Path
 
-from sampling.cli.verify import ENDPOINT_FLAGS, MOST, check_file, endpoint_of, reference_of, refuse, save
+from sampling.cli.verify import (
+    ENDPOINT_FLAGS,
+    FOR_ENDPOINTS,
+    MOST,
+    check_file,
+    endpoint_of,
+    given,
+    reference_of,
+    refuse,
+    save,
+)
 from sampling.conformance.endings import CheckEnded
 from sampling.conformance.trace.record import difr, read_trace, write_trace
 from sampling.conformance.trace.recorder import from_endpoint, from_loop
@@ -19,18 +29,21 @@ from sampling.params import integer
 def run_record(options: argparse.Namespace) -> None:
     """Record an endpoint or the library's own loop."""
     count, seed = integer("requests", options.requests, 1, MOST), integer("seed", options.seed, 0, MOST)
-    chosen = dialect(options.dialect)
     check_file("out", options.out)
     check_file("difr", options.difr)
     if options.url is None:
-        refuse(options, *ENDPOINT_FLAGS)
-        records = from_loop(reference_of(options.reference or "toy"), chosen, count, seed)
+        refuse(options, FOR_ENDPOINTS, *ENDPOINT_FLAGS)
+        chosen = dialect(given(options.dialect, "qstash"))
+        records = from_loop(reference_of(given(options.reference, "toy")), chosen, count, seed)
     else:
+        refuse(options, "left out: it is for the own loop, without a URL", "reference", "dialect", "difr")
         records = from_endpoint(endpoint_of(options), count, seed)
     try:
         written = write_trace(records, Path(options.out))
     except CheckEnded as end:
-        raise SamplingError(str(end)) from end
+        raise SamplingError(" ".join(f"{end}".split())) from end
+    if not written:
+        raise SamplingError("no completion was a token that biases fence, so that nothing was recorded")
     print(f"{written} completions in {options.out}", file=sys.stderr)
     if options.difr is not None:
         save(options.difr, json.dumps(difr(read_trace(Path(options.out)))) + "\n")

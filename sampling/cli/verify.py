@@ -28,7 +28,8 @@ from sampling.params import LARGEST, integer, number
 
 MOST = 2**31 - 1
 OUTPUTS = ("json", "junit", "html")
-ENDPOINT_FLAGS = ("model", "api_key", "max_requests")
+ENDPOINT_FLAGS = ("model", "api_key", "max_requests", "timeout", "tries")
+FOR_ENDPOINTS = "left out: it is for the URL of an endpoint"
 INTERRUPTED = 130  # 128 and the number of SIGINT
 
 
@@ -36,10 +37,12 @@ def run_verify(options: argparse.Namespace) -> int:
     """Verify a target and write the report; the exit code is the report's, or 2 where there is none."""
     checks = ids(options.checks)
     chosen = dialect(options.dialect)
-    seed = integer("seed", options.seed, 0, MOST)
     for name in OUTPUTS:
         check_file(name, getattr(options, name))
+    if options.methods and options.json == "-":
+        raise InvalidRequest("methods", True, "left out: standard output is the JSON's alone")
     target = target_of(options)
+    settings: dict[str, Any] = {} if target.kind == "trace" else {"seed": seed_of(options)}
     if options.dry_run:
         print(
             estimate(checks)
@@ -47,7 +50,6 @@ def run_verify(options: argparse.Namespace) -> int:
             else "no requests: the target is asked on this machine"
         )
         return 0
-    settings: dict[str, Any] = {} if target.kind == "trace" else {"seed": seed}
     if options.reference is not None:
         settings["reference"] = reference_of(options.reference)
     # without a selection the target is identified, too
@@ -91,22 +93,34 @@ def target_of(options: argparse.Namespace) -> Target:
     if len(named) != 1:
         raise InvalidRequest("target", ", ".join(named) or None, "one of URL, --callable and --trace")
     if options.url is None:
-        refuse(options, *ENDPOINT_FLAGS, "transcript", "reference")
+        refuse(options, FOR_ENDPOINTS, *ENDPOINT_FLAGS, "transcript", "reference")
+    if options.trace is not None:
+        refuse(options, "left out: of a trace nothing is chosen by chance", "seed")
     if options.callable is not None:
         return CallableTarget(function_of(options.callable), name=options.callable)
     if options.trace is not None:
         return TraceTarget(Path(options.trace))
-    run = {"url": options.url, "model": options.model, "seed": options.seed, "dialect": options.dialect}
+    run = {"url": options.url, "model": options.model, "seed": seed_of(options), "dialect": options.dialect}
     transcript = Transcript(None if options.transcript is None else Path(options.transcript), run)
     return endpoint_of(options, transcript)
 
 
-def refuse(options: argparse.Namespace, *names: str) -> None:
-    """Refuse flags that only an endpoint can be asked with."""
+def seed_of(options: argparse.Namespace) -> int:
+    """The seed of the kit's own choices."""
+    return integer("seed", given(options.seed, 0), 0, MOST)
+
+
+def given(value: Any, default: Any) -> Any:
+    """What a flag says, or what holds without it: flags that were left out are None, so that others can be refused."""
+    return default if value is None else value
+
+
+def refuse(options: argparse.Namespace, allowed: str, *names: str) -> None:
+    """Refuse flags that would have no effect."""
     for name in names:
         if getattr(options, name) is not None:
             value = "(not shown)" if name == "api_key" else getattr(options, name)
-            raise InvalidRequest(name, value, "left out: it is for the URL of an endpoint")
+            raise InvalidRequest(name, value, allowed)
 
 
 def endpoint_of(options: argparse.Namespace, transcript: Transcript | None = None) -> EndpointTarget:
@@ -118,8 +132,8 @@ def endpoint_of(options: argparse.Namespace, transcript: Transcript | None = Non
         key=(os.environ.get(KEY_VARIABLE) or None) if options.api_key is None else options.api_key,
         budget=Budget(None if most is None else integer("max_requests", most, 1, MOST)),
         patience=Patience(
-            seconds=number("timeout", options.timeout, 1e-3, LARGEST),
-            tries=integer("tries", options.tries, 1, 100),
+            seconds=number("timeout", given(options.timeout, Patience.seconds), 1e-3, LARGEST),
+            tries=integer("tries", given(options.tries, Patience.tries), 1, 100),
         ),
         transcript=transcript,
     )

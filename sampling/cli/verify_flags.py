@@ -16,12 +16,8 @@ def add_endpoint_flags(parser: argparse.ArgumentParser) -> None:
     )
     asked.add_argument("--api-key", metavar="KEY", help="bearer token; or set SAMPLING_API_KEY")
     asked.add_argument("--max-requests", type=value_of, metavar="N", help="send no more requests than this")
-    asked.add_argument(
-        "--timeout", type=value_of, default=60, metavar="S", help="seconds for an answer (default: 60)"
-    )
-    asked.add_argument(
-        "--tries", type=value_of, default=6, metavar="N", help="how often to send a request (default: 6)"
-    )
+    asked.add_argument("--timeout", type=value_of, metavar="S", help="seconds for an answer (default: 60)")
+    asked.add_argument("--tries", type=value_of, metavar="N", help="how often to send a request (default: 6)")
 
 
 def add_verify_flags(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +33,7 @@ def add_verify_flags(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--checks", nargs="+", metavar="ID", help="ids of checks; all when left out")
     parser.add_argument(
-        "--seed", type=value_of, default=0, metavar="N", help="of the kit's own choices (default: 0)"
+        "--seed", type=value_of, metavar="N", help="of the kit's own choices, which no trace has (default: 0)"
     )
     add_endpoint_flags(parser)
     parser.add_argument(
@@ -64,14 +60,16 @@ def add_record_flags(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", required=True, metavar="FILE", help="where the trace goes, JSON Lines")
     parser.add_argument(
-        "--requests", type=value_of, default=200, metavar="N", help="completions to record (default: 200)"
+        "--requests", type=value_of, default=1000, metavar="N", help="completions to record (default: 1000)"
     )
     parser.add_argument(
         "--reference", metavar="DIR", help="weights of the own loop; the built-in toy when left out"
     )
-    parser.add_argument("--dialect", default="qstash", help="how the own loop samples (default: %(default)s)")
+    parser.add_argument("--dialect", help="how the own loop samples (default: qstash)")
     parser.add_argument(
         "--seed", type=value_of, default=0, metavar="N", help="of the requests' seeds (default: 0)"
     )
-    parser.add_argument("--difr", metavar="FILE", help="the same in the format of Token-DiFR, too")
+    parser.add_argument(
+        "--difr", metavar="FILE", help="the same of the own loop in the format of Token-DiFR, too"
+    )
     add_endpoint_flags(parser)

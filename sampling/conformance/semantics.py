@@ -6,10 +6,8 @@ import math
 from dataclasses import dataclass, fields
 from typing import Any
 
-from sampling.dialects import Dialect, Stage, parts
-from sampling.history import OUTPUT, PROMPT_AND_OUTPUT, Scope
-
-PENALTY_SCOPES = ("repetition_counts", "frequency_counts", "presence_counts")
+from sampling.dialects import Dialect, Rules, Stage, parts
+from sampling.history import OUTPUT, Scope
 
 # Points on which a page is silent. Engines have sources, which are never silent about what they do; but a dialect is only
 # their sampler, and what a server refuses before it is no part of that.
@@ -19,29 +17,12 @@ SILENT_ENGINE = frozenset({"ranges"})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Semantics:
-    """How a sampler reads its parameters, rightly or wrongly.
-
-    The first group is what dialects differ in, as `Dialect` has it; the second is what samplers get wrong.
+class Semantics(Rules):
+    """How a sampler reads its parameters, rightly or wrongly: the `Rules` that dialects differ in, and what samplers get wrong.
 
     Args:
-        name: What the reading is called.
-        order: Stages in order; a tuple of truncations looks at one distribution jointly.
-        repetition_counts: Which tokens the repetition penalty counts.
         frequency_counts: Which tokens the frequency penalty counts.
         presence_counts: Which tokens the presence penalty counts.
-        low_ids_first: Which of two equal logits top_k and top_p take first.
-        top_k_keeps_ties: Whether top_k keeps all that equal the k-th logit.
-        exact_hit_stops: Whether top_p stops at a mass of exactly p or takes one token more.
-        zero_temperature: Whether temperature 0 is allowed.
-        greedy_below: Temperatures below this are greedy, with the changes of `greedy_becomes`.
-        greedy_becomes: Parameters that a greedy request gets instead of its own.
-        greedy_arg_max: Whether a greedy request takes the arg max after everything.
-        lowest_temperature: Temperatures above 0 and below this become this.
-        logprob_mode: Which distribution log probabilities are of: `raw`, `temperature` or `processed`.
-        listed_ranks: A log probability of a higher rank is reported as -9999.0; None reports all.
-        sampled_first: Whether the sampled token leads the alternatives, before the K most likely.
-        at_most_k: Whether there are K alternatives even so.
         silent: Points on which the source of the dialect says nothing: another reading of them is no deviation.
         highest_temperature: Temperatures above this become this.
         crossing_tokens: Tokens that top_p keeps beyond those it should: -1 drops the crossing token.
@@ -64,25 +45,9 @@ class Semantics:
         substitutes: (parameter, value that is given, value that is used).
     """
 
-    name: str
-    order: tuple[Stage, ...]
-    repetition_counts: Scope = PROMPT_AND_OUTPUT
     frequency_counts: Scope = OUTPUT
     presence_counts: Scope = OUTPUT
-    low_ids_first: bool = True
-    top_k_keeps_ties: bool = False
-    exact_hit_stops: bool = True
-    zero_temperature: bool = True
-    greedy_below: float = 0.0
-    greedy_becomes: tuple[tuple[str, float], ...] = ()
-    greedy_arg_max: bool = False
-    lowest_temperature: float = 0.0
-    logprob_mode: str = "raw"
-    listed_ranks: int | None = None
-    sampled_first: bool = False
-    at_most_k: bool = True
     silent: frozenset[str] = frozenset()
-
     highest_temperature: float = math.inf
     crossing_tokens: int = 0
     top_k_offset: int = 0
@@ -103,11 +68,6 @@ class Semantics:
     ignores: frozenset[str] = frozenset()
     substitutes: tuple[tuple[str, float, float], ...] = ()
 
-    @property
-    def stages(self) -> tuple[str, ...]:
-        """The names of all stages, joint ones included."""
-        return tuple(name for stage in self.order for name in parts(stage))
-
     @staticmethod
     def of(dialect: Dialect) -> Semantics:
         """The semantics of a dialect.
@@ -120,13 +80,10 @@ class Semantics:
             >>> Semantics.of(dialect("sglang")).exact_hit_stops
             False
         """
-        own = {field.name for field in fields(Semantics)}
-        same: dict[str, Any] = {
-            field.name: getattr(dialect, field.name) for field in fields(dialect) if field.name in own
-        }
+        rules: dict[str, Any] = {field.name: getattr(dialect, field.name) for field in fields(Rules)}
         counts = dialect.penalties_count
         return Semantics(
-            **same,
+            **rules,
             frequency_counts=counts,
             presence_counts=counts,
             silent=SILENT_PAGE if dialect.name in PAGES else SILENT_ENGINE,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sampling.conformance.endings import CouldNotRun, NotTestable, Refused
 from sampling.conformance.question import Question
-from sampling.errors import shown
+from sampling.errors import InvalidRequest, shown
 
 Seed = int | None
 Tokens = NDArray[np.int64]
@@ -47,11 +47,16 @@ class CallableTarget:
             prompt, what was sampled before, and the seed or None. It raises on what it does not support.
         name: What it is called; by default the function's `name` or `__qualname__`.
         version: Its version; by default the function's `version`.
+
+    Raises:
+        InvalidRequest: The function can not be called.
     """
 
     kind = "callable"
 
     def __init__(self, function: Callable[..., int], name: str = "", version: str = "") -> None:
+        if not callable(function):
+            raise InvalidRequest("target", function, "a callable")
         own = getattr(function, "name", "") or getattr(function, "__qualname__", type(function).__name__)
         self.function = function
         self.name = name or str(own)
@@ -161,7 +166,7 @@ def tokens_of(drawn: Any, count: int, width: int) -> Tokens:
         CouldNotRun: It is not.
     """
     try:
-        items = [plainly(item) for item in drawn]
+        items = [item if type(item) is int else plainly(item) for item in drawn]
     except TypeError as error:
         raise CouldNotRun(f"got {shown(drawn)}, which are no tokens") from error
     if len(items) != count:

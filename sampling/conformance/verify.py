@@ -17,6 +17,7 @@ from sampling.conformance.semantics import Semantics
 from sampling.conformance.table import CHECKS
 from sampling.conformance.target import CallableTarget, Target
 from sampling.conformance.trace.target import TraceTarget
+from sampling.conformance.typed import typed
 from sampling.conformance.verdict import Finding
 from sampling.dialects import Dialect
 from sampling.dialects import dialect as dialect_named
@@ -54,7 +55,8 @@ def verify(
         The report, with a finding for every check that was asked for.
 
     Raises:
-        InvalidRequest: No such dialect or check, a target of an unknown kind, or a setting that it does not take.
+        InvalidRequest: No such dialect or check, a target of an unknown kind, a setting that it does not take, or one of
+            another type.
         CouldNotRun: A callable answers no plain request by a token.
 
     Example:
@@ -63,6 +65,7 @@ def verify(
         >>> report.checks["bias.ban"].verdict.value
         'conforms'
     """
+    typed("progress", progress, Callable | None, "a callable, or None")
     opened = as_target(target, settings)
     chosen = dialect_named(dialect)
     kind = KINDS[opened.kind]
@@ -96,8 +99,9 @@ def ids(checks: Iterable[str] | None) -> list[str]:
     """
     if isinstance(checks, str):
         raise InvalidRequest("checks", checks, f"a list of ids, such as [{checks!r}]")
-    asked = set(CHECKS if checks is None else checks)
-    unknown = next((name for name in sorted(asked) if name not in CHECKS), None)
+    typed("checks", checks, Iterable | None, "a list of ids, or None")
+    asked = [*(CHECKS if checks is None else checks)]
+    unknown = next((name for name in asked if name not in list(CHECKS)), None)
     if unknown is not None:
         raise InvalidRequest("checks", unknown, f"any of {', '.join(CHECKS)}")
     return [name for name in CHECKS if name in asked]

@@ -208,7 +208,7 @@ BENT = {"temperature": 0.5, "logit_bias": {"66": 0.5}, "min_p": 0.0}  # A 2, B 2
         ("vllm-0.4", {"A": 2.0, "B": 2.0, "C": 0.0, "D": -1.0}),
         ("transformers", {"A": 2.0, "B": 2.0, "C": 0.0, "D": -1.0}),
         ("sglang", {"A": 2.0, "B": 2.0, "C": 0.0, "D": -1.0}),
-        *[(name, FOUR) for name in ("qstash", "openai", "vllm", "llama.cpp")],
+        *[(name, FOUR) for name in ("qstash", "openai", "vllm", "vllm-pytorch", "llama.cpp")],
     ],
 )
 def test_of_which_distribution_log_probabilities_are(how, logits):
@@ -245,7 +245,7 @@ def test_a_rank_past_20_is_listed_but_by_the_page_and_openai(how):
 # The end token
 
 ENDS = {"A": 0.0}, {END: 1.0, "A": 0.0}
-END_ENTRY = {"vllm-0.4": ("", []), "vllm": (END, None)}
+END_ENTRY = {"vllm-0.4": ("", []), "vllm": (END, None), "vllm-pytorch": (END, None)}
 
 
 @pytest.mark.parametrize("how", DIALECTS)
@@ -307,7 +307,7 @@ def test_stop_reason(how, stream):
         assert choice.get("stop_reason", "none") == ("none" if how == "openai" else reason)
 
 
-ASKS_FOR_USAGE = ("openai", "vllm")
+ASKS_FOR_USAGE = ("openai", "vllm", "vllm-pytorch")
 
 
 @pytest.mark.parametrize("how", DIALECTS)

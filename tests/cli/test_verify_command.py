@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from xml.etree import ElementTree as Xml
 
 import pytest
-from server.live import live
+from server.live import PATIENCE, eventually, live
 
 from sampling import load
 from sampling.cli.main import main
@@ -155,6 +158,33 @@ def test_an_interruption_says_how_to_go_on(capsys, monkeypatch, tmp_path, more: 
     assert words in err
 
 
+def test_a_process_that_is_interrupted_goes_on_where_it_was(capsys, url: str, tmp_path: Path):
+    command = ("verify", url, "--checks", "truncation.temperature-order", "--json", "--transcript")
+    parts, whole = tmp_path / "parts", tmp_path / "whole"
+    first = subprocess.Popen(
+        [sys.executable, "-m", "sampling", *command, str(parts)], stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert eventually(lambda: lines_of(parts) > 10)
+        first.send_signal(signal.SIGINT)
+        _, err = first.communicate(timeout=PATIENCE)
+    finally:
+        first.kill()
+    assert (first.returncode, err.count("\n")) == (130, 1)
+    assert err == f"sampling verify: interrupted; the same command goes on from {parts}\n"
+    kept = parts.read_text()
+    resumed, uninterrupted = run(capsys, *command, str(parts)), run(capsys, *command, str(whole))
+    assert lines_of(whole) > len(kept.splitlines()), "it was interrupted too late to show anything"
+    assert parts.read_text().startswith(kept)
+    assert lines_of(parts) == lines_of(whole), "something was asked twice, or not at all"
+    assert json.loads(resumed[1])["checks"] == json.loads(uninterrupted[1])["checks"]
+
+
+def lines_of(file: Path) -> int:
+    """How many lines a file has; none if it is not there."""
+    return len(file.read_text().splitlines()) if file.exists() else 0
+
+
 def test_a_budget_and_a_transcript(capsys, url: str, tmp_path: Path):
     flags = ("--checks", "temperature.zero", "--transcript", str(tmp_path / "t"))
     first = run(capsys, "verify", url, *flags, "--max-requests", "10")
@@ -179,6 +209,16 @@ def test_a_budget_and_a_transcript(capsys, url: str, tmp_path: Path):
         (("http://a", "--transcript", "/"), "transcript"),
         (("--callable", "a:b", "--model", "m"), "model"),
         (("--callable", "a:b", "--transcript", "t"), "transcript"),
+        (("--callable", "a:b", "--timeout", "60"), "timeout"),
+        (("--callable", "a:b", "--tries", "6"), "tries"),
+        (("--callable", "a:b", "--seed", "-1"), "callable"),
+        (("--trace", "t", "--timeout", "60"), "timeout"),
+        (("--trace", "t", "--tries", "6"), "tries"),
+        (("--trace", "t", "--seed", "0"), "seed"),
+        (("--trace", "t", "--reference", "toy"), "reference"),
+        (("http://a", "--tries", "0"), "tries"),
+        (("http://a", "--seed", "-1"), "seed"),
+        (("http://a", "--json", "--methods"), "methods"),
         (("--trace", "/no/such/file"), "trace"),
     ],
 )
@@ -187,6 +227,30 @@ def test_wrong_flags_are_named(capsys, flags: tuple[str, ...], field: str):
     assert (code, out) == (2, "")
     assert err.startswith(f"sampling verify: {field}")
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "field"),
+    [
+        (("--model", "m"), "model"),
+        (("--timeout", "60"), "timeout"),
+        (("--tries", "6"), "tries"),
+        (("--max-requests", "9"), "max_requests"),
+        (("--dialect", ""), "dialect"),
+        (("--requests", "0"), "requests"),
+        (("http://a", "--dialect", "qstash"), "dialect"),
+        (("http://a", "--reference", "toy"), "reference"),
+        (("http://a", "--difr", "d"), "difr"),
+        (("http://a", "--seed", "x"), "seed"),
+    ],
+)
+def test_wrong_flags_of_record_are_named(capsys, tmp_path: Path, flags: tuple[str, ...], field: str):
+    (tmp_path / "t").write_text("an older trace")
+    code, out, err = run(capsys, "record", "--out", str(tmp_path / "t"), *flags)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"sampling record: {field}: got ")
+    assert err.count("\n") == 1
+    assert (tmp_path / "t").read_text() == "an older trace"
 
 
 def test_record_then_verify_the_trace(capsys, tmp_path: Path):
@@ -205,4 +269,13 @@ def test_record_an_endpoint(capsys, url: str, tmp_path: Path):
     code, _, _ = run(capsys, "record", url, "--out", str(tmp_path / "t"), "--requests", "20")
     assert code == 0
     assert len((tmp_path / "t").read_text().splitlines()) == 20
-    assert run(capsys, "record", "http://127.0.0.1:9", "--tries", "1", "--out", str(tmp_path / "t"))[0] == 2
+
+
+def test_a_trace_stays_until_the_endpoint_answers(capsys, tmp_path: Path):
+    (tmp_path / "t").write_text("an older trace")
+    code, _, err = run(
+        capsys, "record", "http://127.0.0.1:9", "--tries", "1", "--model", "m", "--out", str(tmp_path / "t")
+    )
+    assert (code, err.count("\n")) == (2, 1)
+    assert "ConnectError" in err
+    assert (tmp_path / "t").read_text() == "an older trace"

@@ -1,17 +1,23 @@
-"""Endpoints that do one thing wrong: this library's server, in front of it a proxy or under it another dialect."""
+"""Endpoints that do one thing wrong: this library's server, in front of it a proxy or under it another dialect.
+
+Each can be served through HTTP, or answer in this process, where its check can be run many times.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
 from unittest import mock
 
 from conformance.proxy import Fields, proxy
+from conformance.transports import in_process
 from server.live import live
 
 from sampling.assembly import BUILDERS
+from sampling.conformance.endpoint.target import EndpointTarget
 from sampling.conformance.mutants.truncation import without_last
 from sampling.conformance.semantics import moved
 from sampling.dialects import QSTASH, Dialect
@@ -19,8 +25,6 @@ from sampling.history import PROMPT_AND_OUTPUT
 from sampling.language_model import LanguageModel
 from sampling.processors import TopP, Truncation
 from sampling.server import ServerOptions
-
-Served = Callable[[LanguageModel], AbstractContextManager[str]]
 
 
 @dataclass(frozen=True)
@@ -31,39 +35,38 @@ class Lie:
         name: What it does.
         caught_by: The check that must say so.
         near: Checks that look at neighbouring things, and must find nothing.
-        serve: Starts it; gives its URL.
+        dialect: What the server speaks.
+        builders: Stages that the server has of its own.
+        ask: What becomes of a request on its way to the server.
+        answer: What becomes of a request's answer.
     """
 
     name: str
     caught_by: str
     near: tuple[str, ...]
-    serve: Served
-
-
-@contextmanager
-def honest(model: LanguageModel, dialect: Dialect = QSTASH) -> Iterator[str]:
-    """The server itself."""
-    with live(model, ServerOptions(dialect=dialect)) as server:
-        yield f"http://127.0.0.1:{server.port}"
-
-
-def speaking(dialect: Dialect) -> Served:
-    """The server under another dialect."""
-    return lambda model: honest(model, dialect)
-
-
-def through(
-    ask: Callable[[Fields], Fields] = lambda asked: asked,
-    answer: Callable[[Fields, Fields], Fields] = lambda asked, told: told,
-) -> Served:
-    """The server behind a proxy."""
+    dialect: Dialect = QSTASH
+    builders: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    ask: Callable[[Fields], Fields] = lambda asked: asked
+    answer: Callable[[Fields, Fields], Fields] = lambda asked, told: told
 
     @contextmanager
-    def serve(model: LanguageModel) -> Iterator[str]:
-        with live(model, ServerOptions()) as server, proxy(server.port, ask, answer) as url:
+    def serve(self, model: LanguageModel) -> Iterator[str]:
+        """The endpoint through HTTP; gives its URL."""
+        with (
+            mock.patch.dict(BUILDERS, self.builders),
+            live(model, ServerOptions(dialect=self.dialect)) as server,
+            proxy(server.port, self.ask, self.answer) as url,
+        ):
             yield url
 
-    return serve
+    @contextmanager
+    def answering(self, model: LanguageModel) -> Iterator[EndpointTarget]:
+        """The endpoint in this process, without a network."""
+        with mock.patch.dict(BUILDERS, self.builders):
+            yield in_process(model, dialect=self.dialect, ask=self.ask, answer=self.answer)
+
+
+HONEST = Lie("nothing", "", ())
 
 
 class Dropping(TopP):
@@ -76,17 +79,22 @@ class Dropping(TopP):
         return without_last(super().keep(logits, w), logits)
 
 
-@contextmanager
-def dropping(model: LanguageModel) -> Iterator[str]:
-    """The server with that top_p."""
-    build = {"top_p": lambda dialect, batch: Dropping([params.top_p for params in batch])}
-    with mock.patch.dict(BUILDERS, build), honest(model) as url:
-        yield url
+def dropping(dialect: Dialect, batch: Any) -> Dropping:
+    """Builds it."""
+    del dialect
+    return Dropping([params.top_p for params in batch])
 
 
 def without_seed(asked: Fields) -> Fields:
     """The seed gets lost."""
     return {name: value for name, value in asked.items() if name != "seed"}
+
+
+def unpenalised(asked: Fields) -> Fields:
+    """A repetition penalty that is allowed gets lost."""
+    value = asked.get("repetition_penalty")
+    allowed = isinstance(value, int | float) and value > 0
+    return {name: v for name, v in asked.items() if not (allowed and name == "repetition_penalty")}
 
 
 def entries(told: Fields) -> Iterator[Fields]:
@@ -136,25 +144,31 @@ LIES = (
         "top_p comes before the temperature",
         "truncation.temperature-order",
         ("temperature.scale", "truncation.crossing-token", "truncation.no-token-more"),
-        speaking(SWAPPED),
+        dialect=SWAPPED,
     ),
     Lie(
         "the crossing token is dropped",
         "truncation.crossing-token",
         ("truncation.temperature-order", "truncation.no-token-more", "truncation.top-p-to-zero"),
-        dropping,
+        builders={"top_p": dropping},
     ),
     Lie(
         "presence counts the prompt",
         "penalties.presence-scope",
         ("penalties.repetition-scope", "penalties.per-choice"),
-        speaking(COUNTING),
+        dialect=COUNTING,
+    ),
+    Lie(
+        "the repetition penalty is ignored",
+        "penalties.repetition-scope",
+        ("output.parameters",),
+        ask=unpenalised,
     ),
     Lie(
         "the seed is ignored",
         "randomness.seed-repeats",
         ("randomness.choices-differ", "bias.force"),
-        through(ask=without_seed),
+        ask=without_seed,
     ),
     Lie(
         "log probabilities are tempered",
@@ -166,18 +180,18 @@ LIES = (
             "reported.mass",
             "reported.chosen-is-listed",
         ),
-        through(answer=tempered),
+        answer=tempered,
     ),
     Lie(
         "log probabilities show penalties",
         "reported.penalties-and-bias",
         ("reported.distribution", "reported.truncation", "penalties.presence-scope"),
-        through(answer=penalised),
+        answer=penalised,
     ),
     Lie(
         "bytes are trimmed",
         "reported.bytes",
         ("reported.chosen-is-listed", "reported.count"),
-        through(answer=trimmed),
+        answer=trimmed,
     ),
 )

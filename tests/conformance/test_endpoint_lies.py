@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conformance.lies import LIES, Lie, honest
+from conformance.lies import HONEST, LIES, Lie
 
 from sampling import load, verify
 from sampling.conformance.verdict import Verdict
@@ -26,7 +26,7 @@ def test_a_lie_is_caught_where_it_is_told(toy: LanguageModel, lie: Lie):
 
 
 def test_the_same_checks_find_nothing_at_the_server_itself(toy: LanguageModel):
-    with honest(toy) as url:
+    with HONEST.serve(toy) as url:
         report = verify(url, checks={name for lie in LIES for name in (lie.caught_by, *lie.near)})
     assert {finding.verdict for finding in report.checks.values()} == {Verdict.CONFORMS}
     assert report.exit_code == 0

@@ -7,6 +7,7 @@ import math
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,9 @@ from conformance.oracle_sampler import Batched
 import sampling
 from sampling import InvalidRequest, verify
 from sampling.conformance.endings import CouldNotRun
+from sampling.conformance.endpoint.client import Budget, Patience
+from sampling.conformance.endpoint.target import EndpointTarget
+from sampling.conformance.endpoint.transcript import Transcript
 from sampling.conformance.identity import Exclusion, Identification
 from sampling.conformance.kinds import KINDS
 from sampling.conformance.lab import Depth, Lab
@@ -26,6 +30,7 @@ from sampling.conformance.semantics import Semantics
 from sampling.conformance.table import CHECKS
 from sampling.conformance.target import CallableTarget
 from sampling.conformance.together import together
+from sampling.conformance.trace.target import TraceTarget
 from sampling.conformance.verdict import Finding, Verdict
 from sampling.conformance.verify import identity
 from sampling.dialects import QSTASH
@@ -151,6 +156,51 @@ def test_a_setting_that_is_not_taken_is_refused(settings: dict[str, Any], named:
         verify(Batched(PLAIN), checks=[BAN], **settings)
     with pytest.raises(InvalidRequest, match=r"depth\.least"):
         Depth(-1, 1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"reference": 3}, "reference: got 3, must be a model as `sampling.load` gives it"),
+        ({"seed": -1}, "seed: got -1"),
+        ({"seed": "x"}, "seed: got 'x'"),
+        ({"seed": True}, "seed: got True"),
+        ({"model": 3}, "model: got 3"),
+        ({"key": 3}, r"api_key: got '\(not shown\)'"),
+        ({"depth": Depth(0, 1)}, "depth: got Depth.*'endpoint' takes seed, reference"),
+        ({"checks": 3}, "checks: got 3"),
+        ({"checks": [3]}, "checks: got 3"),
+        ({"checks": [[BAN]]}, r"checks: got \['bias.ban'\]"),
+        ({"progress": 3}, "progress: got 3"),
+        ({"dialect": 3}, "dialect: got 3"),
+    ],
+)
+def test_a_url_takes_nothing_of_another_type(settings: dict[str, Any], named: str) -> None:
+    with pytest.raises(InvalidRequest, match=named):
+        verify("http://127.0.0.1:9", **{"checks": [], **settings})
+
+
+@pytest.mark.parametrize("name", ["model", "budget", "patience", "transcript"])
+def test_an_endpoint_takes_nothing_of_another_type(name: str) -> None:
+    with pytest.raises(InvalidRequest, match=f"{name}: got 3"):
+        EndpointTarget("http://127.0.0.1:9", **{name: 3})
+
+
+@pytest.mark.parametrize(
+    ("make", "named"),
+    [
+        (lambda: EndpointTarget(3), "url: got 3"),  # pyright: ignore[reportArgumentType]
+        (lambda: Patience(seconds=0), "patience.seconds: got 0"),
+        (lambda: Patience(tries=1.5), "patience.tries: got 1.5"),  # pyright: ignore[reportArgumentType]
+        (lambda: Budget(0), "budget.most: got 0"),
+        (lambda: TraceTarget(3), "trace: got 3"),  # pyright: ignore[reportArgumentType]
+        (lambda: Transcript(3, {}), "transcript: got 3"),  # pyright: ignore[reportArgumentType]
+        (lambda: CallableTarget(3), "target: got 3"),  # pyright: ignore[reportArgumentType]
+    ],
+)
+def test_what_targets_are_made_of_is_checked(make: Callable[[], object], named: str) -> None:
+    with pytest.raises(InvalidRequest, match=named):
+        make()
 
 
 def test_a_url_takes_a_model() -> None:

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx2
+from conformance.proxy import Fields
 
 from sampling.conformance.endpoint.client import Patience
 from sampling.conformance.endpoint.target import EndpointTarget
+from sampling.dialects import Dialect
 from sampling.errors import InvalidRequest
 from sampling.language_model import LanguageModel
 
@@ -28,14 +30,22 @@ def saying(body: object, status: int = 200) -> Callable[[httpx2.Request], httpx2
     return lambda request: httpx2.Response(status, text=text)
 
 
-def in_process(toy: LanguageModel, **settings: Any) -> EndpointTarget:
-    """The library's own answers."""
+def in_process(
+    toy: LanguageModel,
+    *,
+    dialect: str | Dialect = "qstash",
+    ask: Callable[[Fields], Fields] = lambda asked: asked,
+    answer: Callable[[Fields, Fields], Fields] = lambda asked, told: told,
+    **settings: Any,
+) -> EndpointTarget:
+    """The library's own answers, and what becomes of requests and answers on the way."""
 
-    def answer(request: httpx2.Request) -> httpx2.Response:
+    def answered(request: httpx2.Request) -> httpx2.Response:
         fields = json.loads(request.content)
         try:
-            return httpx2.Response(200, json=toy.chat(**fields))
+            told = toy.chat(**ask(dict(fields)), dialect=dialect)
         except InvalidRequest as error:
             return httpx2.Response(400, json={"error": {"message": str(error)}})
+        return httpx2.Response(200, json=answer(fields, told))
 
-    return answering(answer, **settings)
+    return answering(answered, **settings)

@@ -15,7 +15,7 @@ from sampling.errors import InvalidRequest
 from sampling.history import Scope
 
 INF = math.inf
-ALL = ["qstash", "openai", "vllm-0.4", "vllm", "transformers", "sglang", "llama.cpp"]
+ALL = ["qstash", "openai", "vllm-0.4", "vllm", "vllm-pytorch", "transformers", "sglang", "llama.cpp"]
 HAVE_REPETITION = [name for name in ALL if name != "openai"]
 HAVE_FREQUENCY = [name for name in ALL if name != "transformers"]
 PROCESSED, TEMPERATURE, RAW = "processed", "temperature", "raw"
@@ -117,7 +117,7 @@ def test_temperature_before_or_after_min_p(name: str) -> None:
 def test_min_p_before_or_after_top_p(name: str) -> None:
     """Four tokens at 0, eight at -3: 4 + 0.4 in all. 0.75 of that is 3.3, so four; of the four alone, three."""
     count = len(kept(name, [0.0] * 4 + [-3.0] * 8, min_p=0.1, top_p=0.75))
-    assert count == (3 if name == "vllm" else 4)
+    assert count == (3 if name in ("vllm", "vllm-pytorch") else 4)
 
 
 @pytest.mark.parametrize("name", HAVE_REPETITION)
@@ -178,6 +178,7 @@ def test_llama_cpp_counts_inside_its_window_only() -> None:
         ("openai", [0, 1, 2, 3, 4, 5]),
         ("vllm-0.4", [2, 3, 4, 5, 6, 7]),
         ("vllm", [0, 1, 2, 3, 4, 5]),
+        ("vllm-pytorch", [2, 3, 4, 5, 6, 7]),
         ("transformers", [2, 3, 4, 5, 6, 7]),
         ("sglang", [0, 1, 2, 3, 4, 5, 6]),
         ("llama.cpp", [0, 1, 2, 3, 4, 5]),
@@ -189,7 +190,7 @@ def test_eight_equal_logits_and_three_quarters(name: str, expected: list[int]) -
 
 @pytest.mark.parametrize("name", HAVE_REPETITION)
 def test_ties_at_the_kth_logit(name: str) -> None:
-    ties_stay = name in ("vllm-0.4", "transformers")
+    ties_stay = name in ("vllm-0.4", "vllm-pytorch", "transformers")
     assert kept(name, [2.0, 1.0, 1.0, 1.0, 0.0], top_k=2) == ([0, 1, 2, 3] if ties_stay else [0, 1])
 
 
@@ -208,7 +209,7 @@ def test_temperature_zero_takes_the_arg_max_of_biased_and_penalised_logits(name:
     assert sampled(name, [0.0, 1.0, 2.5], **fields)[0] == 0
 
 
-@pytest.mark.parametrize("name", ["qstash", "openai", "vllm", "llama.cpp"])
+@pytest.mark.parametrize("name", ["qstash", "openai", "vllm", "vllm-pytorch", "llama.cpp"])
 def test_temperature_zero_leaves_one_token(name: str) -> None:
     assert kept(name, [1.0, 3.0, 3.0], temperature=0) == [1]
 
@@ -234,9 +235,10 @@ def test_vllm_0_4_is_not_greedy_from_1e_5_on() -> None:
     assert gap("vllm-0.4", [3.0, 2.0], temperature=1e-5) == pytest.approx(1e5, rel=1e-6)
 
 
-def test_vllm_raises_small_temperatures_to_a_hundredth() -> None:
-    assert gap("vllm", [0.0, -0.01], temperature=0.001) == pytest.approx(1.0, abs=1e-6)
-    assert gap("vllm", [0.0, -0.01], temperature=0.02) == pytest.approx(0.5, abs=1e-6)
+@pytest.mark.parametrize("name", ["vllm", "vllm-pytorch"])
+def test_vllm_raises_small_temperatures_to_a_hundredth(name: str) -> None:
+    assert gap(name, [0.0, -0.01], temperature=0.001) == pytest.approx(1.0, abs=1e-6)
+    assert gap(name, [0.0, -0.01], temperature=0.02) == pytest.approx(0.5, abs=1e-6)
 
 
 @pytest.mark.parametrize("name", ["qstash", "openai", "transformers", "llama.cpp", "sglang", "vllm-0.4"])
@@ -286,6 +288,7 @@ OWN_MODE = {
     "openai": RAW,
     "vllm-0.4": PROCESSED,
     "vllm": RAW,
+    "vllm-pytorch": RAW,
     "transformers": PROCESSED,
     "sglang": TEMPERATURE,
     "llama.cpp": RAW,

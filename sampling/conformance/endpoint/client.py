@@ -16,7 +16,9 @@ import tenacity
 from sampling.conformance.endpoint.reply import Chunk, Reply, read
 from sampling.conformance.endpoint.transcript import Received, Transcript
 from sampling.conformance.endpoint.trouble import Malformed, Refused, Spent, Unanswered
+from sampling.conformance.typed import typed
 from sampling.errors import InvalidRequest
+from sampling.params import LARGEST, integer, number
 
 LARGEST_ANSWER = 2**26  # bytes
 SILENCES = 3  # unanswered requests in a row after which an endpoint counts as gone
@@ -38,6 +40,12 @@ class Patience:
     tries: int = 6
     pause: float = 0.5
 
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        number("patience.seconds", self.seconds, 1e-3, LARGEST)
+        integer("patience.tries", self.tries, 1)
+        number("patience.pause", self.pause, 0, LARGEST)
+
 
 @dataclass
 class Budget:
@@ -51,6 +59,11 @@ class Budget:
     most: int | None = None
     sent: int = 0
     _lock: Lock = field(default_factory=Lock)
+
+    def __post_init__(self) -> None:
+        """Check the limit."""
+        if self.most is not None:
+            integer("budget.most", self.most, 1)
 
     def take(self) -> None:
         """Count one.
@@ -90,7 +103,7 @@ class Client:
         transport: What carries the requests; None for a network.
 
     Raises:
-        InvalidRequest: No such URL, or a key that no header can hold.
+        InvalidRequest: No such URL, a key that no header can hold, or an argument of another type.
 
     Attributes:
         named: The model's name; None until it is known.
@@ -108,6 +121,10 @@ class Client:
         transcript: Transcript | None = None,
         transport: httpx2.BaseTransport | None = None,
     ) -> None:
+        typed("model", model, str | None, "a name, or None for the first that the endpoint lists")
+        typed("budget", budget, Budget | None, "a Budget, or None")
+        typed("patience", patience, Patience | None, "a Patience, or None")
+        typed("transcript", transcript, Transcript | None, "a Transcript, or None")
         self.url = chat_url(url)
         self.budget, self.patience = budget or Budget(), patience or Patience()
         self.named, self.fingerprint = model, ""
@@ -238,7 +255,7 @@ class Client:
         return Received(status, text)
 
 
-def chat_url(url: str) -> str:
+def chat_url(url: object) -> str:
     """Where chat completions are asked for.
 
     Raises:
@@ -249,7 +266,7 @@ def chat_url(url: str) -> str:
         'http://127.0.0.1:8000/v1/chat/completions'
     """
     allowed = "an http:// or https:// URL with a host"
-    if not url.startswith(("http://", "https://")):
+    if not isinstance(url, str) or not url.startswith(("http://", "https://")):
         raise InvalidRequest("url", url, allowed)
     try:
         parsed = urlsplit(url)
@@ -265,13 +282,13 @@ def chat_url(url: str) -> str:
     return f"{root}/v1/chat/completions" if bare else f"{root}/chat/completions"
 
 
-def plain_key(key: str) -> str:
+def plain_key(key: object) -> str:
     """Check a bearer token, which no message shows.
 
     Raises:
         InvalidRequest: A header can not hold it.
     """
-    if not (key.isascii() and key.isprintable()):
+    if not (isinstance(key, str) and key.isascii() and key.isprintable()):
         raise InvalidRequest("api_key", "(not shown)", "printable ASCII characters")
     return key
 

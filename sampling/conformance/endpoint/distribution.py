@@ -200,13 +200,8 @@ def top_p_to_zero(lab: EndpointLab) -> Finding:
 
 def top_k(lab: EndpointLab) -> Finding:
     """A top_k of 4."""
-    own = has(lab, "top_k")
-    wrong = {
-        IGNORED: replace(own, ignores=frozenset({"top_k"})),
-        "k - 1 kept": replace(own, top_k_offset=-1),
-        "k + 1 kept": replace(own, top_k_offset=1),
-    }
-    return contest(lab, questions(lab, {"top_k": 4}), wrong, {"k kept": own})
+    right, wrong = by_size(has(lab, "top_k"))
+    return contest(lab, questions(lab, {"top_k": 4}), wrong, right)
 
 
 def disabled(lab: EndpointLab) -> Finding:
@@ -231,6 +226,12 @@ def joint(lab: EndpointLab) -> Finding:
     k = 5
     left = row[:k] / row[:k].sum()
     p = clear_p([row, left])
+    right, wrong = by_joint(own)
+    return contest(lab, questions(lab, {"top_k": k, "top_p": p}), wrong, right)
+
+
+def by_joint(own: Semantics) -> tuple[Readings, Readings]:
+    """What top_p may look at when there is a top_k, too: the dialect's reading, and the others."""
     plain = tuple(entry for entry in own.order if not set(parts(entry)) & set(TRUNCATIONS))
     readings = {
         "one distribution": replace(own, order=(*plain, ("top_k", "top_p"))),
@@ -242,7 +243,17 @@ def joint(lab: EndpointLab) -> Finding:
     wrong = {name: reading for name, reading in readings.items() if name != mine}
     wrong["top_k ignored"] = replace(own, ignores=frozenset({"top_k"}))
     wrong["top_p ignored"] = replace(own, ignores=frozenset({"top_p"}))
-    return contest(lab, questions(lab, {"top_k": k, "top_p": p}), wrong, {mine: readings[mine]})
+    return {mine: readings[mine]}, wrong
+
+
+def by_size(own: Semantics) -> tuple[Readings, Readings]:
+    """How many tokens top_k may keep: the dialect's reading, and the others."""
+    wrong = {
+        IGNORED: replace(own, ignores=frozenset({"top_k"})),
+        "k - 1 kept": replace(own, top_k_offset=-1),
+        "k + 1 kept": replace(own, top_k_offset=1),
+    }
+    return {"k kept": own}, wrong
 
 
 def has(lab: EndpointLab, stage: str) -> Semantics:

@@ -15,8 +15,10 @@ from sampling.conformance.endpoint.target import EndpointTarget
 from sampling.conformance.endpoint.trouble import Malformed, Refused
 from sampling.conformance.endpoint.weights import against_weights
 from sampling.conformance.semantics import Semantics
+from sampling.conformance.typed import typed
 from sampling.conformance.verdict import Finding
 from sampling.loaded_model import LoadedModel
+from sampling.params import integer
 
 
 class EndpointLab:
@@ -27,6 +29,9 @@ class EndpointLab:
         semantics: What it should do.
         seed: Of the kit's own choices, so that a run can be taken up again.
         reference: The weights that the endpoint should serve, for the leg that compares with them.
+
+    Raises:
+        InvalidRequest: No such seed, or a reference that is no loaded model.
     """
 
     def __init__(
@@ -36,6 +41,8 @@ class EndpointLab:
         seed: int = 0,
         reference: LoadedModel | None = None,
     ) -> None:
+        integer("seed", seed, 0)
+        typed("reference", reference, LoadedModel | None, "a model as `sampling.load` gives it, or None")
         self.client, self.semantics, self.reference = target.client, semantics, reference
         self.survey, self.rng = Survey(target.client), np.random.default_rng(seed)
         self.pools: dict[str, list[NDArray[np.int64]]] = {}  # draws by the question that they are from

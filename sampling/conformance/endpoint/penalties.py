@@ -231,7 +231,8 @@ def repetition_scope(lab: EndpointLab) -> Finding:
 def frequency_counts(lab: EndpointLab) -> Finding:
     """A third token after two equal ones, under a frequency penalty; then under a presence penalty."""
     f, p = 1.0, 1.5
-    frequency = Shifts({"twice for two": -2 * f}, {"once for two": -f, IGNORED: 0.0, "a reward": 2 * f})
+    wrong = {"once for two": -f, "four times for two": -4 * f, IGNORED: 0.0, "a reward": 2 * f}
+    frequency = Shifts({"twice for two": -2 * f}, wrong)
     first = compared(lab, frequency, 2, {"frequency_penalty": f})
     presence = Shifts({"once for two": -p}, {"twice for two": -2 * p, IGNORED: 0.0, "a reward": p})
     second = compared(lab, presence, 2, {"presence_penalty": p})

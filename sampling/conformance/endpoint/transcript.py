@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, cast
 
+from sampling.conformance.typed import typed
 from sampling.errors import InvalidRequest
 
 
@@ -37,7 +38,9 @@ class Transcript:
         InvalidRequest: The file is that of another run, or no transcript. It is not touched before an answer is added.
     """
 
-    def __init__(self, path: Path | None, run: Mapping[str, Any]) -> None:
+    def __init__(self, path: str | Path | None, run: Mapping[str, Any]) -> None:
+        typed("transcript", path, str | Path | None, "the path of a file, or None")
+        path = None if path is None else Path(path)
         self._path, self._lock = path, Lock()
         self._known: dict[str, deque[Received]] = defaultdict(deque)
         if path is None:

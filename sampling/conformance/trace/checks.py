@@ -13,6 +13,7 @@ import numpy as np
 from sampling.conformance.contest import IGNORED, SAME, Standing
 from sampling.conformance.distributions import alike
 from sampling.conformance.endings import NotTestable
+from sampling.conformance.endpoint.distribution import by_joint, by_size
 from sampling.conformance.semantics import Semantics, moved
 from sampling.conformance.statistics.pearson import pearson
 from sampling.conformance.statistics.pit import cells, pair_cells, transform
@@ -55,16 +56,21 @@ class TraceLab:
         tokens = sum(len(record.token_ids) for record in self.records)
         return (f"{len(self.steps)} of {tokens} tokens have distributions that the trace tells well enough",)
 
-    def using(self, *names: str, without: tuple[str, ...] = ()) -> list[Step]:
-        """The tokens that were sampled with all of these parameters, and without some others.
+    def using(self, *names: str, besides: tuple[str, ...] = ()) -> list[Step]:
+        """The tokens that were sampled with all of these parameters and no others, but for biases and some that may be.
 
         Raises:
-            NotTestable: There are none.
+            NotTestable: There are none, or the dialect does not have one of these parameters.
         """
-        found = [step for step in self.steps if step.uses >= set(names) and not step.uses & set(without)]
+        missing = [name for name in names if name not in self.semantics.stages]
+        if missing:
+            raise NotTestable(f"the dialect {self.semantics.name!r} has no {', '.join(missing)}")
+        allowed = {*names, *besides, "logit_bias"}
+        found = [step for step in self.steps if {*names} <= step.uses <= allowed]
         if not found:
             raise NotTestable(
-                f"no token of the trace whose distribution is known was sampled with {', '.join(names) or 'any'} alone"
+                "no token of the trace whose distribution is known was sampled with "
+                f"{', '.join(names) or 'no parameters'} alone"
             )
         return found
 
@@ -97,17 +103,14 @@ def temperature_scale(lab: TraceLab) -> Finding:
         "logits multiplied by the temperature": replace(own, temperature_power=-1.0),
         "logits divided twice": replace(own, temperature_power=2.0),
     }
-    steps = [
-        step
-        for step in lab.using("temperature", without=TRUNCATIONS)
-        if step.question.params["temperature"] > 0
-    ]
+    steps = [step for step in lab.using("temperature") if step.question.params["temperature"] > 0]
     return decide(steps, {"logits divided": own}, wrong)
 
 
 def temperature_zero(lab: TraceLab) -> Finding:
     """Tokens at temperature 0."""
-    steps = [step for step in lab.using("temperature") if step.question.params["temperature"] == 0]
+    steps = lab.using("temperature", besides=TRUNCATIONS)
+    steps = [step for step in steps if step.question.params["temperature"] == 0]
     if not steps:
         raise NotTestable("no token of the trace was sampled at temperature 0")
     wrong = [step for step in steps if row_of(step, lab.semantics)[step.token] == 0]
@@ -142,14 +145,22 @@ def crossing(lab: TraceLab, more: int) -> Finding:
     readings = {name.removeprefix(", "): reading for name, reading in kept(lab.semantics).items()}
     bad = next(name for name, reading in readings.items() if reading.crossing_tokens == more)
     right = {name: reading for name, reading in readings.items() if name != bad}
-    return decide(
-        lab.using("top_p", without=("temperature",)), right, {bad: readings[bad], **ignoring(lab, "top_p")}
-    )
+    return decide(lab.using("top_p"), right, {bad: readings[bad], **ignoring(lab, "top_p")})
+
+
+def top_k(lab: TraceLab) -> Finding:
+    """Tokens under a top_k."""
+    return decide(lab.using("top_k"), *by_size(lab.semantics))
+
+
+def joint(lab: TraceLab) -> Finding:
+    """Tokens under a top_k and a top_p."""
+    return decide(lab.using("top_k", "top_p"), *by_joint(lab.semantics))
 
 
 def scope(lab: TraceLab, name: str, counts: str) -> Finding:
     """Which tokens a penalty counts."""
-    steps = [step for step in lab.using(name) if step.has_prompt]
+    steps = [step for step in lab.using(name, besides=("temperature",)) if step.has_prompt]
     if not steps:
         raise NotTestable("the trace does not tell its prompts")
     readings = {
@@ -165,26 +176,25 @@ def frequency_counts(lab: TraceLab) -> Finding:
     """Tokens under a frequency penalty."""
     own = lab.semantics
     wrong = {**ignoring(lab, "frequency_penalty"), "once for all": replace(own, frequency_multiplies=False)}
-    return decide(lab.using("frequency_penalty"), {"times the count": own}, wrong)
+    steps = lab.using("frequency_penalty", besides=("temperature",))
+    return decide(steps, {"times the count": own}, wrong)
 
 
 def penalty_order(lab: TraceLab) -> Finding:
     """Tokens under a penalty at another temperature than 1."""
     own = lab.semantics
-    name = next((n for n in ("presence_penalty", "frequency_penalty") if usable(lab, n)), None)
-    if name is None:
-        raise NotTestable("no token of the trace was sampled under a penalty at another temperature than 1")
+    name = "presence_penalty" if usable(lab, "presence_penalty", "temperature") else "frequency_penalty"
+    steps = lab.using(name, "temperature")
     late = replace(own, order=moved(own.order, name, after="temperature"))
-    return decide(
-        lab.using(name, "temperature", without=TRUNCATIONS),
-        {"penalty before temperature": own},
-        {"penalty after it": late},
-    )
+    return decide(steps, {"penalty before temperature": own}, {"penalty after it": late})
 
 
-def usable(lab: TraceLab, name: str) -> bool:
-    """Whether there are tokens under a penalty at another temperature than 1."""
-    return any(step.uses >= {name, "temperature"} for step in lab.steps)
+def usable(lab: TraceLab, *names: str) -> bool:
+    """Whether there are tokens that were sampled with some parameters and no others."""
+    try:
+        return bool(lab.using(*names))
+    except NotTestable:
+        return False
 
 
 def bias_order(lab: TraceLab) -> Finding:
@@ -199,15 +209,15 @@ def bias_order(lab: TraceLab) -> Finding:
     first = stages.index("logit_bias") < stages.index("temperature")
     mine, other = readings if first else [*readings][::-1]
     return decide(
-        lab.using("logit_bias", "temperature", without=TRUNCATIONS),
+        lab.using("logit_bias", "temperature"),
         {mine: readings[mine]},
         {other: readings[other]},
     )
 
 
 def uniformity(lab: TraceLab) -> Finding:
-    """Turn every token into a uniform; truncations are left to their own checks."""
-    steps = lab.using(without=TRUNCATIONS)
+    """Turn tokens into uniforms; truncations and penalties are left to their own checks."""
+    steps = lab.using(besides=("temperature",))
     inside = np.random.default_rng(0).random(len(steps))
     pairs = zip(steps, inside, strict=True)
     found = [transform(np.array([s.token]), row_of(s, lab.semantics), np.array([i]))[0] for s, i in pairs]
@@ -332,6 +342,8 @@ RUNS: dict[str, Run] = {
     "truncation.temperature-order": lambda lab: by_order(lab, "top_p", kept(lab.semantics)),
     "truncation.crossing-token": lambda lab: crossing(lab, -1),
     "truncation.no-token-more": lambda lab: crossing(lab, 1),
+    "truncation.top-k": top_k,
+    "truncation.joint": joint,
     "truncation.min-p-order": lambda lab: by_order(lab, "min_p", {"": lab.semantics}),
     "penalties.presence-scope": lambda lab: scope(lab, "presence_penalty", "presence_counts"),
     "penalties.repetition-scope": lambda lab: scope(lab, "repetition_penalty", "repetition_counts"),

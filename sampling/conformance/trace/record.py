@@ -6,13 +6,14 @@ The format is described in docs/trace_format.md.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from sampling.chat.request import PARSERS, SAMPLING_FIELDS
-from sampling.errors import InvalidRequest, shown
+from sampling.errors import InvalidRequest
 from sampling.params import SamplingParams
 
 TokenId = Annotated[int, Field(ge=0)]
@@ -37,6 +38,8 @@ class Record(BaseModel):
         params: Request fields as the API names them.
         top_logprobs: By position the tokens whose log probabilities are known, the sampled one among them.
         logprob_mode: Which distribution those are of: the model's own, or that after temperature or after everything.
+        log_normalizers: By position what the model's logits are above `top_logprobs`, where these are raw: the logarithm of
+            the sum of their exponentials; None where it is not known.
         logprobs: By position the reported value of the sampled token; None where the engine reported none.
         engine: What sampled.
         version: Its version.
@@ -52,6 +55,7 @@ class Record(BaseModel):
     params: dict[str, Any]
     top_logprobs: list[list[Alternative]]
     logprob_mode: Literal["raw", "temperature", "processed"] = "raw"
+    log_normalizers: list[FiniteFloat] | None = None
     logprobs: list[FiniteFloat | None] | None = None
     engine: str
     version: str = ""
@@ -91,12 +95,19 @@ def record_of(line: str, number: int) -> Record:
         raise InvalidRequest(
             f"trace, {where}", first["input"], f"as in docs/trace_format.md ({first['msg']})"
         ) from None
-    if len(record.top_logprobs) != len(record.token_ids):
-        words = f"as long as token_ids ({len(record.token_ids)})"
-        raise InvalidRequest(f"trace, line {number}.top_logprobs", shown(len(record.top_logprobs)), words)
+    check_lengths(record, number)
     check_params(record, number)
     check_values(record, number)
     return record
+
+
+def check_lengths(record: Record, number: int) -> None:
+    """Check that what is told by position is told for each token."""
+    for name in ("top_logprobs", "log_normalizers", "logprobs"):
+        told = getattr(record, name)
+        if told is not None and len(told) != len(record.token_ids):
+            words = f"as long as token_ids ({len(record.token_ids)})"
+            raise InvalidRequest(f"trace, line {number}.{name}", len(told), words)
 
 
 def check_params(record: Record, number: int) -> None:
@@ -121,13 +132,21 @@ def check_values(record: Record, number: int) -> None:
 
 
 def write_trace(records: Iterable[Record], path: Path) -> int:
-    """Write a trace.
+    """Write a trace; the file is not touched before there is a record.
+
+    Args:
+        records: What is written, as it comes.
+        path: Where to.
 
     Returns:
         How many records there were.
     """
+    coming = iter(records)
+    first = next(coming, None)
+    if first is None:
+        return 0
     with path.open("w", encoding="utf-8") as file:
-        return sum(1 for record in records if file.write(record.model_dump_json() + "\n"))
+        return sum(1 for record in chain([first], coming) if file.write(record.model_dump_json() + "\n"))
 
 
 def difr(records: Iterable[Record]) -> dict[str, Any]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from itertools import cycle, islice
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -16,32 +18,57 @@ from sampling.chat.request import ChatRequest
 from sampling.conformance.endpoint.fenced import HEIGHT, Fenced, slope
 from sampling.conformance.endpoint.survey import LETTERS, LISTED, Survey
 from sampling.conformance.endpoint.target import EndpointTarget
+from sampling.conformance.endpoint.trouble import Refused
 from sampling.conformance.trace.record import Alternative, Record
 from sampling.dialects import Dialect
 from sampling.loaded_model import LoadedModel
 from sampling.version import __version__
 
-WIDTH = 12  # tokens that biases fence
+Setting = tuple[dict[str, Any], int]
 
-# What is recorded in turns: parameters and tokens.
-SETTINGS: tuple[tuple[dict[str, Any], int], ...] = (
+WIDTH = 12  # tokens that biases fence
+IN_PROMPT = (0, 2, 4)  # places in the fence of tokens from the prompt, so that it shows what penalties count
+TOGETHER = 16  # choices of one request
+
+# What is recorded in turns: parameters and tokens. Each tells readings apart that the others do not.
+SETTINGS: tuple[Setting, ...] = (
     ({}, 1),
     ({"temperature": 0.3}, 1),
     ({"temperature": 0.5, "top_p": 0.75}, 1),
-    ({"temperature": 1.5, "top_p": 0.6}, 1),
-    ({"top_p": 0.65}, 1),
-    ({"presence_penalty": 1.5}, 4),
-    ({"frequency_penalty": 1.0, "temperature": 0.7}, 4),
+    ({"temperature": 2.0, "top_p": 0.7}, 1),
+    ({"top_p": 0.5}, 1),
+    ({"presence_penalty": 2.0}, 4),
+    ({"frequency_penalty": 1.0, "temperature": 0.4}, 6),
     ({"temperature": 1.6}, 1),
     ({"temperature": 0}, 1),
+    ({"repetition_penalty": 1.2}, 4),
+    ({"top_k": 2}, 1),
+    ({"top_k": 2, "top_p": 0.45}, 1),
+    ({"min_p": 0.25, "top_p": 0.37}, 1),
+    ({"temperature": 2.0, "min_p": 0.5}, 1),
 )
 
 
-def requests(count: int, seed: int) -> Iterator[tuple[dict[str, Any], int]]:
-    """Parameters, a seed among them, and lengths."""
-    seeds = np.random.default_rng(seed).integers(2**31, size=count)
-    for (params, length), one in zip(islice(cycle(SETTINGS), count), seeds, strict=True):
-        yield {**params, "seed": int(one)}, length
+@dataclass(frozen=True)
+class Asked:
+    """A request to record.
+
+    Args:
+        params: The request's fields.
+        length: Tokens of each choice.
+        n: How many choices.
+    """
+
+    params: dict[str, Any]
+    length: int
+    n: int
+
+
+def requests(settings: Sequence[Setting], count: int, together: int, seed: int) -> Iterator[Asked]:
+    """Requests for so many completions, in turns for each of the settings, each of which has its turn if it can."""
+    seeds, size = np.random.default_rng(seed), max(min(together, count // len(settings)), 1)
+    for done, (params, length) in zip(range(0, count, size), cycle(settings), strict=False):
+        yield Asked({**params, "seed": int(seeds.integers(2**31))}, length, min(size, count - done))
 
 
 def from_loop(loaded: LoadedModel, dialect: Dialect, count: int, seed: int) -> Iterator[Record]:
@@ -49,7 +76,7 @@ def from_loop(loaded: LoadedModel, dialect: Dialect, count: int, seed: int) -> I
 
     Args:
         loaded: Model and tokenizer.
-        dialect: How to sample.
+        dialect: How to sample; what it does not take is not asked for.
         count: How many completions.
         seed: Of the requests' seeds.
 
@@ -57,44 +84,86 @@ def from_loop(loaded: LoadedModel, dialect: Dialect, count: int, seed: int) -> I
         The records; their log probabilities are the model's own, those of all biased tokens among them.
     """
     prompt = Completion(loaded, ChatRequest.parse({"messages": LETTERS}), dialect).prompt_ids
-    row = torch.log_softmax(loaded.logits(prompt)[-1].double(), -1)
-    likely = [
-        token for token in row.argsort(descending=True).tolist() if token not in loaded.vocabulary.end_ids
-    ]
-    wanted = zip(likely[:WIDTH], slope(WIDTH), strict=True)
+    said = Said(loaded, prompt)
+    row = torch.log_softmax(said.first[0], -1)
+    wanted = zip(fenced(loaded, prompt, row), slope(WIDTH), strict=True)
     bias = {str(token): round(HEIGHT + float(w) - float(row[token]), 3) for token, w in wanted}
-    for params, length in requests(count, seed):
-        if params.get("temperature") == 0 and not dialect.zero_temperature:
-            continue
-        yield completed(loaded, dialect, {**params, "max_tokens": length, "logit_bias": bias})
+    taken = [setting for setting in SETTINGS if takes(dialect, setting[0])]
+    for asked in requests(taken, count, TOGETHER, seed):
+        params = {**asked.params, "max_tokens": asked.length, "logit_bias": bias}
+        yield from completed(said, dialect, params, asked.n)
 
 
-def completed(loaded: LoadedModel, dialect: Dialect, params: dict[str, Any]) -> Record:
-    """Decode one completion and note what the model said at each of its positions."""
-    completion = Completion(loaded, ChatRequest.parse({"messages": LETTERS, **params}), dialect)
+def takes(dialect: Dialect, params: Mapping[str, Any]) -> bool:
+    """Whether a dialect has some parameters."""
+    has = params.keys() <= {*dialect.stages}
+    return has and (dialect.zero_temperature or params.get("temperature") != 0)
+
+
+def fenced(loaded: LoadedModel, prompt: Sequence[int], row: torch.Tensor) -> list[int]:
+    """Tokens for a fence: the most likely ones, and among them some of the prompt."""
+    ordinary = [
+        token
+        for token in row.argsort(descending=True).tolist()
+        if loaded.vocabulary.bytes_of(token) is not None and token not in loaded.vocabulary.end_ids
+    ]
+    inside = iter([token for token in ordinary if token in prompt][: len(IN_PROMPT)])
+    outside = iter([token for token in ordinary if token not in prompt])
+    return [next(inside if place in IN_PROMPT else outside) for place in range(WIDTH)]
+
+
+class Said:
+    """What a model says behind one prompt.
+
+    Args:
+        loaded: Model and tokenizer.
+        prompt: The prompt's ids.
+    """
+
+    def __init__(self, loaded: LoadedModel, prompt: Sequence[int]) -> None:
+        self.loaded, self.prompt = loaded, prompt
+
+    @cached_property
+    def first(self) -> torch.Tensor:
+        """The logits behind the prompt alone, float64 [1, V]."""
+        return self.loaded.logits(self.prompt)[-1:].double()
+
+    def behind(self, past: Sequence[int]) -> torch.Tensor:
+        """The logits behind the prompt and behind each of some tokens, float64 [T + 1, V]."""
+        if not past:
+            return self.first
+        return self.loaded.logits([*self.prompt, *past])[len(self.prompt) - 1 :].double()
+
+
+def completed(said: Said, dialect: Dialect, params: dict[str, Any], n: int) -> Iterator[Record]:
+    """Decode the choices of one request and note what the model said at each of their positions."""
+    request = ChatRequest.parse({"messages": LETTERS, "n": n, **params})
+    completion = Completion(said.loaded, request, dialect)
     for _ in ChatBatch.alone(completion).run():
         pass
-    choice, prompt = completion.choices[0], completion.prompt_ids
-    ids = [token.token_id for token in choice.tokens]
-    said = torch.log_softmax(loaded.logits([*prompt, *ids[:-1]])[len(prompt) - 1 :].double(), -1)
-    return Record(
-        prompt_ids=list(prompt),
-        token_ids=ids,
-        params=params,
-        top_logprobs=[
-            known(row, [token, *map(int, params["logit_bias"])]) for row, token in zip(said, ids, strict=True)
-        ],
-        logprobs=[token.logprob for token in choice.tokens] if dialect.logprob_mode == "raw" else None,
-        engine=f"sampling-reference ({dialect.name})",
-        version=__version__,
-        model=loaded.name,
-        finish_reason=choice.finish_reason,
-    )
+    for index, choice in enumerate(completion.choices):
+        ids = [token.token_id for token in choice.tokens]
+        rows = said.behind(ids[:-1])
+        biased = [int(token) for token in params["logit_bias"]]
+        yield Record(
+            prompt_ids=list(said.prompt),
+            token_ids=ids,
+            params=params,
+            top_logprobs=[known(row, [token, *biased]) for row, token in zip(rows, ids, strict=True)],
+            log_normalizers=rows.logsumexp(-1).tolist(),
+            logprobs=[token.logprob for token in choice.tokens] if dialect.logprob_mode == "raw" else None,
+            engine=f"sampling-reference ({dialect.name})",
+            version=__version__,
+            model=said.loaded.name,
+            choice=index,
+            finish_reason=choice.finish_reason,
+        )
 
 
-def known(row: torch.Tensor, others: list[int]) -> list[Alternative]:
+def known(logits: torch.Tensor, others: list[int]) -> list[Alternative]:
     """The most likely tokens of one position, and some others."""
-    ids = dict.fromkeys([*row.argsort(descending=True)[:LISTED].tolist(), *others])
+    row = torch.log_softmax(logits, -1)
+    ids = dict.fromkeys([*row.topk(LISTED).indices.tolist(), *others])
     return [Alternative(id=token, logprob=float(row[token])) for token in ids]
 
 
@@ -120,13 +189,13 @@ def recorded(target: EndpointTarget, count: int, seed: int) -> Iterator[Record]:
     """Record an endpoint whose connections somebody else closes."""
     survey = Survey(target.client)
     fence, n = survey.fence(), survey.per_request()
-    logits = slope(len(fence.tokens))
     said = [Alternative(id=token.id, logprob=token.logprob) for token in fence.tokens]
-    done = 0
-    for params, _ in requests(count, seed):
-        fields = Fenced(fence, logits, params).fields
-        reply = survey.ask(fence.messages, n=n, **fields)
-        for index, choice in enumerate(reply.choices[: count - done]):
+    # a penalty on a single token shows nothing where the prompt's ids and the logits' level are not known
+    taken = [(params, length) for params, length in SETTINGS if length == 1 and accepted(survey, params)]
+    for asked in requests(taken, count, n, seed):
+        fields = Fenced(fence, slope(len(fence.tokens)), asked.params).fields
+        reply = survey.ask(fence.messages, n=asked.n, **fields)
+        for index, choice in enumerate(reply.choices[: asked.n]):
             place = fence.index(choice.text)
             if place is not None:
                 yield Record(
@@ -140,6 +209,12 @@ def recorded(target: EndpointTarget, count: int, seed: int) -> Iterator[Record]:
                     choice=index,
                     finish_reason=choice.finish_reason,
                 )
-        done += len(reply.choices)
-        if done >= count:
-            return
+
+
+def accepted(survey: Survey, params: Mapping[str, Any]) -> bool:
+    """Whether an endpoint takes some parameters."""
+    try:
+        survey.ask(**params)
+    except Refused:
+        return False
+    return True

@@ -32,7 +32,7 @@ class Step:
     nothing but their sum matters, one that stands for all others and can.
 
     Args:
-        question: Log probabilities of the model, parameters and past.
+        question: Logits of the model, up to a constant where that plays no part; parameters and past.
         token: Which was sampled.
         has_prompt: Whether the prompt is known.
         mode: Which distribution the log probabilities are of.
@@ -64,25 +64,36 @@ def steps_in(record: Record) -> Iterator[Step]:
         known = {entry.id: entry.logprob for entry in sorted(listed, key=lambda entry: entry.id)}
         if record.token_ids[place] not in known or not bias.keys() <= known.keys():
             continue
-        past = record.token_ids[:place]
-        step = step_of(known, {**given, "logit_bias": bias}, record, past, record.token_ids[place])
+        level = level_at(record, place, given)
+        step = None if level is None else step_of(known, level, {**given, "logit_bias": bias}, record, place)
         if step is not None:
             yield step
 
 
+def level_at(record: Record, place: int, given: Mapping[str, Any]) -> float | None:
+    """What to add to log probabilities for a question's logits; None if it is not known and matters.
+
+    Nothing but the repetition penalty, which multiplies logits or divides them, is not the same for all levels.
+    """
+    if record.logprob_mode != "raw" or given.get("repetition_penalty", 1.0) == 1.0:
+        return 0.0
+    return None if record.log_normalizers is None else record.log_normalizers[place]
+
+
 def step_of(
-    known: Mapping[int, float], params: Mapping[str, Any], record: Record, past: Sequence[int], token: int
+    known: Mapping[int, float], level: float, params: Mapping[str, Any], record: Record, place: int
 ) -> Step | None:
     """A token as a draw; None if what is not known of the distribution matters."""
-    local = {token_id: place for place, token_id in enumerate(known)}
-    logits = np.array([*known.values(), -math.inf], dtype=np.float32)
+    past, token = record.token_ids[:place], record.token_ids[place]
+    local = {token_id: index for index, token_id in enumerate(known)}
+    logits = np.array([*known.values(), -math.inf], dtype=np.float32) + np.float32(level)
     own = {**params, "logit_bias": {local[i]: value for i, value in params["logit_bias"].items()}}
     other = len(local)
     prompt = tuple(local.get(i, other) for i in record.prompt_ids or ())
     question = Question(logits, own, prompt, tuple(local.get(i, other) for i in past))
     rest = max(1 - float(np.exp([*known.values()]).sum()), 0.0)
     step = Step(question, local[token], record.prompt_ids is not None, record.logprob_mode)
-    if rest_bound(rest, question) <= NEGLIGIBLE:
+    if rest_bound(rest, level, question) <= NEGLIGIBLE:
         return step
     if step.uses <= {"logit_bias"} and rest < 1:
         whole = np.append(logits, np.float32(math.log(rest)))
@@ -90,17 +101,19 @@ def step_of(
     return None
 
 
-def rest_bound(rest: float, question: Question) -> float:
+def rest_bound(rest: float, level: float, question: Question) -> float:
     """The largest mass that tokens of which nothing is known can have, truncations left out of the account."""
     if rest <= 0:
         return 0.0
-    t = question.params.get("temperature", 1.0)
+    t, penalty = question.params.get("temperature", 1.0), question.params.get("repetition_penalty", 1.0)
     bias = question.params["logit_bias"]
     top = max(float(value) + bias.get(place, 0.0) for place, value in enumerate(question.logits))
+    low, high = sorted((penalty, 1 / penalty))
+    top, others = min(top * low, top * high), max(x * (math.log(rest) + level) for x in (low, high))
     if t == 0:
-        return 0.0 if math.log(rest) < top else 1.0
+        return 0.0 if others < top else 1.0
     spread = max(0.0, 1 - 1 / t) * math.log(LARGEST_VOCABULARY)
-    return math.exp(min(math.log(rest) / t + spread - top / t, 0.0))
+    return math.exp(min(others / t + spread - top / t, 0.0))
 
 
 def row_of(step: Step, reading: Semantics) -> Row:

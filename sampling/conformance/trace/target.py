@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sampling.conformance.trace.record import Record, read_trace
+from sampling.conformance.typed import typed
 
 
 class TraceTarget:
@@ -19,7 +20,8 @@ class TraceTarget:
 
     kind = "trace"
 
-    def __init__(self, path: Path) -> None:
-        self.records: list[Record] = read_trace(path)
+    def __init__(self, path: str | Path) -> None:
+        typed("trace", path, str | Path, "the path of a file")
+        self.records: list[Record] = read_trace(Path(path))
         self.name = ", ".join(sorted({record.engine for record in self.records}))
         self.version = ", ".join(sorted({record.version for record in self.records if record.version}))

@@ -1,0 +1,28 @@
+"""Arguments of the kit that have to be of some type."""
+
+from __future__ import annotations
+
+from types import UnionType
+
+from sampling.errors import InvalidRequest
+
+
+def typed(name: str, value: object, kind: type | UnionType, allowed: str) -> None:
+    """Check the type of an argument.
+
+    Args:
+        name: The argument, for the message.
+        value: What was given.
+        kind: What it may be.
+        allowed: The same in words that follow "must be".
+
+    Raises:
+        InvalidRequest: It is something else.
+
+    Example:
+        >>> typed("model", 3, str | None, "a name, or None")
+        Traceback (most recent call last):
+        sampling.errors.InvalidRequest: model: got 3, must be a name, or None
+    """
+    if not isinstance(value, kind):
+        raise InvalidRequest(name, value, allowed)

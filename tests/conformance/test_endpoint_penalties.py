@@ -1,0 +1,39 @@
+"""Readings of a penalty's strength, on tables whose likelihoods are known."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from sampling.conformance.contest import IGNORED
+from sampling.conformance.endpoint.penalties import Shifts, concluded
+from sampling.conformance.verdict import Verdict
+
+RIGHT, WRONG = {"twice": -2.0}, {"once": -1.0, "four times": -4.0, IGNORED: 0.0}
+
+
+def test_a_table_of_two_has_the_odds_of_the_penalty():
+    """One of two came again, one with the penalty and one without: it was the penalised one with odds of e^-2 to 1."""
+    shifts = Shifts(RIGHT, {IGNORED: 0.0})
+    shifts.add((1, 1), (0, 1))
+    assert shifts.logs == pytest.approx({"twice": math.log(1 / (1 + math.exp(-2))), IGNORED: math.log(0.5)})
+
+
+@pytest.mark.parametrize(
+    ("again", "verdict", "fit"),
+    [
+        (5, Verdict.CONFORMS, "twice"),
+        (11, Verdict.DEVIATES, "once"),
+        (1, Verdict.DEVIATES, "four times"),
+        (20, Verdict.IGNORED, IGNORED),
+    ],
+)
+def test_strengths_are_told_apart(again: int, verdict: Verdict, fit: str):
+    """Without the penalty 20 of 40; with it odds of e^-1, e^-2 and e^-4 to 1 are 10.8, 4.8 and 0.7 of 40."""
+    shifts = Shifts(RIGHT, WRONG)
+    for _ in range(30):
+        shifts.add((20, 40), (again, 40))
+    found = concluded(shifts, 2400)
+    assert found.verdict is verdict
+    assert found.evidence.startswith(f"fits {fit!r}")
