@@ -1,4 +1,6 @@
-"""How engines are shown in every picture: Okabe and Ito's colours, ours in blues, each peer in one of its own.
+"""How engines are shown in every picture: ours in blues, each peer of a picture in a colour of its own.
+
+Okabe and Ito's colours where they suffice, which most kinds of colour blindness tell apart.
 
 The notebooks read the same `colours.json`.
 """

@@ -27,6 +27,7 @@ def point(job: DecodeJob, model: Llama, line: Line, mebibytes: int | None) -> Li
         line: What the result says of it, the engine and the bytes of a step among it.
         mebibytes: Size of the buffer whose reading is timed; None for the device's default.
     """
+    torch.compiler.reset()  # the point before had other shapes
     decoder = decoder_for(model, job, compiled=line["engine"] == "compiled")
     prompt = job.prompts(model.config.vocab_size)[0].tolist()
     decoder.add(prompt, SAMPLING[job.sampling], choices=job.rows, max_tokens=job.new)
@@ -36,7 +37,6 @@ def point(job: DecodeJob, model: Llama, line: Line, mebibytes: int | None) -> Li
     ways, size = reads(job.device, mebibytes)
     times = in_turns({(READ, way): call for way, call in ways.items()}, READ_ROUNDS, tqdm(disable=True))
     bandwidth = fastest({way: times[READ, way] for way in ways}, size)["GB_per_s"]
-    torch.compiler.reset()  # the next point has other shapes
     return figures(summary(steps), job.rows, line["bytes_per_step"], bandwidth)
 
 

@@ -58,7 +58,7 @@ class Engine:
     """One way to do the job.
 
     Args:
-        build: Prepares a job; ValueError, ImportError or RuntimeError where it can not be done here.
+        build: Prepares a job; NotAvailable where the engine has no part in it.
         does: What it does, in words.
         leaves_out: What it leaves out of the job.
     """

@@ -326,9 +326,16 @@ def main() -> None:
         action="store_true",
         help="bring the last result up to date: run its survivors again but for those that are listed by now",
     )
+    parser.add_argument(
+        "--skip-listed",
+        action="store_true",
+        help="take those with a listed reason as equivalent; to see that they survive takes a minute each",
+    )
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--out", type=Path, default=RESULT)
     options = parser.parse_args()
+    if options.file and options.out == RESULT and (options.sample or options.limit):
+        parser.error("--sample and --limit need --out: the recorded result has all mutants of a file")
     os.chdir(ROOT)
     sys.path[:0] = [
         str(ROOT),
@@ -353,7 +360,7 @@ def main() -> None:
     start = {**origin("mutation.py", "hypothesis", "pytest"), "jobs": options.jobs}
     earlier = json.loads(options.out.read_text()) if options.out.exists() else None
     before = earlier if options.survivors else None
-    listed = equivalence_reasons() if before else {}
+    listed = equivalence_reasons() if before or options.skip_listed else {}
     outcomes = [Outcome(job, "survived", 0.0) for job in work if job.key in listed]
     result: dict[str, Any] = {}
     for file in files:

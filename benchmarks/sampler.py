@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import sys
 from dataclasses import fields
 from functools import cache
 from itertools import cycle
@@ -25,6 +26,7 @@ import torch
 from cells import ALL, ALL_BUT_LOGPROBS, Cell, Entry, engine_cells, feature_cells, growth_cells
 from engine import Job
 from ours import OURS
+from outcome import failed, without_figures
 from peers import PEERS
 from timing import (
     BUFFER_MIB,
@@ -110,8 +112,8 @@ def measure(
         try:
             calls[place], memory = prepared(entry, place, options.inputs)
             lines[place] |= memory
-        except (ValueError, ImportError, RuntimeError) as error:
-            lines[place]["not_available"] = (str(error) or type(error).__name__).splitlines()[0]
+        except Exception as error:  # recorded: the other engines are measured all the same
+            lines[place] |= without_figures(error, ours=entry.engine in OURS)
         bar.update()
     bar.set_description(f"{cell[0].part}: {cell[0].job.kind}, B = {cell[0].job.rows}, taking turns")
     warm, first = interleaved(calls, options.device, options.seconds * len(calls))
@@ -228,6 +230,8 @@ def main() -> None:
     result = run(options)
     options.out.write_text(json.dumps(result, indent=1) + "\n")
     table.show(result)
+    if wrong := failed(result["lines"]):
+        sys.exit(f"could not be measured: {', '.join(wrong)}")
 
 
 if __name__ == "__main__":

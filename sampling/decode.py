@@ -71,8 +71,9 @@ class Decoder:
         capacity: Most tokens of a row, prompt and sampled, at most the model's context.
         usable_ids: Token ids from here on are never sampled.
         dialect: How to sample.
-        compile: Whether a step is compiled: the same tokens, faster, after a while of compiling, which is announced once in
-            the log. On CUDA the model's step and the sampler's are replayed as one graph.
+        compile: Whether a step is compiled: faster, after a while of compiling, which is announced once in the log. Logits
+            are the same but for their rounding, and from equal logits on everything is. On CUDA the model's step and the
+            sampler's are replayed as one graph.
     """
 
     def __init__(

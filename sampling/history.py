@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Integral
-from typing import cast
 
 import torch
 from sampling_kernels.branching import may_branch
@@ -48,14 +46,11 @@ def checked_prompts(prompt_ids: Sequence[Sequence[int]], capacity: int | None) -
     rows: list[list[int]] = []
     for index, row in enumerate(listed("prompt_ids", prompt_ids)):
         name = f"prompt_ids[{index}]"
-        tokens = listed(name, row)
-        for token in tokens:
-            if isinstance(token, bool) or not isinstance(token, Integral) or not 0 <= int(token) < NOTHING:
-                raise InvalidRequest(name, token, "token ids of at least 0 and below 2^62")
+        tokens = whole_list(name, row, 0, NOTHING - 1)
         if capacity is not None and len(tokens) > capacity:
             words = f"at most capacity = {capacity} tokens long"
             raise InvalidRequest(name, f"a prompt of {len(tokens)} tokens", words)
-        rows.append(cast("list[int]", tokens))
+        rows.append(tokens)
     return rows
 
 

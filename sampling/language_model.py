@@ -123,8 +123,8 @@ def load(
         path: Its directory; None for the built-in toy.
         device: Where the model goes.
         dtype: "float32" or "bfloat16", as a name or torch's; None for the checkpoint's own.
-        compile: Whether it decodes by compiled steps: the same tokens, faster. The first step of each shape compiles, which
-            takes a while and is announced in the log; torch keeps the result for later runs.
+        compile: Whether it decodes by compiled steps: faster, with logits that are the same but for their rounding. The first
+            step of each shape compiles, which takes a while and is announced in the log; torch keeps the result for later runs.
         parallel: Whether the processes that torchrun has started share the model, each with a part of the weights. All of
             them make the same calls then, and get the same answers.
         progress: Called with (bytes read, bytes in all) while weights are read.

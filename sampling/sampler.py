@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ParamSpec, TypeVar
 
 import torch
 from sampling_kernels.faults import NOT_A_NUMBER
@@ -18,6 +17,7 @@ from sampling.dialects import MODES, Dialect, parts
 from sampling.dialects import dialect as dialect_named
 from sampling.draw import RULES, seed_key
 from sampling.errors import InvalidRequest
+from sampling.graphs import compiled
 from sampling.history import History
 from sampling.logits import float32_logits
 from sampling.params import SamplingParams, boolean, integer
@@ -36,12 +36,6 @@ from sampling.step import (
 )
 from sampling.trace import Trace
 from sampling.uniforms import Uniforms
-
-MOST_GRAPHS = 4096
-GRAPHS = {"recompile_limit": MOST_GRAPHS, "accumulated_recompile_limit": MOST_GRAPHS}
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -125,7 +119,6 @@ class Sampler:
         self.compile = boolean("compile", compile)
         self._whole_step = compiled(whole_step) if compile else whole_step
         self._hopeful_step = compiled(hopeful_step) if compile else hopeful_step
-        self._accept = compiled(History.accept) if compile and self.max_history else History.accept
         self.slots: list[Slot | None] = []
         self.history = History.start([], device=device, capacity=self.max_history)
         self._prepared: Batch | None = None  # made when a step or a trace needs it
@@ -328,9 +321,9 @@ class Sampler:
             step = self._whole_step if self._compiled else whole_step
             return step(batch, history, logits)
         if self._compiled:
-            tried, output = self._hopeful_step(batch, history, logits)
+            tried, output, accepts = self._hopeful_step(batch, history, logits)
         else:
-            tried, output = attempt(batch, history, logits, self._uniform()), None
+            tried, output, accepts = attempt(batch, history, logits, self._uniform()), None, False
         enough = bool(tried.enough.all())
         if not enough:
             if tried.lost is not None and bool(tried.lost.any()):
@@ -338,8 +331,8 @@ class Sampler:
                 return self._step(logits)
             output = report(batch, tried, complete(batch, history, tried))
         output = output or report(batch, tried, tried.tokens)
-        if not (enough and self._compiled and self.max_history):
-            self._accept(history, output.token_ids)
+        if not (accepts and enough):
+            history.accept(output.token_ids)
         return output
 
     @property
@@ -363,17 +356,6 @@ class Sampler:
         if self._uniforms is None or not self._uniforms.cover(positions):
             self._uniforms = Uniforms(self._batch.seeds, self._batch.choices, positions)
         return self._uniforms.at(positions)
-
-
-def compiled(function: Callable[P, R]) -> Callable[P, R]:
-    """Compile a part of the step, whose every combination of stages is a graph of its own.
-
-    Samplers share them, so the count of graphs is of all samplers of a process. The library's own globals do not change, and to
-    look at them before each step would take longer than some steps do.
-    """
-    limits = torch._dynamo.config.patch(GRAPHS)  # pyright: ignore[reportPrivateUsage]
-    options: dict[str, Any] = {"guard_filter_fn": torch.compiler.skip_guard_on_globals_unsafe}
-    return limits(torch.compile(function, fullgraph=True, options=options))
 
 
 def check_params(params: SamplingParams, vocab_size: int, dialect: Dialect) -> None:

@@ -294,13 +294,16 @@ def whole_step(batch: Batch, history: History, logits: Tensor) -> SampleOutput:
     return output
 
 
-def hopeful_step(batch: Batch, history: History, logits: Tensor) -> tuple[Attempt, SampleOutput]:
+def hopeful_step(batch: Batch, history: History, logits: Tensor) -> tuple[Attempt, SampleOutput, bool]:
     """A step whose output holds if the leading tokens are enough in every row.
 
-    Then a history of fixed capacity has taken the tokens, and otherwise none; one that grows does so on the host.
+    Returns:
+        The attempt, the output, and whether the history accepts: one of fixed capacity has taken the tokens if they hold, and
+        none otherwise; one that grows does so on the host.
     """
     tried = attempt(batch, history, logits)
     output = report(batch, tried, tried.tokens)
-    if batch.max_history is not None:
+    accepts = batch.max_history is not None
+    if accepts:
         history.accept(output.token_ids.where(tried.enough.all(), -1))
-    return tried, output
+    return tried, output, accepts

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import torch
 from engine import Engine, Job, Step
+from outcome import NotAvailable
 
 
 def needs_cuda(job: Job) -> None:
     """Refuse what its kernels do not run on."""
     if job.device != "cuda":
-        raise ValueError("it needs CUDA")
+        raise NotAvailable("it needs CUDA")
 
 
 def build(job: Job) -> Step:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from engine import Engine, Job, Step
+from outcome import NotAvailable
 from torch import Tensor
 
 CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
@@ -33,9 +34,9 @@ def chain_of(cpp: Any, job: Job) -> Any:
 def build(job: Job) -> Step:
     """The token of one row of logits [1, V]."""
     if job.rows > 1:
-        raise ValueError("it samples one row at a time")
+        raise NotAvailable("it samples one row at a time")
     if job.device != "cpu":
-        raise ValueError("it samples on the CPU")
+        raise NotAvailable("it samples on the CPU")
     import llama_cpp as cpp
 
     chain = chain_of(cpp, job)

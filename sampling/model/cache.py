@@ -207,7 +207,7 @@ class KeyValueCache:
             rows: Row numbers, 0 to B - 1, at least one.
 
         Returns:
-            A cache that shares nothing with this one.
+            A cache that shares nothing that is written with this one.
 
         Raises:
             InvalidRequest: No row, or a row that is not there.

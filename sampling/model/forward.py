@@ -9,16 +9,16 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from sampling.model.attend import fused, summed
+from sampling.graphs import compiled
+from sampling.model.attend import summed
 from sampling.model.cache import KeyValueCache
 from sampling.model.llama import Llama
 from sampling.model.projection import summing
 
-MOST_GRAPHS = 256  # models, types and numbers of rows in one process: each is a graph of its own
 ROWS_OF_A_GRAPH = {
     "cpu": 1
 }  # by device, the most rows that one graph serves faster than packed weights do; no entry: all
-ATTEND = {"cpu": summed}  # by device, how a graph of one row attends; no entry: by the fused operator
+ATTEND = {"cpu": summed}  # by device, how a graph of one row attends; no entry: as the model does
 OPTIONS: dict[str, dict[str, Any]] = {"cuda": {"coordinate_descent_tuning": True}}  # Inductor's, by device
 
 
@@ -92,7 +92,7 @@ class Compiled:
     """
 
     def __init__(self, model: Llama, cache: KeyValueCache, logits: Tensor) -> None:
-        self.model = model if cache.rows > 1 else summing(model, ATTEND.get(logits.device.type, fused))
+        self.model = model if cache.rows > 1 else summing(model, ATTEND.get(logits.device.type))
         self.cache, self.logits = cache, logits
         for stored in (*cache.stored_keys, *cache.stored_values):
             leave_open(stored, 2)
@@ -125,7 +125,4 @@ def leave_open(tensor: Tensor, dim: int) -> None:
 @once
 def compiled_advance(device: str) -> Callable[[Llama, KeyValueCache, Tensor, Tensor], None]:
     """The compiled `advance`; one for all models, since torch keeps the graphs of a function together."""
-    # Names in modules are bound once: a step need not ask, each time, whether they still are.
-    options = {**OPTIONS.get(device, {}), "guard_filter_fn": torch.compiler.skip_guard_on_globals_unsafe}
-    limits = torch._dynamo.config.patch(recompile_limit=MOST_GRAPHS)  # pyright: ignore[reportPrivateUsage]
-    return limits(torch.compile(advance, fullgraph=True, dynamic=False, options=options))
+    return compiled(advance, dynamic=False, options=OPTIONS.get(device))

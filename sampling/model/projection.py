@@ -123,17 +123,17 @@ def packable(weight: Tensor) -> bool:
     return weight.dtype == torch.float32 or torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
-def summing(model: Llama, attend: Attend) -> Llama:
+def summing(model: Llama, attend: Attend | None) -> Llama:
     """A twin of a model, on the same weights, that multiplies and sums.
 
     Args:
         model: The model.
-        attend: How the twin attends.
+        attend: How the twin attends; None as the model does.
     """
     weights = (*model.parameters(), *model.buffers())
     twin = copy.deepcopy(model, {id(weight): weight for weight in weights})
     for projection in projections_of(twin):
         projection.form = by_sum
-    for block in twin.layers:
+    for block in twin.layers if attend else ():
         cast("Block", block).self_attn.attend = attend
     return twin

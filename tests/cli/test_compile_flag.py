@@ -13,9 +13,11 @@ from typing import Any
 
 import pytest
 from server.live import live
+from torch._dynamo.callback import CallbackArgs, CallbackTrigger, callback_handler
 
 from sampling import load
 from sampling.cli.main import main, parser
+from sampling.decode import before_compiling
 from sampling.server import ServerOptions
 from sampling.server.logs import log_to_standard_error
 
@@ -82,7 +84,8 @@ def test_every_command_that_decodes_has_the_flag(command: list[str]) -> None:
 
 
 def test_the_server_announces_in_its_log(log_of_the_server: io.StringIO) -> None:
-    logging.getLogger("sampling").warning("compiling the decode step of 1 row: this takes a while")
+    with before_compiling(1):
+        callback_handler.run_start_callbacks(CallbackArgs(CallbackTrigger.DYNAMO, "0/0"))
     (line,) = log_of_the_server.getvalue().splitlines()
     told = json.loads(line)
     assert (told["level"], told["event"].partition(":")[0]) == (

@@ -524,11 +524,15 @@ def check_more_edits_than_are_in_sight(**kwargs: Any) -> None:
     params = [SamplingParams(seed=seed, logit_bias=(few, many)[seed == 1], top_p=0.9) for seed in range(3)]
     sampler = Sampler(params, vocab_size=width, **kwargs)
     alone = [Sampler([one], vocab_size=width, logprob_modes=["processed"]) for one in params]
+    sampled: list[list[int]] = []
     for _ in range(3):
         out = sampler.step(logits)
         expected = [one.step(row[None]) for one, row in zip(alone, logits, strict=True)]
         assert out.status.tolist() == [0, 0, 0]
         assert out.token_ids.tolist() == [int(one.token_ids) for one in expected]
+        sampled.append(out.token_ids.tolist())
+        assert sampler.history.tokens[:, : len(sampled)].T.tolist() == sampled
+        assert sampler.history.sampled.tolist() == [len(sampled)] * 3
 
 
 def test_more_edits_than_are_in_sight() -> None:
