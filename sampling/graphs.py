@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
@@ -10,7 +11,8 @@ import torch
 
 MOST_GRAPHS = 4096
 LIMITS = {"recompile_limit": MOST_GRAPHS, "accumulated_recompile_limit": MOST_GRAPHS}
-OWN = "G['__import_sampling"  # how the name of a guard on a global of this library begins
+# In the name of a guard: a global of another module than these, such as one that a hook of the user's reads.
+FOREIGN = re.compile(r"G\['__import_(?!sampling|dataclasses|torch_dot_nn_dot_functional)")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -51,5 +53,5 @@ def compiled(
 
 
 def needed(guards: list[Any]) -> list[bool]:
-    """Which guards are asked before each call: those on globals of this library, which are bound once, are not."""
-    return [not guard.is_global or not guard.name.startswith(OWN) for guard in guards]
+    """Which guards are asked before each call: those on names of this library and of torch, which are bound once, are not."""
+    return [not guard.is_global or FOREIGN.search(guard.name) is not None for guard in guards]

@@ -134,6 +134,7 @@ def summing(model: Llama, attend: Attend | None) -> Llama:
     twin = copy.deepcopy(model, {id(weight): weight for weight in weights})
     for projection in projections_of(twin):
         projection.form = by_sum
-    for block in twin.layers if attend else ():
-        cast("Block", block).self_attn.attend = attend
+    if attend is not None:
+        for block in twin.layers:
+            cast("Block", block).self_attn.attend = attend
     return twin
