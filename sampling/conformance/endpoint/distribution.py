@@ -18,13 +18,10 @@ from sampling.conformance.endpoint.fenced import (
 )
 from sampling.conformance.endpoint.lab import EndpointLab, Run
 from sampling.conformance.oracle import softmax
+from sampling.conformance.readings import Readings, by_count, by_joint, by_size, place
 from sampling.conformance.semantics import Semantics, moved
 from sampling.conformance.verdict import Finding, Verdict
-from sampling.dialects import TRUNCATIONS, Stage, parts
-
-Readings = Mapping[str, Semantics]
-
-KEPT = {"the crossing token kept": 0, "the crossing token dropped": -1, "one token more kept": 1}
+from sampling.dialects import parts
 
 
 def questions(lab: EndpointLab, *params: Mapping[str, Any]) -> list[Fenced]:
@@ -111,11 +108,6 @@ def temperature_range(lab: EndpointLab) -> Finding:
     return Finding(Verdict.CONFORMS, words, false_alarm=0.0)
 
 
-def by_count(own: Semantics) -> Readings:
-    """Readings of how many tokens top_p keeps."""
-    return {name: replace(own, crossing_tokens=more) for name, more in KEPT.items()}
-
-
 def temperature_order(lab: EndpointLab) -> Finding:
     """A temperature and a top_p at which the two orders keep different tokens; one more or fewer is another check's."""
     return by_order(lab, questions(lab, cold_nucleus(lab)), "top_p")
@@ -156,11 +148,6 @@ def by_order(lab: EndpointLab, asked: Sequence[Fenced], stage: str) -> Finding:
     wrong = {name: reading for name, reading in readings.items() if name.startswith(other)}
     wrong[IGNORED] = replace(own, ignores=frozenset({stage}))
     return contest(lab, asked, wrong, right)
-
-
-def place(order: Sequence[Stage], stage: str) -> int:
-    """Where a stage comes."""
-    return next(index for index, entry in enumerate(order) if stage in parts(entry))
 
 
 def crossing_token(lab: EndpointLab) -> Finding:
@@ -228,32 +215,6 @@ def joint(lab: EndpointLab) -> Finding:
     p = clear_p([row, left])
     right, wrong = by_joint(own)
     return contest(lab, questions(lab, {"top_k": k, "top_p": p}), wrong, right)
-
-
-def by_joint(own: Semantics) -> tuple[Readings, Readings]:
-    """What top_p may look at when there is a top_k, too: the dialect's reading, and the others."""
-    plain = tuple(entry for entry in own.order if not set(parts(entry)) & set(TRUNCATIONS))
-    readings = {
-        "one distribution": replace(own, order=(*plain, ("top_k", "top_p"))),
-        "top_k first, top_p on what it left": replace(own, order=(*plain, "top_k", "top_p")),
-    }
-    together = any({"top_k", "top_p"} <= set(parts(entry)) for entry in own.order)
-    later = not together and place(own.order, "top_k") < place(own.order, "top_p")
-    mine = [*readings][1 if later else 0]
-    wrong = {name: reading for name, reading in readings.items() if name != mine}
-    wrong["top_k ignored"] = replace(own, ignores=frozenset({"top_k"}))
-    wrong["top_p ignored"] = replace(own, ignores=frozenset({"top_p"}))
-    return {mine: readings[mine]}, wrong
-
-
-def by_size(own: Semantics) -> tuple[Readings, Readings]:
-    """How many tokens top_k may keep: the dialect's reading, and the others."""
-    wrong = {
-        IGNORED: replace(own, ignores=frozenset({"top_k"})),
-        "k - 1 kept": replace(own, top_k_offset=-1),
-        "k + 1 kept": replace(own, top_k_offset=1),
-    }
-    return {"k kept": own}, wrong
 
 
 def has(lab: EndpointLab, stage: str) -> Semantics:

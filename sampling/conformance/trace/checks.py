@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 
@@ -13,7 +13,7 @@ import numpy as np
 from sampling.conformance.contest import IGNORED, SAME, Standing
 from sampling.conformance.distributions import alike
 from sampling.conformance.endings import NotTestable
-from sampling.conformance.endpoint.distribution import by_joint, by_size
+from sampling.conformance.readings import Readings, by_count, by_joint, by_size
 from sampling.conformance.semantics import Semantics, moved
 from sampling.conformance.statistics.pearson import pearson
 from sampling.conformance.statistics.pit import cells, pair_cells, transform
@@ -27,8 +27,6 @@ from sampling.history import OUTPUT, PROMPT_AND_OUTPUT
 CLOSE = 1e-3
 BINS, PAIR_BINS = 8, 3
 DETECTS = "each named reading, once its e-value or that of all others is 1e6"
-
-Readings = Mapping[str, Semantics]
 
 
 class TraceLab:
@@ -56,23 +54,41 @@ class TraceLab:
         tokens = sum(len(record.token_ids) for record in self.records)
         return (f"{len(self.steps)} of {tokens} tokens have distributions that the trace tells well enough",)
 
+    def found(self, *names: str, besides: tuple[str, ...] = ()) -> list[Step]:
+        """The tokens that were sampled with all of these parameters and no others, but for biases and some that may be."""
+        allowed = {*names, *besides, "logit_bias"}
+        return [step for step in self.steps if {*names} <= step.uses <= allowed]
+
     def using(self, *names: str, besides: tuple[str, ...] = ()) -> list[Step]:
-        """The tokens that were sampled with all of these parameters and no others, but for biases and some that may be.
+        """The same, if there are any.
 
         Raises:
             NotTestable: There are none, or the dialect does not have one of these parameters.
         """
+        self.require(*names)
+        return some(self.found(*names, besides=besides), ", ".join(names) or "no parameters")
+
+    def require(self, *names: str) -> None:
+        """Go on only with a dialect that has some parameters.
+
+        Raises:
+            NotTestable: It lacks one.
+        """
         missing = [name for name in names if name not in self.semantics.stages]
         if missing:
             raise NotTestable(f"the dialect {self.semantics.name!r} has no {', '.join(missing)}")
-        allowed = {*names, *besides, "logit_bias"}
-        found = [step for step in self.steps if {*names} <= step.uses <= allowed]
-        if not found:
-            raise NotTestable(
-                "no token of the trace whose distribution is known was sampled with "
-                f"{', '.join(names) or 'no parameters'} alone"
-            )
-        return found
+
+
+def some(steps: list[Step], names: str) -> list[Step]:
+    """Tokens that were sampled with some parameters.
+
+    Raises:
+        NotTestable: There are none.
+    """
+    if not steps:
+        words = "no token of the trace whose distribution is known was sampled with"
+        raise NotTestable(f"{words} {names} alone")
+    return steps
 
 
 Run = Callable[[TraceLab], Finding]
@@ -134,15 +150,15 @@ def by_order(lab: TraceLab, stage: str, counts: Readings) -> Finding:
     return decide(steps, right, {**wrong, **ignoring(lab, stage)})
 
 
-def kept(own: Semantics) -> dict[str, Semantics]:
-    """Readings of how many tokens top_p keeps."""
-    words = {", the crossing token kept": 0, ", the crossing token dropped": -1, ", one token more kept": 1}
-    return {name: replace(own, crossing_tokens=more) for name, more in words.items()}
+def top_p_order(lab: TraceLab) -> Finding:
+    """Tokens at other temperatures under a top_p; how many it keeps is another check's."""
+    counts = {f", {words}": reading for words, reading in by_count(lab.semantics).items()}
+    return by_order(lab, "top_p", counts)
 
 
 def crossing(lab: TraceLab, more: int) -> Finding:
     """Whether top_p keeps so many tokens too many, the other fault left to another check."""
-    readings = {name.removeprefix(", "): reading for name, reading in kept(lab.semantics).items()}
+    readings = by_count(lab.semantics)
     bad = next(name for name, reading in readings.items() if reading.crossing_tokens == more)
     right = {name: reading for name, reading in readings.items() if name != bad}
     return decide(lab.using("top_p"), right, {bad: readings[bad], **ignoring(lab, "top_p")})
@@ -182,19 +198,13 @@ def frequency_counts(lab: TraceLab) -> Finding:
 
 def penalty_order(lab: TraceLab) -> Finding:
     """Tokens under a penalty at another temperature than 1."""
-    own = lab.semantics
-    name = "presence_penalty" if usable(lab, "presence_penalty", "temperature") else "frequency_penalty"
-    steps = lab.using(name, "temperature")
+    own, names = lab.semantics, ("presence_penalty", "frequency_penalty")
+    lab.require(*names, "temperature")
+    known = {name: lab.found(name, "temperature") for name in names}
+    name = next((name for name in names if known[name]), names[0])
+    steps = some(known[name], f"temperature and {' or '.join(names)}")
     late = replace(own, order=moved(own.order, name, after="temperature"))
     return decide(steps, {"penalty before temperature": own}, {"penalty after it": late})
-
-
-def usable(lab: TraceLab, *names: str) -> bool:
-    """Whether there are tokens that were sampled with some parameters and no others."""
-    try:
-        return bool(lab.using(*names))
-    except NotTestable:
-        return False
 
 
 def bias_order(lab: TraceLab) -> Finding:
@@ -339,7 +349,7 @@ RUNS: dict[str, Run] = {
     "reported.chosen-is-listed": chosen_is_listed,
     "temperature.scale": temperature_scale,
     "temperature.zero": temperature_zero,
-    "truncation.temperature-order": lambda lab: by_order(lab, "top_p", kept(lab.semantics)),
+    "truncation.temperature-order": top_p_order,
     "truncation.crossing-token": lambda lab: crossing(lab, -1),
     "truncation.no-token-more": lambda lab: crossing(lab, 1),
     "truncation.top-k": top_k,
