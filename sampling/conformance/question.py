@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Question:
-    """One situation in which a token is sampled.
+    """One situation in which a token is sampled; it can be hashed.
 
     Args:
         logits: What the model says, float32 [V].
@@ -25,3 +26,15 @@ class Question:
     params: Mapping[str, Any] = field(default_factory=dict[str, Any])
     prompt_ids: tuple[int, ...] = ()
     output_ids: tuple[int, ...] = ()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Question) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    @cached_property
+    def _key(self) -> tuple[object, ...]:
+        """What equal questions have in common."""
+        params = repr(sorted(self.params.items()))
+        return self.logits.dtype.str, self.logits.tobytes(), params, self.prompt_ids, self.output_ids

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -93,7 +93,9 @@ def step_of(
     question = Question(logits, own, prompt, tuple(local.get(i, other) for i in past))
     rest = max(1 - float(np.exp([*known.values()]).sum()), 0.0)
     step = Step(question, local[token], record.prompt_ids is not None, record.logprob_mode)
-    if rest_bound(rest, level, question) <= NEGLIGIBLE:
+    # other log probabilities than raw ones have temperature, penalties and biases in them
+    unknown = rest_bound(rest, level, question) if record.logprob_mode == "raw" else rest
+    if unknown <= NEGLIGIBLE:
         return step
     if step.uses <= {"logit_bias"} and rest < 1:
         whole = np.append(logits, np.float32(math.log(rest)))
@@ -102,27 +104,69 @@ def step_of(
 
 
 def rest_bound(rest: float, level: float, question: Question) -> float:
-    """The largest mass that tokens of which nothing is known can have, truncations left out of the account."""
+    """The largest mass that tokens of which nothing is known can have, truncations left out of the account.
+
+    Each has a share q of m = rest e^level, and its logit is log(q m). A repetition penalty multiplies this by something from
+    low = min(penalty, 1 / penalty) to 1 / low, and a temperature t divides it, so that the token weighs (q m)^a with some
+    a >= low / t: at most q^(low / t) times the largest m^a. As the shares add up to 1, the sum of q^(low / t) over V tokens is
+    at most V^max(0, 1 - low / t).
+
+    Args:
+        rest: Their mass before anything.
+        level: What logits are above log probabilities.
+        question: What is known; the last of its logits stands for them.
+    """
     if rest <= 0:
         return 0.0
-    t, penalty = question.params.get("temperature", 1.0), question.params.get("repetition_penalty", 1.0)
-    bias = question.params["logit_bias"]
-    top = max(float(value) + bias.get(place, 0.0) for place, value in enumerate(question.logits))
+    given = {**NEUTRAL, **question.params}
+    t, penalty, biases = given["temperature"], given["repetition_penalty"], given["logit_bias"]
     low, high = sorted((penalty, 1 / penalty))
-    top, others = min(top * low, top * high), max(x * (math.log(rest) + level) for x in (low, high))
+    *known, other = (shifts(question, place) for place in range(len(question.logits)))
+    gaps: list[float] = []
+    for order in (bias_first, bias_last):
+        top = max(
+            min(order(float(question.logits[place]), biases.get(place, 0.0), least, x) for x in (low, high))
+            for place, (least, _) in enumerate(known)
+        )
+        gaps.append(max(order(math.log(rest) + level, 0.0, other[1], x) for x in (low, high)) - top)
     if t == 0:
-        return 0.0 if others < top else 1.0
-    spread = max(0.0, 1 - 1 / t) * math.log(LARGEST_VOCABULARY)
-    return math.exp(min(others / t + spread - top / t, 0.0))
+        return 0.0 if max(gaps) < 0 else 1.0
+    spread = max(0.0, 1 - low / t) * math.log(LARGEST_VOCABULARY)
+    return math.exp(min(max(gaps) / t + spread, 0.0))
+
+
+def shifts(question: Question, token: int) -> tuple[float, float]:
+    """The least and the most that frequency and presence penalty can add to a token's logit, whatever they count."""
+    count = (*question.prompt_ids, *question.output_ids).count(token)
+    given = {**NEUTRAL, **question.params}
+    added = (-given["frequency_penalty"] * count, -given["presence_penalty"] * min(count, 1))
+    return sum(min(value, 0.0) for value in added), sum(max(value, 0.0) for value in added)
+
+
+def bias_first(logit: float, bias: float, shift: float, factor: float) -> float:
+    """Logits where the bias comes before the penalties, as in vLLM."""
+    return (logit + bias) * factor + shift
+
+
+def bias_last(logit: float, bias: float, shift: float, factor: float) -> float:
+    """Logits where it comes after them, as in SGLang."""
+    return (logit + shift) * factor + bias
 
 
 def row_of(step: Step, reading: Semantics) -> Row:
     """What a reading draws from; stages that the trace's log probabilities have in them already are left out."""
-    if step.mode == "raw":
-        return probabilities(step.question, reading)
-    left = tuple(stage for stage in reading.order if set(parts(stage)) & set(TRUNCATIONS))
-    order = left if step.mode == "temperature" else ()
-    return probabilities(step.question, replace(reading, order=order))
+    return row(step.question, step.mode, reading)
+
+
+@lru_cache(maxsize=2**14)
+def row(question: Question, mode: str, reading: Semantics) -> Row:
+    """The same: a trace asks few questions, and each of them many times."""
+    if mode != "raw":
+        left = tuple(stage for stage in reading.order if set(parts(stage)) & set(TRUNCATIONS))
+        reading = replace(reading, order=left if mode == "temperature" else ())
+    found = probabilities(question, reading)
+    found.flags.writeable = False
+    return found
 
 
 def delicate(step: Step, reading: Semantics) -> bool:
