@@ -13,6 +13,7 @@ from conformance.lies import COUNTING, SWAPPED
 from conformance.transports import answering, in_process
 
 from sampling import InvalidRequest, load, verify
+from sampling.conformance.endings import NotTestable
 from sampling.conformance.semantics import Semantics, joined, moved
 from sampling.conformance.trace import checks as trace_checks
 from sampling.conformance.trace.checks import TraceLab
@@ -123,6 +124,25 @@ def test_a_repetition_penalty_divides_the_logit_and_not_its_log_probability():
     assert row_of(second, own)[:2] == pytest.approx([0.5, 0.5], abs=1e-6)
 
 
+def test_values_after_the_biases_do_not_get_them_again():
+    """1e-3 of mass is not known; a bias of 60 on the top token would hide that, if it were not in the values already."""
+    said = [{"id": 0, "logprob": math.log(0.9)}, {"id": 1, "logprob": math.log(0.099)}]
+    record = {**LINE, "token_ids": [0], "top_logprobs": [said]}
+    params = {"logit_bias": {"0": 60.0}, "temperature": 0.5, "top_k": 1}
+    kept = {
+        mode: len([*steps_in(Record.model_validate({**record, "params": params, "logprob_mode": mode}))])
+        for mode in ("raw", "temperature", "processed")
+    }
+    assert kept == {"raw": 1, "temperature": 0, "processed": 0}
+
+
+def test_where_no_penalty_was_asked_for_the_order_says_which_would_do(recorded):
+    report = verify(recorded(QSTASH, 2), checks=["penalties.temperature-order"])
+    finding = report.checks["penalties.temperature-order"]
+    assert finding.verdict is Verdict.NOT_TESTABLE
+    assert "with temperature and presence_penalty or frequency_penalty alone" in finding.evidence
+
+
 def test_an_endpoint_is_recorded(toy: LanguageModel, tmp_path: Path):
     file = tmp_path / "trace.jsonl"
     assert write_trace(from_endpoint(in_process(toy), 300, seed=1), file) == 300
@@ -133,16 +153,45 @@ def test_an_endpoint_is_recorded(toy: LanguageModel, tmp_path: Path):
     assert wrong_in(verify(file)) == set()
 
 
-def test_what_an_endpoint_refuses_is_not_recorded(toy: LanguageModel):
+REFUSALS = {
+    "fields": lambda asked: asked.keys() & {"top_k", "min_p"},
+    "a seed": lambda asked: "seed" in asked,
+    "a combination": lambda asked: asked.keys() >= {"logit_bias", "top_p", "temperature"},
+    "choices at temperature 0": lambda asked: asked.get("temperature") == 0 and asked.get("n", 1) > 1,
+}
+
+
+@pytest.mark.parametrize("refuses", REFUSALS.values(), ids=REFUSALS)
+def test_what_an_endpoint_refuses_is_not_recorded(toy: LanguageModel, refuses):
+    accepted: list[dict[str, object]] = []
+
     def stubborn(request: httpx2.Request) -> httpx2.Response:
         fields = json.loads(request.content)
-        if fields.keys() & {"top_k", "min_p"}:
-            return httpx2.Response(400, json={"error": {"message": "no such field"}})
+        if refuses(fields):
+            return httpx2.Response(400, json={"error": {"message": "no such thing"}})
+        accepted.append(fields)
         return httpx2.Response(200, json=toy.chat(**fields))
 
     records = [*from_endpoint(answering(stubborn), 160, seed=1)]
     assert len(records) == 160
-    assert not any(record.params.keys() & {"top_k", "min_p"} for record in records)
+    asked = [{name: fields[name] for name in fields if name not in TOLD} for fields in accepted]
+    assert all(record.params in asked for record in records), "something else was noted than was asked"
+    kinds = {tuple(sorted(record.params.keys() - {"seed"})) for record in records}
+    assert len(kinds) >= 4, "more was left out than what is refused"
+
+
+TOLD = ("messages", "model", "n")
+
+
+def test_an_endpoint_that_takes_nothing_of_what_would_be_recorded_is_one_error(toy: LanguageModel):
+    def stubborn(request: httpx2.Request) -> httpx2.Response:
+        fields = json.loads(request.content)
+        if fields.keys() >= {"logit_bias", "seed"}:
+            return httpx2.Response(400, json={"error": {"message": "no such thing"}})
+        return httpx2.Response(200, json=toy.chat(**fields))
+
+    with pytest.raises(NotTestable, match="no request with a bias"):
+        next(from_endpoint(answering(stubborn), 160, seed=1))
 
 
 def ended(reason: str | None, tokens: list[int], **params: object) -> Record:
@@ -192,6 +241,10 @@ def test_a_trace_survives_the_file(toy: LanguageModel, tmp_path: Path):
         ({"top_logprobs": []}, "line 2.top_logprobs"),
         ({"log_normalizers": [1.0, 2.0]}, "line 2.log_normalizers: got 2, must be as long as token_ids"),
         ({"logprobs": []}, "line 2.logprobs: got 0, must be as long as token_ids"),
+        (
+            {"logprob_mode": "processed", "log_normalizers": [1.0]},
+            r"line 2.log_normalizers: got \[1.0\], must be null or left out where logprob_mode is 'processed'",
+        ),
         ({"engine": None}, "line 2.engine"),
         ({"surprise": 1}, "line 2.surprise"),
         ({"top_logprobs": [[{"id": 3, "logprob": "low"}]]}, "line 2.top_logprobs.0.0.logprob"),

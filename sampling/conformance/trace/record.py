@@ -39,7 +39,7 @@ class Record(BaseModel):
         top_logprobs: By position the tokens whose log probabilities are known, the sampled one among them.
         logprob_mode: Which distribution those are of: the model's own, or that after temperature or after everything.
         log_normalizers: By position what the model's logits are above `top_logprobs`, where these are raw: the logarithm of
-            the sum of their exponentials; None where it is not known.
+            the sum of their exponentials; None where it is not known, and in the other modes.
         logprobs: By position the reported value of the sampled token; None where the engine reported none.
         engine: What sampled.
         version: Its version.
@@ -96,6 +96,7 @@ def record_of(line: str, number: int) -> Record:
             f"trace, {where}", first["input"], f"as in docs/trace_format.md ({first['msg']})"
         ) from None
     check_lengths(record, number)
+    check_mode(record, number)
     check_params(record, number)
     check_values(record, number)
     return record
@@ -108,6 +109,13 @@ def check_lengths(record: Record, number: int) -> None:
         if told is not None and len(told) != len(record.token_ids):
             words = f"as long as token_ids ({len(record.token_ids)})"
             raise InvalidRequest(f"trace, line {number}.{name}", len(told), words)
+
+
+def check_mode(record: Record, number: int) -> None:
+    """Check that the logits' level is told for raw log probabilities alone: a level of others says nothing."""
+    if record.log_normalizers is not None and record.logprob_mode != "raw":
+        words = f"null or left out where logprob_mode is {record.logprob_mode!r}; only 'raw' has a use for it"
+        raise InvalidRequest(f"trace, line {number}.log_normalizers", record.log_normalizers, words)
 
 
 def check_params(record: Record, number: int) -> None:

@@ -15,8 +15,9 @@ import torch
 from sampling.chat.batch import ChatBatch
 from sampling.chat.completion import Completion
 from sampling.chat.request import ChatRequest
+from sampling.conformance.endings import NotTestable
 from sampling.conformance.endpoint.fenced import HEIGHT, Fenced, slope
-from sampling.conformance.endpoint.survey import LETTERS, LISTED, Survey
+from sampling.conformance.endpoint.survey import LETTERS, LISTED, Fence, Survey
 from sampling.conformance.endpoint.target import EndpointTarget
 from sampling.conformance.endpoint.trouble import Refused
 from sampling.conformance.trace.record import Alternative, Record
@@ -64,11 +65,20 @@ class Asked:
     n: int
 
 
-def requests(settings: Sequence[Setting], count: int, together: int, seed: int) -> Iterator[Asked]:
-    """Requests for so many completions, in turns for each of the settings, each of which has its turn if it can."""
-    seeds, size = np.random.default_rng(seed), max(min(together, count // len(settings)), 1)
+def requests(settings: Sequence[Setting], count: int, together: int, seed: int | None) -> Iterator[Asked]:
+    """Requests for so many completions, in turns for each of the settings, each of which has its turn if it can.
+
+    They are seeded by a generator of some seed; where that is None, they are not.
+    """
+    seeds, size = np.random.default_rng(seed), turn(settings, count, together)
     for done, (params, length) in zip(range(0, count, size), cycle(settings), strict=False):
-        yield Asked({**params, "seed": int(seeds.integers(2**31))}, length, min(size, count - done))
+        seeded: dict[str, Any] = {} if seed is None else {"seed": int(seeds.integers(2**31))}
+        yield Asked({**params, **seeded}, length, min(size, count - done))
+
+
+def turn(settings: Sequence[Setting], count: int, together: int) -> int:
+    """How many choices one request asks for, so that each of the settings has its turn if it can."""
+    return max(min(together, count // len(settings)), 1)
 
 
 def from_loop(loaded: LoadedModel, dialect: Dialect, count: int, seed: int) -> Iterator[Record]:
@@ -188,12 +198,10 @@ def from_endpoint(target: EndpointTarget, count: int, seed: int) -> Iterator[Rec
 def recorded(target: EndpointTarget, count: int, seed: int) -> Iterator[Record]:
     """Record an endpoint whose connections somebody else closes."""
     survey = Survey(target.client)
-    fence, n = survey.fence(), survey.per_request()
+    fence, together = survey.fence(), survey.per_request()
     said = [Alternative(id=token.id, logprob=token.logprob) for token in fence.tokens]
-    # a penalty on a single token shows nothing where the prompt's ids and the logits' level are not known
-    taken = [(params, length) for params, length in SETTINGS if length == 1 and accepted(survey, params)]
-    for asked in requests(taken, count, n, seed):
-        fields = Fenced(fence, slope(len(fence.tokens)), asked.params).fields
+    for asked in requests_to(survey, count, together, seed):
+        fields = fields_of(fence, asked)
         reply = survey.ask(fence.messages, n=asked.n, **fields)
         for index, choice in enumerate(reply.choices[: asked.n]):
             place = fence.index(choice.text)
@@ -211,10 +219,31 @@ def recorded(target: EndpointTarget, count: int, seed: int) -> Iterator[Record]:
                 )
 
 
-def accepted(survey: Survey, params: Mapping[str, Any]) -> bool:
-    """Whether an endpoint takes some parameters."""
+def requests_to(survey: Survey, count: int, together: int, seed: int) -> Iterator[Asked]:
+    """Requests that an endpoint takes, seeded if it takes seeds: one such of each setting is tried before.
+
+    Raises:
+        NotTestable: It takes none.
+    """
+    # a penalty on a single token shows nothing where the prompt's ids and the logits' level are not known
+    single = [setting for setting in SETTINGS if setting[1] == 1]
+    size, seeds = turn(single, count, together), seed if survey.takes_seed() else None
+    taken = [setting for setting in single if accepted(survey, next(requests([setting], size, size, seeds)))]
+    if not taken:
+        raise NotTestable(f"no request with a bias on each of some tokens and n = {size} is taken")
+    return requests(taken, count, size, seeds)
+
+
+def accepted(survey: Survey, asked: Asked) -> bool:
+    """Whether an endpoint takes a request."""
+    fence = survey.fence()
     try:
-        survey.ask(**params)
+        survey.ask(fence.messages, n=asked.n, **fields_of(fence, asked))
     except Refused:
         return False
     return True
+
+
+def fields_of(fence: Fence, asked: Asked) -> dict[str, Any]:
+    """The fields of a request whose support biases fence."""
+    return Fenced(fence, slope(len(fence.tokens)), asked.params).fields
