@@ -60,6 +60,11 @@ def test_load_does_not_import_transformers_by_itself():
     )
 
 
+def test_verify_and_record_need_nothing_of_the_server():
+    code = "import sys, sampling.cli.verify, sampling.cli.record; print({'starlette', 'uvicorn'} & {*sys.modules})"
+    assert printed_by(code).strip() == "set()"
+
+
 def test_promised_names_are_there():
     import sampling
 

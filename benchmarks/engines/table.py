@@ -10,7 +10,8 @@ from importlib.metadata import version
 from typing import Any, Protocol
 
 from engines.serving import serving
-from sampling.conformance.endpoint.client import Budget, Patience
+from sampling.conformance.endpoint.client import Budget
+from sampling.conformance.endpoint.patience import Patience
 from sampling.conformance.endpoint.target import EndpointTarget
 
 

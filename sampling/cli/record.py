@@ -7,17 +7,8 @@ import json
 import sys
 from pathlib import Path
 
-from sampling.cli.verify import (
-    ENDPOINT_FLAGS,
-    FOR_ENDPOINTS,
-    MOST,
-    check_file,
-    endpoint_of,
-    given,
-    reference_of,
-    refuse,
-    save,
-)
+from sampling.cli.flags import MOST, check_file, given, refuse, save
+from sampling.cli.targets import ENDPOINT_FLAGS, FOR_ENDPOINTS, endpoint_of, reference_of
 from sampling.conformance.endings import CheckEnded
 from sampling.conformance.trace.record import difr, read_trace, write_trace
 from sampling.conformance.trace.recorder import from_endpoint, from_loop

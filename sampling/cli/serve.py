@@ -6,6 +6,7 @@ import argparse
 import os
 from dataclasses import replace
 
+from sampling.cli.flags import KEY_VARIABLE
 from sampling.cli.loading import load_with_progress
 from sampling.cli.processes import under_torchrun
 from sampling.errors import InvalidRequest
@@ -13,8 +14,6 @@ from sampling.params import integer
 from sampling.server import PAGE_MODEL, ServerOptions, create_app
 from sampling.server.logs import log_to_standard_error
 from sampling.server.run import bound_socket, serve, url_of
-
-KEY_VARIABLE = "SAMPLING_API_KEY"
 
 
 def run_serve(options: argparse.Namespace) -> None:

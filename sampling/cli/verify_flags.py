@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from sampling.cli.options import value_of
+from sampling.conformance.endpoint.patience import Patience
 from sampling.dialects import DIALECTS
 
 
@@ -16,8 +17,18 @@ def add_endpoint_flags(parser: argparse.ArgumentParser) -> None:
     )
     asked.add_argument("--api-key", metavar="KEY", help="bearer token; or set SAMPLING_API_KEY")
     asked.add_argument("--max-requests", type=value_of, metavar="N", help="send no more requests than this")
-    asked.add_argument("--timeout", type=value_of, metavar="S", help="seconds for an answer (default: 60)")
-    asked.add_argument("--tries", type=value_of, metavar="N", help="how often to send a request (default: 6)")
+    asked.add_argument(
+        "--timeout",
+        type=value_of,
+        metavar="S",
+        help=f"seconds for an answer (default: {Patience.seconds:g})",
+    )
+    asked.add_argument(
+        "--tries",
+        type=value_of,
+        metavar="N",
+        help=f"how often to send a request (default: {Patience.tries})",
+    )
 
 
 def add_verify_flags(parser: argparse.ArgumentParser) -> None:

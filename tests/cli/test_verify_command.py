@@ -15,6 +15,9 @@ from server.live import PATIENCE, eventually, live
 
 from sampling import load
 from sampling.cli.main import main
+from sampling.cli.options import OneLineParser
+from sampling.cli.verify_flags import add_endpoint_flags
+from sampling.conformance.endpoint.patience import Patience
 from sampling.server import ServerOptions
 
 SAMPLERS = """
@@ -251,6 +254,16 @@ def test_wrong_flags_of_record_are_named(capsys, tmp_path: Path, flags: tuple[st
     assert err.startswith(f"sampling record: {field}: got ")
     assert err.count("\n") == 1
     assert (tmp_path / "t").read_text() == "an older trace"
+
+
+def test_the_help_tells_the_defaults_that_hold(monkeypatch):
+    monkeypatch.setattr(Patience, "seconds", 7.5)
+    monkeypatch.setattr(Patience, "tries", 11)
+    parser = OneLineParser()
+    add_endpoint_flags(parser)
+    told = re.sub(r"\s+", " ", parser.format_help())
+    assert "seconds for an answer (default: 7.5)" in told
+    assert "how often to send a request (default: 11)" in told
 
 
 def test_record_then_verify_the_trace(capsys, tmp_path: Path):

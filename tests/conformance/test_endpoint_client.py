@@ -9,8 +9,9 @@ import pytest
 from conformance.transports import answering, in_process
 
 from sampling import InvalidRequest, load, verify
-from sampling.conformance.endpoint.client import Budget, Client, Patience, chat_url
+from sampling.conformance.endpoint.client import Budget, Client, chat_url
 from sampling.conformance.endpoint.costs import COSTS, cost
+from sampling.conformance.endpoint.patience import Patience
 from sampling.conformance.endpoint.runs import RUNS, UNSEEN
 from sampling.conformance.endpoint.survey import Survey
 from sampling.conformance.endpoint.transcript import Received, Transcript

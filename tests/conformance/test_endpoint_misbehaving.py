@@ -13,7 +13,7 @@ from conformance.transports import SOON, answering, saying
 from server.live import live
 
 from sampling import load, verify
-from sampling.conformance.endpoint.client import Patience
+from sampling.conformance.endpoint.patience import Patience
 from sampling.conformance.endpoint.target import EndpointTarget
 from sampling.conformance.report import Report
 from sampling.conformance.verdict import Verdict

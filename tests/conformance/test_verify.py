@@ -18,7 +18,8 @@ from conformance.oracle_sampler import Batched
 import sampling
 from sampling import InvalidRequest, verify
 from sampling.conformance.endings import CouldNotRun
-from sampling.conformance.endpoint.client import Budget, Patience
+from sampling.conformance.endpoint.client import Budget
+from sampling.conformance.endpoint.patience import Patience
 from sampling.conformance.endpoint.target import EndpointTarget
 from sampling.conformance.endpoint.transcript import Transcript
 from sampling.conformance.identity import Exclusion, Identification

@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 from conformance.proxy import Fields
 
-from sampling.conformance.endpoint.client import Patience
+from sampling.conformance.endpoint.patience import Patience
 from sampling.conformance.endpoint.target import EndpointTarget
 from sampling.dialects import Dialect
 from sampling.errors import InvalidRequest

@@ -13,38 +13,18 @@ from urllib.parse import urlsplit
 import httpx2
 import tenacity
 
+from sampling.conformance.endpoint.patience import Patience
 from sampling.conformance.endpoint.reply import Chunk, Reply, read
 from sampling.conformance.endpoint.transcript import Received, Transcript
 from sampling.conformance.endpoint.trouble import Malformed, Refused, Spent, Unanswered
 from sampling.conformance.typed import typed
 from sampling.errors import InvalidRequest
-from sampling.params import LARGEST, integer, number
+from sampling.params import integer
 
 LARGEST_ANSWER = 2**26  # bytes
 SILENCES = 3  # unanswered requests in a row after which an endpoint counts as gone
 PASSING = (408, 409, 425, 429)  # statuses below 500 that another try may change
 LONGEST_PAUSE = 60.0  # seconds
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How long to wait for an endpoint.
-
-    Args:
-        seconds: For one answer, its last byte included.
-        tries: How often a request is sent before it counts as unanswered.
-        pause: Seconds before the first retry; each further one waits about twice as long, or as `Retry-After` says.
-    """
-
-    seconds: float = 60.0
-    tries: int = 6
-    pause: float = 0.5
-
-    def __post_init__(self) -> None:
-        """Check the fields."""
-        number("patience.seconds", self.seconds, 1e-3, LARGEST)
-        integer("patience.tries", self.tries, 1)
-        number("patience.pause", self.pause, 0, LARGEST)
 
 
 @dataclass

@@ -1,0 +1,92 @@
+"""The targets that flags name: endpoints, callables, traces, and reference weights."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sampling.cli.flags import KEY_VARIABLE, MOST, given, refuse
+from sampling.conformance.endpoint.client import Budget
+from sampling.conformance.endpoint.patience import Patience
+from sampling.conformance.endpoint.target import EndpointTarget
+from sampling.conformance.endpoint.transcript import Transcript
+from sampling.conformance.target import CallableTarget, Target
+from sampling.conformance.trace.target import TraceTarget
+from sampling.errors import InvalidRequest
+from sampling.params import LARGEST, integer, number
+
+ENDPOINT_FLAGS = ("model", "api_key", "max_requests", "timeout", "tries")
+FOR_ENDPOINTS = "left out: it is for the URL of an endpoint"
+
+
+def target_of(options: argparse.Namespace) -> Target:
+    """The one target that the flags name."""
+    named = [name for name in ("url", "callable", "trace") if getattr(options, name) is not None]
+    if len(named) != 1:
+        raise InvalidRequest("target", ", ".join(named) or None, "one of URL, --callable and --trace")
+    if options.url is None:
+        refuse(options, FOR_ENDPOINTS, *ENDPOINT_FLAGS, "transcript", "reference")
+    if options.trace is not None:
+        refuse(options, "left out: of a trace nothing is chosen by chance", "seed")
+    if options.callable is not None:
+        return CallableTarget(function_of(options.callable), name=options.callable)
+    if options.trace is not None:
+        return TraceTarget(Path(options.trace))
+    run = {"url": options.url, "model": options.model, "seed": seed_of(options), "dialect": options.dialect}
+    transcript = Transcript(None if options.transcript is None else Path(options.transcript), run)
+    return endpoint_of(options, transcript)
+
+
+def seed_of(options: argparse.Namespace) -> int:
+    """The seed of the kit's own choices."""
+    return integer("seed", given(options.seed, 0), 0, MOST)
+
+
+def endpoint_of(options: argparse.Namespace, transcript: Transcript | None = None) -> EndpointTarget:
+    """The endpoint that the flags name."""
+    most = options.max_requests
+    return EndpointTarget(
+        options.url,
+        model=options.model,
+        key=(os.environ.get(KEY_VARIABLE) or None) if options.api_key is None else options.api_key,
+        budget=Budget(None if most is None else integer("max_requests", most, 1, MOST)),
+        patience=Patience(
+            seconds=number("timeout", given(options.timeout, Patience.seconds), 1e-3, LARGEST),
+            tries=integer("tries", given(options.tries, Patience.tries), 1, 100),
+        ),
+        transcript=transcript,
+    )
+
+
+def function_of(name: str) -> Callable[..., Any]:
+    """A function by module and name; the folder where the command runs is looked into, too.
+
+    Raises:
+        InvalidRequest: There is none.
+    """
+    module, _, path = name.partition(":")
+    if not (module and path):
+        raise InvalidRequest("callable", name, "MODULE:FUNCTION")
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        found: Any = importlib.import_module(module)
+        for part in path.split("."):
+            found = getattr(found, part)
+    except (Exception, SystemExit) as error:  # whatever a stranger's module raises
+        words = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InvalidRequest("callable", name, f"MODULE:FUNCTION ({words})") from error
+    if not callable(found):
+        raise InvalidRequest("callable", name, "MODULE:FUNCTION, something that can be called")
+    return found
+
+
+def reference_of(folder: str) -> Any:
+    """The reference weights."""
+    from sampling.language_model import load
+
+    return load(None if folder == "toy" else folder)
