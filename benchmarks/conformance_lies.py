@@ -55,11 +55,13 @@ def power_of(lie: Lie, model: Any, repeats: int) -> dict[str, Any]:
         noticed += any(finding.verdict in WRONG for finding in found)
         draws.append(sum(finding.draws for finding in found))
     rate = noticed / repeats
-    enough = rate >= least_rate(repeats) if lie.caught_by else noticed == 0
+    least = least_rate(repeats) if lie.caught_by else None
+    enough = noticed == 0 if least is None else rate >= least
     return {
         "noticed": noticed,
         "repeats": repeats,
         "rate": rate,
+        "least_rate": least,
         "enough": enough,
         "most_draws": max(draws),
     }
@@ -84,7 +86,6 @@ def main() -> int:
             print(f"{lie.name}: {exact}; noticed {power['noticed']} of {power['repeats']} times", flush=True)
     result = {
         "origin": origin("conformance_lies.py", "torch"),
-        "least_rate": least_rate(options.repeats),
         "endpoints": known,
     }
     options.out.write_text(json.dumps(result, indent=1) + "\n")

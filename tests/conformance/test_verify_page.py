@@ -19,10 +19,11 @@ from sampling.dialects import QSTASH
 from sampling.server import ServerOptions
 
 PAGE = Path(__file__).parents[2] / "docs" / "verify.md"
-COMMANDS = re.findall(
-    r"^    sampling (verify [^#\n]*[^# \n])", PAGE.read_text(encoding="utf-8"), re.MULTILINE
-)
+TEXT = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
+COMMANDS = re.findall(r"^    sampling (verify [^#\n]*[^# \n])", TEXT, re.MULTILINE)
 SAMPLER = "from sampling.conformance.reference import reference\nsample = reference('qstash')\n"
+
+pytestmark = pytest.mark.skipif(not PAGE.exists(), reason="a source distribution holds no docs")
 
 
 def test_each_kind_of_target_has_a_command():
@@ -49,10 +50,10 @@ def test_the_flags_that_it_names_are_there():
     recording = OneLineParser()
     add_record_flags(recording)
     known = {flag for one in (parser, recording) for action in one._actions for flag in action.option_strings}
-    named = set(re.findall(r"--[a-z][a-z-]+", PAGE.read_text(encoding="utf-8")))
+    named = set(re.findall(r"--[a-z][a-z-]+", TEXT))
     assert named - known == set()
 
 
 def test_every_verdict_is_explained():
-    rows = re.findall(r"^\| ([a-z ]+) \| ", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    rows = re.findall(r"^\| ([a-z ]+) \| ", TEXT, re.MULTILINE)
     assert {*Verdict} <= {*rows}

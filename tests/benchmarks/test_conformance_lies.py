@@ -1,0 +1,45 @@
+"""The record of lying endpoints says of each entry what was asked of it, whichever run it is from."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import pytest
+
+from sampling.conformance.verdict import Verdict
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+pytestmark = pytest.mark.skipif(not BENCHMARKS.exists(), reason="a source distribution holds no benchmarks")
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """The script as a module."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    yield importlib.import_module("conformance_lies")
+    sys.modules.pop("conformance_lies", None)
+
+
+def test_an_entry_keeps_the_rate_that_was_asked_of_it(
+    script: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """0.99 less three standard errors: of 4 repeats 0.99 - 3 sqrt(0.0099 / 4), of 9 repeats 0.99 - 3 sqrt(0.0099 / 9)."""
+    noticed = SimpleNamespace(checks={"any": SimpleNamespace(verdict=Verdict.DEVIATES, draws=1)})
+    monkeypatch.setattr(script, "verify", lambda *_, **__: noticed)
+    monkeypatch.setattr(script, "measured", lambda *_: {"exact": True})
+    monkeypatch.setattr(script, "origin", lambda *_: {})
+    monkeypatch.setattr(script, "load", lambda _: None)
+    one, other = script.LIES[0].name, script.LIES[1].name
+    for name, repeats in ((one, "4"), (other, "9")):
+        monkeypatch.setattr(sys, "argv", ["", name, "--repeats", repeats, "--out", str(tmp_path / "lies")])
+        assert script.main() == 0
+    told = json.loads((tmp_path / "lies").read_text())
+    assert told.keys() == {"origin", "endpoints"}
+    asked = {name: entry["power"]["least_rate"] for name, entry in told["endpoints"].items()}
+    assert asked == {one: pytest.approx(0.84075, abs=1e-5), other: pytest.approx(0.8905, abs=1e-5)}
