@@ -178,7 +178,10 @@ def test_bad_prompt_ids(bad: object) -> None:
         (None, "prompt_ids: got None, must be a list"),
         (5, "prompt_ids: got 5, must be a list"),
         ([[1], 2], r"prompt_ids\[1\]: got 2, must be a list"),
-        ([[2**62]], r"prompt_ids\[0\]: got 4611686018427387904, must be an integer from 0 to 4611686018427387903"),
+        (
+            [[2**62]],
+            r"prompt_ids\[0\]: got 4611686018427387904, must be an integer from 0 to 4611686018427387903",
+        ),
         ([[2**70]], r"prompt_ids\[0\]: got 1180591620717411303424, must be an integer from 0"),
     ],
 )
