@@ -93,10 +93,15 @@ def roof(axes: Axes, group: tuple[tuple[Any, ...], list[Line]]) -> None:
         steps = [1e6 / line["tpot"]["median_us"] for line in own]
         big = 60 if engine in OURS else 30
         axes.scatter(at, steps, s=big, color=COLOURS.get(engine, "grey"), label=name(engine), zorder=3)
-    for shape, dtype, size in distinct(lines, "shape", "dtype", "bytes_per_step"):
-        axes.axvline(1e-9 * size, color="#dddddd", lw=1, zorder=0)
-        where, across = (1e-9 * size, 0.99), axes.get_xaxis_transform()
-        axes.text(*where, f"{shape} {dtype}", fontsize=7, rotation=90, va="top", ha="right", transform=across)
+    for shape, dtype in distinct(lines, "shape", "dtype"):
+        where = 1e-9 * min(
+            line["bytes_per_step"] for line in lines if (line["shape"], line["dtype"]) == (shape, dtype)
+        )
+        axes.axvline(where, color="#dddddd", lw=1, zorder=0)
+        across, words = axes.get_xaxis_transform(), f"{shape}\n{dtype}"
+        axes.text(where, 0.01, words, fontsize=7, rotation=90, ha="right", transform=across)
+    slowest = min(1e6 / line["tpot"]["median_us"] for line in lines)
+    axes.set_ylim(bottom=0.4 * slowest)  # room for the names
     axes.set(xscale="log", yscale="log", xlabel="GB that a step reads", ylabel="steps per second")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
