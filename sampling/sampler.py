@@ -191,7 +191,8 @@ class Sampler:
             InvalidRequest: A slot that is not in use.
         """
         for place in slots:
-            if not 0 <= place < len(self.slots) or self.slots[place] is None:
+            in_range = type(place) is int and 0 <= place < len(self.slots)
+            if not in_range or self.slots[place] is None:
                 raise InvalidRequest("slots", place, "slots in use")
         for place in slots:
             self.slots[place] = None

@@ -56,6 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="replace")  # a terminal without UTF-8 shows ? for what it can not show
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     options = parser().parse_args(arguments)
+    failed = 2 if options.command == "verify" else 1  # for verify, 1 is a result
     try:
         with one_speaker():
             code = run(options)
@@ -76,10 +77,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # the reader of a pipe went away; nothing is left to say
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return failed
     except OSError as error:
         print(f"sampling {options.command}: {error}", file=sys.stderr)
-        return 1
+        return failed
     return code
 
 

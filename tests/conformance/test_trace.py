@@ -252,6 +252,7 @@ def test_a_trace_survives_the_file(toy: LanguageModel, tmp_path: Path):
         ({"params": {"temperature": "hot"}}, "line 2.params.temperature: got 'hot'"),
         ({"params": {"logit_bias": [1]}}, "line 2.params.logit_bias"),
         ({"params": {"max_tokens": "4"}}, "line 2.params.max_tokens"),
+        ({"params": {"temprature": 0.7}}, "line 2.params.temprature: got 0.7, must be left out, or one of"),
     ],
 )
 def test_a_wrong_line_is_named(tmp_path: Path, change: dict[str, object], named: str):
@@ -278,3 +279,11 @@ def test_the_format_of_token_difr():
     assert told["config"]["params"][0][0] == {"temperature": 1.0, "choice": 0}
     with pytest.raises(InvalidRequest, match="prompt_ids"):
         difr([Record.model_validate({**LINE, "prompt_ids": None})])
+
+
+def test_empty_lists_are_no_evidence(tmp_path: Path):
+    (tmp_path / "t").write_text(json.dumps({**LINE, "top_logprobs": [[]]}) + "\n")
+    assert (
+        verify(tmp_path / "t", checks=["reported.mass"]).checks["reported.mass"].verdict
+        is Verdict.NOT_TESTABLE
+    )

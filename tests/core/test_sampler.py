@@ -155,7 +155,7 @@ def test_free_slots_have_nothing_to_report() -> None:
     assert out.ranks[1].item() == 0
 
 
-@pytest.mark.parametrize("slots", [[2], [-1], [0]])
+@pytest.mark.parametrize("slots", [[2], [-1], [0], [True], [1.0]])
 def test_only_slots_in_use_can_be_removed(slots: list[int]) -> None:
     sampler = sampler_of([0, 1])
     sampler.remove([0])

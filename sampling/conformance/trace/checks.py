@@ -251,7 +251,10 @@ def uniformity(lab: TraceLab) -> Finding:
 def mass(lab: TraceLab) -> Finding:
     """Add the listed probabilities up."""
     sums = [
-        sum(math.exp(min(e.logprob, 50)) for e in listed) for r in lab.records for listed in r.top_logprobs
+        sum(math.exp(min(entry.logprob, 50)) for entry in listed)
+        for record in lab.records
+        for listed in record.top_logprobs
+        if listed
     ]
     if not sums:
         raise NotTestable("the trace lists no log probabilities")

@@ -119,8 +119,12 @@ def check_mode(record: Record, number: int) -> None:
 
 
 def check_params(record: Record, number: int) -> None:
-    """Check the request's fields as the API does; fields that it does not have are the engine's own."""
+    """Check the request's fields as the API does; one that it does not have may have changed the distribution."""
     given = {name: value for name, value in record.params.items() if value is not None}
+    known = sorted({*SAMPLING_FIELDS, *PARSERS})
+    for name in given.keys() - known:
+        words = f"left out, or one of {', '.join(known)}"
+        raise InvalidRequest(f"trace, line {number}.params.{name}", given[name], words)
     try:
         SamplingParams(**{name: given[name] for name in SAMPLING_FIELDS if name in given})
         for name in PARSERS.keys() & given.keys():
