@@ -173,6 +173,8 @@ def test_a_process_that_is_interrupted_goes_on_where_it_was(capsys, url: str, tm
         _, err = first.communicate(timeout=PATIENCE)
     finally:
         first.kill()
+    if first.returncode == 0:
+        pytest.skip("it had finished before the signal came")
     assert (first.returncode, err.count("\n")) == (130, 1)
     assert err == f"sampling verify: interrupted; the same command goes on from {parts}\n"
     kept = parts.read_text()
