@@ -361,11 +361,12 @@ def main() -> None:
     earlier = json.loads(options.out.read_text()) if options.out.exists() else None
     before = earlier if options.survivors else None
     listed = equivalence_reasons() if before or options.skip_listed else {}
-    outcomes = [Outcome(job, "survived", 0.0) for job in work if job.key in listed]
+    outcomes: list[Outcome] = []
     result: dict[str, Any] = {}
     for file in files:
-        here = [job for job in work if job.file == file and job.key not in listed]
-        outcomes += run_all(here, options.jobs)
+        here = [job for job in work if job.file == file]
+        outcomes += [Outcome(job, "survived", 0.0) for job in here if job.key in listed]
+        outcomes += run_all([job for job in here if job.key not in listed], options.jobs)
         result = brought_up_to_date(before, outcomes, start) if before else {**start, **report(outcomes)}
         if earlier and options.file and not before:
             result = with_other_files(earlier, result)

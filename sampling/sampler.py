@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral
 
 import torch
 from sampling_kernels.faults import NOT_A_NUMBER
@@ -191,8 +192,8 @@ class Sampler:
             InvalidRequest: A slot that is not in use.
         """
         for place in slots:
-            in_range = type(place) is int and 0 <= place < len(self.slots)
-            if not in_range or self.slots[place] is None:
+            whole = not isinstance(place, bool) and isinstance(place, Integral)
+            if not whole or not 0 <= place < len(self.slots) or self.slots[place] is None:
                 raise InvalidRequest("slots", place, "slots in use")
         for place in slots:
             self.slots[place] = None

@@ -122,9 +122,10 @@ def check_params(record: Record, number: int) -> None:
     """Check the request's fields as the API does; one that it does not have may have changed the distribution."""
     given = {name: value for name, value in record.params.items() if value is not None}
     known = sorted({*SAMPLING_FIELDS, *PARSERS})
-    for name in given.keys() - known:
+    unknown = next((name for name in given if name not in known), None)
+    if unknown is not None:
         words = f"left out, or one of {', '.join(known)}"
-        raise InvalidRequest(f"trace, line {number}.params.{name}", given[name], words)
+        raise InvalidRequest(f"trace, line {number}.params.{unknown}", given[unknown], words)
     try:
         SamplingParams(**{name: given[name] for name in SAMPLING_FIELDS if name in given})
         for name in PARSERS.keys() & given.keys():
