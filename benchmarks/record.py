@@ -68,7 +68,7 @@ RUNS: dict[str, dict[str, Run]] = {
         "decode-cpu-Llama-3-8B": Run(
             5,
             "decode.py",
-            "--shapes Llama-3-8B --dtypes bfloat16 --contexts 32 --sampling sampled --new 4 --rounds 2 "
+            "--shapes Llama-3-8B --dtypes bfloat16 --contexts 32 --sampling sampled --new 4 --rounds 4 "
             "--unpacked --engines compiled transformers",
         ),
         "api-toy-cpu": Run(3, "api.py", "--shape toy"),

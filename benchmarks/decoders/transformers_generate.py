@@ -45,7 +45,8 @@ def their_model(model: Llama) -> Any:
     if model.config.tie_word_embeddings:
         weights["lm_head.weight"] = model.embed_tokens.weight
     with torch.device("meta"):
-        theirs = LlamaForCausalLM(config)
+        # else assigning parameters would make ours require gradients, and a compiled step of ours be compiled again
+        theirs = LlamaForCausalLM(config).requires_grad_(False)
     theirs.load_state_dict(weights, assign=True)
     theirs.model.rotary_emb = LlamaRotaryEmbedding(config).to(model.embed_tokens.weight.device)
     return theirs.eval()

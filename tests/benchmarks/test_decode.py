@@ -261,6 +261,9 @@ def test_transformers_runs_on_our_weights_where_they_lie(load_module: Any, small
     assert {parameter.data_ptr() for parameter in theirs.parameters()} == mine
     prompt = torch.arange(20)[None]
     torch.testing.assert_close(theirs(prompt).logits[:, -1], model.next_logits(prompt), atol=1e-3, rtol=1e-4)
+    assert not any(weight.requires_grad for weight in model.parameters()), (
+        "a compiled step would compile again"
+    )
 
 
 def test_a_sum_reads_what_it_says(load_module: Any) -> None:
