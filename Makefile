@@ -10,8 +10,9 @@ chat: .venv/ready
 explain: .venv/ready
 	@$(BIN)/sampling explain "Name a fruit." --temperature 1.2 --top-p 0.9 --presence-penalty 0.5 --seed 15
 
+# Two processes of one thread each: most tests are small, and threads that wait for each other take turns badly.
 test: .venv/ready
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 check: .venv/ready
 	$(BIN)/ruff check .

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import unicodedata
+
+# Of Unicode: control characters, and invisible ones, such as those that turn the direction of writing.
+CONTROLS = ("Cc", "Cf", "Zl", "Zp")
+
 
 class SamplingError(Exception):
     """Base of every error this library raises on purpose."""
@@ -35,6 +40,17 @@ def shown(value: object) -> str:
     except (RecursionError, ValueError):  # nested too deeply, or an integer of thousands of digits
         return f"{type(value).__name__} too large to show"
     return text if len(text) <= 80 else text[:77] + "..."
+
+
+def printable(text: str) -> str:
+    r"""What somebody else said, on one line that does nothing to a terminal: control characters as their escapes.
+
+    Example:
+        >>> from sampling.errors import printable
+        >>> print(printable("an engine\x1b[2J\n"))
+        an engine\x1b[2J\n
+    """
+    return "".join(repr(c)[1:-1] if unicodedata.category(c) in CONTROLS else c for c in text)
 
 
 class CheckpointError(SamplingError, ValueError):

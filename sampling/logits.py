@@ -23,6 +23,8 @@ def float32_logits(logits: Tensor) -> Tensor:
     Raises:
         InvalidRequest: Another shape or type. (float64 would have to be rounded; round it as you see fit.)
     """
+    if not isinstance(logits, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidRequest("logits", type(logits).__name__, "a tensor of shape (B, V)")
     if logits.dim() != 2 or not 1 <= logits.shape[1] <= LARGEST_VOCABULARY:
         raise InvalidRequest(
             "logits", tuple(logits.shape), f"of shape (B, V) with V from 1 to {LARGEST_VOCABULARY}"

@@ -212,10 +212,9 @@ class Sampler:
         Raises:
             InvalidRequest: The logits have another shape or type.
         """
-        if tuple(logits.shape) != (len(self.slots), self.vocab_size):
-            raise InvalidRequest(
-                "logits", tuple(logits.shape), f"of shape {(len(self.slots), self.vocab_size)}"
-            )
+        shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        if shape != (len(self.slots), self.vocab_size):
+            raise InvalidRequest("logits", shape, f"a tensor of shape {(len(self.slots), self.vocab_size)}")
         if not self._compiled:
             return self._step(float32_logits(logits))
         rows = float32_logits(logits).detach()
@@ -364,8 +363,11 @@ def check_params(params: SamplingParams, vocab_size: int, dialect: Dialect) -> N
     """Refuse parameters that a vocabulary or a dialect can not serve.
 
     Raises:
-        InvalidRequest: A bias on an id outside the vocabulary, or a stage or a value that the dialect does not have.
+        InvalidRequest: No SamplingParams, a bias on an id outside the vocabulary, or a stage or a value that the dialect does
+            not have.
     """
+    if not isinstance(params, SamplingParams):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidRequest("params", params, "SamplingParams, such as SamplingParams(temperature=0.7)")
     highest = max(params.logit_bias, default=-1)
     if highest >= vocab_size:
         raise InvalidRequest("logit_bias", highest, f"token ids below {vocab_size}")

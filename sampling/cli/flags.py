@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,30 @@ def refuse(options: argparse.Namespace, allowed: str, *names: str) -> None:
             raise InvalidRequest(name, value, allowed)
 
 
-def check_file(name: str, file: str | None) -> None:
-    """Refuse a file that can not be written, before an hour's work is lost."""
-    if file in (None, "-"):
-        return
-    path = Path(file).absolute()
+def check_files(options: argparse.Namespace, written: Sequence[str], read: Sequence[str] = ()) -> None:
+    """Refuse files that can not be written, and one file by two flags, before an hour's work is lost.
+
+    Args:
+        options: What the flags say.
+        written: The flags of files that will be written.
+        read: Those of files that are read, or taken up again.
+    """
+    taken: dict[Path, str] = {}
+    for name in (*read, *written):
+        file = getattr(options, name)
+        if file in (None, "-"):
+            continue
+        path = Path(file).resolve()
+        if name in written:
+            check_file(name, file, path)
+        if path in taken:
+            raise InvalidRequest(name, file, f"another file than that of {taken[path]}")
+        if path.is_file() or not path.exists():  # a device such as /dev/null may serve twice
+            taken[path] = name
+
+
+def check_file(name: str, file: str, path: Path) -> None:
+    """Refuse a file that can not be written."""
     if not path.parent.is_dir():
         raise InvalidRequest(name, file, "a file in a folder that exists")
     if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):

@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from sampling.cli.options import OneLineParser, add_request_flags, add_server_flags
 from sampling.cli.processes import one_speaker
 from sampling.cli.verify_flags import add_record_flags, add_verify_flags
-from sampling.errors import SamplingError
+from sampling.errors import SamplingError, printable
 from sampling.version import __version__
 
+FAILED = 2  # 1 is a result of `verify`
+INTERRUPTED = 130  # 128 and the number of SIGINT
 EXTRAS = {
     "rich": "cli",
     "starlette": "serve",
@@ -51,36 +53,35 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; errors are one line on standard error and exit code 2."""
+    """Run the command line; errors are one line on standard error and exit code 2, an interruption is 130."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal without UTF-8 shows ? for what it can not show
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     options = parser().parse_args(arguments)
-    failed = 2 if options.command == "verify" else 1  # for verify, 1 is a result
     try:
         with one_speaker():
             code = run(options)
             sys.stdout.flush()
     except SamplingError as error:
-        print(f"sampling {options.command}: {error}", file=sys.stderr)
-        return 2
+        print(f"sampling {options.command}: {printable(str(error))}", file=sys.stderr)
+        return FAILED
     except ModuleNotFoundError as error:
         extra = EXTRAS.get((error.name or "").partition(".")[0])
         if extra is None:
             raise
         words = f"needs the extra {extra!r}: pip install 'sampling-reference[{extra}]'"
         print(f"sampling {options.command}: {words}", file=sys.stderr)
-        return 2
+        return FAILED
     except KeyboardInterrupt:
         print(file=sys.stderr)
-        return 130
+        return INTERRUPTED
     except BrokenPipeError:
         # the reader of a pipe went away; nothing is left to say
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return failed
+        return FAILED
     except OSError as error:
         print(f"sampling {options.command}: {error}", file=sys.stderr)
-        return failed
+        return FAILED
     return code
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import closing, contextmanager
 from typing import Any
 
-from sampling.cli.flags import check_file, save
+from sampling.cli.flags import check_files, refuse, save
 from sampling.cli.targets import reference_of, seed_of, target_of
 from sampling.conformance.endings import CheckEnded
 from sampling.conformance.endpoint.costs import estimate
@@ -28,8 +28,9 @@ def run_verify(options: argparse.Namespace) -> int:
     """Verify a target and write the report; the exit code is the report's, or 2 where there is none."""
     checks = ids(options.checks)
     chosen = dialect(options.dialect)
-    for name in OUTPUTS:
-        check_file(name, getattr(options, name))
+    check_files(options, OUTPUTS, read=("trace", "transcript"))
+    if options.dry_run:
+        refuse(options, "left out: a dry run has no report", *OUTPUTS, "methods")
     if options.methods and options.json == "-":
         raise InvalidRequest("methods", True, "left out: standard output is the JSON's alone")
     target = target_of(options)

@@ -61,7 +61,7 @@ def add_verify_flags(parser: argparse.ArgumentParser) -> None:
     )
     out.add_argument("--junit", metavar="FILE", help="as JUnit XML")
     out.add_argument("--html", metavar="FILE", help="as one HTML page")
-    out.add_argument("--methods", action="store_true", help="print a paragraph of methods, too")
+    out.add_argument("--methods", action="store_true", default=None, help="print a paragraph of methods, too")
 
 
 def add_record_flags(parser: argparse.ArgumentParser) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from sampling.conformance.typed import typed
 from sampling.conformance.verdict import Finding
 from sampling.dialects import Dialect
 from sampling.dialects import dialect as dialect_named
-from sampling.errors import InvalidRequest
+from sampling.errors import InvalidRequest, printable
 
 Progress = Callable[[str, int, int], None]
 
@@ -86,9 +87,10 @@ def verify(
     finally:
         if isinstance(opened, EndpointTarget):
             opened.close()
-    header = Header(chosen.name, opened.name, opened.version, opened.kind, lab.legs)
+    said = (printable(opened.name), printable(opened.version))
+    header = Header(chosen.name, *said, opened.kind, lab.legs)
     notes = (*lab.notes, score_note())
-    return Report(header, identified, found, tuple(note for note in notes if note))
+    return Report(header, identified, found, tuple(printable(note) for note in notes if note))
 
 
 def ids(checks: Iterable[str] | None) -> list[str]:
@@ -108,13 +110,14 @@ def ids(checks: Iterable[str] | None) -> list[str]:
 
 
 def run(kind: Kind, name: str, lab: Any) -> Finding:
-    """Run one check."""
+    """Run one check; what the target said stands in the finding without characters that do something to a terminal."""
     if name not in kind.runs:
         return NotTestable(kind.reason).finding()
     try:
-        return kind.runs[name](lab)
+        found = kind.runs[name](lab)
     except CheckEnded as end:
-        return end.finding()
+        found = end.finding()
+    return replace(found, evidence=printable(found.evidence))
 
 
 def identity(kind: Kind, lab: Any) -> Identification | None:

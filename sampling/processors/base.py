@@ -51,9 +51,21 @@ class Processor:
             float32 [B, V].
 
         Raises:
-            InvalidRequest: The logits have another form, or the processor's numbers are for another batch.
+            InvalidRequest: The logits have another form, the processor's numbers are for another batch, or a `process` of
+                one's own returns something else than it has to.
         """
-        return self.process(float32_logits(logits), history)
+        given = float32_logits(logits)
+        return self._returned(self.process(given, history), given)
+
+    def _returned(self, processed: Tensor, given: Tensor) -> Tensor:
+        """What `process` made of logits, if it is logits of the same form."""
+        if not isinstance(processed, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidRequest(f"{self.name}, returned", processed, "a tensor")
+        if processed.shape != given.shape or processed.dtype != given.dtype:
+            told = f"{processed.dtype} {tuple(processed.shape)}"
+            words = f"{given.dtype} {tuple(given.shape)}, as it was given"
+            raise InvalidRequest(f"{self.name}, returned", told, words)
+        return processed
 
     def process(self, logits: Tensor, history: History) -> Tensor:
         """What a processor does to float32 logits [B, V]."""

@@ -18,6 +18,7 @@ from sampling.cli.main import main
 from sampling.cli.options import OneLineParser
 from sampling.cli.verify_flags import add_endpoint_flags
 from sampling.conformance.endpoint.patience import Patience
+from sampling.conformance.trace.recorder import from_loop
 from sampling.server import ServerOptions
 
 SAMPLERS = """
@@ -224,6 +225,14 @@ def test_a_budget_and_a_transcript(capsys, url: str, tmp_path: Path):
         (("http://a", "--tries", "0"), "tries"),
         (("http://a", "--seed", "-1"), "seed"),
         (("http://a", "--json", "--methods"), "methods"),
+        (
+            ("http://a", "--json", "x", "--html", "./x"),
+            "html: got './x', must be another file than that of json",
+        ),
+        (("http://a", "--transcript", "x", "--junit", "x"), "junit"),
+        (("--trace", "x", "--json", "x"), "json"),
+        (("http://a", "--dry-run", "--json"), "json"),
+        (("http://a", "--dry-run", "--methods"), "methods"),
         (("--trace", "/no/such/file"), "trace"),
     ],
 )
@@ -256,6 +265,24 @@ def test_wrong_flags_of_record_are_named(capsys, tmp_path: Path, flags: tuple[st
     assert err.startswith(f"sampling record: {field}: got ")
     assert err.count("\n") == 1
     assert (tmp_path / "t").read_text() == "an older trace"
+
+
+def test_a_trace_and_its_other_form_are_two_files(capsys, tmp_path: Path):
+    file = str(tmp_path / "t")
+    code, _, err = run(capsys, "record", "--out", file, "--difr", file)
+    assert (code, err) == (2, f"sampling record: difr: got {file!r}, must be another file than that of out\n")
+
+
+def test_a_recording_that_is_interrupted_says_what_it_kept(capsys, tmp_path: Path, monkeypatch):
+    def three(*given: object):
+        yield from [*from_loop(*given)][:3]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sampling.cli.record.from_loop", three)
+    file = tmp_path / "t"
+    code, _, err = run(capsys, "record", "--out", str(file), "--requests", "4")
+    assert (code, err) == (130, f"sampling record: interrupted; 3 completions in {file}\n")
+    assert lines_of(file) == 3
 
 
 def test_the_help_tells_the_defaults_that_hold(monkeypatch):

@@ -249,6 +249,11 @@ def test_a_trace_survives_the_file(toy: LanguageModel, tmp_path: Path):
         ({"surprise": 1}, "line 2.surprise"),
         ({"top_logprobs": [[{"id": 3, "logprob": "low"}]]}, "line 2.top_logprobs.0.0.logprob"),
         ({"top_logprobs": [[{"id": 3, "logprob": 0.5}]]}, r"line 2.top_logprobs.0.0.logprob: got 0.5"),
+        (
+            {"top_logprobs": [[{"id": 3, "logprob": -1.0}, {"id": 3, "logprob": -2.0}]]},
+            "line 2.top_logprobs.0: got 'token 3 twice', must be a list of different tokens",
+        ),
+        ({"choice": -1}, "line 2.choice: got -1"),
         ({"params": {"temperature": "hot"}}, "line 2.params.temperature: got 'hot'"),
         ({"params": {"logit_bias": [1]}}, "line 2.params.logit_bias"),
         ({"params": {"max_tokens": "4"}}, "line 2.params.max_tokens"),
@@ -279,6 +284,11 @@ def test_the_format_of_token_difr():
     assert told["config"]["params"][0][0] == {"temperature": 1.0, "choice": 0}
     with pytest.raises(InvalidRequest, match="prompt_ids"):
         difr([Record.model_validate({**LINE, "prompt_ids": None})])
+
+
+def test_the_name_of_an_engine_does_nothing_to_a_terminal(tmp_path: Path):
+    (tmp_path / "t").write_text(json.dumps({**LINE, "engine": "red\x1b[31m\nnews"}) + "\n")
+    assert verify(tmp_path / "t", checks=["reported.mass"]).header.target == r"red\x1b[31m\nnews"
 
 
 def test_empty_lists_are_no_evidence(tmp_path: Path):

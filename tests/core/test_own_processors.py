@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from sampling import History, LogitBias, PresencePenalty, Sampler, SamplingParams, Temperature, TopP, chain
+from sampling.errors import InvalidRequest
 from sampling.processors import Edit, Processor, Truncation
 
 NOTHING = History.start([[]])
@@ -86,6 +87,44 @@ def test_the_logits_that_a_stage_hands_on_are_not_written_to() -> None:
 def test_a_process_of_ones_own_is_what_runs(first: Processor) -> None:
     assert chain(first, Nine(0.5), TopP(0.5))(torch.zeros(1, 2), NOTHING).tolist() == [[9, -math.inf]]
     assert chain(first, Unchanged({1: 7.0}))(torch.zeros(1, 2), NOTHING)[0, 1] == 0
+
+
+class Short(Temperature):
+    """A temperature that loses the last token."""
+
+    def process(self, logits: Tensor, history: History) -> Tensor:
+        """All but it."""
+        return logits[:, :-1]
+
+
+class Wide(Temperature):
+    """A temperature that forgets to round."""
+
+    def process(self, logits: Tensor, history: History) -> Tensor:
+        """In float64."""
+        return logits.double()
+
+
+class Mute(Temperature):
+    """A temperature that forgets to return."""
+
+    def process(self, logits: Tensor, history: History) -> Tensor:
+        """Nothing."""
+        return None  # pyright: ignore[reportReturnType]
+
+
+@pytest.mark.parametrize(
+    ("stage", "told"),
+    [
+        (Short(0.5), r"got 'torch.float32 \(1, 3\)', must be torch.float32 \(1, 4\), as it was given"),
+        (Wide(0.5), r"got 'torch.float64 \(1, 4\)', must be"),
+        (Mute(0.5), "got None, must be a tensor"),
+    ],
+)
+def test_a_stage_of_ones_own_that_returns_something_else_is_named(stage: Processor, told: str) -> None:
+    for processor in (stage, chain(LogitBias({1: 1.0}), stage, TopP(0.9))):
+        with pytest.raises(InvalidRequest, match=f"temperature, returned: {told}"):
+            processor(torch.zeros(1, 4), NOTHING)
 
 
 @pytest.mark.parametrize("rule", ["integer", "gumbel"])

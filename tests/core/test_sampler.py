@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sampling import Sampler, SamplingParams
+from sampling import History, Sampler, SamplingParams, Temperature
 from sampling.errors import InvalidRequest
 
 INF, NAN = math.inf, math.nan
@@ -393,8 +393,20 @@ def test_the_logits_are_left_as_they_were() -> None:
 
 @pytest.mark.parametrize("shape", [(1, VOCABULARY), (2, VOCABULARY + 1), (2, VOCABULARY, 1), (VOCABULARY,)])
 def test_logits_of_another_shape(shape: tuple[int, ...]) -> None:
-    with pytest.raises(InvalidRequest, match=r"logits: got \(.*\), must be of shape \(2, 50\)"):
+    with pytest.raises(InvalidRequest, match=r"logits: got \(.*\), must be a tensor of shape \(2, 50\)"):
         sampler_of([0, 1]).step(torch.zeros(shape))
+
+
+def test_logits_that_are_no_tensor() -> None:
+    with pytest.raises(InvalidRequest, match=r"logits: got 'list', must be a tensor of shape \(1, 50\)"):
+        sampler_of([0]).step([[0.0] * VOCABULARY])  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InvalidRequest, match=r"logits: got 'list', must be a tensor of shape \(B, V\)"):
+        Temperature(0.5)([[0.0] * VOCABULARY], History.start([[]]))  # pyright: ignore[reportArgumentType]
+
+
+def test_params_of_another_type() -> None:
+    with pytest.raises(InvalidRequest, match=r"params: got \{'temperature': 1\}, must be SamplingParams"):
+        Sampler([{"temperature": 1}], vocab_size=VOCABULARY)  # pyright: ignore[reportArgumentType]
 
 
 def test_history_has_a_limit() -> None:

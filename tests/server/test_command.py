@@ -99,7 +99,7 @@ def test_a_port_in_use_is_one_line():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         code, out, err = run("--port", port)
-    assert (code, out) == (1, "")
+    assert (code, out) == (2, "")
     assert err == f"sampling serve: 127.0.0.1:{port}: Address already in use\n"
 
 

@@ -60,7 +60,7 @@ class Record(BaseModel):
     engine: str
     version: str = ""
     model: str = ""
-    choice: int = 0
+    choice: Annotated[int, Field(ge=0)] = 0
     finish_reason: str | None = None
 
 
@@ -136,8 +136,13 @@ def check_params(record: Record, number: int) -> None:
 
 
 def check_values(record: Record, number: int) -> None:
-    """Check that log probabilities are some."""
+    """Check that log probabilities are some, and that none is told twice."""
     for place, listed in enumerate(record.top_logprobs):
+        ids = [entry.id for entry in listed]
+        twice = next((token for token in ids if ids.count(token) > 1), None)
+        if twice is not None:
+            named = f"trace, line {number}.top_logprobs.{place}"
+            raise InvalidRequest(named, f"token {twice} twice", "a list of different tokens")
         for index, entry in enumerate(listed):
             if entry.logprob > ABOVE:
                 named = f"trace, line {number}.top_logprobs.{place}.{index}.logprob"
