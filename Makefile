@@ -1,5 +1,6 @@
 # Two commands do everything on a fresh clone: `make chat` and `make test`.
 PYTHON ?= python3
+WORKERS ?= 2
 BIN := .venv/bin
 
 .PHONY: chat explain test check format bench bench-gpu report notebooks soak wheel clean
@@ -10,9 +11,9 @@ chat: .venv/ready
 explain: .venv/ready
 	@$(BIN)/sampling explain "Name a fruit." --temperature 1.2 --top-p 0.9 --presence-penalty 0.5 --seed 15
 
-# Two processes of one thread each: most tests are small, and threads that wait for each other take turns badly.
+# Some processes of one thread each: most tests are small, and threads that wait for each other take turns badly.
 test: .venv/ready
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 
 check: .venv/ready
 	$(BIN)/ruff check .

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
-
-# Of Unicode: control characters, and invisible ones, such as those that turn the direction of writing.
-CONTROLS = ("Cc", "Cf", "Zl", "Zp")
-
 
 class SamplingError(Exception):
     """Base of every error this library raises on purpose."""
@@ -43,14 +38,14 @@ def shown(value: object) -> str:
 
 
 def printable(text: str) -> str:
-    r"""What somebody else said, on one line that does nothing to a terminal: control characters as their escapes.
+    r"""What somebody else said, on one line that does nothing to a terminal and can be encoded: the rest as escapes.
 
     Example:
         >>> from sampling.errors import printable
         >>> print(printable("an engine\x1b[2J\n"))
         an engine\x1b[2J\n
     """
-    return "".join(repr(c)[1:-1] if unicodedata.category(c) in CONTROLS else c for c in text)
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 class CheckpointError(SamplingError, ValueError):

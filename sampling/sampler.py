@@ -175,6 +175,8 @@ class Sampler:
         Raises:
             InvalidRequest: One of them can not be served; the sampler is as it was.
         """
+        if isinstance(params, SamplingParams):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidRequest("params", params, "a list of SamplingParams")
         prompts = [[] for _ in params] if prompt_ids is None else prompt_ids
         choices = [0] * len(params) if choices is None else choices
         constraints = [None] * len(params) if constraints is None else constraints

@@ -35,30 +35,36 @@ def check_files(options: argparse.Namespace, written: Sequence[str], read: Seque
         written: The flags of files that will be written.
         read: Those of files that are read, or taken up again.
     """
-    taken: dict[Path, str] = {}
+    taken: dict[str, str] = {}
     for name in (*read, *written):
         file = getattr(options, name)
-        if file in (None, "-"):
+        if file is None or (name, file) == ("json", "-"):
             continue
-        path = Path(file).resolve()
         if name in written:
-            check_file(name, file, path)
-        if path in taken:
-            raise InvalidRequest(name, file, f"another file than that of {taken[path]}")
-        if path.is_file() or not path.exists():  # a device such as /dev/null may serve twice
-            taken[path] = name
+            check_file(name, file)
+        place = os.path.realpath(file)
+        if place in taken:
+            raise InvalidRequest(name, file, f"another file than that of {taken[place]}")
+        if regular(file):  # a pipe, or a device such as /dev/null, may serve twice
+            taken[place] = name
 
 
-def check_file(name: str, file: str, path: Path) -> None:
+def regular(file: str) -> bool:
+    """Whether a file is an ordinary one, or will be."""
+    return Path(file).is_file() or not Path(file).exists()
+
+
+def check_file(name: str, file: str) -> None:
     """Refuse a file that can not be written."""
+    path = Path(file).absolute()
     if not path.parent.is_dir():
         raise InvalidRequest(name, file, "a file in a folder that exists")
     if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
         raise InvalidRequest(name, file, "a file that can be written")
 
 
-def save(file: str, text: str) -> None:
-    """Write a file.
+def save(name: str, file: str, text: str) -> None:
+    """Write the file that a flag names.
 
     Raises:
         InvalidRequest: It can not be written.
@@ -66,4 +72,4 @@ def save(file: str, text: str) -> None:
     try:
         Path(file).write_text(text, encoding="utf-8")
     except OSError as error:
-        raise InvalidRequest("file", file, f"one that can be written ({error.strerror})") from error
+        raise InvalidRequest(name, file, f"a file that can be written ({error.strerror})") from error

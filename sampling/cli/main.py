@@ -6,6 +6,7 @@ import argparse
 import io
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 
 from sampling.cli.options import OneLineParser, add_request_flags, add_server_flags
@@ -81,6 +82,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILED
     except OSError as error:
         print(f"sampling {options.command}: {error}", file=sys.stderr)
+        return FAILED
+    except Exception:  # a fault of this library's: to be reported, and no result of `verify`
+        traceback.print_exc()
         return FAILED
     return code
 

@@ -8,13 +8,13 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from sampling.cli.flags import MOST, check_files, given, refuse, save
+from sampling.cli.flags import MOST, check_files, given, refuse, regular, save
 from sampling.cli.targets import ENDPOINT_FLAGS, FOR_ENDPOINTS, endpoint_of, reference_of
 from sampling.conformance.endings import CheckEnded
 from sampling.conformance.trace.record import Record, difr, read_trace, write_trace
 from sampling.conformance.trace.recorder import from_endpoint, from_loop
 from sampling.dialects import dialect
-from sampling.errors import SamplingError
+from sampling.errors import InvalidRequest, SamplingError
 from sampling.params import integer
 
 
@@ -22,6 +22,8 @@ def run_record(options: argparse.Namespace) -> None:
     """Record an endpoint or the library's own loop."""
     count, seed = integer("requests", options.requests, 1, MOST), integer("seed", options.seed, 0, MOST)
     check_files(options, ("out", "difr"))
+    if options.difr is not None and not regular(options.out):
+        raise InvalidRequest("out", options.out, "a file that can be read again, for difr")
     if options.url is None:
         refuse(options, FOR_ENDPOINTS, *ENDPOINT_FLAGS)
         chosen = dialect(given(options.dialect, "qstash"))
@@ -30,9 +32,9 @@ def run_record(options: argparse.Namespace) -> None:
         refuse(options, "left out: it is for the own loop, without a URL", "reference", "dialect", "difr")
         records = from_endpoint(endpoint_of(options), count, seed)
     kept = written(records, Path(options.out))
-    print(f"{kept} completions in {options.out}", file=sys.stderr)
+    print(outcome(kept, Path(options.out)), file=sys.stderr)
     if options.difr is not None:
-        save(options.difr, json.dumps(difr(read_trace(Path(options.out)))) + "\n")
+        save("difr", options.difr, json.dumps(difr(read_trace(Path(options.out)))) + "\n")
 
 
 def written(records: Iterable[Record], path: Path) -> int:
@@ -52,10 +54,15 @@ def written(records: Iterable[Record], path: Path) -> int:
     try:
         write_trace(counted(), path)
     except CheckEnded as end:
-        raise SamplingError(f"{' '.join(str(end).split())}; {kept} completions in {path}") from end
+        raise SamplingError(f"{' '.join(str(end).split())}; {outcome(kept, path)}") from end
     except KeyboardInterrupt:
-        print(f"sampling record: interrupted; {kept} completions in {path}", file=sys.stderr, end="")
+        print(f"sampling record: interrupted; {outcome(kept, path)}", file=sys.stderr, end="")
         raise
     if not kept:
         raise SamplingError("no completion was a token that biases fence, so that nothing was recorded")
     return kept
+
+
+def outcome(kept: int, path: Path) -> str:
+    """What became of the file."""
+    return f"{kept} completions in {path}" if kept else f"{path} is as it was"

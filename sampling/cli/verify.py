@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import closing, contextmanager
 from typing import Any
 
-from sampling.cli.flags import check_files, refuse, save
+from sampling.cli.flags import check_files, save
 from sampling.cli.targets import reference_of, seed_of, target_of
 from sampling.conformance.endings import CheckEnded
 from sampling.conformance.endpoint.costs import estimate
@@ -21,7 +21,6 @@ from sampling.dialects import Dialect, dialect
 from sampling.errors import InvalidRequest, SamplingError
 
 OUTPUTS = ("json", "junit", "html")
-INTERRUPTED = 130  # 128 and the number of SIGINT
 
 
 def run_verify(options: argparse.Namespace) -> int:
@@ -29,17 +28,13 @@ def run_verify(options: argparse.Namespace) -> int:
     checks = ids(options.checks)
     chosen = dialect(options.dialect)
     check_files(options, OUTPUTS, read=("trace", "transcript"))
-    if options.dry_run:
-        refuse(options, "left out: a dry run has no report", *OUTPUTS, "methods")
     if options.methods and options.json == "-":
         raise InvalidRequest("methods", True, "left out: standard output is the JSON's alone")
     target = target_of(options)
     settings: dict[str, Any] = {} if target.kind == "trace" else {"seed": seed_of(options)}
     if options.dry_run:
         print(
-            estimate(checks)
-            if target.kind == "endpoint"
-            else "no requests: the target is asked on this machine"
+            estimate(checks) if target.kind == "endpoint" else "no requests: what it takes is on this machine"
         )
         return 0
     if options.reference is not None:
@@ -51,8 +46,8 @@ def run_verify(options: argparse.Namespace) -> int:
     except CheckEnded as end:
         raise SamplingError(" ".join(f"{target.name}: {end}".split())) from end
     except KeyboardInterrupt:
-        print(f"sampling verify: interrupted; {way_on(options)}", file=sys.stderr)
-        return INTERRUPTED
+        print(f"sampling verify: interrupted; {way_on(options)}", file=sys.stderr, end="")
+        raise
     write(report, options)
     return report.exit_code
 
@@ -118,12 +113,12 @@ def write(report: Report, options: argparse.Namespace) -> None:
         if options.methods:
             print(f"\n{methods(report)}")
     if options.json not in (None, "-"):
-        save(options.json, text + "\n")
+        save("json", options.json, text + "\n")
     if options.junit is not None:
         from sampling.conformance.render.junit import junit
 
-        save(options.junit, junit(report))
+        save("junit", options.junit, junit(report))
     if options.html is not None:
         from sampling.conformance.render.html import html
 
-        save(options.html, html(report))
+        save("html", options.html, html(report))

@@ -53,15 +53,19 @@ def add_verify_flags(parser: argparse.ArgumentParser) -> None:
         help="keep all answers in this file; a run that was interrupted goes on from it",
     )
     parser.add_argument(
-        "--dry-run", action="store_true", help="tell how many requests and tokens it will take"
+        "--dry-run", action="store_true", help="tell how many requests and tokens it will take, and no more"
     )
     out = parser.add_argument_group("the report")
     out.add_argument(
-        "--json", nargs="?", const="-", metavar="FILE", help="as JSON; on standard output without a file"
+        "--json",
+        nargs="?",
+        const="-",
+        metavar="FILE",
+        help="as JSON; on standard output without a file, and then behind the URL",
     )
     out.add_argument("--junit", metavar="FILE", help="as JUnit XML")
     out.add_argument("--html", metavar="FILE", help="as one HTML page")
-    out.add_argument("--methods", action="store_true", default=None, help="print a paragraph of methods, too")
+    out.add_argument("--methods", action="store_true", help="print a paragraph of methods, too")
 
 
 def add_record_flags(parser: argparse.ArgumentParser) -> None:

@@ -12,6 +12,7 @@ from typing import Any, cast
 from sampling.conformance.identity import Identification
 from sampling.conformance.table import CHECKS
 from sampling.conformance.verdict import Finding, Verdict
+from sampling.errors import printable
 from sampling.version import __version__
 
 SPEC_VERSION = "2026-11"  # of the checks and the specification that they ask about, together
@@ -47,6 +48,11 @@ class Header:
     hardware: str = field(default_factory=lambda: f"{platform.machine()}, {platform.system()}")
     spec: str = SPEC_VERSION
     kit: str = __version__
+
+    def __post_init__(self) -> None:
+        """Let no name that a target gives itself reach a terminal or a file as it is."""
+        for name in ("target", "target_version"):
+            object.__setattr__(self, name, printable(getattr(self, name)))
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from sampling.errors import printable
+
 FALSE_ALARM = 1e-6
 POWER = 0.99
 # What an e-process and Pearson's test each take of the false alarm, where a check has both.
@@ -44,6 +46,10 @@ class Finding:
     detects: str = ""
     false_alarm: float = FALSE_ALARM
     e_values: Mapping[str, float] = field(default_factory=dict[str, float])
+
+    def __post_init__(self) -> None:
+        """Let nothing that a target has said reach a terminal or a file as it is."""
+        object.__setattr__(self, "evidence", printable(self.evidence))
 
 
 def certain(verdict: Verdict, evidence: str, draws: int = 0, *, detects: str) -> Finding:

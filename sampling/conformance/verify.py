@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from sampling.conformance.typed import typed
 from sampling.conformance.verdict import Finding
 from sampling.dialects import Dialect
 from sampling.dialects import dialect as dialect_named
-from sampling.errors import InvalidRequest, printable
+from sampling.errors import InvalidRequest
 
 Progress = Callable[[str, int, int], None]
 
@@ -87,10 +86,9 @@ def verify(
     finally:
         if isinstance(opened, EndpointTarget):
             opened.close()
-    said = (printable(opened.name), printable(opened.version))
-    header = Header(chosen.name, *said, opened.kind, lab.legs)
+    header = Header(chosen.name, opened.name, opened.version, opened.kind, lab.legs)
     notes = (*lab.notes, score_note())
-    return Report(header, identified, found, tuple(printable(note) for note in notes if note))
+    return Report(header, identified, found, tuple(note for note in notes if note))
 
 
 def ids(checks: Iterable[str] | None) -> list[str]:
@@ -110,14 +108,13 @@ def ids(checks: Iterable[str] | None) -> list[str]:
 
 
 def run(kind: Kind, name: str, lab: Any) -> Finding:
-    """Run one check; what the target said stands in the finding without characters that do something to a terminal."""
+    """Run one check."""
     if name not in kind.runs:
         return NotTestable(kind.reason).finding()
     try:
-        found = kind.runs[name](lab)
+        return kind.runs[name](lab)
     except CheckEnded as end:
-        found = end.finding()
-    return replace(found, evidence=printable(found.evidence))
+        return end.finding()
 
 
 def identity(kind: Kind, lab: Any) -> Identification | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -86,7 +85,7 @@ class KeyValueCache:
         lengths: [B] int64, positions each row holds. Change it through the methods only.
 
     Raises:
-        InvalidRequest: rows or capacity is below 1, or so large that the memory does not suffice.
+        InvalidRequest: rows or capacity is below 1.
 
     Example:
         >>> cache = KeyValueCache(layers=2, rows=3, heads=2, capacity=16, head_dim=8)
@@ -111,13 +110,8 @@ class KeyValueCache:
             if value < 1:
                 raise InvalidRequest(name, value, "at least 1")
         shape = (rows, heads, capacity + 1, head_dim)  # one slot more: for what must not be kept
-        try:
-            stored = [torch.zeros(shape, device=device, dtype=dtype) for _ in range(2 * layers)]
-        except RuntimeError as error:  # torch has no type of its own for memory that a CPU does not have
-            size = 2 * layers * math.prod(shape) * dtype.itemsize
-            words = f"so few that {size / 1e9:.3g} GB of keys and values of {capacity} positions fit"
-            raise InvalidRequest("rows", rows, words) from error
-        self.stored_keys, self.stored_values = stored[:layers], stored[layers:]
+        self.stored_keys = [torch.zeros(shape, device=device, dtype=dtype) for _ in range(layers)]
+        self.stored_values = [torch.zeros(shape, device=device, dtype=dtype) for _ in range(layers)]
         self.lengths = torch.zeros(rows, device=device, dtype=torch.int64)
         self._positions = torch.arange(capacity, device=device)
         # [S] those that are looked at: a view, so that a captured step may go on reading them

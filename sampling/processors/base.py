@@ -60,11 +60,11 @@ class Processor:
     def _returned(self, processed: Tensor, given: Tensor) -> Tensor:
         """What `process` made of logits, if it is logits of the same form."""
         if not isinstance(processed, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise InvalidRequest(f"{self.name}, returned", processed, "a tensor")
+            raise InvalidRequest(f"{type(self).__name__}, returned", processed, "a tensor")
         if processed.shape != given.shape or processed.dtype != given.dtype:
             told = f"{processed.dtype} {tuple(processed.shape)}"
             words = f"{given.dtype} {tuple(given.shape)}, as it was given"
-            raise InvalidRequest(f"{self.name}, returned", told, words)
+            raise InvalidRequest(f"{type(self).__name__}, returned", told, words)
         return processed
 
     def process(self, logits: Tensor, history: History) -> Tensor:

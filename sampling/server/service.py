@@ -38,7 +38,14 @@ class Service:
         self.context = longest if options.max_context is None else options.max_context
         integer("max_context", self.context, 2, longest)
         self.metrics = Metrics()
-        self.worker = Worker(self._new_batch, options.max_queue, self.metrics)
+        try:
+            self.worker = Worker(self._new_batch, options.max_queue, self.metrics)
+        except RuntimeError as error:  # torch has no type of its own for memory that a CPU does not have
+            reason = str(error).partition("\n")[0]
+            words = (
+                f"so few that keys and values of {self.context} positions for each fit into memory ({reason})"
+            )
+            raise InvalidRequest("max_batch", options.max_batch, words) from error
 
     def warm_up(self) -> None:
         """Compute what is kept from the first request on."""

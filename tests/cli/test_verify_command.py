@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -231,8 +232,10 @@ def test_a_budget_and_a_transcript(capsys, url: str, tmp_path: Path):
         ),
         (("http://a", "--transcript", "x", "--junit", "x"), "junit"),
         (("--trace", "x", "--json", "x"), "json"),
-        (("http://a", "--dry-run", "--json"), "json"),
-        (("http://a", "--dry-run", "--methods"), "methods"),
+        (
+            ("http://a", "--html", "-", "--junit", "-"),
+            "html: got '-', must be another file than that of junit",
+        ),
         (("--trace", "/no/such/file"), "trace"),
     ],
 )
@@ -271,6 +274,21 @@ def test_a_trace_and_its_other_form_are_two_files(capsys, tmp_path: Path):
     file = str(tmp_path / "t")
     code, _, err = run(capsys, "record", "--out", file, "--difr", file)
     assert (code, err) == (2, f"sampling record: difr: got {file!r}, must be another file than that of out\n")
+    code, _, err = run(capsys, "record", "--out", os.devnull, "--difr", file)
+    assert (code, err.partition(", must")[0]) == (2, f"sampling record: out: got {os.devnull!r}")
+
+
+def test_a_pipe_is_a_file_that_can_be_written():
+    command = [sys.executable, "-m", "sampling", "record", "--requests", "2", "--out", "/dev/stdout"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert len(done.stdout.splitlines()) == 2
+
+
+def test_a_fault_of_the_library_is_no_result(capsys, monkeypatch):
+    monkeypatch.setattr("sampling.cli.verify.target_of", lambda _: 1 / 0)
+    code, out, err = run(capsys, "verify", "http://127.0.0.1:9")
+    assert (code, out) == (2, "")
+    assert "ZeroDivisionError" in err
 
 
 def test_a_recording_that_is_interrupted_says_what_it_kept(capsys, tmp_path: Path, monkeypatch):
@@ -320,4 +338,5 @@ def test_a_trace_stays_until_the_endpoint_answers(capsys, tmp_path: Path):
     )
     assert (code, err.count("\n")) == (2, 1)
     assert "ConnectError" in err
+    assert err.endswith(f"; {tmp_path / 't'} is as it was\n")
     assert (tmp_path / "t").read_text() == "an older trace"

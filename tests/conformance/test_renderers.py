@@ -58,6 +58,15 @@ def test_the_terminal_tells_what_would_have_been_noticed_at_eighty_columns(repor
     assert max(map(len, lines)) <= 80
 
 
+def test_what_a_target_says_does_nothing_to_a_terminal_or_a_file(report: Report):
+    report = replace(report, header=replace(report.header, target=f"one {EVIL}", target_version=EVIL))
+    text = io.StringIO()
+    print_report(report, Console(file=text, width=200))
+    for shown in (text.getvalue(), methods(report), html(report), junit(report)):
+        assert r"\x00\x1b[31m \ud800" in unescape(shown)
+        assert all(c.isprintable() or c in "\n\t" for c in shown)
+
+
 def test_junit_joins_the_legs(report: Report):
     legs = ("self-consistency", "reference weights")
     header = replace(report.header, legs=legs)

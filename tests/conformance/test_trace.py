@@ -145,8 +145,9 @@ def test_where_no_penalty_was_asked_for_the_order_says_which_would_do(recorded):
 
 def test_an_endpoint_is_recorded(toy: LanguageModel, tmp_path: Path):
     file = tmp_path / "trace.jsonl"
-    assert write_trace(from_endpoint(in_process(toy), 300, seed=1), file) == 300
+    write_trace(from_endpoint(in_process(toy), 300, seed=1), file)
     records = read_trace(file)
+    assert len(records) == 300
     assert {len(record.token_ids) for record in records} == {1}
     assert {record.choice for record in records} == set(range(16))
     assert any("min_p" in record.params for record in records)
@@ -264,6 +265,22 @@ def test_a_wrong_line_is_named(tmp_path: Path, change: dict[str, object], named:
     (tmp_path / "t").write_text(json.dumps(LINE) + "\n" + json.dumps({**LINE, **change}) + "\n")
     with pytest.raises(InvalidRequest, match=named):
         read_trace(tmp_path / "t")
+
+
+def test_a_line_is_what_ends_with_a_line_feed(tmp_path: Path):
+    record = Record.model_validate({**LINE, "model": "a\u2028b\x85c"})
+    write_trace([record, record], tmp_path / "t")
+    assert read_trace(tmp_path / "t") == [record, record]
+
+
+def test_two_models_in_one_trace_are_not_one_that_repeats_itself_badly(tmp_path: Path):
+    seeded = {**LINE, "params": {"seed": 1}}
+    lines = [
+        {**seeded, "model": name, "token_ids": [token]} for name, token in (("a", 3), ("b", 4)) for _ in "12"
+    ]
+    (tmp_path / "t").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    name = "randomness.seed-repeats"
+    assert verify(tmp_path / "t", checks=[name]).checks[name].verdict is Verdict.CONFORMS
 
 
 def test_no_file_and_an_empty_one_are_refused(tmp_path: Path):

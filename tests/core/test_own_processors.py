@@ -123,7 +123,7 @@ class Mute(Temperature):
 )
 def test_a_stage_of_ones_own_that_returns_something_else_is_named(stage: Processor, told: str) -> None:
     for processor in (stage, chain(LogitBias({1: 1.0}), stage, TopP(0.9))):
-        with pytest.raises(InvalidRequest, match=f"temperature, returned: {told}"):
+        with pytest.raises(InvalidRequest, match=f"{type(stage).__name__}, returned: {told}"):
             processor(torch.zeros(1, 4), NOTHING)
 
 

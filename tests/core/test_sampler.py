@@ -405,6 +405,10 @@ def test_logits_that_are_no_tensor() -> None:
 
 
 def test_params_of_another_type() -> None:
+    with pytest.raises(
+        InvalidRequest, match=r"params: got SamplingParams.*, must be a list of SamplingParams"
+    ):
+        Sampler(SamplingParams(), vocab_size=VOCABULARY)  # pyright: ignore[reportArgumentType]
     with pytest.raises(InvalidRequest, match=r"params: got \{'temperature': 1\}, must be SamplingParams"):
         Sampler([{"temperature": 1}], vocab_size=VOCABULARY)  # pyright: ignore[reportArgumentType]
 

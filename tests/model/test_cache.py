@@ -146,11 +146,6 @@ def test_empty_caches(field):
         new(**{field: 0})
 
 
-def test_a_cache_that_does_not_fit_the_memory():
-    with pytest.raises(InvalidRequest, match=r"rows: got 1000000000000000, must be so few that .* GB"):
-        new(rows=10**15)
-
-
 def test_what_is_looked_at_keeps_its_place():
     """A captured step reads the positions where they were when it was captured."""
     cache = new(capacity=1100)

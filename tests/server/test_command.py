@@ -107,6 +107,10 @@ ERRORS = [
     (("--port", "70000"), "sampling serve: port: got 70000, must be an integer from 0 to 65535"),
     (("--port", "http"), "sampling serve: port: got 'http', must be"),
     (("--max-batch", "0"), "sampling serve: max_batch: got 0, must be"),
+    (
+        ("--max-batch", "2000000000", "--port", "0"),
+        "sampling serve: max_batch: got 2000000000, must be so few",
+    ),
     (("--max-queue", "-1"), "sampling serve: max_queue: got -1, must be"),
     (
         ("--max-context", "999999", "--port", "0"),

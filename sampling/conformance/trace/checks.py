@@ -294,9 +294,8 @@ def seed_repeats(lab: TraceLab) -> Finding:
     found: dict[str, list[Record]] = defaultdict(list)
     for record in lab.records:
         if record.params.get("seed") is not None and record.prompt_ids is not None:
-            found[repr((record.prompt_ids, sorted(record.params.items(), key=str), record.choice))].append(
-                record
-            )
+            asked = (record.prompt_ids, sorted(record.params.items(), key=str), record.choice)
+            found[repr((record.engine, record.version, record.model, *asked))].append(record)
     twice = [group for group in found.values() if len(group) > 1]
     if not twice:
         raise NotTestable("no seeded request was recorded twice")

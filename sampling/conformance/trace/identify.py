@@ -9,7 +9,7 @@ from sampling.conformance.identity import Exclusion, Identification
 from sampling.conformance.semantics import Semantics
 from sampling.conformance.statistics.eprocess import Likelihoods
 from sampling.conformance.trace.checks import TraceLab
-from sampling.conformance.trace.steps import row_of
+from sampling.conformance.trace.steps import delicate, row_of
 from sampling.conformance.verdict import FALSE_ALARM
 from sampling.dialects import DIALECTS
 
@@ -20,7 +20,8 @@ def identify(lab: TraceLab) -> Identification:
     """Weigh the dialects against each other on the tokens of the trace."""
     readings = {name: Semantics.of(dialect) for name, dialect in DIALECTS.items()}
     seen = Likelihoods([*readings])
-    for step in lab.steps:
+    steps = [step for step in lab.steps if not any(delicate(step, own) for own in readings.values())]
+    for step in steps:
         seen.add(np.array([step.token]), {name: row_of(step, reading) for name, reading in readings.items()})
     excluded: dict[str, Exclusion] = {}
     for name in readings:
@@ -29,4 +30,4 @@ def identify(lab: TraceLab) -> Identification:
             words = f"e-value {shown(evidence.e_value)} after {evidence.crossed} tokens"
             excluded[name] = Exclusion(evidence.e_value, evidence.crossed, words)
     winners = tuple(name for name in readings if name not in excluded)
-    return Identification(winners, excluded, dict.fromkeys(winners[1:], MORE), len(lab.steps))
+    return Identification(winners, excluded, dict.fromkeys(winners[1:], MORE), len(steps))

@@ -5,6 +5,7 @@ The format is described in docs/trace_format.md.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
@@ -16,7 +17,7 @@ from sampling.chat.request import PARSERS, SAMPLING_FIELDS
 from sampling.errors import InvalidRequest
 from sampling.params import SamplingParams
 
-TokenId = Annotated[int, Field(ge=0)]
+Natural = Annotated[int, Field(ge=0)]
 ABOVE = 1e-3  # what rounding may add to a log probability of 0
 
 
@@ -25,7 +26,7 @@ class Alternative(BaseModel):
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
-    id: TokenId
+    id: Natural
     logprob: FiniteFloat
 
 
@@ -50,8 +51,8 @@ class Record(BaseModel):
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
-    prompt_ids: list[TokenId] | None
-    token_ids: list[TokenId]
+    prompt_ids: list[Natural] | None
+    token_ids: list[Natural]
     params: dict[str, Any]
     top_logprobs: list[list[Alternative]]
     logprob_mode: Literal["raw", "temperature", "processed"] = "raw"
@@ -60,7 +61,7 @@ class Record(BaseModel):
     engine: str
     version: str = ""
     model: str = ""
-    choice: Annotated[int, Field(ge=0)] = 0
+    choice: Natural = 0
     finish_reason: str | None = None
 
 
@@ -74,7 +75,9 @@ def read_trace(path: Path) -> list[Record]:
         InvalidRequest: It can not be read; the message names the line and the field.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split(
+            "\n"
+        )  # not at the other line ends, which JSON may hold
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidRequest(
             "trace", str(path), f"a file of JSON Lines that can be read ({error})"
@@ -138,8 +141,8 @@ def check_params(record: Record, number: int) -> None:
 def check_values(record: Record, number: int) -> None:
     """Check that log probabilities are some, and that none is told twice."""
     for place, listed in enumerate(record.top_logprobs):
-        ids = [entry.id for entry in listed]
-        twice = next((token for token in ids if ids.count(token) > 1), None)
+        times = Counter(entry.id for entry in listed)
+        twice = next((token for token in times if times[token] > 1), None)
         if twice is not None:
             named = f"trace, line {number}.top_logprobs.{place}"
             raise InvalidRequest(named, f"token {twice} twice", "a list of different tokens")
@@ -149,22 +152,20 @@ def check_values(record: Record, number: int) -> None:
                 raise InvalidRequest(named, entry.logprob, "a log probability, at most 0")
 
 
-def write_trace(records: Iterable[Record], path: Path) -> int:
+def write_trace(records: Iterable[Record], path: Path) -> None:
     """Write a trace; the file is not touched before there is a record.
 
     Args:
         records: What is written, as it comes.
         path: Where to.
-
-    Returns:
-        How many records there were.
     """
     coming = iter(records)
     first = next(coming, None)
     if first is None:
-        return 0
+        return
     with path.open("w", encoding="utf-8") as file:
-        return sum(1 for record in chain([first], coming) if file.write(record.model_dump_json() + "\n"))
+        for record in chain([first], coming):
+            file.write(record.model_dump_json() + "\n")
 
 
 def difr(records: Iterable[Record]) -> dict[str, Any]:
