@@ -23,12 +23,15 @@ def float32_logits(logits: Tensor) -> Tensor:
     Raises:
         InvalidRequest: Another shape or type. (float64 would have to be rounded; round it as you see fit.)
     """
-    if not isinstance(logits, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise InvalidRequest("logits", type(logits).__name__, "a tensor of shape (B, V)")
-    if logits.dim() != 2 or not 1 <= logits.shape[1] <= LARGEST_VOCABULARY:
-        raise InvalidRequest(
-            "logits", tuple(logits.shape), f"of shape (B, V) with V from 1 to {LARGEST_VOCABULARY}"
-        )
+    form = form_of(logits)
+    if isinstance(form, str) or len(form) != 2 or not 1 <= form[1] <= LARGEST_VOCABULARY:
+        words = f"of shape (B, V) with V from 1 to {LARGEST_VOCABULARY}"
+        raise InvalidRequest("logits", form, words)
     if logits.dtype not in TYPES:
         raise InvalidRequest("logits", logits.dtype, f"one of {', '.join(map(str, TYPES))}")
     return logits.float()
+
+
+def form_of(logits: object) -> tuple[int, ...] | str:
+    """The shape of a tensor, or the type of what is none."""
+    return tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__

@@ -20,7 +20,7 @@ from sampling.draw import RULES, seed_key
 from sampling.errors import InvalidRequest
 from sampling.graphs import compiled
 from sampling.history import History
-from sampling.logits import float32_logits
+from sampling.logits import float32_logits, form_of
 from sampling.params import SamplingParams, boolean, integer
 from sampling.pipeline import Pipeline
 from sampling.processors import AllowedTokens, Constraint, Processor, Truncation, UsableIds
@@ -214,9 +214,9 @@ class Sampler:
         Raises:
             InvalidRequest: The logits have another shape or type.
         """
-        shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        if shape != (len(self.slots), self.vocab_size):
-            raise InvalidRequest("logits", shape, f"a tensor of shape {(len(self.slots), self.vocab_size)}")
+        shape, form = (len(self.slots), self.vocab_size), form_of(logits)
+        if form != shape:
+            raise InvalidRequest("logits", form, f"a tensor of shape {shape}")
         if not self._compiled:
             return self._step(float32_logits(logits))
         rows = float32_logits(logits).detach()

@@ -188,7 +188,6 @@ def run(body_count: int, case_count: int, number: int, *, watched: bool = False)
         number: The seed.
         watched: Whether a hang ends the process.
     """
-    logging.getLogger("sampling.server").setLevel(logging.CRITICAL)
     app = create_app(load(None), ServerOptions(names=NAMES, max_batch=MOST_ROWS))
     observer, half = Observer(app, watched=watched), case_count // 2
     return [
@@ -207,6 +206,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=RESULT)
     options = parser.parse_args()
+    logging.getLogger("sampling.server").setLevel(logging.CRITICAL)
     source, started = origin("soak", *PACKAGES), time.perf_counter()
     parts = run(options.bodies, options.cases, options.seed, watched=True)
     faulthandler.cancel_dump_traceback_later()

@@ -400,7 +400,7 @@ def test_logits_of_another_shape(shape: tuple[int, ...]) -> None:
 def test_logits_that_are_no_tensor() -> None:
     with pytest.raises(InvalidRequest, match=r"logits: got 'list', must be a tensor of shape \(1, 50\)"):
         sampler_of([0]).step([[0.0] * VOCABULARY])  # pyright: ignore[reportArgumentType]
-    with pytest.raises(InvalidRequest, match=r"logits: got 'list', must be a tensor of shape \(B, V\)"):
+    with pytest.raises(InvalidRequest, match=r"logits: got 'list', must be of shape \(B, V\)"):
         Temperature(0.5)([[0.0] * VOCABULARY], History.start([[]]))  # pyright: ignore[reportArgumentType]
 
 
