@@ -87,7 +87,7 @@ class EndpointEngine:
     command: tuple[str, ...]
     model: str
     through: str
-    requests: int = 20_000
+    requests: int = 100_000
 
     @contextmanager
     def open(self) -> Generator[Opened]:
@@ -139,6 +139,5 @@ ENGINES: dict[str, Engine] = {
         ("-m", "engines.transformers_serve", "PORT"),
         "checkpoint",
         "transformers serve on the built-in checkpoint with do_sample: true in its generation_config.json, float32, CPU",
-        requests=1000,
     ),
 }
