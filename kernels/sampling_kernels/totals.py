@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from sampling_kernels.leading import Sight
 
 # Of a chunk's sum in float32: three roundings of gap and quotient, 32 * 3 * 2^-24 (d down to -32), the exponential, for which
-# 32 units in the last place are allowed, 63 additions, and the definition's 8.1e-8; together 1.2e-5.
+# 32 units in the last place are allowed, 63 additions, and the definition's 8.1e-8; together 1.2e-5. What is left of it has
+# room for twice the definition's error where a chunk's weight is known, and for the 2^-44 of every weight, 3e-8 of a total
+# that is at least 1.
 TOTAL_MARGIN = 2.0**-16
-# Of an exponential in float64, and of the definition; d down to -45.
-CHUNK_MARGIN = 2.0**-20
 
 
 def chunk_masses(
@@ -41,9 +41,8 @@ def bounds(
     inside = sight.values.unflatten(1, (-1, CHUNK))
     seen = in_blocks(chunk_masses, inside, maximum, temperature).sum(-1, keepdim=True, dtype=torch.float64)
     done = torch.zeros_like(most, dtype=torch.bool).scatter_(1, sight.which, True)
-    rounding = sight.whole.maxima.shape[1] * CHUNK * 2.0**-FRACTION_BITS  # every weight is, some of them to 0
     least, most = (one.masked_fill(done, 0.0).sum(-1, keepdim=True).add_(seen) for one in (least, most))
-    return least * (1 - TOTAL_MARGIN) - rounding, most * (1 + TOTAL_MARGIN) + rounding
+    return least * (1 - TOTAL_MARGIN), most * (1 + TOTAL_MARGIN)
 
 
 def quick_bounds(
@@ -75,7 +74,7 @@ def quick_bounds(
     if sight.sums is not None:
         weight = sight.sums.double().add_(CHUNK).mul_(2.0**-FRACTION_BITS)  # each token's may be 1/2 too low
         before = (maxima - sight.whole.maximum).clamp_(min=-45.0).exp_()
-        worth = torch.where(t <= 1, (weight / before).mul_(1 + CHUNK_MARGIN).minimum(worth), worth)
+        worth = torch.where(t <= 1, (weight / before).minimum(worth), worth)
     return bounds(sight, maximum, temperature, largest, worth * largest)
 
 
