@@ -148,6 +148,17 @@ def word(name: str, value: Whole, rows: int, device: torch.device) -> Tensor:
     return per_row(name, value, rows, device, lambda item: integer(name, item, 0, WORD)) & WORD
 
 
+def checked_rule(rule: str) -> str:
+    """A rule of the draw, if it is one.
+
+    Raises:
+        InvalidRequest: There is no such rule.
+    """
+    if rule not in list(RULES):  # a list, for what can not be hashed
+        raise InvalidRequest("rule", rule, f"one of {', '.join(RULES)}")
+    return rule
+
+
 def draw(logits: Tensor, *, seed: Whole, position: Whole, choice: Whole = 0, rule: str = "integer") -> Tensor:
     """Draw one token from each row of processed logits.
 
@@ -177,10 +188,9 @@ def draw(logits: Tensor, *, seed: Whole, position: Whole, choice: Whole = 0, rul
         >>> draw(torch.zeros(2, 1000), seed=7, position=[0, 1]).tolist()
         [750, 143]
     """
-    if rule not in RULES:
-        raise InvalidRequest("rule", rule, f"one of {', '.join(RULES)}")
-    rows, device = logits.shape[0], logits.device
+    rule = checked_rule(rule)
     safe, faults = without_faults(float32_logits(logits))
+    rows, device = safe.shape[0], safe.device
     keys = Keys(
         per_row("seed", seed, rows, device, seed_key),
         word("position", position, rows, device),

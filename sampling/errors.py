@@ -27,6 +27,21 @@ class InvalidRequest(SamplingError, ValueError):
         self.value = value
         self.allowed = allowed
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """What crosses the border of a process: a value that may not be able to is put into words."""
+        plain = self.value is None or isinstance(self.value, str | int | float)
+        value = self.value if plain else shown(self.value)
+        return restored, (type(self), str(self), self.param, value, self.allowed)
+
+
+def restored(
+    kind: type[InvalidRequest], message: str, param: str, value: object, allowed: str
+) -> InvalidRequest:
+    """The error that another process has sent."""
+    error = kind.__new__(kind, message)
+    error.param, error.value, error.allowed = param, value, allowed
+    return error
+
 
 def shown(value: object) -> str:
     """A value in at most 80 characters, whatever it is."""

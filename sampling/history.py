@@ -228,7 +228,7 @@ class History:
             InvalidRequest: There is no such row, `other` has not one row, or its row is longer than the capacity.
         """
         row = integer("row", row, 0, len(self) - 1)
-        if len(other) != 1:
+        if len(checked_history(other)) != 1:
             raise InvalidRequest("other", f"{len(other)} rows", "a history of one row")
         self._write(row, other)
 
@@ -238,7 +238,7 @@ class History:
         Raises:
             InvalidRequest: A row is longer than the capacity.
         """
-        self._write(len(self), other)
+        self._write(len(self), checked_history(other))
 
     def _write(self, row: int, other: History) -> None:
         length = self._fitting(other)
@@ -298,3 +298,10 @@ class History:
     def clone(self) -> History:
         """An independent copy."""
         return self.select(torch.arange(len(self)))
+
+
+def checked_history(other: History) -> History:
+    """Refuse what is no history."""
+    if not isinstance(other, History):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidRequest("other", other, "a History")
+    return other

@@ -12,7 +12,7 @@ from sampling.errors import InvalidRequest
 from sampling.history import History
 from sampling.logits import float32_logits
 from sampling.processors import Edit, Processor, Shaping
-from sampling.processors.base import overwritten
+from sampling.processors.base import Rows, overwritten
 from sampling.processors.shaping import shaped
 from sampling.trace import Trace, probabilities, traced
 
@@ -45,6 +45,10 @@ class Pipeline(Processor):
     def to(self, device: torch.device | str) -> Pipeline:
         """All the stages on a device."""
         return Pipeline(*(stage.to(device) for stage in self.stages))
+
+    def select(self, rows: Rows) -> Pipeline:
+        """The stages with the numbers of some rows."""
+        return Pipeline(*(stage.select(rows) for stage in self.stages))
 
     def describe(self, row: int = 0) -> str:
         """All the stages."""

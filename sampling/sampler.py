@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence, Sized
 from dataclasses import dataclass, replace
 from numbers import Integral
+from typing import TypeVar, cast
 
 import torch
 from sampling_kernels.faults import NOT_A_NUMBER
@@ -16,7 +17,7 @@ from torch import Tensor
 from sampling.assembly import MASKS, assemble, translated
 from sampling.dialects import MODES, Dialect, parts
 from sampling.dialects import dialect as dialect_named
-from sampling.draw import RULES, seed_key
+from sampling.draw import checked_rule, seed_key
 from sampling.errors import InvalidRequest
 from sampling.graphs import compiled
 from sampling.history import History
@@ -37,6 +38,9 @@ from sampling.step import (
 )
 from sampling.trace import Trace
 from sampling.uniforms import Uniforms
+from sampling.whole_numbers import listed
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -112,10 +116,8 @@ class Sampler:
         )
         self.dialect = dialect_named(dialect)
         self.modes = checked_modes(logprob_modes, self.dialect)
-        if rule not in RULES:
-            raise InvalidRequest("rule", rule, f"one of {', '.join(RULES)}")
-        self.rule = rule
-        self.max_history = None if max_history is None else integer("max_history", max_history, 1)
+        self.rule = checked_rule(rule)
+        self.max_history = None if max_history is None else integer("max_history", max_history, 1, 2**31 - 1)
         self.device = torch.device(device)
         self.compile = boolean("compile", compile)
         self._whole_step = compiled(whole_step) if compile else whole_step
@@ -175,11 +177,10 @@ class Sampler:
         Raises:
             InvalidRequest: One of them can not be served; the sampler is as it was.
         """
-        if isinstance(params, SamplingParams):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise InvalidRequest("params", params, "a list of SamplingParams")
-        prompts = [[] for _ in params] if prompt_ids is None else prompt_ids
-        choices = [0] * len(params) if choices is None else choices
-        constraints = [None] * len(params) if constraints is None else constraints
+        params = sized("params", params)
+        prompts = [[] for _ in params] if prompt_ids is None else sized("prompt_ids", prompt_ids)
+        choices = [0] * len(params) if choices is None else sized("choices", choices)
+        constraints = [None] * len(params) if constraints is None else sized("constraints", constraints)
         if not len(prompts) == len(choices) == len(constraints) == len(params):
             lengths = (len(prompts), len(choices), len(constraints))
             words = f"{len(params)} long, as params is"
@@ -193,6 +194,7 @@ class Sampler:
         Raises:
             InvalidRequest: A slot that is not in use.
         """
+        slots = [*cast("Iterable[int]", listed("slots", slots))]
         for place in slots:
             whole = not isinstance(place, bool) and isinstance(place, Integral)
             if not whole or not 0 <= place < len(self.slots) or self.slots[place] is None:
@@ -217,22 +219,30 @@ class Sampler:
         shape, form = (len(self.slots), self.vocab_size), form_of(logits)
         if form != shape:
             raise InvalidRequest("logits", form, f"a tensor of shape {shape}")
-        if not self._compiled:
-            return self._step(float32_logits(logits))
         rows = float32_logits(logits).detach()
+        if not self._compiled:
+            return self._step(rows)
         # V is a model's own, and padding by a remainder does not compile where it varies.
         torch._dynamo.mark_static(rows, 1)  # pyright: ignore[reportPrivateUsage]
         return self._step(rows)
 
-    def explain(self, status: int) -> str:
-        """Put a row's status into words: what is wrong and the stage after which it was."""
-        if status <= 0:
-            return {0: "fine", FREE_SLOT: "free slot", FULL_SLOT: "full: the slot holds max_history tokens"}[
-                status
-            ]
-        place, kind = divmod(status - 1, 2)
+    def explain(self, status: int | Tensor) -> str:
+        """Put a row's status into words: what is wrong and the stage after which it was.
+
+        Args:
+            status: One of an output's; a tensor of it will do.
+
+        Raises:
+            InvalidRequest: No step gives such a status.
+        """
         order = (" & ".join(parts(stage)) for stage in self.dialect.order)
         names = ["the model", *(mask.name for mask in MASKS), *order]
+        given = status.item() if isinstance(status, Tensor) and status.numel() == 1 else status
+        code = integer("status", given, FULL_SLOT, 2 * len(names))
+        if code <= 0:
+            words = {0: "fine", FREE_SLOT: "free slot", FULL_SLOT: "full: the slot holds max_history tokens"}
+            return words[code]
+        place, kind = divmod(code - 1, 2)
         what = "NaN or +infinity in the logits" if kind + 1 == NOT_A_NUMBER else "nothing left to sample"
         return f"{what} after {names[place]}"
 
@@ -361,6 +371,13 @@ class Sampler:
         return self._uniforms.at(positions)
 
 
+def sized(name: str, given: Sequence[T]) -> Sequence[T]:
+    """What has an entry for each request, if it does."""
+    if not isinstance(given, Sized):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidRequest(name, given, "a list, with an entry for each request")
+    return given
+
+
 def check_params(params: SamplingParams, vocab_size: int, dialect: Dialect) -> None:
     """Refuse parameters that a vocabulary or a dialect can not serve.
 
@@ -378,8 +395,9 @@ def check_params(params: SamplingParams, vocab_size: int, dialect: Dialect) -> N
 
 def checked_modes(modes: Sequence[str] | None, dialect: Dialect) -> tuple[str, ...]:
     """The log probability modes to report: those asked for, which may be none, or the dialect's own."""
-    chosen = (dialect.logprob_mode,) if modes is None else tuple(modes)
-    unknown = next((mode for mode in chosen if mode not in MODES), None)
-    if unknown is not None:
-        raise InvalidRequest("logprob_modes", unknown, f"any of {', '.join(MODES)}")
-    return chosen
+    if modes is None:
+        return (dialect.logprob_mode,)
+    unknown = [mode for mode in listed("logprob_modes", modes) if mode not in list(MODES)]
+    if unknown:
+        raise InvalidRequest("logprob_modes", unknown[0], f"any of {', '.join(MODES)}")
+    return tuple(modes)

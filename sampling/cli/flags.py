@@ -35,18 +35,26 @@ def check_files(options: argparse.Namespace, written: Sequence[str], read: Seque
         written: The flags of files that will be written.
         read: Those of files that are read, or taken up again.
     """
-    taken: dict[str, str] = {}
+    taken: dict[object, str] = {}
     for name in (*read, *written):
         file = getattr(options, name)
         if file is None or (name, file) == ("json", "-"):
             continue
         if name in written:
             check_file(name, file)
-        place = os.path.realpath(file)
+        place = place_of(file)
         if place in taken:
             raise InvalidRequest(name, file, f"another file than that of {taken[place]}")
         if regular(file):  # a pipe, or a device such as /dev/null, may serve twice
             taken[place] = name
+
+
+def place_of(file: str) -> object:
+    """What two names of one file have in common."""
+    path = Path(file)
+    return (
+        path.stat()[1:3] if path.exists() else os.path.realpath(file)
+    )  # inode and device: links are the file
 
 
 def regular(file: str) -> bool:
@@ -56,7 +64,8 @@ def regular(file: str) -> bool:
 
 def check_file(name: str, file: str) -> None:
     """Refuse a file that can not be written."""
-    path = Path(file).absolute()
+    path = Path(file)
+    path = path if path.exists() else Path(os.path.realpath(file))  # a link may lead to what is not there yet
     if not path.parent.is_dir():
         raise InvalidRequest(name, file, "a file in a folder that exists")
     if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):

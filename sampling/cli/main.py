@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with one_speaker():
             code = run(options)
-            sys.stdout.flush()
+            print(end="", flush=True)  # where standard output is closed, it is None
     except SamplingError as error:
         print(f"sampling {options.command}: {printable(str(error))}", file=sys.stderr)
         return FAILED

@@ -12,13 +12,13 @@ from typing import Any
 
 from sampling.cli.flags import KEY_VARIABLE, MOST, given, refuse
 from sampling.conformance.endpoint.client import Budget
-from sampling.conformance.endpoint.patience import Patience
+from sampling.conformance.endpoint.patience import LONGEST, Patience
 from sampling.conformance.endpoint.target import EndpointTarget
 from sampling.conformance.endpoint.transcript import Transcript
 from sampling.conformance.target import CallableTarget, Target
 from sampling.conformance.trace.target import TraceTarget
 from sampling.errors import InvalidRequest
-from sampling.params import LARGEST, integer, number
+from sampling.params import integer, number
 
 ENDPOINT_FLAGS = ("model", "api_key", "max_requests", "timeout", "tries")
 FOR_ENDPOINTS = "left out: it is for the URL of an endpoint"
@@ -56,7 +56,7 @@ def endpoint_of(options: argparse.Namespace, transcript: Transcript | None = Non
         key=(os.environ.get(KEY_VARIABLE) or None) if options.api_key is None else options.api_key,
         budget=Budget(None if most is None else integer("max_requests", most, 1, MOST)),
         patience=Patience(
-            seconds=number("timeout", given(options.timeout, Patience.seconds), 1e-3, LARGEST),
+            seconds=number("timeout", given(options.timeout, Patience.seconds), 1e-3, LONGEST),
             tries=integer("tries", given(options.tries, Patience.tries), 1, 100),
         ),
         transcript=transcript,
@@ -77,7 +77,9 @@ def function_of(name: str) -> Callable[..., Any]:
         found: Any = importlib.import_module(module)
         for part in path.split("."):
             found = getattr(found, part)
-    except (Exception, SystemExit) as error:  # whatever a stranger's module raises
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever a stranger's module raises
         words = " ".join(f"{type(error).__name__}: {error}".split())
         raise InvalidRequest("callable", name, f"MODULE:FUNCTION ({words})") from error
     if not callable(found):

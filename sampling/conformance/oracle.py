@@ -17,6 +17,7 @@ from sampling.conformance.question import Question
 from sampling.conformance.semantics import Semantics
 from sampling.dialects import TRUNCATIONS, parts
 from sampling.history import Scope
+from sampling.params import SMALLEST
 
 Row = NDArray[np.float64]
 Kept = NDArray[np.bool_]
@@ -191,7 +192,7 @@ def cooled(row: Row, t: float, _question: Question, semantics: Semantics) -> Row
     """Divide by the temperature; 0 is the arg max."""
     if t == 0:
         return coldest(row, semantics.zero_ties)
-    used = (t * semantics.temperature_factor) ** semantics.temperature_power
+    used = max(t * semantics.temperature_factor, SMALLEST) ** semantics.temperature_power
     return row / used
 
 

@@ -134,7 +134,9 @@ class CallableTarget:
         past = list(question.prompt_ids), list(question.output_ids)
         try:
             return function(question.logits.copy(), dict(question.params), *past, seed)
-        except (Exception, SystemExit) as error:  # whatever a stranger's sampler raises
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # whatever a stranger's sampler raises
             raise Refused(f"{described(question.params)} refused: {type(error).__name__}: {error}") from error
 
     def _one_by_one(

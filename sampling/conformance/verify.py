@@ -101,9 +101,9 @@ def ids(checks: Iterable[str] | None) -> list[str]:
         raise InvalidRequest("checks", checks, f"a list of ids, such as [{checks!r}]")
     typed("checks", checks, Iterable | None, "a list of ids, or None")
     asked = [*(CHECKS if checks is None else checks)]
-    unknown = next((name for name in asked if name not in list(CHECKS)), None)
-    if unknown is not None:
-        raise InvalidRequest("checks", unknown, f"any of {', '.join(CHECKS)}")
+    unknown = [name for name in asked if name not in list(CHECKS)]
+    if unknown:
+        raise InvalidRequest("checks", unknown[0], f"any of {', '.join(CHECKS)}")
     return [name for name in CHECKS if name in asked]
 
 

@@ -89,6 +89,8 @@ class Processor:
         for name in self.per_row:
             numbers = getattr(self, name)
             part.__dict__[name] = numbers[rows] if len(numbers) > 1 else numbers
+        if not torch.compiler.is_compiling() and len(self.shown) > 1:  # for people, and no part of a graph
+            part.__dict__["shown"] = [self.shown[row] for row in torch.arange(len(self.shown))[rows].tolist()]
         return part
 
     def to(self, device: torch.device | str) -> Self:

@@ -23,6 +23,8 @@ class CountPenalty(Edit):
     def __init__(self, penalty: Number, *, scope: Scope = OUTPUT) -> None:
         self.shown = [float(text) for text in decimals(self.name, penalty, self.lowest, LARGEST)]
         self.penalty = column(self.shown, torch.float32).double()  # rounded once, computed with in float64
+        if not isinstance(scope, Scope):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidRequest("scope", scope, "a Scope")
         self.scope = scope
 
     @property

@@ -30,6 +30,7 @@ def raising(*question): return {}["logits"]
 def narrow(logits): return 0
 def silent(*question): return None
 def leaving(*question): raise SystemExit(3)
+def ending(*question): raise GeneratorExit("no more")
 """
 CHECKS = ("--checks", "truncation.temperature-order", "bias.ban")
 
@@ -134,6 +135,7 @@ def test_a_model_that_is_not_there_is_one_line_with_the_servers_words(capsys, ur
         ("own_samplers:narrow", "TypeError"),
         ("own_samplers:silent", "got None, which is no token id"),
         ("own_samplers:leaving", "SystemExit: 3"),
+        ("own_samplers:ending", "GeneratorExit: no more"),
     ],
 )
 def test_a_callable_that_never_answers_is_one_line(capsys, name: str, words: str):
@@ -210,6 +212,7 @@ def test_a_budget_and_a_transcript(capsys, url: str, tmp_path: Path):
         (("http://a", "--checks", "bias.none"), "checks"),
         (("http://a", "--max-requests", "0"), "max_requests"),
         (("http://a", "--timeout", "soon"), "timeout"),
+        (("http://a", "--timeout", "1e10"), "timeout"),
         (("http://a", "--html", "/no/such/folder/x"), "html"),
         (("http://a", "--junit", "/"), "junit"),
         (("http://", "--dry-run"), "url"),
@@ -268,6 +271,23 @@ def test_wrong_flags_of_record_are_named(capsys, tmp_path: Path, flags: tuple[st
     assert err.startswith(f"sampling record: {field}: got ")
     assert err.count("\n") == 1
     assert (tmp_path / "t").read_text() == "an older trace"
+
+
+def test_other_names_of_a_file_are_the_file(capsys, tmp_path: Path):
+    trace, hard, soft, away = (tmp_path / name for name in ("t", "hard", "soft", "away"))
+    trace.write_text("an older trace")
+    hard.hardlink_to(trace)
+    soft.symlink_to(trace)
+    away.symlink_to(tmp_path / "no folder" / "x")
+    for file, flag, words in (
+        (hard, "json", "another file than that of trace"),
+        (soft, "junit", "another file"),
+    ):
+        code, _, err = run(capsys, "verify", "--trace", str(trace), f"--{flag}", str(file))
+        assert (code, err.startswith(f"sampling verify: {flag}: got "), words in err) == (2, True, True)
+    code, _, err = run(capsys, "record", "--out", str(away))
+    assert (code, "a file in a folder that exists" in err) == (2, True)
+    assert trace.read_text() == "an older trace"
 
 
 def test_a_trace_and_its_other_form_are_two_files(capsys, tmp_path: Path):

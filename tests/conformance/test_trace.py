@@ -267,6 +267,19 @@ def test_a_wrong_line_is_named(tmp_path: Path, change: dict[str, object], named:
         read_trace(tmp_path / "t")
 
 
+def test_a_key_that_is_there_twice_is_refused(tmp_path: Path):
+    (tmp_path / "t").write_text(json.dumps(LINE)[:-1] + ', "engine": "another"}\n')
+    with pytest.raises(InvalidRequest, match="trace, line 1: got 'engine' twice in one object"):
+        read_trace(tmp_path / "t")
+
+
+def test_a_temperature_that_is_next_to_nothing_is_one(tmp_path: Path):
+    listed = [[{"id": 3, "logprob": -0.1}, {"id": 4, "logprob": -3.0}]]
+    line = {**LINE, "params": {"temperature": 5e-324}, "top_logprobs": listed}
+    (tmp_path / "t").write_text((json.dumps(line) + "\n") * 50)
+    assert verify(tmp_path / "t").checks["temperature.scale"].verdict is not Verdict.DEVIATES
+
+
 def test_a_line_is_what_ends_with_a_line_feed(tmp_path: Path):
     record = Record.model_validate({**LINE, "model": "a\u2028b\x85c"})
     write_trace([record, record], tmp_path / "t")

@@ -200,3 +200,13 @@ def test_params_compare_hash_copy_and_pickle() -> None:
     assert params == same != SamplingParams(temperature=0.5, logit_bias={3: 1}, seed=1)
     assert len({params, same}) == 1
     assert copy.deepcopy(params) == pickle.loads(pickle.dumps(params)) == params
+
+
+def test_an_error_comes_back_from_another_process() -> None:
+    for value in (5.0, [1], lambda: 0):
+        error = InvalidRequest("temperature", value, "a number from 0 to 2")
+        back = pickle.loads(pickle.dumps(error))
+        assert type(back) is InvalidRequest
+        assert str(back) == str(error)
+        assert (back.param, back.allowed) == (error.param, error.allowed)
+    assert pickle.loads(pickle.dumps(InvalidRequest("n", 5.0, "less"))).value == 5.0

@@ -124,3 +124,16 @@ def test_a_whole_pipeline_is_the_oracle_s(
     )
     expected = oracle.by_qstash(row, request, prompt, output, repetition_sees_prompt=True)
     assert pipeline(torch.tensor([row]), history).tolist() == [expected]
+
+
+@pytest.mark.parametrize("rows", [torch.tensor([2, 0]), torch.tensor([True, False, True]), slice(1, None)])
+def test_rows_are_chosen_in_every_stage(rows: torch.Tensor | slice) -> None:
+    """The biases are those that the temperatures make equal."""
+    logits, history = torch.zeros(3, 3), History.start([[], [], []])
+    pipeline = chain(LogitBias([{0: 4.0}, {0: 8.0}, {0: 16.0}]), Temperature([1.0, 2.0, 4.0]))
+    some = pipeline.select(rows)
+    numbers = torch.arange(3)[rows]
+    found = some(logits[rows], history.select(numbers))
+    assert (found[:, 0] - found[:, 1]).tolist() == [4.0] * len(numbers)
+    first = int(numbers[0])
+    assert some.describe(0).endswith(f"temperature {[1.0, 2.0, 4.0][first]}")

@@ -406,7 +406,7 @@ def test_logits_that_are_no_tensor() -> None:
 
 def test_params_of_another_type() -> None:
     with pytest.raises(
-        InvalidRequest, match=r"params: got SamplingParams.*, must be a list of SamplingParams"
+        InvalidRequest, match=r"params: got SamplingParams.*, must be a list, with an entry for each request"
     ):
         Sampler(SamplingParams(), vocab_size=VOCABULARY)  # pyright: ignore[reportArgumentType]
     with pytest.raises(InvalidRequest, match=r"params: got \{'temperature': 1\}, must be SamplingParams"):
@@ -529,3 +529,37 @@ def test_the_trace_of_a_batch_samples_nothing() -> None:
     trace = sampler.trace(torch.stack([stream(2)[0], stream(7)[0]]))
     assert {"temperature", "top_p"} <= {step.name for step in trace}
     assert sampler.history.sampled.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "words"),
+    [
+        ({"params": 3}, "params: got 3, must be a list"),
+        ({"prompt_ids": 3}, "prompt_ids: got 3, must be a list"),
+        ({"choices": 0}, "choices: got 0, must be a list"),
+        ({"constraints": 3}, "constraints: got 3, must be a list"),
+        ({"logprob_modes": 3}, "logprob_modes: got 3, must be a list"),
+        ({"logprob_modes": [None]}, "logprob_modes: got None, must be any of raw"),
+        ({"rule": []}, r"rule: got \[\], must be one of integer, gumbel"),
+        ({"max_history": 2**62}, "max_history: got 4611686018427387904, must be an integer from 1 to"),
+    ],
+)
+def test_arguments_of_other_types(kwargs: dict[str, Any], words: str) -> None:
+    with pytest.raises(InvalidRequest, match=words):
+        Sampler(**{"params": [SamplingParams()], "vocab_size": VOCABULARY, **kwargs})
+
+
+def test_a_status_is_explained_as_a_number_or_a_tensor() -> None:
+    sampler = sampler_of([0])
+    assert sampler.explain(torch.tensor(0)) == sampler.explain(0) == "fine"
+    assert sampler.explain(torch.tensor([1])) == "NaN or +infinity in the logits after the model"
+    for status in (2**64, -3, None, torch.tensor([0, 0]), 1 + 2 * len(sampler.dialect.order) + 6):
+        with pytest.raises(InvalidRequest, match="status: got "):
+            sampler.explain(status)  # pyright: ignore[reportArgumentType]
+
+
+def test_nothing_of_a_step_holds_the_graph_of_its_logits() -> None:
+    logits = torch.randn(1, VOCABULARY, requires_grad=True)
+    out = Sampler([SamplingParams(logprobs=True, top_logprobs=3)], vocab_size=VOCABULARY).step(logits)
+    assert not out.logprobs.requires_grad
+    assert not out.top_logprobs.requires_grad

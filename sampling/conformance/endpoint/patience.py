@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sampling.params import LARGEST, integer, number
+from sampling.params import integer, number
+
+LONGEST = 1e6  # seconds that a wait may take: eleven days
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,6 @@ class Patience:
 
     def __post_init__(self) -> None:
         """Check the fields."""
-        number("patience.seconds", self.seconds, 1e-3, LARGEST)
+        number("patience.seconds", self.seconds, 1e-3, LONGEST)
         integer("patience.tries", self.tries, 1)
-        number("patience.pause", self.pause, 0, LARGEST)
+        number("patience.pause", self.pause, 0, LONGEST)

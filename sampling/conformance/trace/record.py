@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
+from sampling.chat.reading import read_json
 from sampling.chat.request import PARSERS, SAMPLING_FIELDS
 from sampling.errors import InvalidRequest
 from sampling.params import SamplingParams
@@ -91,7 +92,7 @@ def read_trace(path: Path) -> list[Record]:
 def record_of(line: str, number: int) -> Record:
     """Read one line."""
     try:
-        record = Record.model_validate_json(line)
+        record = Record.model_validate(read_json(line, f"trace, line {number}"))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(["line " + str(number), *map(str, first["loc"])])
