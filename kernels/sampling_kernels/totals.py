@@ -73,7 +73,7 @@ def quick_bounds(
     worth = torch.full_like(maxima, CHUNK)
     if sight.sums is not None:
         weight = sight.sums.double().add_(CHUNK).mul_(2.0**-FRACTION_BITS)  # each token's may be 1/2 too low
-        before = (maxima - sight.whole.maximum).clamp_(min=-45.0).exp_()
+        before = (maxima - sight.whole.maximum).exp_()  # 0 leaves the worth at 64, as no weight is
         worth = torch.where(t <= 1, (weight / before).minimum(worth), worth)
     return bounds(sight, maximum, temperature, largest, worth * largest)
 

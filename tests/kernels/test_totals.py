@@ -102,14 +102,31 @@ def test_bounds_after_edits(temperature: float, bias: float) -> None:
             assert least <= integer_total(row, temperature) <= most
 
 
-def test_quick_bounds_are_close_where_the_weights_are_known() -> None:
-    """A head of a hundred tokens over a wide bulk, as a language model has it: within a thousandth."""
+@pytest.mark.parametrize("depth", [30.3, 40.0, 200.0])
+def test_bounds_where_what_is_left_had_no_weight(depth: float) -> None:
+    """An edit bans the only token that weighed anything, and the weights of all others, which were rounded to 0, tell nothing."""
+    logits = torch.full((2, CHUNK * (CHUNKS_IN_SIGHT + 200)), -depth)
+    logits[:, 70], logits[1, CHUNK * 200 :] = 0.0, -INF
+    whole, ids = Chunks.of(logits), torch.full((2, 1), 70)
+    sums = chunk_weights(whole.values, whole.maxima)
+    sight = Sight.of(whole, ids, sums)
+    sight.values.scatter_(1, sight.places(ids), -INF)
+    left = (logits > -INF).sum(-1, keepdim=True) - 1
+    low, high = quick_bounds(sight, torch.ones(2, 1))
+    assert (low <= left).all()
+    assert (left <= high).all()
+    assert (high <= left * 1.001 + CHUNK).all(), "a chunk is worth no more than 64 of its largest token"
+
+
+@pytest.mark.parametrize("temperature", [0.8, 1.0])
+def test_quick_bounds_are_close_where_the_weights_are_known(temperature: float) -> None:
+    """A head of a hundred tokens over a wide bulk, as a language model has it: within two thousandths."""
     torch.manual_seed(5)
     logits = 2.5 * torch.randn(4, VOCABULARY)
     head = 20 - 1.8 * torch.arange(1.0, 101).log()
     logits.scatter_(1, torch.randint(VOCABULARY, (4, 100)), head.expand(4, -1))
     whole = Chunks.of(logits)
     low, high = quick_bounds(
-        Sight.of(whole, sums=chunk_weights(whole.values, whole.maxima)), torch.full((4, 1), 0.8)
+        Sight.of(whole, sums=chunk_weights(whole.values, whole.maxima)), torch.full((4, 1), temperature)
     )
-    assert (high - low <= high * 1e-3).all()
+    assert (high - low <= high * 2e-3).all()
