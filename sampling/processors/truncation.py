@@ -13,7 +13,7 @@ from sampling_kernels.truncation import keep_first, keep_min_p, keep_top_k, keep
 from torch import Tensor
 
 from sampling.errors import InvalidRequest
-from sampling.params import LARGEST_TOP_K
+from sampling.params import LARGEST_TOP_K, boolean
 from sampling.processors.base import Rows
 from sampling.processors.leading import Leading
 from sampling.processors.numbers import Number, column, decimals
@@ -47,7 +47,7 @@ class TopK(Truncation):
             raise InvalidRequest(self.name, float(wrong), "a whole number")
         self.k = column([int(float(text)) for text in texts], torch.int64)
         self.low_ids_first = low_ids_first
-        self.keep_ties = keep_ties
+        self.keep_ties = boolean("keep_ties", keep_ties)
         self.shown = self.k.flatten().tolist()
 
     def keep(self, logits: Tensor, w: Tensor | None = None) -> Tensor:
@@ -94,7 +94,7 @@ class TopP(Truncation):
         self.share = column([share_of_decimal(text) for text in texts], torch.int64)
         self.p = column([float(text) for text in texts], torch.float64)
         self.low_ids_first = low_ids_first
-        self.exact_hit_stops = exact_hit_stops
+        self.exact_hit_stops = boolean("exact_hit_stops", exact_hit_stops)
         self.shown = [float(text) for text in texts]
 
     def keep(self, logits: Tensor, w: Tensor | None = None) -> Tensor:

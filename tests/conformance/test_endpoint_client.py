@@ -159,11 +159,27 @@ def test_a_transcript_begins_with_its_first_answer(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "url", ["http://", "https:///v1", "http://[::1", "http://a:99999", "http://a:0", "ftp://a"]
+    "url",
+    [
+        "http://",
+        "https:///v1",
+        "http://[::1",
+        "http://a:99999",
+        "http://a:0",
+        "ftp://a",
+        "http://a?b=1",
+        "http://a#b",
+    ],
 )
 def test_what_is_no_url_is_refused_at_once(url: str):
     with pytest.raises(InvalidRequest, match="url: got"):
         Client(url)
+
+
+def test_a_password_in_a_url_is_refused_and_not_shown():
+    with pytest.raises(InvalidRequest, match="url: got .*without a user") as refused:
+        Client("https://me:hunter2@a")
+    assert "hunter2" not in str(refused.value)
 
 
 def test_a_key_that_no_header_holds_is_refused_and_not_shown():

@@ -255,3 +255,10 @@ def test_a_joint_refuses_what_a_part_refuses(rows: int) -> None:
         with pytest.raises(InvalidRequest, match=f"top_k: got '2 values', .* each of the {rows} rows"):
             part.check(torch.zeros(rows, 4))
         part.check(torch.zeros(2, 4))
+
+
+def test_what_a_stage_does_at_ties_is_true_or_false() -> None:
+    with pytest.raises(InvalidRequest, match="keep_ties: got 'no', must be true or false"):
+        TopK(2, keep_ties="no")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InvalidRequest, match="exact_hit_stops: got 1, must be true or false"):
+        TopP(0.5, exact_hit_stops=1)  # pyright: ignore[reportArgumentType]

@@ -255,6 +255,11 @@ def chat_url(url: object) -> str:
         raise InvalidRequest("url", url, f"{allowed} ({error})") from error
     if not named:
         raise InvalidRequest("url", url, allowed)
+    if parsed.username is not None or parsed.password is not None:
+        words = f"{allowed} and without a user: reports show it, and a key goes into api_key"
+        raise InvalidRequest("url", f"{parsed.scheme}://(not shown)@{parsed.hostname}", words)
+    if "?" in url or "#" in url:
+        raise InvalidRequest("url", url, f"{allowed}, without a query or a fragment")
     root = url.rstrip("/")
     if root.endswith("/chat/completions"):
         return root
