@@ -177,7 +177,7 @@ def test_what_is_no_url_is_refused_at_once(url: str):
 
 
 def test_a_password_in_a_url_is_refused_and_not_shown():
-    with pytest.raises(InvalidRequest, match="url: got .*without a user") as refused:
+    with pytest.raises(InvalidRequest, match=r"url: got .*without a user") as refused:
         Client("https://me:hunter2@a")
     assert "hunter2" not in str(refused.value)
 

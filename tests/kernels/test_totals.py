@@ -104,7 +104,7 @@ def test_bounds_after_edits(temperature: float, bias: float) -> None:
 
 @pytest.mark.parametrize("depth", [30.3, 40.0, 200.0])
 def test_bounds_where_what_is_left_had_no_weight(depth: float) -> None:
-    """An edit bans the only token that weighed anything, and the weights of all others, which were rounded to 0, tell nothing."""
+    """An edit bans the only token that weighed anything; the weights of all others were rounded to 0 and tell nothing."""
     logits = torch.full((2, CHUNK * (CHUNKS_IN_SIGHT + 200)), -depth)
     logits[:, 70], logits[1, CHUNK * 200 :] = 0.0, -INF
     whole, ids = Chunks.of(logits), torch.full((2, 1), 70)
