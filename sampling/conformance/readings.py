@@ -47,12 +47,12 @@ def by_joint(own: Semantics) -> tuple[Readings, Readings]:
         own: The dialect's reading; it has both.
 
     Returns:
-        That reading, and the others.
+        That reading, also without the crossing token, which is another check's; and the others.
 
     Example:
         >>> from sampling.dialects import dialect
         >>> [*by_joint(Semantics.of(dialect("sglang")))[0]]
-        ['one distribution']
+        ['one distribution', 'one distribution, the crossing token dropped']
     """
     plain = tuple(entry for entry in own.order if not set(parts(entry)) & set(TRUNCATIONS))
     readings = {
@@ -65,7 +65,8 @@ def by_joint(own: Semantics) -> tuple[Readings, Readings]:
     wrong = {name: reading for name, reading in readings.items() if name != mine}
     wrong["top_k ignored"] = replace(own, ignores=frozenset({"top_k"}))
     wrong["top_p ignored"] = replace(own, ignores=frozenset({"top_p"}))
-    return {mine: readings[mine]}, wrong
+    dropped = replace(readings[mine], crossing_tokens=-1)
+    return {mine: readings[mine], f"{mine}, the crossing token dropped": dropped}, wrong
 
 
 def place(order: Sequence[Stage], stage: str) -> int:

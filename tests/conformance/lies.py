@@ -149,7 +149,12 @@ LIES = (
     Lie(
         "the crossing token is dropped",
         "truncation.crossing-token",
-        ("truncation.temperature-order", "truncation.no-token-more", "truncation.top-p-to-zero"),
+        (
+            "truncation.temperature-order",
+            "truncation.no-token-more",
+            "truncation.top-p-to-zero",
+            "truncation.joint",
+        ),
         builders={"top_p": dropping},
     ),
     Lie(
