@@ -121,3 +121,9 @@ def test_bad_temperatures(bad: Any) -> None:
 def test_what_is_neither_a_number_nor_one_per_row(bad: Any) -> None:
     with pytest.raises(InvalidRequest, match="temperature"):
         Temperature(bad)
+
+
+def test_the_number_of_a_row_goes_with_it() -> None:
+    two = Temperature([0.5, 0.6])
+    assert two.select(torch.tensor([1])).describe() == "temperature 0.6"
+    assert repr(two.select(torch.tensor([1, 0]))) == "Temperature([0.6, 0.5])"

@@ -11,7 +11,6 @@ from sampling_kernels.leading import CHUNKS_IN_SIGHT, MOST_FOR_EDITS, Sight
 from torch import Tensor
 
 COUNT = 600  # of chunks: more than are ever in sight
-ROOM = CHUNKS_IN_SIGHT // 2  # for chunks without edits; a row with less is crowded
 
 
 def rows_of(seed: int, count: int = COUNT) -> Tensor:
@@ -41,17 +40,17 @@ def test_the_sight_is_the_chunks_of_the_edits_and_those_with_the_largest_logits(
         assert sight.beyond[place].item() == largest[outside[0]]
 
 
-@pytest.mark.parametrize("edits", [320, 40, 200])
+@pytest.mark.parametrize("edits", [330, 400])
 @pytest.mark.parametrize("more", [0, 1])
 def test_a_row_is_crowded_when_edits_leave_less_than_half_of_the_room(edits: int, more: int) -> None:
-    """Of E edits, the chunks may be as many as are in sight but for 64: D = 128 + min(E, 256) - 64."""
-    chunks = CHUNKS_IN_SIGHT + min(edits, MOST_FOR_EDITS) - ROOM + more
-    if chunks > edits:
-        assert not Sight.of(Chunks.of(rows_of(2)), one_in_each(edits, edits)).crowded.any()
-        return
-    ids = one_in_each(chunks, edits + more)
+    """Of E >= 256 edits, the chunks may be as many as are in sight but for 64: 128 + 256 - 64 = 320."""
+    ids = one_in_each(320 + more, edits)
     ids[1] = 7  # the other row has all its edits in one place
     assert Sight.of(Chunks.of(rows_of(2)), ids).crowded.tolist() == [bool(more), False]
+
+
+def test_a_row_with_few_edits_is_never_crowded() -> None:
+    assert not Sight.of(Chunks.of(rows_of(2)), one_in_each(200, 200)).crowded.any()
 
 
 def test_nothing_is_crowded_without_edits_or_where_all_chunks_are_in_sight() -> None:
