@@ -76,13 +76,11 @@ def read_trace(path: Path) -> list[Record]:
         InvalidRequest: It can not be read; the message names the line and the field.
     """
     try:
-        lines = path.read_text(encoding="utf-8").split(
-            "\n"
-        )  # not at the other line ends, which JSON may hold
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidRequest(
-            "trace", str(path), f"a file of JSON Lines that can be read ({error})"
-        ) from error
+        words = f"a file of JSON Lines that can be read ({error})"
+        raise InvalidRequest("trace", str(path), words) from error
+    lines = text.split("\n")  # not at the other ends of lines, which JSON strings may hold
     records = [record_of(line, number) for number, line in enumerate(lines, start=1) if line.strip()]
     if not records:
         raise InvalidRequest("trace", str(path), "a file with at least one record")
