@@ -50,11 +50,9 @@ def check_files(options: argparse.Namespace, written: Sequence[str], read: Seque
 
 
 def place_of(file: str) -> object:
-    """What two names of one file have in common."""
+    """What all names of a file have in common: inode and device, or the path where there is no file yet."""
     path = Path(file)
-    return (
-        path.stat()[1:3] if path.exists() else os.path.realpath(file)
-    )  # inode and device: links are the file
+    return path.stat()[1:3] if path.exists() else os.path.realpath(file)
 
 
 def regular(file: str) -> bool:
