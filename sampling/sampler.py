@@ -64,7 +64,7 @@ class Sampler:
     """Samples for a batch of requests, each row by its own parameters, seed and choice.
 
     A row's tokens depend on its own logits, parameters, seed and choice and on nothing around it. Slots are stable: removing
-    one leaves the others where they are, and a new request takes the first free one.
+    one leaves the others where they are, and a new request takes the first free one. One sampler is for one thread at a time.
 
     Args:
         params: One request per slot.
