@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence, Sized
+from collections.abc import Sequence, Sized
 from dataclasses import dataclass, replace
 from numbers import Integral
 from typing import TypeVar, cast
@@ -194,7 +194,7 @@ class Sampler:
         Raises:
             InvalidRequest: A slot that is not in use.
         """
-        slots = [*cast("Iterable[int]", listed("slots", slots))]
+        slots = cast("list[int]", listed("slots", slots))
         for place in slots:
             whole = not isinstance(place, bool) and isinstance(place, Integral)
             if not whole or not 0 <= place < len(self.slots) or self.slots[place] is None:
