@@ -10,6 +10,8 @@ import torch
 from timing import BUFFER_MIB, Call
 from torch import Tensor
 
+from sampling.model.memory import in_large_pages
+
 WIDTH = 1024  # of the rows of the product
 
 
@@ -26,7 +28,10 @@ def reads(device: str, mebibytes: int | None = None) -> tuple[dict[str, Call], i
         mebibytes: Size of the buffer; far beyond the caches by default.
     """
     size = 2**20 * (mebibytes or BUFFER_MIB[device])
-    matrix, vector = torch.rand(size // 4 // WIDTH, WIDTH, device=device), torch.rand(WIDTH, device=device)
+    matrix, vector = torch.empty(size // 4 // WIDTH, WIDTH, device=device), torch.rand(WIDTH, device=device)
+    if device == "cpu":  # in pages like those of the weights
+        [matrix] = in_large_pages([matrix])
+    matrix.uniform_()
     compiled_product = torch.compile(product)
     ways: dict[str, Call] = {
         "torch.sum": lambda: awaited(matrix.sum()),

@@ -13,6 +13,7 @@ import torch
 from torch import Generator
 
 from sampling.model import Llama, Llama3Scaling, LlamaConfig, load_llama
+from sampling.model.memory import allocated
 from sampling.toy import CHECKPOINT
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -73,7 +74,7 @@ def build(shape: str, dtype: str = "float32", device: str = "cpu", seed: int = 0
     config = replace(SHAPES[shape], dtype=DTYPES[dtype])
     with torch.device("meta"):
         model = Llama(config)
-    model = model.to(config.dtype).to_empty(device=device).requires_grad_(False).eval()
+    model = allocated(model.to(config.dtype), device).requires_grad_(False).eval()
     generator = Generator(device).manual_seed(seed)
     for parameter in model.parameters():
         if parameter.ndim == 1:

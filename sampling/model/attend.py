@@ -36,7 +36,7 @@ def summed(q: Tensor, k: Tensor, v: Tensor, visible: Tensor) -> Tensor:
     scores = (wide[..., None, :] * k.float()[:, :, None]).sum(-1)  # [B, KV, T * G, S]
     shares = scores.where(visible, -float("inf")).softmax(-1)
     mixed = (shares[..., None] * v.float()[:, :, None]).sum(-2)
-    return _joined(mixed.to(v.dtype), q)
+    return _joined(mixed.to(q.dtype), q)
 
 
 def _grouped(q: Tensor, kv_heads: int) -> Tensor:

@@ -46,15 +46,15 @@ class Window:
 
         Args:
             layer: Number of the layer.
-            keys: [B, T, KV, D].
-            values: [B, T, KV, D].
+            keys: [B, T, KV, D]; rounded to the cache's type.
+            values: [B, T, KV, D]; so are they.
 
         Returns:
             Keys and values, [B, KV, S, D] each: views of the cache, not copies.
         """
         stored_keys, stored_values = self.cache.stored_keys[layer], self.cache.stored_values[layer]
-        stored_keys[self.rows, :, self.slots] = keys.detach()
-        stored_values[self.rows, :, self.slots] = values.detach()
+        stored_keys[self.rows, :, self.slots] = keys.detach().to(stored_keys.dtype)
+        stored_values[self.rows, :, self.slots] = values.detach().to(stored_values.dtype)
         seen = self.visible.shape[-1]
         return stored_keys[:, :, :seen], stored_values[:, :, :seen]
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from sampling.errors import CheckpointError, InvalidRequest
 from sampling.model.config import JsonObject, LlamaConfig
 from sampling.model.llama import Llama
+from sampling.model.memory import allocated
 
 _SINGLE = "model.safetensors"
 _INDEX = "model.safetensors.index.json"
@@ -93,7 +94,7 @@ def load_llama(
     with torch.device("meta"):
         model = build(config)
     _check(model, source, stored)  # before any memory is asked for
-    model = model.to(config.dtype).to_empty(device=device).requires_grad_(False).eval()
+    model = allocated(model.to(config.dtype), device).requires_grad_(False).eval()
     _fill(model, stored, progress)
     if config.tie_word_embeddings and _HEAD in stored:
         _check_tied_head(model, stored[_HEAD])

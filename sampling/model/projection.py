@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 Form = Callable[[Tensor, Sequence[nn.Module]], Sequence[Tensor]]
 
 SUMS_AT_ONCE = 4
-PACKED_FOR = (
-    16  # rows that oneDNN packs for; weights packed so are fast for one row and for a whole prompt, too
-)
+SEVERAL = 16  # rows that oneDNN packs for where there is more than one
 
 
 class Projection:
@@ -61,13 +59,31 @@ def _summed(wide: Tensor, weight: Tensor) -> Tensor:
     return torch.cat([(wide * part.float()).sum(-1) for part in weight.chunk(SUMS_AT_ONCE)], -1)
 
 
+class WideEmbedding(nn.Module):
+    """An embedding table whose rows come out in float32, so that a model computes in it from there on."""
+
+    def __init__(self, table: nn.Embedding) -> None:
+        super().__init__()
+        self.table = table
+
+    def forward(self, token_ids: Tensor) -> Tensor:
+        """[B, T] to [B, T, hidden_size]."""
+        return self.table(token_ids).float()
+
+
 class Packed:
     """By oneDNN, over one copy of all the weights in the order in which its kernels read them.
 
     Weights that have changed since are packed again.
+
+    Args:
+        rows: For how many rows, 1 or SEVERAL: the order for one is slower for several, and the other way round. Either serves a
+            whole prompt.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+        self._beside: Packed | None = None
         self._packed: Tensor | None = None
         self._of: list[tuple[int, int]] = []
         self._widths: list[int] = []
@@ -83,11 +99,19 @@ class Packed:
 
     def __deepcopy__(self, memo: dict[int, object]) -> Packed:
         """One that has yet to pack: packed weights are in no storage that could be copied."""
-        return Packed()
+        return Packed(self.rows)
+
+    def serving(self, rows: int) -> Packed:
+        """The form of so many rows: this one, or another that is made once and kept beside it."""
+        if rows == self.rows:
+            return self
+        if self._beside is None:
+            self._beside = Packed(rows)
+        return self._beside
 
     def _pack(self, weights: Sequence[Tensor], state: list[tuple[int, int]]) -> None:
         together = torch.cat([weight.detach() for weight in weights])
-        self._packed = torch.ops.mkldnn._reorder_linear_weight(together, PACKED_FOR)
+        self._packed = torch.ops.mkldnn._reorder_linear_weight(together, self.rows)
         self._of, self._widths = state, [len(weight) for weight in weights]
 
 
@@ -106,14 +130,40 @@ def pack(model: Llama) -> None:
     """Compute a model's products by oneDNN from now on, where it can; elsewhere leave the model as it is.
 
     The weights stay as they are, and where they are; the packed copy takes as much memory again, but for an embedding table
-    that is no head. No gradients flow through packed weights.
+    that is no head; and in float32 a second one where both single rows and batches are decoded (`packed_for`). No gradients
+    flow through packed weights.
 
     Args:
         model: The model; changed in place.
     """
     if packable(model.embed_tokens.weight):
         for projection in projections_of(model):
-            projection.form = Packed()
+            projection.form = Packed(packed_rows(model, 1))
+
+
+def packed_for(model: Llama, rows: int) -> Llama:
+    """A model that computes its products as they are fastest for so many rows.
+
+    Args:
+        model: The model; where it is packed, it is packed for one row.
+        rows: B.
+
+    Returns:
+        The model itself, or a twin of it on the same weights, with a packed copy of its own that all its twins share.
+    """
+    wanted = packed_rows(model, rows)
+    forms = [projection.form for projection in projections_of(model)]
+    if all(not isinstance(form, Packed) or form.rows == wanted for form in forms):
+        return model
+    twin = twin_of(model)
+    for projection, form in zip(projections_of(twin), forms, strict=True):
+        projection.form = form.serving(wanted) if isinstance(form, Packed) else form
+    return twin
+
+
+def packed_rows(model: Llama, rows: int) -> int:
+    """For how many rows oneDNN packs to serve B of them; one order of bfloat16 serves all."""
+    return 1 if rows == 1 and model.embed_tokens.weight.dtype == torch.float32 else SEVERAL
 
 
 def packable(weight: Tensor) -> bool:
@@ -124,17 +174,25 @@ def packable(weight: Tensor) -> bool:
 
 
 def summing(model: Llama, attend: Attend | None) -> Llama:
-    """A twin of a model, on the same weights, that multiplies and sums.
+    """A twin of a model, on the same weights, that multiplies and sums, in float32 from the embedding to the logits.
+
+    Whatever the type of the weights: to round what flows between them would cost more than it saves.
 
     Args:
         model: The model.
         attend: How the twin attends; None as the model does.
     """
-    weights = (*model.parameters(), *model.buffers())
-    twin = copy.deepcopy(model, {id(weight): weight for weight in weights})
+    twin = twin_of(model)
     for projection in projections_of(twin):
         projection.form = by_sum
+    twin.embed_tokens = cast("nn.Embedding", WideEmbedding(twin.embed_tokens))
     if attend is not None:
         for block in twin.layers:
             cast("Block", block).self_attn.attend = attend
     return twin
+
+
+def twin_of(model: Llama) -> Llama:
+    """A copy of a model on the same weights."""
+    weights = (*model.parameters(), *model.buffers())
+    return copy.deepcopy(model, {id(weight): weight for weight in weights})

@@ -11,17 +11,25 @@ from torch import Tensor, nn
 from sampling.model import Llama, LlamaConfig, pack
 from sampling.model.attend import fused, summed
 from sampling.model.projection import (
+    SEVERAL,
     Packed,
     Projection,
     by_module,
     by_sum,
     by_weight,
+    packed_for,
     projections_of,
     summing,
 )
 
 WIDTHS = (48, 16, 33)
-FORMS = {"module": by_module, "weight": by_weight, "sum": by_sum, "packed": Packed()}
+FORMS = {
+    "module": by_module,
+    "weight": by_weight,
+    "sum": by_sum,
+    "packed for one row": Packed(1),
+    "packed": Packed(SEVERAL),
+}
 
 needs_onednn = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="no oneDNN here")
 
@@ -75,7 +83,7 @@ def test_each_form_in_bfloat16_rounds_once(form):
 @needs_onednn
 def test_packed_weights_that_change_are_packed_again():
     modules, hidden = layers(torch.float32), torch.ones(1, 64)
-    projection = Projection(*modules, form=Packed())
+    projection = Projection(*modules, form=Packed(1))
     projection(hidden)
     modules[1].weight.mul_(3.0)
     torch.testing.assert_close(projection(hidden)[1].double(), exact(hidden, modules)[1], rtol=0, atol=1e-5)
@@ -93,6 +101,36 @@ def test_a_packed_model_keeps_its_parameters_and_its_logits():
     tokens = torch.tensor([[1, 2, 3, 4]])
     torch.testing.assert_close(model(tokens), plain(tokens), rtol=0, atol=2e-5)
     torch.testing.assert_close(copy.deepcopy(model)(tokens), plain(tokens), rtol=0, atol=2e-5)
+
+
+@needs_onednn
+def test_single_rows_and_batches_have_a_packed_copy_each_which_is_shared():
+    model = small()
+    pack(model)
+    single, batch, other = (packed_for(model, rows) for rows in (1, 2, 5))
+    assert single is model
+    assert {projection.form.rows for projection in projections_of(model)} == {1}
+    assert {projection.form.rows for projection in projections_of(batch)} == {SEVERAL}
+    forms = [[id(projection.form) for projection in projections_of(each)] for each in (batch, other)]
+    assert forms[0] == forms[1]
+    assert [id(p) for p in batch.parameters()] == [id(p) for p in model.parameters()]
+    tokens = torch.tensor([[1, 2, 3, 4], [5, 6, 7, 8]])
+    torch.testing.assert_close(batch(tokens), small()(tokens), rtol=0, atol=2e-5)
+    model.norm.weight.mul_(2.0)
+    model.embed_tokens.weight.mul_(0.5)
+    torch.testing.assert_close(batch(tokens), model(tokens), rtol=0, atol=2e-5)
+
+
+@needs_onednn
+def test_one_packed_copy_of_bfloat16_serves_all():
+    model = small().bfloat16()
+    pack(model)
+    assert packed_for(model, 1) is packed_for(model, 8) is model
+
+
+def test_what_is_not_packed_is_the_model_itself():
+    model = small()
+    assert packed_for(model, 1) is packed_for(model, 8) is model
 
 
 def test_every_product_of_a_model_is_a_projection():
@@ -114,3 +152,12 @@ def test_a_twin_shares_the_weights_and_leaves_the_model_as_it_is():
     model.norm.weight.mul_(2.0)
     tokens = torch.tensor([[1, 2, 3, 4]])
     torch.testing.assert_close(twin(tokens), model(tokens), rtol=0, atol=2e-5)
+
+
+def test_a_twin_computes_in_float32_whatever_the_type_of_the_weights():
+    """Against the same weights in float64: no rounding to bfloat16 anywhere, where the model itself rounds everywhere."""
+    model = small().bfloat16()
+    tokens = torch.tensor([[1, 2, 3, 4]])
+    told = copy.deepcopy(model).double()(tokens)
+    torch.testing.assert_close(summing(model, None)(tokens), told, rtol=0, atol=1e-5)
+    assert bool(((model(tokens) - told).abs() > 1e-4).any())
