@@ -13,7 +13,6 @@ from sampling.dialects import Dialect
 from sampling.errors import InvalidRequest, RowError
 from sampling.model import Llama
 from sampling.model.forward import forward_of
-from sampling.model.projection import packed_for
 from sampling.params import SamplingParams
 from sampling.processors import Constraint
 from sampling.replay import Replay
@@ -87,7 +86,7 @@ class Decoder:
         dialect: Dialect,
         compile: bool = False,  # noqa: A002 (the name that torch uses)
     ) -> None:
-        self.model, self.rows, self.capacity = packed_for(model, rows), rows, capacity
+        self.model, self.rows, self.capacity = model, rows, capacity
         self.device = model.embed_tokens.weight.device
         context = model.config.max_position_embeddings
         self._room = max(capacity, min(rounded(capacity), context)) if compile else capacity

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, cast
 
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 Form = Callable[[Tensor, Sequence[nn.Module]], Sequence[Tensor]]
 
 SUMS_AT_ONCE = 4
-SEVERAL = 16  # rows that oneDNN packs for where there is more than one
+PACKED_FOR = 16  # rows that oneDNN packs for; weights packed so are fast for a whole prompt, too
+MOST_BLOCKS = 64
 
 
 class Projection:
@@ -59,6 +61,22 @@ def _summed(wide: Tensor, weight: Tensor) -> Tensor:
     return torch.cat([(wide * part.float()).sum(-1) for part in weight.chunk(SUMS_AT_ONCE)], -1)
 
 
+def by_blocks(hidden: Tensor, modules: Sequence[nn.Module]) -> list[Tensor]:
+    """For one row in float32, as a batch of products with blocks of the weights.
+
+    MKL computes a batch with all threads, where a matrix times one column has a single thread for itself.
+    """
+    return [
+        _in_blocks(hidden.reshape(-1, 1), weight).view(*hidden.shape[:-1], -1)
+        for weight in weights_of(modules)
+    ]
+
+
+def _in_blocks(column: Tensor, weight: Tensor) -> Tensor:
+    blocks = math.gcd(len(weight), MOST_BLOCKS)
+    return torch.bmm(weight.unflatten(0, (blocks, -1)), column.expand(blocks, *column.shape))
+
+
 class WideEmbedding(nn.Module):
     """An embedding table whose rows come out in float32, so that a model computes in it from there on."""
 
@@ -74,22 +92,22 @@ class WideEmbedding(nn.Module):
 class Packed:
     """By oneDNN, over one copy of all the weights in the order in which its kernels read them.
 
-    Weights that have changed since are packed again.
-
-    Args:
-        rows: For how many rows, 1 or SEVERAL: the order for one is slower for several, and the other way round. Either serves a
-            whole prompt.
+    Weights that have changed since are packed again. One row in float32 does not take the copy: MKL is faster there.
     """
 
-    def __init__(self, rows: int) -> None:
-        self.rows = rows
-        self._beside: Packed | None = None
+    def __init__(self) -> None:
         self._packed: Tensor | None = None
         self._of: list[tuple[int, int]] = []
         self._widths: list[int] = []
 
     def __call__(self, hidden: Tensor, modules: Sequence[nn.Module]) -> Sequence[Tensor]:
         """One product with all the weights, cut into theirs."""
+        if (
+            hidden.numel() == hidden.shape[-1]
+            and hidden.dtype == torch.float32
+            and torch.backends.mkl.is_available()
+        ):
+            return by_blocks(hidden, modules)
         weights = weights_of(modules)
         state = [(weight.data_ptr(), weight._version) for weight in weights]
         if self._packed is None or state != self._of:
@@ -99,19 +117,11 @@ class Packed:
 
     def __deepcopy__(self, memo: dict[int, object]) -> Packed:
         """One that has yet to pack: packed weights are in no storage that could be copied."""
-        return Packed(self.rows)
-
-    def serving(self, rows: int) -> Packed:
-        """The form of so many rows: this one, or another that is made once and kept beside it."""
-        if rows == self.rows:
-            return self
-        if self._beside is None:
-            self._beside = Packed(rows)
-        return self._beside
+        return Packed()
 
     def _pack(self, weights: Sequence[Tensor], state: list[tuple[int, int]]) -> None:
         together = torch.cat([weight.detach() for weight in weights])
-        self._packed = torch.ops.mkldnn._reorder_linear_weight(together, self.rows)
+        self._packed = torch.ops.mkldnn._reorder_linear_weight(together, PACKED_FOR)
         self._of, self._widths = state, [len(weight) for weight in weights]
 
 
@@ -130,40 +140,14 @@ def pack(model: Llama) -> None:
     """Compute a model's products by oneDNN from now on, where it can; elsewhere leave the model as it is.
 
     The weights stay as they are, and where they are; the packed copy takes as much memory again, but for an embedding table
-    that is no head; and in float32 a second one where both single rows and batches are decoded (`packed_for`). No gradients
-    flow through packed weights.
+    that is no head. No gradients flow through packed weights.
 
     Args:
         model: The model; changed in place.
     """
     if packable(model.embed_tokens.weight):
         for projection in projections_of(model):
-            projection.form = Packed(packed_rows(model, 1))
-
-
-def packed_for(model: Llama, rows: int) -> Llama:
-    """A model that computes its products as they are fastest for so many rows.
-
-    Args:
-        model: The model; where it is packed, it is packed for one row.
-        rows: B.
-
-    Returns:
-        The model itself, or a twin of it on the same weights, with a packed copy of its own that all its twins share.
-    """
-    wanted = packed_rows(model, rows)
-    forms = [projection.form for projection in projections_of(model)]
-    if all(not isinstance(form, Packed) or form.rows == wanted for form in forms):
-        return model
-    twin = twin_of(model)
-    for projection, form in zip(projections_of(twin), forms, strict=True):
-        projection.form = form.serving(wanted) if isinstance(form, Packed) else form
-    return twin
-
-
-def packed_rows(model: Llama, rows: int) -> int:
-    """For how many rows oneDNN packs to serve B of them; one order of bfloat16 serves all."""
-    return 1 if rows == 1 and model.embed_tokens.weight.dtype == torch.float32 else SEVERAL
+            projection.form = Packed()
 
 
 def packable(weight: Tensor) -> bool:
@@ -182,7 +166,8 @@ def summing(model: Llama, attend: Attend | None) -> Llama:
         model: The model.
         attend: How the twin attends; None as the model does.
     """
-    twin = twin_of(model)
+    weights = (*model.parameters(), *model.buffers())
+    twin = copy.deepcopy(model, {id(weight): weight for weight in weights})
     for projection in projections_of(twin):
         projection.form = by_sum
     twin.embed_tokens = cast("nn.Embedding", WideEmbedding(twin.embed_tokens))
@@ -190,9 +175,3 @@ def summing(model: Llama, attend: Attend | None) -> Llama:
         for block in twin.layers:
             cast("Block", block).self_attn.attend = attend
     return twin
-
-
-def twin_of(model: Llama) -> Llama:
-    """A copy of a model on the same weights."""
-    weights = (*model.parameters(), *model.buffers())
-    return copy.deepcopy(model, {id(weight): weight for weight in weights})

@@ -8,28 +8,21 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sampling.model import Llama, LlamaConfig, pack
+from sampling.model import Llama, LlamaConfig, pack, projection
 from sampling.model.attend import fused, summed
 from sampling.model.projection import (
-    SEVERAL,
     Packed,
     Projection,
+    by_blocks,
     by_module,
     by_sum,
     by_weight,
-    packed_for,
     projections_of,
     summing,
 )
 
 WIDTHS = (48, 16, 33)
-FORMS = {
-    "module": by_module,
-    "weight": by_weight,
-    "sum": by_sum,
-    "packed for one row": Packed(1),
-    "packed": Packed(SEVERAL),
-}
+FORMS = {"module": by_module, "weight": by_weight, "sum": by_sum, "packed": Packed()}
 
 needs_onednn = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="no oneDNN here")
 
@@ -67,6 +60,30 @@ def test_each_form_in_float32(form, shape):
         torch.testing.assert_close(ours.double(), told, rtol=0, atol=2e-6)
 
 
+@pytest.mark.parametrize("shape", [(64,), (1, 64), (1, 1, 64)])
+def test_one_row_by_blocks(shape):
+    """48, 16 and 33 rows of weights: in blocks of 3, of 1, and in one."""
+    modules, hidden = layers(torch.float32), torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    for ours, told in zip(by_blocks(hidden, modules), exact(hidden, modules), strict=True):
+        assert ours.shape == told.shape
+        torch.testing.assert_close(ours.double(), told, rtol=0, atol=2e-6)
+
+
+@needs_onednn
+def test_a_packed_model_takes_blocks_for_one_row_in_float32_only(monkeypatch):
+    taken: list[tuple[int, ...]] = []
+
+    def noted(hidden: Tensor, modules: list[nn.Linear]) -> list[Tensor]:
+        taken.append(tuple(hidden.shape))
+        return by_blocks(hidden, modules)
+
+    monkeypatch.setattr(projection, "by_blocks", noted)
+    for dtype in (torch.float32, torch.bfloat16):
+        for shape in ((1, 1, 64), (1, 2, 64), (2, 1, 64)):
+            Packed()(torch.ones(shape, dtype=dtype), layers(dtype))
+    assert taken == ([(1, 1, 64)] if torch.backends.mkl.is_available() else [])
+
+
 @needs_onednn
 @pytest.mark.parametrize("form", FORMS)
 def test_each_form_in_bfloat16_rounds_once(form):
@@ -83,7 +100,7 @@ def test_each_form_in_bfloat16_rounds_once(form):
 @needs_onednn
 def test_packed_weights_that_change_are_packed_again():
     modules, hidden = layers(torch.float32), torch.ones(1, 64)
-    projection = Projection(*modules, form=Packed(1))
+    projection = Projection(*modules, form=Packed())
     projection(hidden)
     modules[1].weight.mul_(3.0)
     torch.testing.assert_close(projection(hidden)[1].double(), exact(hidden, modules)[1], rtol=0, atol=1e-5)
@@ -101,36 +118,6 @@ def test_a_packed_model_keeps_its_parameters_and_its_logits():
     tokens = torch.tensor([[1, 2, 3, 4]])
     torch.testing.assert_close(model(tokens), plain(tokens), rtol=0, atol=2e-5)
     torch.testing.assert_close(copy.deepcopy(model)(tokens), plain(tokens), rtol=0, atol=2e-5)
-
-
-@needs_onednn
-def test_single_rows_and_batches_have_a_packed_copy_each_which_is_shared():
-    model = small()
-    pack(model)
-    single, batch, other = (packed_for(model, rows) for rows in (1, 2, 5))
-    assert single is model
-    assert {projection.form.rows for projection in projections_of(model)} == {1}
-    assert {projection.form.rows for projection in projections_of(batch)} == {SEVERAL}
-    forms = [[id(projection.form) for projection in projections_of(each)] for each in (batch, other)]
-    assert forms[0] == forms[1]
-    assert [id(p) for p in batch.parameters()] == [id(p) for p in model.parameters()]
-    tokens = torch.tensor([[1, 2, 3, 4], [5, 6, 7, 8]])
-    torch.testing.assert_close(batch(tokens), small()(tokens), rtol=0, atol=2e-5)
-    model.norm.weight.mul_(2.0)
-    model.embed_tokens.weight.mul_(0.5)
-    torch.testing.assert_close(batch(tokens), model(tokens), rtol=0, atol=2e-5)
-
-
-@needs_onednn
-def test_one_packed_copy_of_bfloat16_serves_all():
-    model = small().bfloat16()
-    pack(model)
-    assert packed_for(model, 1) is packed_for(model, 8) is model
-
-
-def test_what_is_not_packed_is_the_model_itself():
-    model = small()
-    assert packed_for(model, 1) is packed_for(model, 8) is model
 
 
 def test_every_product_of_a_model_is_a_projection():
