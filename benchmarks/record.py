@@ -45,10 +45,10 @@ RUNS: dict[str, dict[str, Run]] = {
         "decode-cpu-toy": Run(
             2, "decode.py", "--shapes toy --rows 1 8 --growth --growth-contexts 64 128 256"
         ),
-        "decode-cpu-240M-float32": Run(5, "decode.py", "--dtypes float32"),
-        "decode-cpu-240M-bfloat16": Run(5, "decode.py", "--dtypes bfloat16"),
+        "decode-cpu-240M-float32": Run(5, "decode.py", "--dtypes float32 --new 16 --rounds 12"),
+        "decode-cpu-240M-bfloat16": Run(5, "decode.py", "--dtypes bfloat16 --new 16 --rounds 12"),
         "decode-cpu-240M-context-1024": Run(
-            5, "decode.py", "--contexts 1024 --sampling sampled --new 16 --rounds 3"
+            5, "decode.py", "--contexts 1024 --sampling sampled --new 16 --rounds 5"
         ),
         "decode-cpu-240M-rows-16": Run(
             5, "decode.py", "--dtypes float32 --rows 16 --sampling sampled --new 8 --rounds 3"
@@ -63,7 +63,7 @@ RUNS: dict[str, dict[str, Run]] = {
             4, "decode.py", "--dtypes float32 --sampling greedy --new 8 --rounds 2 --memory"
         ),
         "decode-cpu-Llama-3.2-1B": Run(
-            5, "decode.py", "--shapes Llama-3.2-1B --dtypes bfloat16 --sampling sampled --new 8 --rounds 3"
+            5, "decode.py", "--shapes Llama-3.2-1B --dtypes bfloat16 --sampling sampled --new 8 --rounds 5"
         ),
         "decode-cpu-Llama-3-8B": Run(
             5,
