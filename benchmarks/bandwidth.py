@@ -28,10 +28,7 @@ def reads(device: str, mebibytes: int | None = None) -> tuple[dict[str, Call], i
         mebibytes: Size of the buffer; far beyond the caches by default.
     """
     size = 2**20 * (mebibytes or BUFFER_MIB[device])
-    matrix, vector = torch.empty(size // 4 // WIDTH, WIDTH, device=device), torch.rand(WIDTH, device=device)
-    if device == "cpu":  # in pages like those of the weights
-        [matrix] = in_large_pages([matrix])
-    matrix.uniform_()
+    matrix, vector = buffer(size // 4, device).view(-1, WIDTH), torch.rand(WIDTH, device=device)
     compiled_product = torch.compile(product)
     ways: dict[str, Call] = {
         "torch.sum": lambda: awaited(matrix.sum()),
@@ -40,6 +37,14 @@ def reads(device: str, mebibytes: int | None = None) -> tuple[dict[str, Call], i
     for call in ways.values():
         call()
     return ways, size
+
+
+def buffer(count: int, device: str) -> Tensor:
+    """Noise, float32 [count]; on the CPU in pages like those of the weights."""
+    if device == "cpu":
+        [room] = in_large_pages([torch.empty(count, device="meta")])
+        return room.uniform_()
+    return torch.rand(count, device=device)
 
 
 def awaited(result: Tensor) -> Tensor:

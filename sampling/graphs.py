@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 import torch
@@ -13,6 +14,7 @@ MOST_GRAPHS = 4096
 LIMITS = {"recompile_limit": MOST_GRAPHS, "accumulated_recompile_limit": MOST_GRAPHS}
 # In the name of a guard: a global of another module than these, such as one that a hook of the user's reads.
 FOREIGN = re.compile(r"G\['__import_(?!sampling|dataclasses|torch_dot_nn_dot_functional)")
+ARGUMENT = re.compile(r"(?:\w+\()*(\w*)")  # in the name of a guard, such as "type(model.layers).__call__"
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -26,7 +28,11 @@ class Limits(threading.local):
 
 
 def compiled(
-    function: Callable[P, R], *, dynamic: bool | None = None, options: dict[str, Any] | None = None
+    function: Callable[P, R],
+    *,
+    dynamic: bool | None = None,
+    options: dict[str, Any] | None = None,
+    unwatched: Collection[str] = (),
 ) -> Callable[P, R]:
     """Compile a function that has a graph for every combination of stages, every model and every shape.
 
@@ -36,13 +42,15 @@ def compiled(
         function: A function of this library.
         dynamic: As `torch.compile` has it.
         options: Inductor's.
+        unwatched: Names of arguments that are not looked into before each call. Another argument has to differ wherever
+            these ask for another graph.
 
     Returns:
         The same function, compiled when it is called.
     """
-    graph = torch.compile(
-        function, fullgraph=True, dynamic=dynamic, options={**(options or {}), "guard_filter_fn": needed}
-    )
+    asked = partial(needed, unwatched=unwatched)
+    options = {**(options or {}), "guard_filter_fn": asked}
+    graph = torch.compile(function, fullgraph=True, dynamic=dynamic, options=options)
     limits = Limits()
 
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -52,6 +60,14 @@ def compiled(
     return run
 
 
-def needed(guards: list[Any]) -> list[bool]:
-    """Which guards are asked before each call: those on names of this library and of torch, which are bound once, are not."""
-    return [not guard.is_global or FOREIGN.search(guard.name) is not None for guard in guards]
+def needed(guards: list[Any], unwatched: Collection[str] = ()) -> list[bool]:
+    """Which guards are asked before each call.
+
+    Those on names of this library and of torch, which are bound once, are not; nor those on what unwatched arguments hold.
+    """
+    return [
+        FOREIGN.search(guard.name) is not None
+        if guard.is_global
+        else ARGUMENT.match(guard.name)[1] not in unwatched
+        for guard in guards
+    ]

@@ -47,7 +47,7 @@ class Window:
         Args:
             layer: Number of the layer.
             keys: [B, T, KV, D]; rounded to the cache's type.
-            values: [B, T, KV, D]; so are they.
+            values: [B, T, KV, D]; likewise.
 
         Returns:
             Keys and values, [B, KV, S, D] each: views of the cache, not copies.

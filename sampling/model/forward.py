@@ -12,6 +12,7 @@ from torch import Tensor
 from sampling.graphs import compiled
 from sampling.model.attend import summed
 from sampling.model.cache import KeyValueCache
+from sampling.model.kind import kind_of, state_of
 from sampling.model.llama import Llama
 from sampling.model.projection import summing
 
@@ -99,6 +100,7 @@ class Compiled:
     def __init__(self, model: Llama, cache: KeyValueCache, logits: Tensor) -> None:
         self.model = model if cache.rows > 1 else summing(model, ATTEND.get(logits.device.type))
         self.cache, self.logits = cache, logits
+        self._kind, self._state = kind_of(self.model), state_of(self.model)
         for stored in (*cache.stored_keys, *cache.stored_values):
             leave_open(stored, 2)
 
@@ -110,7 +112,10 @@ class Compiled:
 
     def run(self, tokens: Tensor) -> None:
         """Put the logits of the rows that have a new token in place of the old ones."""
-        compiled_advance(tokens.device.type)(self.model, self.cache, self.logits, tokens)
+        if state_of(self.model) != self._state:
+            self._kind, self._state = kind_of(self.model), state_of(self.model)
+        step = compiled_advance(tokens.device.type, known=self._kind is not None)
+        step(self._kind, self.model, self.cache, self.logits, tokens)
 
 
 def advance(
@@ -127,7 +132,22 @@ def leave_open(tensor: Tensor, dim: int) -> None:
     torch._dynamo.maybe_mark_dynamic(tensor, dim)  # pyright: ignore[reportPrivateUsage]
 
 
+def advance_of(kind: str | None, model: Llama, cache: KeyValueCache, logits: Tensor, tokens: Tensor) -> None:
+    """`advance`, whose graph is one for models of this kind."""
+    if kind != "":  # read, so that the compiler asks for it
+        advance(model, cache, logits, tokens)
+
+
 @once
-def compiled_advance(device: str) -> Callable[[Llama, KeyValueCache, Tensor, Tensor], None]:
-    """The compiled `advance`; one for all models, since torch keeps the graphs of a function together."""
-    return compiled(advance, dynamic=False, options=OPTIONS.get(device))
+def compiled_advance(
+    device: str, *, known: bool
+) -> Callable[[str | None, Llama, KeyValueCache, Tensor, Tensor], None]:
+    """The compiled `advance_of`; one for all models, since torch keeps the graphs of a function together.
+
+    Args:
+        device: The type of the device.
+        known: Whether the kind of a model says all that its graph depends on. Then nothing else of it is asked for before
+            a step, which would be hundreds of questions.
+    """
+    unwatched = ("model",) if known else ()
+    return compiled(advance_of, dynamic=False, options=OPTIONS.get(device), unwatched=unwatched)

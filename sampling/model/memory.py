@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Sequence
-from contextlib import suppress
 from itertools import accumulate
 
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from sampling.model.llama import Llama
 
-CACHE_LINE = 64  # bytes
+CACHE_LINE = 64  # bytes, where every tensor begins
 
 
 def allocated(model: Llama, device: torch.device | str) -> Llama:
@@ -20,17 +19,23 @@ def allocated(model: Llama, device: torch.device | str) -> Llama:
 
     Args:
         model: A model on the device "meta", or one whose weights may be lost.
-        device: Where it goes. On the CPU all weights lie in one block of large pages, see `in_large_pages`.
+        device: Where it goes. On the CPU all weights that this process holds whole lie in large pages.
 
     Returns:
         The same model.
     """
-    model = model.to_empty(device=device)
-    whole = [parameter for parameter in model.parameters() if model.held(parameter)[0] is parameter]
-    if torch.device(device).type == "cpu":
-        for parameter, place in zip(whole, in_large_pages(whole), strict=True):
-            parameter.data = place
-    return model
+    on_cpu = torch.device(device).type == "cpu"
+    whole = [
+        parameter for parameter in model.parameters() if on_cpu and model.held(parameter)[0] is parameter
+    ]
+    rooms = {id(parameter): room for parameter, room in zip(whole, in_large_pages(whole), strict=True)}
+
+    def room_for(tensor: Tensor) -> Tensor:
+        room = rooms.get(id(tensor))
+        return torch.empty_like(tensor, device=device) if room is None else room
+
+    # as `to_empty` does it
+    return model._apply(room_for)  # pyright: ignore[reportPrivateUsage]
 
 
 def in_large_pages(tensors: Sequence[Tensor]) -> list[Tensor]:
@@ -43,7 +48,7 @@ def in_large_pages(tensors: Sequence[Tensor]) -> list[Tensor]:
     Source: https://docs.kernel.org/admin-guide/mm/transhuge.html.
 
     Args:
-        tensors: Tensors whose shapes and types are wanted; at least one, none empty.
+        tensors: Tensors whose shapes and types are wanted; none empty.
 
     Returns:
         A tensor for each, of arbitrary contents.
@@ -53,14 +58,24 @@ def in_large_pages(tensors: Sequence[Tensor]) -> list[Tensor]:
         >>> room.shape, room.dtype
         (torch.Size([2, 3]), torch.bfloat16)
     """
-    if not hasattr(mmap, "MADV_HUGEPAGE"):
-        return [torch.empty_like(tensor, device="cpu") for tensor in tensors]
     sizes = [-(-tensor.nbytes // CACHE_LINE) * CACHE_LINE for tensor in tensors]
-    block = mmap.mmap(-1, sum(sizes), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    with suppress(OSError):  # a kernel built without them
-        block.madvise(mmap.MADV_HUGEPAGE)
+    block = large_pages(sum(sizes))
+    if block is None:
+        return [torch.empty_like(tensor, device="cpu") for tensor in tensors]
     starts = accumulate(sizes[:-1], initial=0)
     return [
         torch.frombuffer(block, dtype=tensor.dtype, count=tensor.numel(), offset=start).view(tensor.shape)
         for tensor, start in zip(tensors, starts, strict=True)
     ]
+
+
+def large_pages(size: int) -> mmap.mmap | None:
+    """So many bytes in large pages; None where there are no such pages, or not so many bytes in one piece."""
+    if size == 0 or not hasattr(mmap, "MADV_HUGEPAGE"):
+        return None
+    try:
+        block = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        block.madvise(mmap.MADV_HUGEPAGE)
+    except OSError:
+        return None
+    return block

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, cast
 
@@ -19,8 +18,10 @@ if TYPE_CHECKING:
 Form = Callable[[Tensor, Sequence[nn.Module]], Sequence[Tensor]]
 
 SUMS_AT_ONCE = 4
-PACKED_FOR = 16  # rows that oneDNN packs for; weights packed so are fast for a whole prompt, too
-MOST_BLOCKS = 64
+PACKED_FOR = (
+    16  # rows that oneDNN packs for; weights packed so are fast for fewer and for a whole prompt, too
+)
+BLOCKS = 16  # as many threads can share a product of one row
 
 
 class Projection:
@@ -62,38 +63,48 @@ def _summed(wide: Tensor, weight: Tensor) -> Tensor:
 
 
 def by_blocks(hidden: Tensor, modules: Sequence[nn.Module]) -> list[Tensor]:
-    """For one row in float32, as a batch of products with blocks of the weights.
+    """For one row in float32 and weights of a multiple of BLOCKS rows, as a batch of products with blocks of them.
 
     MKL computes a batch with all threads, where a matrix times one column has a single thread for itself.
     """
-    column = hidden.reshape(
-        1, -1
-    ).T  # in the strides of a matrix with more rows: for others MKL takes a slower way
-    products = [_in_blocks(column, weight) for weight in weights_of(modules)]
+    # in the strides of a matrix with more rows: for others MKL takes a slower way
+    column = hidden.reshape(1, -1).T
+    products = [_in_blocks(column, weight.detach()) for weight in weights_of(modules)]
     return [product.view(*hidden.shape[:-1], -1) for product in products]
 
 
+def fits_blocks(hidden: Tensor, weights: Sequence[Tensor]) -> bool:
+    """Whether `by_blocks` can multiply this input with these weights, and MKL is there to do it."""
+    one_row = hidden.numel() == hidden.shape[-1] and hidden.dtype == torch.float32
+    return (
+        one_row and torch.backends.mkl.is_available() and not any(len(weight) % BLOCKS for weight in weights)
+    )
+
+
 def _in_blocks(column: Tensor, weight: Tensor) -> Tensor:
-    blocks = math.gcd(len(weight), MOST_BLOCKS)
-    return torch.bmm(weight.unflatten(0, (blocks, -1)), column.expand(blocks, *column.shape))
+    return torch.bmm(weight.unflatten(0, (BLOCKS, -1)), column.expand(BLOCKS, *column.shape))
 
 
-class WideEmbedding(nn.Module):
-    """An embedding table whose rows come out in float32, so that a model computes in it from there on."""
+class WideEmbedding(nn.Embedding):
+    """An embedding table whose rows come out in float32, so that a model computes in it from there on.
+
+    Args:
+        table: The table, whose weight is this one's, too.
+    """
 
     def __init__(self, table: nn.Embedding) -> None:
-        super().__init__()
-        self.table = table
+        super().__init__(table.num_embeddings, table.embedding_dim, device="meta")
+        self.weight = table.weight
 
-    def forward(self, token_ids: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (the name that torch uses)
         """[B, T] to [B, T, hidden_size]."""
-        return self.table(token_ids).float()
+        return super().forward(input).float()
 
 
 class Packed:
     """By oneDNN, over one copy of all the weights in the order in which its kernels read them.
 
-    Weights that have changed since are packed again. One row in float32 does not take the copy: MKL is faster there.
+    Weights that have changed since are packed again. One row in float32 is multiplied by blocks instead, where it can be.
     """
 
     def __init__(self) -> None:
@@ -103,13 +114,9 @@ class Packed:
 
     def __call__(self, hidden: Tensor, modules: Sequence[nn.Module]) -> Sequence[Tensor]:
         """One product with all the weights, cut into theirs."""
-        if (
-            hidden.numel() == hidden.shape[-1]
-            and hidden.dtype == torch.float32
-            and torch.backends.mkl.is_available()
-        ):
-            return by_blocks(hidden, modules)
         weights = weights_of(modules)
+        if fits_blocks(hidden, weights):
+            return by_blocks(hidden, modules)
         state = [(weight.data_ptr(), weight._version) for weight in weights]
         if self._packed is None or state != self._of:
             self._pack(weights, state)
@@ -138,10 +145,10 @@ def projections_of(model: nn.Module) -> list[Projection]:
 
 
 def pack(model: Llama) -> None:
-    """Compute a model's products by oneDNN from now on, where it can; elsewhere leave the model as it is.
+    """Compute a model's products as `Packed` does from now on, where oneDNN can; elsewhere leave the model as it is.
 
     The weights stay as they are, and where they are; the packed copy takes as much memory again, but for an embedding table
-    that is no head. No gradients flow through packed weights.
+    that is no head. No gradients flow to the weights.
 
     Args:
         model: The model; changed in place.
@@ -159,20 +166,19 @@ def packable(weight: Tensor) -> bool:
 
 
 def summing(model: Llama, attend: Attend | None) -> Llama:
-    """A twin of a model, on the same weights, that multiplies and sums, in float32 from the embedding to the logits.
-
-    Whatever the type of the weights: to round what flows between them would cost more than it saves.
+    """A twin of a model, on the same weights, that multiplies and sums.
 
     Args:
         model: The model.
-        attend: How the twin attends; None as the model does.
+        attend: How the twin attends, in float32; the twin computes in it from the embedding to the logits then, whatever the
+            type of the weights, since to round in between would cost more than it saves. None as the model does.
     """
     weights = (*model.parameters(), *model.buffers())
     twin = copy.deepcopy(model, {id(weight): weight for weight in weights})
     for projection in projections_of(twin):
         projection.form = by_sum
-    twin.embed_tokens = cast("nn.Embedding", WideEmbedding(twin.embed_tokens))
     if attend is not None:
+        twin.embed_tokens = WideEmbedding(twin.embed_tokens)
         for block in twin.layers:
             cast("Block", block).self_attn.attend = attend
     return twin

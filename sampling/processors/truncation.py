@@ -46,7 +46,7 @@ class TopK(Truncation):
         if wrong is not None:
             raise InvalidRequest(self.name, float(wrong), "a whole number")
         self.k = column([int(float(text)) for text in texts], torch.int64)
-        self.low_ids_first = low_ids_first
+        self.low_ids_first = boolean("low_ids_first", low_ids_first)
         self.keep_ties = boolean("keep_ties", keep_ties)
         self.shown = self.k.flatten().tolist()
 
@@ -93,7 +93,7 @@ class TopP(Truncation):
         texts = decimals(self.name, p, 0, 1)
         self.share = column([share_of_decimal(text) for text in texts], torch.int64)
         self.p = column([float(text) for text in texts], torch.float64)
-        self.low_ids_first = low_ids_first
+        self.low_ids_first = boolean("low_ids_first", low_ids_first)
         self.exact_hit_stops = boolean("exact_hit_stops", exact_hit_stops)
         self.shown = [float(text) for text in texts]
 

@@ -258,6 +258,9 @@ def test_a_joint_refuses_what_a_part_refuses(rows: int) -> None:
 
 
 def test_what_a_stage_does_at_ties_is_true_or_false() -> None:
+    for truncation in (TopK, TopP):
+        with pytest.raises(InvalidRequest, match="low_ids_first: got None, must be true or false"):
+            truncation(1, low_ids_first=None)  # pyright: ignore[reportArgumentType]
     with pytest.raises(InvalidRequest, match="keep_ties: got 'no', must be true or false"):
         TopK(2, keep_ties="no")  # pyright: ignore[reportArgumentType]
     with pytest.raises(InvalidRequest, match="exact_hit_stops: got 1, must be true or false"):
