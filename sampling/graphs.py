@@ -68,6 +68,6 @@ def needed(guards: list[Any], unwatched: Collection[str] = ()) -> list[bool]:
     return [
         FOREIGN.search(guard.name) is not None
         if guard.is_global
-        else ARGUMENT.match(guard.name)[1] not in unwatched
+        else ARGUMENT.findall(guard.name)[0] not in unwatched
         for guard in guards
     ]
