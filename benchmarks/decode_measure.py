@@ -34,7 +34,8 @@ FORMULAS = {
     "bytes_per_step": "weights read once (the embedding table only where it is the head), keys and values of B rows "
     "at their mean length",
     "share_of_bandwidth": "bytes_per_step / median TPOT / read_GB_per_s",
-    "read_GB_per_s": "the fastest way of reading, median, taking turns with the engines of the same job",
+    "read_GB_per_s": "the fastest way of reading, median, taking turns with the engines of the same job; on the CPU in large "
+    "pages, as the weights",
     "sampler_share": "median of Sampler.step alone on the model's logits, tokens on the host / median TPOT",
     "same_tokens": "how many leading tokens of every row are those of our eager loop (greedy only)",
     "times_as_fast_as": "median TPOT of the peer / median TPOT",

@@ -9,6 +9,7 @@ import torch
 from sampling_kernels.branching import may_branch
 from torch import Tensor
 
+from sampling.device import checked_device
 from sampling.errors import InvalidRequest
 from sampling.params import boolean, integer
 from sampling.token_counts import NOTHING, Counts, Table, TokenCounts, largest
@@ -115,9 +116,10 @@ class History:
             A history in which nothing has been sampled yet.
 
         Raises:
-            InvalidRequest: A prompt is no list, a token id is negative, 2^62 or more, or no integer, or a prompt is longer
-                than the capacity.
+            InvalidRequest: A prompt is no list, a token id is negative, 2^62 or more, or no integer, a prompt is longer than
+                the capacity, or the device is not there.
         """
+        device = checked_device(device)
         capacity = None if capacity is None else integer("capacity", capacity, 1)
         rows = checked_prompts(prompt_ids, capacity)
         longest = max(map(len, rows), default=0)

@@ -15,6 +15,7 @@ from sampling_kernels.weights import LARGEST_VOCABULARY
 from torch import Tensor
 
 from sampling.assembly import MASKS, assemble, translated
+from sampling.device import checked_device
 from sampling.dialects import MODES, Dialect, parts
 from sampling.dialects import dialect as dialect_named
 from sampling.draw import checked_rule, seed_key
@@ -84,7 +85,8 @@ class Sampler:
             mode `raw` do not see it. A step with a constrained slot asks it on the host, and is not compiled.
 
     Raises:
-        InvalidRequest: Lengths that differ, an id outside the vocabulary, a stage the dialect does not have.
+        InvalidRequest: Lengths that differ, an id outside the vocabulary, a stage the dialect does not have, a device that is
+            not there.
 
     Example:
         >>> import torch
@@ -118,7 +120,7 @@ class Sampler:
         self.modes = checked_modes(logprob_modes, self.dialect)
         self.rule = checked_rule(rule)
         self.max_history = None if max_history is None else integer("max_history", max_history, 1, 2**31 - 1)
-        self.device = torch.device(device)
+        self.device = checked_device(device)
         self.compile = boolean("compile", compile)
         self._whole_step = compiled(whole_step) if compile else whole_step
         self._hopeful_step = compiled(hopeful_step) if compile else hopeful_step

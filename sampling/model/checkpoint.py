@@ -13,6 +13,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from sampling.device import checked_device
 from sampling.errors import CheckpointError, InvalidRequest
 from sampling.model.config import JsonObject, LlamaConfig
 from sampling.model.llama import Llama
@@ -90,7 +91,7 @@ def load_llama(
     config = LlamaConfig.read(folder)
     config = replace(config, dtype=_running_dtype(config, folder, dtype))
     source, stored = _stored_tensors(folder)
-    check_device(device)
+    checked_device(device)
     with torch.device("meta"):
         model = build(config)
     _check(model, source, stored)  # before any memory is asked for
@@ -111,23 +112,6 @@ def _running_dtype(config: LlamaConfig, folder: Path, dtype: torch.dtype | None)
     if dtype not in (torch.float32, torch.bfloat16):
         raise InvalidRequest("dtype", dtype, "torch.float32, torch.bfloat16 or None")
     return dtype
-
-
-def check_device(device: torch.device | str) -> None:
-    """Refuse a device that holds no tensors here.
-
-    Args:
-        device: A device or its name.
-
-    Raises:
-        InvalidRequest: torch does not know it, or it is not there.
-    """
-    try:
-        if torch.empty(0, device=device).is_meta:
-            raise RuntimeError("meta tensors hold no numbers")
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise InvalidRequest("device", str(device), f"a device that torch can use here ({reason})") from error
 
 
 def _stored_tensors(folder: Path) -> tuple[Path, dict[str, StoredTensor]]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from sampling.device import checked_device
 from sampling.errors import InvalidRequest
-from sampling.model.checkpoint import check_device
 
 
 def require_compiler(device: torch.device | str) -> None:
@@ -19,7 +19,7 @@ def require_compiler(device: torch.device | str) -> None:
         InvalidRequest: The device can not be used, or nothing can be compiled for it: no C++ compiler for the CPU, no Triton
             for CUDA, a Python that torch's compiler does not know.
     """
-    check_device(device)
+    checked_device(device)
     try:
         torch.compile(_added, fullgraph=True)(torch.zeros(1, device=device))
     except Exception as error:  # whatever a compiler makes of what it does not find

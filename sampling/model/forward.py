@@ -16,13 +16,12 @@ from sampling.model.kind import kind_of, state_of
 from sampling.model.llama import Llama
 from sampling.model.projection import summing
 
-ROWS_OF_A_GRAPH = {
-    "cpu": 1
-}  # by device, the most rows that one graph serves faster than packed weights do; no entry: all
-ATTEND = {"cpu": summed}  # by device, how a graph of one row attends; no entry: as the model does
-OPTIONS: dict[
-    str, dict[str, Any]
-] = {  # Inductor's, by device; on the CPU a multiplication and an addition become one
+# By device, the most rows that one graph serves faster than packed weights do; no entry: all.
+ROWS_OF_A_GRAPH = {"cpu": 1}
+# By device, how a graph of one row attends; no entry: as the model does.
+ATTEND = {"cpu": summed}
+# Inductor's, by device. On the CPU a multiplication and an addition become one instruction, which rounds once.
+OPTIONS: dict[str, dict[str, Any]] = {
     "cpu": {"cpp.enable_floating_point_contract_flag": "fast"},
     "cuda": {"coordinate_descent_tuning": True},
 }

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 Form = Callable[[Tensor, Sequence[nn.Module]], Sequence[Tensor]]
 
 SUMS_AT_ONCE = 4
-PACKED_FOR = (
-    16  # rows that oneDNN packs for; weights packed so are fast for fewer and for a whole prompt, too
-)
-BLOCKS = 16  # as many threads can share a product of one row
+# Rows that oneDNN packs for: weights packed so are fast for fewer rows, and for a whole prompt, too.
+PACKED_FOR = 16
+# As many threads can share a product of one row.
+BLOCKS = 16
 
 
 class Projection:
@@ -76,9 +76,8 @@ def by_blocks(hidden: Tensor, modules: Sequence[nn.Module]) -> list[Tensor]:
 def fits_blocks(hidden: Tensor, weights: Sequence[Tensor]) -> bool:
     """Whether `by_blocks` can multiply this input with these weights, and MKL is there to do it."""
     one_row = hidden.numel() == hidden.shape[-1] and hidden.dtype == torch.float32
-    return (
-        one_row and torch.backends.mkl.is_available() and not any(len(weight) % BLOCKS for weight in weights)
-    )
+    even = all(len(weight) % BLOCKS == 0 for weight in weights)
+    return one_row and even and torch.backends.mkl.is_available()
 
 
 def _in_blocks(column: Tensor, weight: Tensor) -> Tensor:

@@ -123,16 +123,17 @@ def test_one_graph_serves_every_capacity(model):
     assert graphs == [graphs[0]] * 4
 
 
-def test_bfloat16(new_oracle, tmp_path):
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=CUDA)])
+def test_bfloat16(new_oracle, tmp_path, device):
     """Accumulated in float32: at most 2.5% of the logits' spread from eager bfloat16, in the mean square."""
     oracle = new_oracle(tmp_path, num_hidden_layers=1)
-    model = load_llama(oracle.directory, dtype=torch.bfloat16)
-    logits = {compiled: torch.zeros(1, 97) for compiled in (False, True)}
+    model = load_llama(oracle.directory, device=device, dtype=torch.bfloat16)
+    logits = {compiled: torch.zeros(1, 97, device=device) for compiled in (False, True)}
     for compiled, row in logits.items():
         forward = forward_of(model, model.new_cache(1, 64), row, compiled=compiled)
         for token in prompt(30, 5):
             forward.claim(torch.ones(1, dtype=torch.int64))
-            forward.run(torch.tensor([token]))
+            forward.run(torch.tensor([token], device=device))
     exact = oracle.logits(prompt(30, 5))
     difference = (logits[True] - logits[False]).square().mean().sqrt()
     assert difference <= 0.025 * exact.std()
