@@ -66,7 +66,7 @@ class Decoder:
     how many others are in use.
 
     Args:
-        model: The model.
+        model: The model; its parts and hooks stay as they are while rows decode.
         rows: B, how many rows there are.
         capacity: Most tokens of a row, prompt and sampled, at most the model's context.
         usable_ids: Token ids from here on are never sampled.

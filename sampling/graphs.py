@@ -14,7 +14,7 @@ MOST_GRAPHS = 4096
 LIMITS = {"recompile_limit": MOST_GRAPHS, "accumulated_recompile_limit": MOST_GRAPHS}
 # In the name of a guard: a global of another module than these, such as one that a hook of the user's reads.
 FOREIGN = re.compile(r"G\['__import_(?!sampling|dataclasses|torch_dot_nn_dot_functional)")
-ARGUMENT = re.compile(r"(?:\w+\()*(\w*)")  # in the name of a guard, such as "type(model.layers).__call__"
+ARGUMENT = re.compile(r"(?:[\w.]+\()*(\w*)")  # in the name of a guard, such as "type(model.layers).__call__"
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -68,6 +68,16 @@ def needed(guards: list[Any], unwatched: Collection[str] = ()) -> list[bool]:
     return [
         FOREIGN.search(guard.name) is not None
         if guard.is_global
-        else ARGUMENT.findall(guard.name)[0] not in unwatched
+        else argument_of(guard.name) not in unwatched
         for guard in guards
     ]
+
+
+def argument_of(name: str) -> str:
+    """The argument that a guard of this name is on.
+
+    Example:
+        >>> argument_of("dict.keys(type(model.layers).__call__)[0]")
+        'model'
+    """
+    return ARGUMENT.findall(name)[0]

@@ -12,7 +12,7 @@ from torch import Tensor
 from sampling.graphs import compiled
 from sampling.model.attend import summed
 from sampling.model.cache import KeyValueCache
-from sampling.model.kind import kind_of, state_of
+from sampling.model.kind import kind_of
 from sampling.model.llama import Llama
 from sampling.model.projection import summing
 
@@ -91,7 +91,8 @@ class Compiled:
     """A decode step as one graph, compiled once for a number of rows, whatever their capacity and lengths.
 
     Args:
-        model: The model.
+        model: The model. Its weights may change from step to step, in their values and as a whole in their type; its parts and
+            hooks may not.
         cache: The rows' keys and values.
         logits: float32 [B, V], where their logits are.
     """
@@ -99,7 +100,8 @@ class Compiled:
     def __init__(self, model: Llama, cache: KeyValueCache, logits: Tensor) -> None:
         self.model = model if cache.rows > 1 else summing(model, ATTEND.get(logits.device.type))
         self.cache, self.logits = cache, logits
-        self._kind, self._state = kind_of(self.model), state_of(self.model)
+        self._weights = [*self.model.parameters()]
+        self._kind, self._state = kind_of(self.model), self._types
         for stored in (*cache.stored_keys, *cache.stored_values):
             leave_open(stored, 2)
 
@@ -111,10 +113,15 @@ class Compiled:
 
     def run(self, tokens: Tensor) -> None:
         """Put the logits of the rows that have a new token in place of the old ones."""
-        if state_of(self.model) != self._state:
-            self._kind, self._state = kind_of(self.model), state_of(self.model)
+        if self._types != self._state:
+            self._kind, self._state = kind_of(self.model), self._types
         step = compiled_advance(tokens.device.type, known=self._kind is not None)
         step(self._kind, self.model, self.cache, self.logits, tokens)
+
+    @property
+    def _types(self) -> list[tuple[torch.dtype, torch.device]]:
+        """What `model.to` changes: a graph would read other memory than that of such a weight."""
+        return [(weight.dtype, weight.device) for weight in self._weights]
 
 
 def advance(

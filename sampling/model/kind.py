@@ -2,50 +2,70 @@
 
 from __future__ import annotations
 
-from typing import cast
+from torch import Tensor, nn
 
-import torch
-from torch import nn
-
+from sampling.model.attend import fused, summed
+from sampling.model.config import LlamaConfig
 from sampling.model.llama import Attention, Block, FeedForward, Llama, RMSNorm
-from sampling.model.projection import WideEmbedding, projections_of
+from sampling.model.projection import Projection, WideEmbedding, by_module, by_sum, by_weight
 from sampling.model.rotary import Rotary
 
 PARTS = (
     *(Llama, Block, Attention, FeedForward, RMSNorm, Rotary, WideEmbedding),
     *(nn.Embedding, nn.Linear, nn.ModuleList),
 )
+FUNCTIONS = (by_module, by_weight, by_sum, fused, summed)
+PLAIN = (bool, int, float, str, type(None), LlamaConfig)
+OF_EVERY_MODULE = frozenset(vars(nn.Module()))
+
+
+class Foreign(Exception):
+    """Something that no text of this library's tells."""
 
 
 def kind_of(model: Llama) -> str | None:
-    """All that a graph of a model depends on but the values of its weights.
+    """All that a graph of a model depends on but the values of its weights; a graph serves the models of one text.
 
     Args:
-        model: The model, which is not changed from now on but for those values, or as a whole (`state_of`).
+        model: The model.
 
     Returns:
-        The same text for models that a graph serves alike; None where a part is of another type, or has hooks or a forward
-        pass of its own, so that only a look at all of it tells.
+        The text; None where a part is not this library's or torch's own, or has hooks or a forward pass of its own, so that
+        only a look at all of it tells.
     """
-    if not all(map(unchanged, model.modules())):
+    names = {id(module): name for name, module in model.named_modules()}
+    try:
+        modules = [(name, *told(module, names)) for name, module in model.named_modules()]
+        weights = model.named_parameters(remove_duplicate=False)
+        tensors = [(name, *form_of(tensor)) for name, tensor in (*weights, *model.named_buffers())]
+    except Foreign:
         return None
-    weights = [
-        (tensor.dtype, tensor.shape, tensor.stride(), tensor.device)
-        for tensor in (*model.parameters(), *model.buffers())
-    ]
-    forms = [projection.form for projection in projections_of(model)]
-    attends = [cast("Block", block).self_attn.attend for block in model.layers]
-    return repr((model.config, weights, forms, attends))
+    return repr((modules, tensors))
 
 
-def state_of(model: Llama) -> tuple[torch.dtype, torch.device]:
-    """What a change of the whole model, as by `model.to`, changes: another kind has to be asked for then."""
-    return model.norm.weight.dtype, model.norm.weight.device
-
-
-def unchanged(module: nn.Module) -> bool:
-    """Whether a module is one of this library's or of torch's, without hooks and with the forward pass of its type."""
+def told(module: nn.Module, names: dict[int, str]) -> tuple[object, ...]:
+    """The type of a module and its attributes."""
     own = vars(module)
-    return type(module) in PARTS and not (
-        own["_forward_hooks"] or own["_forward_pre_hooks"] or "forward" in own
-    )
+    if type(module) not in PARTS or own["_forward_hooks"] or own["_forward_pre_hooks"]:
+        raise Foreign
+    attributes = {name: value for name, value in own.items() if name not in OF_EVERY_MODULE}
+    return type(module).__name__, {name: word(value, names) for name, value in attributes.items()}
+
+
+def word(value: object, names: dict[int, str]) -> object:
+    """An attribute as something whose text is all of it."""
+    if type(value) in PLAIN:
+        return value
+    if type(value) is Projection:
+        return word(value.form, names), [names.get(id(module)) for module in value.modules]
+    known = [function.__name__ for function in FUNCTIONS if function is value]
+    if not known:
+        raise Foreign
+    return known[0]
+
+
+def form_of(tensor: Tensor) -> tuple[object, ...]:
+    """What a graph asks of a tensor."""
+    if type(tensor) not in (Tensor, nn.Parameter):
+        raise Foreign
+    return tensor.dtype, tuple(tensor.shape), tensor.stride(), tensor.device, tensor.requires_grad

@@ -20,7 +20,7 @@ Form = Callable[[Tensor, Sequence[nn.Module]], Sequence[Tensor]]
 SUMS_AT_ONCE = 4
 # Rows that oneDNN packs for: weights packed so are fast for fewer rows, and for a whole prompt, too.
 PACKED_FOR = 16
-# As many threads can share a product of one row.
+# As many threads can share a product of one row; fewer read all that memory gives.
 BLOCKS = 16
 
 
@@ -84,20 +84,20 @@ def _in_blocks(column: Tensor, weight: Tensor) -> Tensor:
     return torch.bmm(weight.unflatten(0, (BLOCKS, -1)), column.expand(BLOCKS, *column.shape))
 
 
-class WideEmbedding(nn.Embedding):
+class WideEmbedding(nn.Module):
     """An embedding table whose rows come out in float32, so that a model computes in it from there on.
 
     Args:
-        table: The table, whose weight is this one's, too.
+        table: The table, with whatever has been hooked to it.
     """
 
     def __init__(self, table: nn.Embedding) -> None:
-        super().__init__(table.num_embeddings, table.embedding_dim, device="meta")
-        self.weight = table.weight
+        super().__init__()
+        self.table = table
 
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (the name that torch uses)
+    def forward(self, token_ids: Tensor) -> Tensor:
         """[B, T] to [B, T, hidden_size]."""
-        return super().forward(input).float()
+        return self.table(token_ids).float()
 
 
 class Packed:
@@ -177,7 +177,7 @@ def summing(model: Llama, attend: Attend | None) -> Llama:
     for projection in projections_of(twin):
         projection.form = by_sum
     if attend is not None:
-        twin.embed_tokens = WideEmbedding(twin.embed_tokens)
+        twin.embed_tokens = cast("nn.Embedding", WideEmbedding(twin.embed_tokens))
         for block in twin.layers:
             cast("Block", block).self_attn.attend = attend
     return twin

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch._dynamo.utils import counters
 
+from sampling import graphs
+from sampling.graphs import needed
 from sampling.model import Llama, LlamaConfig
-from sampling.model.forward import forward_of
+from sampling.model.forward import compiled_advance, forward_of
 from sampling.model.kind import kind_of
 from sampling.model.projection import by_weight, projections_of
 
@@ -52,7 +56,6 @@ def test_models_of_one_shape_are_of_one_kind():
     "change",
     [
         {"rms_norm_eps": 0.5},
-        {"rope_theta": 100.0},
         {"num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 16},
         {"tie_word_embeddings": True},
     ],
@@ -61,37 +64,81 @@ def test_what_a_shape_says_makes_a_kind(change):
     assert kind_of(model_of(replace(CONFIG, **change))) != kind_of(model_of())
 
 
-def test_types_and_forms_make_a_kind():
-    other = model_of()
+def test_types_forms_and_attributes_make_a_kind():
+    other, reordered, sharper = model_of(), model_of(), model_of()
     for projection in projections_of(other):
         projection.form = by_weight
-    kinds = {kind_of(model) for model in (model_of(), model_of().bfloat16(), other)}
-    assert len(kinds) == 3
+    reordered.layers[0].self_attn.layer, reordered.layers[1].self_attn.layer = 1, 0
+    sharper.norm.eps = 0.1
+    models = (model_of(), model_of().bfloat16(), other, reordered, sharper)
+    kinds = {kind_of(model) for model in models}
+    assert len(kinds) == 5
     assert None not in kinds
 
 
 def test_a_changed_model_has_no_kind():
-    hooked, replaced, subclassed = model_of(), model_of(), model_of()
+    hooked, replaced, subclassed, attending, other = (model_of() for _ in range(5))
     hooked.layers[1].register_forward_hook(doubled)
     replaced.norm.forward = lambda hidden: 2 * hidden
     subclassed.norm.__class__ = type("Norm", (type(subclassed.norm),), {})
-    assert [kind_of(model) for model in (hooked, replaced, subclassed)] == [None] * 3
+    attending.layers[0].self_attn.attend = lambda q, *_: q.flatten(2)
+    other.norm.weight = type("Weight", (nn.Parameter,), {})(torch.ones(32))
+    models = (hooked, replaced, subclassed, attending, other)
+    assert [kind_of(model) for model in models] == [None] * 5
+
+
+@dataclass
+class Entry:
+    """What torch tells of a guard."""
+
+    name: str
+    is_global: bool = False
+
+
+def test_no_guard_is_on_what_is_unwatched():
+    of_model = ("model", "model.layers[0].weight", "type(model.norm).eps", "list(dict.keys(model.config))[0]")
+    others = ("cache.stored_keys[0]", "kind", "type(cache)", "", "models")
+    entries = [Entry(name) for name in (*of_model, *others)]
+    assert needed(entries) == [True] * 9
+    assert needed(entries, ("model",)) == [False] * 4 + [True] * 5
+    assert needed([Entry("G['mine']", True), Entry("G['__import_mine']", True)], ("model",)) == [False, True]
+
+
+@pytest.mark.compiled
+@pytest.mark.usefixtures("compiled")
+def test_a_step_asks_for_the_kind_and_for_nothing_of_the_model(monkeypatch):
+    kept: list[str] = []
+
+    def noted(guards: list[Any], unwatched: Collection[str] = ()) -> list[bool]:
+        answers = needed(guards, unwatched)
+        kept.extend(guard.name for guard, wanted in zip(guards, answers, strict=True) if wanted)
+        return answers
+
+    monkeypatch.setattr(graphs, "needed", noted)
+    compiled_advance.cache_clear()
+    torch._dynamo.reset()
+    logits_of(model_of(), compiled=True)
+    compiled_advance.cache_clear()
+    assert "kind" in kept
+    assert any("cache" in name for name in kept)
+    assert not [name for name in kept if "model" in name]
 
 
 @pytest.mark.compiled
 @pytest.mark.usefixtures("compiled")
 def test_each_model_runs_by_its_own_graph():
     """One graph for two models alike; one more for another epsilon and for a hook each, and the logits of eager steps."""
-    hooked = model_of()
+    hooked, embedded = model_of(), model_of()
     hooked.layers[1].register_forward_hook(doubled)
-    models = [model_of(), model_of(seed=1), model_of(replace(CONFIG, rms_norm_eps=0.5)), hooked]
+    embedded.embed_tokens.register_forward_hook(doubled)
+    models = [model_of(), model_of(seed=1), model_of(replace(CONFIG, rms_norm_eps=0.5)), hooked, embedded]
     graphs: list[int] = []
     for model in models:
         told = logits_of(model, compiled=False)
         torch.testing.assert_close(logits_of(model, compiled=True), told, rtol=0, atol=2e-5)
         graphs.append(counters["stats"]["unique_graphs"])
     first, *others = graphs
-    assert [graph - first for graph in others] == [0, 1, 2]
+    assert [graph - first for graph in others] == [0, 1, 2, 3]
 
 
 @pytest.mark.compiled

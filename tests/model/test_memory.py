@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 
 from sampling.model import Llama, LlamaConfig
-from sampling.model.memory import CACHE_LINE, allocated, in_large_pages
+from sampling.model.memory import CACHE_LINE, allocated, in_large_pages, large_pages
 from sampling.model.rotary import Rotary
 
 SMAPS = Path("/proc/self/smaps")
+needs_large_pages = pytest.mark.skipif(large_pages(4096) is None, reason="no large pages here")
 
 
 def model(*, tied: bool = False) -> Llama:
@@ -70,7 +71,7 @@ def test_buffers_are_what_they_were():
     assert torch.equal(allocated(model(), "cpu").rotary.frequencies, Rotary(model().config).frequencies)
 
 
-@pytest.mark.skipif(not hasattr(mmap, "MADV_HUGEPAGE"), reason="no large pages here")
+@needs_large_pages
 def test_tensors_lie_side_by_side_and_are_given_back_with_the_last(monkeypatch):
     blocks: list[weakref.ref[mmap.mmap]] = []
 
@@ -90,22 +91,30 @@ def test_tensors_lie_side_by_side_and_are_given_back_with_the_last(monkeypatch):
     assert blocks[0]() is None
 
 
+@needs_large_pages
 @pytest.mark.skipif(not SMAPS.exists(), reason="no /proc here")
 def test_large_pages_are_asked_for():
     [room] = in_large_pages([torch.empty(4 * 2**20)])
     assert "hg" in flags_of(room)
-    assert "hg" not in flags_of(torch.empty(16 * 2**20))
+    elsewhere = flags_of(torch.frombuffer(mmap.mmap(-1, 2**24), dtype=torch.float32))
+    assert elsewhere
+    assert "hg" not in elsewhere
 
 
 def test_without_large_pages_there_is_room_all_the_same(monkeypatch):
     def refused(*_: object, **__: object) -> None:
         raise OSError(12, "Cannot allocate memory")
 
+    class Unadvised(mmap.mmap):
+        madvise = refused
+
     wanted = [torch.zeros(2, 3), torch.zeros(5, dtype=torch.bfloat16)]
-    with monkeypatch.context() as patch:
-        patch.setattr(mmap, "mmap", refused)
-        first, second = in_large_pages(wanted)
-        assert (first.shape, second.shape, second.dtype) == ((2, 3), (5,), torch.bfloat16)
+    for mapping in (refused, Unadvised):
+        with monkeypatch.context() as patch:
+            patch.setattr(mmap, "mmap", mapping)
+            assert mapping is refused or large_pages(4096) is None
+            first, second = in_large_pages(wanted)
+            assert (first.shape, second.shape, second.dtype) == ((2, 3), (5,), torch.bfloat16)
     monkeypatch.delattr(mmap, "MADV_HUGEPAGE", raising=False)
     assert [room.shape for room in in_large_pages(wanted)] == [(2, 3), (5,)]
     assert in_large_pages([]) == []
