@@ -60,7 +60,7 @@ RUNS: dict[str, dict[str, Run]] = {
             5, "decode.py", f"--dtypes bfloat16 {ALONE} --new 16 --rounds 2 --growth"
         ),
         "decode-cpu-240M-memory": Run(
-            4, "decode.py", "--dtypes float32 --sampling greedy --new 8 --rounds 2 --memory"
+            4, "decode.py", "--dtypes float32 --sampling greedy --new 16 --rounds 6 --memory"
         ),
         "decode-cpu-Llama-3.2-1B": Run(
             5, "decode.py", "--shapes Llama-3.2-1B --dtypes bfloat16 --sampling sampled --new 8 --rounds 5"

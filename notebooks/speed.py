@@ -34,6 +34,11 @@ def lines(measured: Iterable[dict[str, Any]], part: str, figure: str, **fields: 
     ]
 
 
+def job(measured: Iterable[dict[str, Any]], **fields: Any) -> list[Line]:
+    """The engines of one job, out of the run that has the most of them."""
+    return max((lines([result], "engines", "tpot", **fields) for result in measured), key=len)
+
+
 def preferred(values: Iterable[Any], wish: Any) -> Any:
     """The wish if it was measured, or else the first."""
     there = list(values)
@@ -45,9 +50,9 @@ def name(engine: str) -> str:
     return f"ours, {engine}" if engine in OURS else engine
 
 
-def two_lengths(axes: Axes, job: Sequence[Line]) -> None:
+def two_lengths(axes: Axes, engines: Sequence[Line]) -> None:
     """From the first token of every engine to its last: the slope is the time of a token."""
-    for line in job:
+    for line in engines:
         first, token, new = (
             line["ttft"]["median_us"] / 1e6,
             line["tpot"]["median_us"] / 1e6,
@@ -56,19 +61,19 @@ def two_lengths(axes: Axes, job: Sequence[Line]) -> None:
         ends = [first, first + new * token]
         colour, label = COLOURS[line["engine"]], name(line["engine"])
         axes.plot([1, 1 + new], ends, marker="o", ms=4, color=colour, label=label)
-    floor = job[0]["bytes_per_step"] / 1e9 / job[0]["read_GB_per_s"]
-    lowest = min(line["ttft"]["median_us"] for line in job) / 1e6
-    axes.plot([1, 1 + job[0]["new"]], [lowest, lowest + job[0]["new"] * floor], ls="--", lw=1, color="black")
+    floor = engines[0]["bytes_per_step"] / 1e9 / engines[0]["read_GB_per_s"]
+    lowest, new = min(line["ttft"]["median_us"] for line in engines) / 1e6, engines[0]["new"]
+    axes.plot([1, 1 + new], [lowest, lowest + new * floor], ls="--", lw=1, color="black")
     axes.set(xlabel="tokens", ylabel="seconds since the request", ylim=(0, None))
     axes.legend(fontsize=8)
     axes.grid(color="#eeeeee")
 
 
-def shares(axes: Axes, job: Sequence[Line]) -> None:
+def shares(axes: Axes, engines: Sequence[Line]) -> None:
     """A bar for each engine: how much of the bandwidth its weights and cache take, were each byte read once."""
-    values = [100 * line["share_of_bandwidth"] for line in job]
-    places = [name(line["engine"]) for line in job]
-    bars = axes.barh(places, values, height=0.65, color=[COLOURS[line["engine"]] for line in job])
+    values = [100 * line["share_of_bandwidth"] for line in engines]
+    places = [name(line["engine"]) for line in engines]
+    bars = axes.barh(places, values, height=0.65, color=[COLOURS[line["engine"]] for line in engines])
     axes.bar_label(bars, [f"{value:.0f}%" for value in values], padding=3, fontsize=9)
     axes.axvline(100, color="black", lw=1, ls="--")
     axes.invert_yaxis()
@@ -95,17 +100,17 @@ def growth(axes: Axes, sweep: Sequence[Line], label: str) -> None:
     axes.grid(color="#eeeeee")
 
 
-def memory(axes: Axes, job: Sequence[Line]) -> None:
+def memory(axes: Axes, engines: Sequence[Line]) -> None:
     """A bar for each engine: the most memory while it decodes; the line is what a step reads."""
-    places = [name(line["engine"]) for line in job]
+    places = [name(line["engine"]) for line in engines]
     bars = axes.barh(
         places,
-        [line["peak_bytes"] / 2**30 for line in job],
+        [line["peak_bytes"] / 2**30 for line in engines],
         height=0.65,
-        color=[COLOURS[line["engine"]] for line in job],
+        color=[COLOURS[line["engine"]] for line in engines],
     )
     axes.bar_label(bars, fmt="%.2f", padding=3, fontsize=9)
-    axes.axvline(job[0]["bytes_per_step"] / 2**30, color="black", lw=1, ls="--")
+    axes.axvline(engines[0]["bytes_per_step"] / 2**30, color="black", lw=1, ls="--")
     axes.invert_yaxis()
     axes.set(xlabel="GiB at the most")
     axes.tick_params(axis="y", length=0)
