@@ -101,7 +101,8 @@ class Compiled:
         self.model = model if cache.rows > 1 else summing(model, ATTEND.get(logits.device.type))
         self.cache, self.logits = cache, logits
         self._weights = [*self.model.parameters()]
-        self._kind, self._state = kind_of(self.model), self._types
+        self._kind: str | None = None
+        self._types: list[tuple[torch.dtype, torch.device]] = []  # of the weights when the kind was told
         for stored in (*cache.stored_keys, *cache.stored_values):
             leave_open(stored, 2)
 
@@ -113,15 +114,12 @@ class Compiled:
 
     def run(self, tokens: Tensor) -> None:
         """Put the logits of the rows that have a new token in place of the old ones."""
-        if self._types != self._state:
-            self._kind, self._state = kind_of(self.model), self._types
+        # What `model.to` changes: a graph would read other memory than that of such a weight.
+        types = [(weight.dtype, weight.device) for weight in self._weights]
+        if types != self._types:
+            self._kind, self._types = kind_of(self.model), types
         step = compiled_advance(tokens.device.type, known=self._kind is not None)
         step(self._kind, self.model, self.cache, self.logits, tokens)
-
-    @property
-    def _types(self) -> list[tuple[torch.dtype, torch.device]]:
-        """What `model.to` changes: a graph would read other memory than that of such a weight."""
-        return [(weight.dtype, weight.device) for weight in self._weights]
 
 
 def advance(
@@ -152,8 +150,7 @@ def compiled_advance(
 
     Args:
         device: The type of the device.
-        known: Whether the kind of a model says all that its graph depends on. Then nothing else of it is asked for before
-            a step, which would be hundreds of questions.
+        known: Whether the kind of a model says all that its graph depends on; then nothing else of it is asked for.
     """
     unwatched = ("model",) if known else ()
     return compiled(advance_of, dynamic=False, options=OPTIONS.get(device), unwatched=unwatched)

@@ -35,15 +35,15 @@ def kind_of(model: Llama) -> str | None:
     """
     names = {id(module): name for name, module in model.named_modules()}
     try:
-        modules = [(name, *told(module, names)) for name, module in model.named_modules()]
+        modules = [(name, *of_module(module, names)) for name, module in model.named_modules()]
         weights = model.named_parameters(remove_duplicate=False)
-        tensors = [(name, *form_of(tensor)) for name, tensor in (*weights, *model.named_buffers())]
+        tensors = [(name, *of_tensor(tensor)) for name, tensor in (*weights, *model.named_buffers())]
     except Foreign:
         return None
     return repr((modules, tensors))
 
 
-def told(module: nn.Module, names: dict[int, str]) -> tuple[object, ...]:
+def of_module(module: nn.Module, names: dict[int, str]) -> tuple[object, ...]:
     """The type of a module and its attributes."""
     own = vars(module)
     if type(module) not in PARTS or own["_forward_hooks"] or own["_forward_pre_hooks"]:
@@ -64,7 +64,7 @@ def word(value: object, names: dict[int, str]) -> object:
     return known[0]
 
 
-def form_of(tensor: Tensor) -> tuple[object, ...]:
+def of_tensor(tensor: Tensor) -> tuple[object, ...]:
     """What a graph asks of a tensor."""
     if type(tensor) not in (Tensor, nn.Parameter):
         raise Foreign

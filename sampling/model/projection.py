@@ -20,7 +20,7 @@ Form = Callable[[Tensor, Sequence[nn.Module]], Sequence[Tensor]]
 SUMS_AT_ONCE = 4
 # Rows that oneDNN packs for: weights packed so are fast for fewer rows, and for a whole prompt, too.
 PACKED_FOR = 16
-# As many threads can share a product of one row; fewer read all that memory gives.
+# As many threads can share a product of one row.
 BLOCKS = 16
 
 

@@ -8,31 +8,16 @@ from typing import Any
 
 import pytest
 import torch
+from small_llama import CONFIG, small
 from torch import Tensor, nn
 from torch._dynamo.utils import counters
 
 from sampling import graphs
 from sampling.graphs import needed
-from sampling.model import Llama, LlamaConfig
+from sampling.model import Llama
 from sampling.model.forward import compiled_advance, forward_of
 from sampling.model.kind import kind_of
 from sampling.model.projection import by_weight, projections_of
-
-CONFIG = LlamaConfig(
-    vocab_size=97,
-    hidden_size=32,
-    intermediate_size=48,
-    num_hidden_layers=2,
-    num_attention_heads=4,
-    num_key_value_heads=2,
-    head_dim=8,
-    max_position_embeddings=64,
-)
-
-
-def model_of(config: LlamaConfig = CONFIG, seed: int = 0) -> Llama:
-    torch.manual_seed(seed)
-    return Llama(config).requires_grad_(False)
 
 
 def doubled(_module: nn.Module, _given: tuple[Tensor], result: Tensor) -> Tensor:
@@ -49,7 +34,7 @@ def logits_of(model: Llama, *, compiled: bool) -> Tensor:
 
 
 def test_models_of_one_shape_are_of_one_kind():
-    assert kind_of(model_of()) == kind_of(model_of(seed=1)) is not None
+    assert kind_of(small()) == kind_of(small(seed=1)) is not None
 
 
 @pytest.mark.parametrize(
@@ -61,23 +46,23 @@ def test_models_of_one_shape_are_of_one_kind():
     ],
 )
 def test_what_a_shape_says_makes_a_kind(change):
-    assert kind_of(model_of(replace(CONFIG, **change))) != kind_of(model_of())
+    assert kind_of(small(replace(CONFIG, **change))) != kind_of(small())
 
 
 def test_types_forms_and_attributes_make_a_kind():
-    other, reordered, sharper = model_of(), model_of(), model_of()
+    other, reordered, sharper = small(), small(), small()
     for projection in projections_of(other):
         projection.form = by_weight
     reordered.layers[0].self_attn.layer, reordered.layers[1].self_attn.layer = 1, 0
     sharper.norm.eps = 0.1
-    models = (model_of(), model_of().bfloat16(), other, reordered, sharper)
+    models = (small(), small().bfloat16(), other, reordered, sharper)
     kinds = {kind_of(model) for model in models}
     assert len(kinds) == 5
     assert None not in kinds
 
 
 def test_a_changed_model_has_no_kind():
-    hooked, replaced, subclassed, attending, other = (model_of() for _ in range(5))
+    hooked, replaced, subclassed, attending, other = (small() for _ in range(5))
     hooked.layers[1].register_forward_hook(doubled)
     replaced.norm.forward = lambda hidden: 2 * hidden
     subclassed.norm.__class__ = type("Norm", (type(subclassed.norm),), {})
@@ -117,7 +102,7 @@ def test_a_step_asks_for_the_kind_and_for_nothing_of_the_model(monkeypatch):
     monkeypatch.setattr(graphs, "needed", noted)
     compiled_advance.cache_clear()
     torch._dynamo.reset()
-    logits_of(model_of(), compiled=True)
+    logits_of(small(), compiled=True)
     compiled_advance.cache_clear()
     assert "kind" in kept
     assert any("cache" in name for name in kept)
@@ -128,10 +113,10 @@ def test_a_step_asks_for_the_kind_and_for_nothing_of_the_model(monkeypatch):
 @pytest.mark.usefixtures("compiled")
 def test_each_model_runs_by_its_own_graph():
     """One graph for two models alike; one more for another epsilon and for a hook each, and the logits of eager steps."""
-    hooked, embedded = model_of(), model_of()
+    hooked, embedded = small(), small()
     hooked.layers[1].register_forward_hook(doubled)
     embedded.embed_tokens.register_forward_hook(doubled)
-    models = [model_of(), model_of(seed=1), model_of(replace(CONFIG, rms_norm_eps=0.5)), hooked, embedded]
+    models = [small(), small(seed=1), small(replace(CONFIG, rms_norm_eps=0.5)), hooked, embedded]
     graphs: list[int] = []
     for model in models:
         told = logits_of(model, compiled=False)
@@ -144,11 +129,11 @@ def test_each_model_runs_by_its_own_graph():
 @pytest.mark.compiled
 @pytest.mark.usefixtures("compiled")
 def test_a_model_that_changes_its_type_takes_another_graph():
-    model, logits = model_of(), torch.zeros(1, 97)
+    model, logits = small(), torch.zeros(1, 97)
     forward = forward_of(model, model.new_cache(1, 32), logits, compiled=True)
     for dtype in (torch.float32, torch.bfloat16):
         model.to(dtype)
         forward.claim(torch.ones(1, dtype=torch.int64))
         forward.run(torch.tensor([5]))
-    told = model_of().bfloat16().float()(torch.tensor([[5, 5]]))[:, -1]
+    told = small().bfloat16().float()(torch.tensor([[5, 5]]))[:, -1]
     torch.testing.assert_close(logits, told, rtol=0, atol=0.02 * float(told.std()))

@@ -6,13 +6,15 @@ import gc
 import mmap
 import re
 import weakref
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from small_llama import CONFIG
 from torch import Tensor
 
-from sampling.model import Llama, LlamaConfig
+from sampling.model import Llama
 from sampling.model.memory import CACHE_LINE, allocated, in_large_pages, large_pages
 from sampling.model.rotary import Rotary
 
@@ -21,15 +23,14 @@ needs_large_pages = pytest.mark.skipif(large_pages(4096) is None, reason="no lar
 
 
 def model(*, tied: bool = False) -> Llama:
-    config = LlamaConfig(
+    """On no device; few of its weights end where a cache line does."""
+    config = replace(
+        CONFIG,
         vocab_size=61,
         hidden_size=24,
         intermediate_size=36,
-        num_hidden_layers=2,
         num_attention_heads=3,
         num_key_value_heads=1,
-        head_dim=8,
-        max_position_embeddings=64,
         tie_word_embeddings=tied,
     )
     with torch.device("meta"):

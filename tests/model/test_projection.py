@@ -6,9 +6,10 @@ import copy
 
 import pytest
 import torch
+from small_llama import small
 from torch import Tensor, nn
 
-from sampling.model import KeyValueCache, Llama, LlamaConfig, pack
+from sampling.model import KeyValueCache, Llama, pack
 from sampling.model.attend import fused, summed
 from sampling.model.projection import (
     Packed,
@@ -35,21 +36,6 @@ def layers(dtype: torch.dtype) -> list[nn.Linear]:
 
 def exact(hidden: Tensor, modules: list[nn.Linear]) -> list[Tensor]:
     return [hidden.double() @ module.weight.double().T for module in modules]
-
-
-def small() -> Llama:
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=97,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        head_dim=8,
-        max_position_embeddings=64,
-    )
-    return Llama(config).requires_grad_(False)
 
 
 @needs_onednn
