@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any
 import shapes
 from safetensors.torch import save_file
 
-from sampling.language_model import load_tokenizer
 from sampling.model import LlamaConfig, tensor_name
-from sampling.text import Vocabulary
+from sampling.text import Vocabulary, load_tokenizer
 from sampling.toy import CHECKPOINT
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import Any, Literal, overload
 
 import torch
 
@@ -14,14 +14,12 @@ from sampling.chat.request import ChatRequest
 from sampling.chat.stream import ChunkWriter
 from sampling.dialects import Dialect
 from sampling.dialects import dialect as dialect_named
-from sampling.errors import CheckpointError, InvalidRequest
+from sampling.errors import InvalidRequest
 from sampling.loaded_model import LoadedModel
 from sampling.model import Llama, LlamaConfig, load_llama, pack
 from sampling.model.compiler import require_compiler
+from sampling.text import load_tokenizer
 from sampling.toy import CHECKPOINT
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -161,17 +159,3 @@ def parallel_builder(device: torch.device | str) -> Callable[[LlamaConfig], Llam
     from sampling.model.parallel import parallel_llama
 
     return parallel_llama(device)
-
-
-def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
-    """Load the tokenizer of a checkpoint through transformers."""
-    if not (folder / "tokenizer.json").is_file():
-        raise CheckpointError(f"{folder / 'tokenizer.json'}: not there; a Llama-3 checkpoint has it")
-    from transformers import AutoTokenizer
-
-    try:
-        return AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
-    except Exception as error:  # whatever transformers makes of a broken file
-        raise CheckpointError(
-            f"{folder / 'tokenizer.json'}: can not be read as a tokenizer ({error!r})"
-        ) from error

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from sampling.device import checked_device
 from sampling.errors import CheckpointError, InvalidRequest
-from sampling.model.config import JsonObject, LlamaConfig
+from sampling.model.config import LlamaConfig
+from sampling.model.json_object import JsonObject
 from sampling.model.llama import Llama
 from sampling.model.memory import allocated
 

@@ -7,6 +7,7 @@ from sampling.text.incremental import TextDecoder, prefix_bytes
 from sampling.text.prompt import encode_chat
 from sampling.text.stop import StopStrings
 from sampling.text.token_bytes import token_bytes
+from sampling.text.tokenizer import load_tokenizer
 from sampling.text.vocabulary import Vocabulary
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "TextDecoder",
     "Vocabulary",
     "encode_chat",
+    "load_tokenizer",
     "prefix_bytes",
     "token_bytes",
 ]

@@ -1,0 +1,100 @@
+"""A JSON file of a checkpoint, read so that every error names file, field and value."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+from sampling.errors import CheckpointError, InvalidRequest
+
+MISSING = object()
+
+
+@dataclass(frozen=True)
+class JsonObject:
+    """An object in a JSON file: a field that is missing or wrong is told by file, field and value.
+
+    Null counts as missing, as it does for the writers of these files.
+
+    Args:
+        path: The file.
+        members: What the object holds.
+        name: Where in the file the object stands: empty at the top, else the field's name.
+    """
+
+    path: Path
+    members: Mapping[str, object] = field(default_factory=dict[str, object])
+    name: str = ""
+
+    @classmethod
+    def read(cls, path: Path) -> JsonObject:
+        """Read a file that holds one JSON object.
+
+        Raises:
+            CheckpointError: The file can not be read, is not JSON, or holds something else.
+        """
+        try:
+            members: object = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise CheckpointError(f"{path}: the file is missing") from None
+        except OSError as error:
+            raise CheckpointError(f"{path}: can not be read: {error.strerror}") from error
+        except (ValueError, RecursionError) as error:
+            raise CheckpointError(f"{path}: not a JSON file: {error}") from error
+        if not isinstance(members, dict):
+            raise CheckpointError(f"{path}: must hold a JSON object, not {type(members).__name__}")
+        return cls(path, cast("dict[str, object]", members))
+
+    def where(self, key: str) -> str:
+        """The field's name as seen from the top of the file."""
+        return f"{self.name}.{key}" if self.name else key
+
+    def error(self, key: str, value: object, allowed: str) -> CheckpointError:
+        """The error for a field whose value is not allowed."""
+        return CheckpointError(f"{self.path}: {InvalidRequest(self.where(key), value, allowed)}")
+
+    def get(self, key: str, default: object = None) -> Any:
+        """The field's value, or the default where it is missing or null."""
+        value = self.members.get(key)
+        return default if value is None else value
+
+    def need(self, key: str, default: object, allowed: str) -> Any:
+        """The field's value; an error where it is missing and there is no default."""
+        value = self.get(key, default)
+        if value is MISSING:
+            raise CheckpointError(f"{self.path}: {self.where(key)} is missing, must be {allowed}")
+        return value
+
+    def integer(self, key: str, default: object = MISSING) -> int:
+        """A whole number of at least 1."""
+        allowed = "an integer of at least 1"
+        value = self.need(key, default, allowed)
+        if type(value) is not int or value < 1:
+            raise self.error(key, value, allowed)
+        return value
+
+    def number(self, key: str, default: object = MISSING) -> float:
+        """A finite number above 0."""
+        allowed = "a finite number above 0"
+        value = self.need(key, default, allowed)
+        if type(value) not in (int, float) or not 0 < value <= sys.float_info.max:
+            raise self.error(key, value, allowed)
+        return float(value)
+
+    def flag(self, key: str, default: object = MISSING) -> bool:
+        """A truth value."""
+        value = self.need(key, default, "true or false")
+        if type(value) is not bool:
+            raise self.error(key, value, "true or false")
+        return value
+
+    def section(self, key: str, default: object = MISSING) -> JsonObject:
+        """An object inside this one."""
+        value = self.need(key, default, "an object")
+        if not isinstance(value, dict):
+            raise self.error(key, value, "an object")
+        return JsonObject(self.path, cast("dict[str, object]", value), key)
