@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any, NoReturn
 
-from sampling.chat.reading import read_json
 from sampling.dialects import DIALECTS
+from sampling.reading import read_json
 
 
 class OneLineParser(argparse.ArgumentParser):

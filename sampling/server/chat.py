@@ -10,10 +10,10 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from sampling.chat.completion import Completion
-from sampling.chat.reading import read_json
 from sampling.chat.request import ChatRequest
 from sampling.chat.stream import DONE, server_sent_event
 from sampling.errors import InvalidRequest
+from sampling.reading import read_json
 from sampling.server.connection import read_body, unless_disconnected
 from sampling.server.errors import api_error
 from sampling.server.job import Job

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sampling.chat.reading import DEEPEST, read_json
 from sampling.chat.request import ChatRequest
 from sampling.errors import InvalidRequest
+from sampling.reading import DEEPEST, read_json
 
 SCALARS = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()

@@ -13,10 +13,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
-from sampling.chat.reading import read_json
 from sampling.chat.request import PARSERS, SAMPLING_FIELDS
 from sampling.errors import InvalidRequest
 from sampling.params import SamplingParams
+from sampling.reading import read_json
 
 Natural = Annotated[int, Field(ge=0)]
 ABOVE = 1e-3  # what rounding may add to a log probability of 0
