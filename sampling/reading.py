@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable
-from typing import NoReturn
 
 from sampling.errors import InvalidRequest
 
 DEEPEST = 100  # levels of nesting
 
 
-def read_json(text: str | bytes, name: str = "body") -> object:
+def read_json(text: str | bytes, name: str = "body", *, constants: bool = False) -> object:
     """Read a JSON text, strictly: nothing in it is dropped, and nothing that is not JSON gets in.
 
     Args:
         text: The text, or its UTF-8 bytes.
         name: What the text is called in errors.
+        constants: Whether NaN and Infinity are let in, which are not JSON, but which Python writes.
 
     Returns:
         The value.
@@ -36,7 +36,9 @@ def read_json(text: str | bytes, name: str = "body") -> object:
         sampling.errors.InvalidRequest: body: got 'n' twice in one object, must be JSON that names each key once
     """
 
-    def constant(word: str) -> NoReturn:
+    def constant(word: str) -> float:
+        if constants:
+            return float(word)
         raise InvalidRequest(name, Verbatim(word), "JSON, which has no such number")
 
     def without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -16,6 +16,7 @@ from torch import Tensor
 from sampling.device import checked_device
 from sampling.errors import CheckpointError, InvalidRequest
 from sampling.model.config import LlamaConfig
+from sampling.model.files import is_there, require
 from sampling.model.json_object import JsonObject
 from sampling.model.llama import Llama
 from sampling.model.memory import allocated
@@ -87,15 +88,13 @@ def load_llama(
         InvalidRequest: device or dtype is not one that can be used.
     """
     folder = Path(directory)
-    if not folder.is_dir():
-        raise CheckpointError(f"{folder}: not a directory")
     config = LlamaConfig.read(folder)
     config = replace(config, dtype=_running_dtype(config, folder, dtype))
     source, stored = _stored_tensors(folder)
+    _check(config, source, stored)  # before anything of these sizes is built
     checked_device(device)
     with torch.device("meta"):
         model = build(config)
-    _check(model, source, stored)  # before any memory is asked for
     model = allocated(model.to(config.dtype), device).requires_grad_(False).eval()
     _fill(model, stored, progress)
     if config.tie_word_embeddings and _HEAD in stored:
@@ -118,9 +117,9 @@ def _running_dtype(config: LlamaConfig, folder: Path, dtype: torch.dtype | None)
 def _stored_tensors(folder: Path) -> tuple[Path, dict[str, StoredTensor]]:
     """The file that says which tensors there are, and every tensor by name."""
     single, index = folder / _SINGLE, folder / _INDEX
-    if single.exists():
+    if is_there(single):
         return single, {tensor.name: tensor for tensor in _header(single)}
-    if index.exists():
+    if is_there(index):
         return index, _sharded(index)
     pickles = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
     if pickles:
@@ -161,11 +160,10 @@ def _weight_map(index: Path) -> Mapping[str, str]:
 
 @contextmanager
 def _opened(path: Path) -> Generator[safe_open]:
+    require(path)
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
             yield file
-    except FileNotFoundError:
-        raise CheckpointError(f"{path}: the file is missing") from None
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path}: not a whole safetensors file: {error}") from error
 
@@ -179,13 +177,52 @@ def _header(path: Path) -> list[StoredTensor]:
         ]
 
 
-def _check(model: Llama, source: Path, stored: Mapping[str, StoredTensor]) -> None:
-    """Every parameter is stored, in its shape, and nothing is left over."""
-    shapes = {tensor_name(name): tuple(parameter.shape) for name, parameter in model.named_parameters()}
-    for name, shape in shapes.items():
+def tensor_shapes(config: LlamaConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Every tensor of a model's files and its shape, one by one: a configuration may claim any number of layers.
+
+    Example:
+        >>> config = LlamaConfig(
+        ...     vocab_size=64, hidden_size=32, intermediate_size=48, num_hidden_layers=2,
+        ...     num_attention_heads=4, num_key_value_heads=2, head_dim=8, max_position_embeddings=128,
+        ... )
+        >>> next(tensor_shapes(config))
+        ('model.embed_tokens.weight', (64, 32))
+    """
+    hidden, inner = config.hidden_size, config.intermediate_size
+    queries, keys = (
+        heads * config.head_dim for heads in (config.num_attention_heads, config.num_key_value_heads)
+    )
+    block = {
+        "input_layernorm": (hidden,),
+        "self_attn.q_proj": (queries, hidden),
+        "self_attn.k_proj": (keys, hidden),
+        "self_attn.v_proj": (keys, hidden),
+        "self_attn.o_proj": (hidden, queries),
+        "post_attention_layernorm": (hidden,),
+        "mlp.gate_proj": (inner, hidden),
+        "mlp.up_proj": (inner, hidden),
+        "mlp.down_proj": (hidden, inner),
+    }
+    yield "model.embed_tokens.weight", (config.vocab_size, hidden)
+    for layer in range(config.num_hidden_layers):
+        for name, shape in block.items():
+            yield f"model.layers.{layer}.{name}.weight", shape
+    yield "model.norm.weight", (hidden,)
+    if not config.tie_word_embeddings:
+        yield _HEAD, (config.vocab_size, hidden)
+
+
+def _check(config: LlamaConfig, source: Path, stored: Mapping[str, StoredTensor]) -> None:
+    """Every tensor is stored, in its shape, and nothing is left over."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name, shape in tensor_shapes(config):
         if name not in stored:
             raise CheckpointError(f"{source}: tensor {name} is missing, must have shape {shape}")
-    shapes.setdefault(_HEAD, tuple(model.embed_tokens.weight.shape))  # a tied head may be stored all the same
+        shapes[name] = shape
+        _check_tensor(stored[name], shapes)
+    shapes.setdefault(
+        _HEAD, (config.vocab_size, config.hidden_size)
+    )  # a tied head may be stored all the same
     for tensor in stored.values():
         _check_tensor(tensor, shapes)
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import cast
 
 import torch
 
-from sampling.errors import CheckpointError, InvalidRequest
-from sampling.model.json_object import MISSING, JsonObject
+from sampling.errors import CheckpointError, InvalidRequest, shown
+from sampling.model.files import is_there
+from sampling.model.json_object import MISSING, JsonObject, refuse_code
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -34,6 +36,8 @@ _SIZES = (
     "max_position_embeddings",
 )
 
+# Where these are 1, they change nothing.
+_FACTORS = ("factor", "attention_factor", "partial_rotary_factor")
 _LLAMA3_FIELDS = ("factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings")
 
 
@@ -127,11 +131,11 @@ class LlamaConfig:
 
     @classmethod
     def read(cls, directory: str | Path) -> LlamaConfig:
-        """Read config.json, and the end tokens of generation_config.json where that names any.
+        """Read config.json, and the end tokens of generation_config.json: what either file names ends a text.
 
         Both forms are read: `rope_theta`, `rope_scaling` and `torch_dtype` of transformers 4, and
-        `rope_parameters` and `dtype` of transformers 5. A field that would change the forward pass in a way
-        that is not supported is refused, never skipped.
+        `rope_parameters` and `dtype` of transformers 5; where a file has both, they must agree. A field that
+        would change the forward pass in a way that is not supported is refused, never skipped.
 
         Args:
             directory: A model directory in Hugging Face's format.
@@ -144,6 +148,8 @@ class LlamaConfig:
                 or has a value that is not allowed; the message names the file, the field, the value and what
                 is allowed.
         """
+        if not Path(directory).is_dir():
+            raise CheckpointError(f"{directory}: not a directory")
         file = JsonObject.read(Path(directory) / "config.json")
         _refuse_other_models(file)
         try:
@@ -169,11 +175,12 @@ def _from_file(make: type[LlamaConfig], file: JsonObject) -> LlamaConfig:
         max_position_embeddings=file.integer("max_position_embeddings"),
         tie_word_embeddings=file.flag("tie_word_embeddings", False),
         dtype=_dtype(file),
-        eos_token_ids=_end_tokens(file),
+        eos_token_ids=tuple(dict.fromkeys(chain(*named_end_tokens(file.path.parent).values()))),
     )
 
 
 def _refuse_other_models(file: JsonObject) -> None:
+    refuse_code(file)
     if file.need("model_type", MISSING, "'llama'") != "llama":
         raise file.error("model_type", file.get("model_type"), "'llama'")
     if file.get("architectures", ["LlamaForCausalLM"]) != ["LlamaForCausalLM"]:
@@ -205,15 +212,30 @@ def _dtype(file: JsonObject) -> torch.dtype:
 
 
 def _rotary(file: JsonObject) -> tuple[float, Llama3Scaling | None]:
-    if file.get("rope_parameters") is not None and file.get("rope_scaling") is not None:
-        raise file.error("rope_scaling", file.get("rope_scaling"), "absent where rope_parameters is given")
-    rope = file.section("rope_scaling" if file.get("rope_parameters") is None else "rope_parameters", {})
+    forms = [file.section(key) for key in ("rope_parameters", "rope_scaling") if file.get(key) is not None]
+    scalings = [_scaling(form) for form in forms]
+    if len(set(scalings)) > 1:
+        allowed = f"the same as rope_parameters, which is {shown(file.get('rope_parameters'))}"
+        raise file.error("rope_scaling", file.get("rope_scaling"), allowed)
+    return _theta([*forms, file]), scalings[0] if scalings else None
+
+
+def _scaling(rope: JsonObject) -> Llama3Scaling | None:
     kind = _rope_type(rope)
-    fields = {"default": (), "llama3": _LLAMA3_FIELDS}[kind]
-    for key in sorted(rope.members.keys() - {"rope_type", "type", "rope_theta", *fields}):
-        if rope.get(key) is not None:
-            raise rope.error(key, rope.get(key), f"absent for rope_type {kind!r}")
-    return _theta(file, rope), _scaling(rope) if kind == "llama3" else None
+    read = {"default": ("original_max_position_embeddings",), "llama3": _LLAMA3_FIELDS}[kind]
+    for key in sorted(rope.members.keys() - {"rope_type", "type", "rope_theta", *read}):
+        value = rope.get(key)
+        if value is not None and not (key in _FACTORS and type(value) in (int, float) and value == 1):
+            allowed = " or 1" if key in _FACTORS else ""
+            raise rope.error(key, value, f"absent{allowed} for rope_type {kind!r}")
+    if kind == "default":
+        return None
+    return Llama3Scaling(
+        factor=rope.number("factor"),
+        low_freq_factor=rope.number("low_freq_factor"),
+        high_freq_factor=rope.number("high_freq_factor"),
+        original_max_position_embeddings=rope.integer("original_max_position_embeddings"),
+    )
 
 
 def _rope_type(rope: JsonObject) -> str:
@@ -226,29 +248,45 @@ def _rope_type(rope: JsonObject) -> str:
     return kind
 
 
-def _theta(file: JsonObject, rope: JsonObject) -> float:
-    theta = rope.number("rope_theta", file.number("rope_theta", 10000.0))  # what files that leave it out mean
-    if file.number("rope_theta", theta) != theta:
-        raise file.error("rope_theta", file.get("rope_theta"), f"the same as {rope.name}.rope_theta, {theta}")
+def _theta(holders: Sequence[JsonObject]) -> float:
+    thetas = [
+        (holder, holder.number("rope_theta")) for holder in holders if holder.get("rope_theta") is not None
+    ]
+    if not thetas:
+        return 10000.0  # what files that leave it out mean
+    first, theta = thetas[0]
+    for holder, other in thetas:
+        if other != theta:
+            allowed = f"the same as {first.where('rope_theta')}, {theta}"
+            raise holder.error("rope_theta", holder.get("rope_theta"), allowed)
     return theta
 
 
-def _scaling(rope: JsonObject) -> Llama3Scaling:
-    return Llama3Scaling(
-        factor=rope.number("factor"),
-        low_freq_factor=rope.number("low_freq_factor"),
-        high_freq_factor=rope.number("high_freq_factor"),
-        original_max_position_embeddings=rope.integer("original_max_position_embeddings"),
-    )
+def named_end_tokens(directory: str | Path) -> dict[str, tuple[int, ...]]:
+    """The end tokens that the files of a checkpoint name.
+
+    Args:
+        directory: A model directory in Hugging Face's format.
+
+    Returns:
+        The ids by the name of the file, generation_config.json first; no entry for a file that names none.
+
+    Raises:
+        CheckpointError: A file is malformed, or names something that is no id of the vocabulary.
+    """
+    folder = Path(directory)
+    config = JsonObject.read(folder / "config.json")
+    files = [config]
+    if is_there(folder / "generation_config.json"):
+        files.insert(0, JsonObject.read(folder / "generation_config.json"))
+    vocab_size = config.integer("vocab_size")
+    named = {file.path.name: _end_tokens(file, vocab_size) for file in files}
+    return {name: tokens for name, tokens in named.items() if tokens}
 
 
-def _end_tokens(file: JsonObject) -> tuple[int, ...]:
-    generation = file.path.with_name("generation_config.json")
-    source = JsonObject.read(generation) if generation.exists() else file
-    source = file if source.get("eos_token_id") is None else source
-    value = source.get("eos_token_id", [])
+def _end_tokens(file: JsonObject, vocab_size: int) -> tuple[int, ...]:
+    value = file.get("eos_token_id", [])
     tokens = cast("list[object]", value if isinstance(value, list) else [value])
-    vocab_size = file.integer("vocab_size")
     if not all(type(token) is int and 0 <= token < vocab_size for token in tokens):
-        raise source.error("eos_token_id", value, f"an id, or a list of ids, from 0 to {vocab_size - 1}")
+        raise file.error("eos_token_id", value, f"an id, or a list of ids, from 0 to {vocab_size - 1}")
     return tuple(cast("list[int]", tokens))

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from sampling.errors import CheckpointError, InvalidRequest
+from sampling.errors import CheckpointError, InvalidRequest, shown
+from sampling.model.files import require
+from sampling.reading import read_json
 
 MISSING = object()
+LARGEST = 2**63 - 1  # what a tensor's size can be
+SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")  # an escape that may be half a character
 
 
 @dataclass(frozen=True)
@@ -35,18 +40,23 @@ class JsonObject:
         """Read a file that holds one JSON object.
 
         Raises:
-            CheckpointError: The file can not be read, is not JSON, or holds something else.
+            CheckpointError: The file can not be read, is not JSON that names each key once, or holds something else than
+                an object, or half a character.
         """
+        require(path)
         try:
-            members: object = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise CheckpointError(f"{path}: the file is missing") from None
+            text = path.read_bytes()
+            members = read_json(text, constants=True)
         except OSError as error:
             raise CheckpointError(f"{path}: can not be read: {error.strerror}") from error
-        except (ValueError, RecursionError) as error:
-            raise CheckpointError(f"{path}: not a JSON file: {error}") from error
+        except InvalidRequest as error:
+            raise CheckpointError(
+                f"{path}: not a JSON file: got {shown(error.value)}, must be {error.allowed}"
+            ) from error
         if not isinstance(members, dict):
             raise CheckpointError(f"{path}: must hold a JSON object, not {type(members).__name__}")
+        if SURROGATE.search(text):
+            _refuse_lone_surrogates(path, members)
         return cls(path, cast("dict[str, object]", members))
 
     def where(self, key: str) -> str:
@@ -70,10 +80,10 @@ class JsonObject:
         return value
 
     def integer(self, key: str, default: object = MISSING) -> int:
-        """A whole number of at least 1."""
-        allowed = "an integer of at least 1"
-        value = self.need(key, default, allowed)
-        if type(value) is not int or value < 1:
+        """A whole number of at least 1 that fits 64 bits."""
+        value = self.need(key, default, "an integer of at least 1")
+        allowed = "an integer of at least 1" if type(value) is not int or value < 1 else f"at most {LARGEST}"
+        if type(value) is not int or not 1 <= value <= LARGEST:
             raise self.error(key, value, allowed)
         return value
 
@@ -98,3 +108,21 @@ class JsonObject:
         if not isinstance(value, dict):
             raise self.error(key, value, "an object")
         return JsonObject(self.path, cast("dict[str, object]", value), key)
+
+
+def refuse_code(file: JsonObject) -> None:
+    """Refuse a file that names Python code in its directory.
+
+    Raises:
+        CheckpointError: It has an `auto_map`.
+    """
+    if file.get("auto_map"):
+        raise file.error("auto_map", file.get("auto_map"), "absent: code of a checkpoint is never run")
+
+
+def _refuse_lone_surrogates(path: Path, members: object) -> None:
+    try:
+        json.dumps(members, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        around = error.object[max(0, error.start - 20) : error.start + 20]
+        raise CheckpointError(f"{path}: got {around!r}, must be text without lone surrogates") from None

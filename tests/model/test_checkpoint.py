@@ -9,9 +9,11 @@ from contextlib import suppress
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from unwanted_files import POINTER, pipe_at
 
 from sampling.errors import CheckpointError, InvalidRequest
-from sampling.model import load_llama
+from sampling.model import LlamaConfig, load_llama
+from sampling.model.checkpoint import tensor_shapes
 
 TEXT = [3, 1, 4, 1, 5, 9, 2, 6]
 
@@ -204,6 +206,32 @@ def test_a_config_that_asks_for_the_impossible_is_compared_first(folder):
     refused(folder, r"tensor .*weight has shape \(\d+, 64\), must be \(1000000000000, 64\)")
 
 
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ({"num_hidden_layers": 10**18}, r"tensor model\.layers\.1\.\S+ is missing"),
+        ({"intermediate_size": 2**62}, rf"mlp\.gate_proj\.weight has shape \(80, 64\), must be \({2**62}, 64\)"),
+        ({"head_dim": 2**62}, rf"q_proj\.weight has shape \(64, 64\), must be \({2**64}, 64\)"),
+        ({"hidden_size": 2**62, "head_dim": 16}, rf"has shape \(97, 64\), must be \(97, {2**62}\)"),
+        ({"num_attention_heads": 2**60, "head_dim": 16}, rf"q_proj\.weight has shape \(64, 64\), must be \({2**64}, 64\)"),
+        ({"num_hidden_layers": 2**63}, "num_hidden_layers: got 9223372036854775808, must be at most"),
+    ],
+)  # fmt: skip
+def test_absurd_sizes_are_compared_before_anything_is_built(folder, sizes, message):
+    path = folder / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **sizes}))
+
+    def build(config):
+        raise AssertionError(config)
+
+    refused(folder, message, build=build)
+
+
+def test_the_shapes_in_the_files_are_the_models(oracle):
+    saved = {name: tuple(tensor.shape) for name, tensor in stored(oracle.directory).items()}
+    assert dict(tensor_shapes(LlamaConfig.read(oracle.directory))) == saved
+
+
 def test_a_tensor_of_another_type(folder):
     rewrite(folder, {**stored(folder), "model.norm.weight": torch.zeros(64, dtype=torch.int8)})
     refused(folder, r"tensor model\.norm\.weight is of type I8, must be one of F32, BF16, F16")
@@ -251,6 +279,29 @@ def test_a_corrupt_header(saved, folder):
     assert harmless < 10
 
 
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "generation_config.json"])
+def test_a_pointer_in_place_of_a_file(folder, name):
+    """As `git clone` leaves it where Git LFS is not installed."""
+    (folder / name).write_text(POINTER)
+    refused(folder, rf"{re.escape(name)}: is a Git LFS pointer")
+
+
+def test_a_pointer_in_place_of_an_index_or_a_shard(folder):
+    index = shard(folder)
+    first = sorted(folder.glob("model-*.safetensors"))[0]
+    first.write_text(POINTER)
+    refused(folder, rf"{re.escape(first.name)}: is a Git LFS pointer")
+    index.write_text(POINTER)
+    refused(folder, r"index\.json: is a Git LFS pointer")
+
+
+def test_a_pipe_in_place_of_a_shard(folder):
+    shard(folder)
+    first = sorted(folder.glob("model-*.safetensors"))[0]
+    with pipe_at(first):
+        refused(folder, rf"{re.escape(first.name)}: must be a file, is a pipe")
+
+
 def test_a_missing_shard(folder):
     index = shard(folder)
     gone = sorted(folder.glob("model-*.safetensors"))[1]
@@ -294,6 +345,10 @@ def test_an_index_that_points_elsewhere(folder, place):
     ("content", "message"),
     [
         ("{", r"index\.json: not a JSON file"),
+        ('{"weight_map": {"a": "x.safetensors", "a": "x.safetensors"}}', "got 'a' twice in one object"),
+        ('{"weight_map": {"\\ud800": "x.safetensors"}}', "must be text without lone surrogates"),
+        ('{"weight_map": {"a": "\\ud800.safetensors"}}', "must be text without lone surrogates"),
+        ('{"weight_map": {"a": "\\u0000.safetensors"}}', "the file is missing"),
         ("[]", r"index\.json: must hold a JSON object, not list"),
         ("{}", r"index\.json: weight_map is missing, must be an object"),
         ('{"weight_map": []}', r"index\.json: weight_map: got \[\], must be an object"),

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from sampling.errors import CheckpointError, InvalidRequest
+from sampling.errors import CheckpointError, InvalidRequest, shown
 from sampling.model import Llama3Scaling, LlamaConfig
+from sampling.model.rotary import rotary_frequencies
 
 # As the released Llama-3.1-8B-Instruct writes it, in the form of transformers 4.
 OLD_FORM: dict[str, Any] = {
@@ -131,8 +132,9 @@ def test_other_values(tmp_path):
 @pytest.mark.parametrize(
     ("generation", "own", "ends"),
     [
-        ({"eos_token_id": 7}, 5, (7,)),
-        ({"eos_token_id": [7, 9]}, 5, (7, 9)),
+        ({"eos_token_id": 7}, 5, (7, 5)),
+        ({"eos_token_id": [7, 9]}, [9, 5], (7, 9, 5)),
+        ({"eos_token_id": [7, 9]}, None, (7, 9)),
         ({"eos_token_id": None}, 5, (5,)),
         ({"temperature": 0.6}, [5, 6], (5, 6)),
         (None, 5, (5,)),
@@ -143,6 +145,7 @@ def test_end_tokens(tmp_path, generation, own, ends):
     assert LlamaConfig.read(written(tmp_path, generation, eos_token_id=own)).eos_token_ids == ends
 
 
+DISAGREEING = f"rope_scaling: got {shown(SCALING)}, must be the same as rope_parameters"
 REFUSED: list[tuple[dict[str, object], str]] = [
     ({"model_type": "mistral"}, "model_type: got 'mistral', must be 'llama'"),
     ({"model_type": ...}, "model_type is missing, must be 'llama'"),
@@ -200,13 +203,41 @@ REFUSED: list[tuple[dict[str, object], str]] = [
     ),
     (
         {"rope_scaling": {**SCALING, "partial_rotary_factor": 0.5}},
-        "rope_scaling.partial_rotary_factor: got 0.5, must be absent for rope_type 'llama3'",
+        "rope_scaling.partial_rotary_factor: got 0.5, must be absent or 1 for rope_type 'llama3'",
     ),
     (
         {"rope_scaling": {"factor": 8.0}},
-        "rope_scaling.factor: got 8.0, must be absent for rope_type 'default'",
+        "rope_scaling.factor: got 8.0, must be absent or 1 for rope_type 'default'",
     ),
-    ({"rope_parameters": SCALING}, "must be absent where rope_parameters is given"),
+    (
+        {"rope_scaling": {"factor": True}},
+        "rope_scaling.factor: got True, must be absent or 1 for rope_type 'default'",
+    ),
+    (
+        {"rope_scaling": {"rope_type": "default", "low_freq_factor": 1.0}},
+        "rope_scaling.low_freq_factor: got 1.0, must be absent for rope_type 'default'",
+    ),
+    (
+        {"rope_parameters": {"rope_type": "default"}},
+        f"rope_scaling: got {shown(SCALING)}, must be the same as rope_parameters",
+    ),
+    (
+        {"rope_parameters": {**SCALING, "factor": 4.0}},
+        f"rope_scaling: got {shown(SCALING)}, must be the same as rope_parameters",
+    ),
+    (
+        {
+            "rope_parameters": {**SCALING, "rope_theta": 500000.0},
+            "rope_scaling": {**SCALING, "rope_theta": 10000.0},
+        },
+        "rope_scaling.rope_theta: got 10000.0, must be the same as rope_parameters.rope_theta, 500000.0",
+    ),
+    (
+        {"auto_map": {"AutoConfig": "own.Config"}},
+        "auto_map: got {'AutoConfig': 'own.Config'}, must be absent: code",
+    ),
+    ({"vocab_size": 2**63}, f"vocab_size: got {2**63}, must be at most {2**63 - 1}"),
+    ({"max_position_embeddings": 10**40}, "must be at most"),
     (
         {"rope_scaling": ..., "rope_parameters": {"rope_theta": 10000.0}},
         "rope_theta: got 500000.0, must be the same as rope_parameters.rope_theta, 10000.0",
@@ -224,6 +255,51 @@ def test_refused(tmp_path, changes, message):
         LlamaConfig.read(tmp_path)
 
 
+ROTARY: list[dict[str, Any]] = [
+    {"rope_scaling": {"rope_type": "default", "factor": 1.0}},
+    {"rope_scaling": {"type": "default", "factor": 1, "attention_factor": 1.0}},
+    {
+        "rope_parameters": {"rope_type": "default", "rope_theta": 5e5},
+        "rope_scaling": {"rope_type": "default", "factor": 1.0},
+    },
+    {"rope_parameters": {"rope_theta": 500000}, "rope_scaling": {}},
+    {"rope_parameters": {**SCALING, "rope_theta": 5e5}},
+    {
+        "rope_parameters": {**SCALING, "factor": 8, "rope_theta": 5e5},
+        "rope_scaling": {**SCALING, "rope_theta": 5e5},
+    },
+    {"rope_parameters": {**SCALING, "rope_theta": 5e5}, "rope_theta": ...},
+    {"rope_scaling": {**SCALING, "partial_rotary_factor": 1.0}},
+]
+
+
+@pytest.mark.parametrize("changes", ROTARY, ids=str)
+def test_forms_of_rope_that_agree(tmp_path, changes):
+    """The frequencies are those that transformers computes from each form alone."""
+    from transformers import LlamaConfig as TheirConfig
+    from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
+
+    ours = rotary_frequencies(LlamaConfig.read(written(tmp_path, **changes)))
+    for form in {"rope_parameters", "rope_scaling"} & changes.keys():
+        alone = {"rope_theta": 5e5, **changes[form]}
+        theirs = TheirConfig(
+            hidden_size=4096, num_attention_heads=32, max_position_embeddings=131072, rope_parameters=alone
+        )
+        assert torch.equal(ours, LlamaRotaryEmbedding(theirs).inv_freq)
+
+
+def test_numbers_that_only_python_writes(tmp_path):
+    """Other fields may hold NaN or Infinity, as json.dumps writes them."""
+    written(tmp_path, router_jitter=float("inf"), other=float("nan"))
+    assert LlamaConfig.read(tmp_path) == LLAMA31
+
+
+def test_half_characters_in_pairs_are_characters(tmp_path):
+    written(tmp_path, note="\U0001f600")
+    assert b"\\ud83d" in (tmp_path / "config.json").read_bytes()
+    assert LlamaConfig.read(tmp_path) == LLAMA31
+
+
 def test_a_wrong_end_token_is_told_by_the_file_it_is_in(tmp_path):
     written(tmp_path, {"eos_token_id": -1})
     with pytest.raises(CheckpointError, match=r"generation_config\.json: eos_token_id: got -1"):
@@ -233,14 +309,21 @@ def test_a_wrong_end_token_is_told_by_the_file_it_is_in(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b'{"model_type": "llama"', "not a JSON file: Expecting ',' delimiter"),
+        (b'{"model_type": "llama"', r"not a JSON file: got .*, must be JSON \(Expecting ',' delimiter"),
         (b"", "not a JSON file"),
-        (b"\xff\xfe", "not a JSON file: 'utf-8' codec"),
+        (b"\xff\xfe", "not a JSON file: got .*, must be JSON in UTF-8"),
         (b"[" * 100_000, "not a JSON file"),
+        (
+            b'{"eos_token_id": 1, "eos_token_id": 2}',
+            "not a JSON file: got 'eos_token_id' twice in one object",
+        ),
+        (b'{"of": {"a": 1, "a": 1}}', "not a JSON file: got 'a' twice in one object"),
+        (b'{"a": "\\ud83d \\ude00"}', "got .*, must be text without lone surrogates"),
+        (b'{"\\ud83d": 1}', "got .*, must be text without lone surrogates"),
         (b'["llama"]', "must hold a JSON object, not list"),
         (None, "the file is missing"),
     ],
-    ids=["cut", "empty", "not text", "deep", "list", "none"],
+    ids=["cut", "empty", "not text", "deep", "twice", "twice inside", "half", "half a key", "list", "none"],
 )
 @pytest.mark.parametrize("name", ["config.json", "generation_config.json"])
 def test_malformed_files(tmp_path, name, content, message):
@@ -258,7 +341,7 @@ def test_malformed_files(tmp_path, name, content, message):
 
 def test_a_directory_in_place_of_the_file(tmp_path):
     (tmp_path / "config.json").mkdir()
-    with pytest.raises(CheckpointError, match=r"config\.json: can not be read: Is a directory"):
+    with pytest.raises(CheckpointError, match=r"config\.json: must be a file, is a directory"):
         LlamaConfig.read(tmp_path)
 
 
