@@ -1,0 +1,1 @@
+"""Client libraries and the shortest call that the documentation of each shows."""
