@@ -74,28 +74,39 @@ def installed(client: Client, folder: Path) -> list[str]:
 
 
 def ran(client: Client, url: str) -> dict[str, Any]:
-    """Run a client's script: what it was answered, or the end of what it says of its failure."""
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "OPENAI"))
-    }
-    environment |= {"OPENAI_BASE_URL": url, "OPENAI_API_KEY": KEY, "MODEL": MODEL}
+    """Install a client in a folder that is gone afterwards, and run its script."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         command = installed(client, folder)
         script = folder / client.script  # beside node_modules, where Node.js looks for them
         script.write_text((CLIENTS / client.script).read_text())
-        run = subprocess.run(
-            [*command, str(script), QUESTION],
-            cwd=folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
+        return outcome([*command, str(script)], folder, url)
+
+
+def outcome(command: list[str], folder: Path, url: str) -> dict[str, Any]:
+    """What a script was answered, or the end of what it says of its failure."""
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "OPENAI"))
+    }
+    environment |= {"OPENAI_BASE_URL": url, "OPENAI_API_KEY": KEY, "MODEL": MODEL}
+    run = subprocess.run(
+        [*command, QUESTION],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
     if run.returncode:
-        return {"error": run.stderr.strip().replace(name, "")[-600:]}
+        return {"error": run.stderr.strip().replace(str(folder), "")[-600:]}
     return {"answers": json.loads(run.stdout.strip().splitlines()[-1])}
+
+
+def good(answers: dict[str, str]) -> bool:
+    """Whether the plain call was answered with text, and each of the others, at least one, with the known answer."""
+    known = [answer for name, answer in answers.items() if name != "plain"]
+    return bool(answers.get("plain")) and bool(known) and all(answer == ANSWER for answer in known)
 
 
 def logged(server: Served) -> list[dict[str, Any]]:
@@ -107,12 +118,10 @@ def logged(server: Served) -> list[dict[str, Any]]:
 def judged(client: Client, server: Served) -> dict[str, Any]:
     """A client's line of the result."""
     before = len(logged(server))
-    outcome = ran(client, f"http://127.0.0.1:{server.port}/v1")
-    answers = outcome.get("answers", {})
-    known = [answer for name, answer in answers.items() if name != "plain"]
+    found = ran(client, f"http://127.0.0.1:{server.port}/v1")
     statuses = Counter(f"{line['path']} {line['status']}" for line in logged(server)[before:])
-    good = bool(answers.get("plain")) and bool(known) and all(answer == ANSWER for answer in known)
-    return {"packages": client.packages, **outcome, "requests": dict(statuses), "good": good}
+    line = {"packages": client.packages, **found, "requests": dict(statuses)}
+    return {**line, "good": good(found.get("answers", {}))}
 
 
 def main() -> None:

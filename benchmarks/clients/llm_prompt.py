@@ -12,23 +12,16 @@ with tempfile.TemporaryDirectory() as folder:
         "model_id": "local",
         "model_name": os.environ["MODEL"],
         "api_base": os.environ["OPENAI_BASE_URL"],
+        "api_key_name": "local",
     }
     Path(folder, "extra-openai-models.yaml").write_text(json.dumps([model]))
+    Path(folder, "keys.json").write_text(json.dumps({"local": os.environ["OPENAI_API_KEY"]}))
 
     def answer(*options: str) -> str:
         """What the command prints."""
-        command = [
-            sys.executable,
-            "-m",
-            "llm",
-            "-m",
-            "local",
-            "--key",
-            os.environ["OPENAI_API_KEY"],
-            *options,
-        ]
+        command = [sys.executable, "-m", "llm", "-m", "local", *options, sys.argv[1]]
         run = subprocess.run(
-            [*command, sys.argv[1]],
+            command,
             env={**os.environ, "LLM_USER_PATH": folder},
             check=True,
             capture_output=True,
