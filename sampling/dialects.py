@@ -86,6 +86,12 @@ class Dialect(Rules):
         blank_special_tokens: Whether special tokens are shown as "" with no bytes, [], instead of by name and null.
         usage_when_asked: Whether a stream tells the usage in a chunk of its own, and only when `stream_options` asks for it;
             otherwise it is in the last chunk.
+        fields: Request fields that it takes beyond those of every dialect; `sampling.chat.fields` has them all.
+        stream_options: The members of `stream_options`.
+        roles: The roles of messages.
+        silent_assistant: Whether a message of the assistant may have no content.
+        part_separator: What joins the texts of a message whose content is a list of parts.
+        top_k_minus_one: Whether requests may say -1 for no top_k.
     """
 
     source: str
@@ -97,6 +103,12 @@ class Dialect(Rules):
     end_token_entry: bool = False
     blank_special_tokens: bool = False
     usage_when_asked: bool = False
+    fields: tuple[str, ...] = ()
+    stream_options: tuple[str, ...] = ("include_usage",)
+    roles: tuple[str, ...] = ("system", "user", "assistant")
+    silent_assistant: bool = False
+    part_separator: str = ""
+    top_k_minus_one: bool = False
 
     def __post_init__(self) -> None:
         """Check the stages and the mode."""
@@ -118,6 +130,28 @@ QSTASH = Dialect(
     id_prefix="cmpl-",
 )
 
+OPENAI_FIELDS = (
+    "audio",
+    "function_call",
+    "functions",
+    "max_completion_tokens",
+    "metadata",
+    "modalities",
+    "moderation",
+    "parallel_tool_calls",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    "reasoning_effort",
+    "safety_identifier",
+    "service_tier",
+    "store",
+    "tool_choice",
+    "tools",
+    "user",
+    "verbosity",
+    "web_search_options",
+)
+
 OPENAI = Dialect(
     name="openai",
     source="OpenAI API reference, chat completions; what it leaves open as in qstash; no repetition_penalty, top_k, min_p",
@@ -125,6 +159,9 @@ OPENAI = Dialect(
     listed_ranks=20,
     gives_stop_reason=False,
     usage_when_asked=True,
+    fields=OPENAI_FIELDS,
+    roles=("developer", "system", "user", "assistant"),
+    silent_assistant=True,
 )
 
 VLLM_0_4 = Dialect(

@@ -89,8 +89,9 @@ class LanguageModel(LoadedModel):
 
         Source: "Create Chat Completion".
         """
-        request = ChatRequest.parse({"messages": messages, "stream": stream, **fields})
-        completion = Completion(self, request, dialect_named(dialect))
+        style = dialect_named(dialect)
+        request = ChatRequest.parse({"messages": messages, "stream": stream, **fields}, style)
+        completion = Completion(self, request, style)
         if request.stream:
             return chunks_of(completion)
         for _ in ChatBatch.alone(completion).run():

@@ -23,6 +23,7 @@ from sampling.errors import InvalidRequest
 from sampling.graphs import compiled
 from sampling.history import History
 from sampling.logits import float32_logits, form_of
+from sampling.other_dialects import naming_others
 from sampling.params import SamplingParams, boolean, integer
 from sampling.pipeline import Pipeline
 from sampling.processors import AllowedTokens, Constraint, Processor, Truncation, UsableIds
@@ -392,7 +393,7 @@ def check_params(params: SamplingParams, vocab_size: int, dialect: Dialect) -> N
     highest = max(params.logit_bias, default=-1)
     if highest >= vocab_size:
         raise InvalidRequest("logit_bias", highest, f"token ids below {vocab_size}")
-    translated(params, dialect)
+    naming_others(lambda one: translated(params, one), dialect)
 
 
 def checked_modes(modes: Sequence[str] | None, dialect: Dialect) -> tuple[str, ...]:

@@ -85,7 +85,7 @@ def read_answer(content: bytes, *, stream: bool, logprobs: bool) -> Json:
 def complaint(response: Json, request: Json) -> str | None:
     """What a response lacks of being complete."""
     choices, usage = response["choices"], response["usage"]
-    n, most = request.get("n") or 1, request.get("max_tokens") or 512
+    n, most = int(request.get("n") or 1), request.get("max_tokens") or 512
     if [choice["index"] for choice in choices] != [*range(n)]:
         return f"{len(choices)} choices in place of {n}"
     if any(choice["finish_reason"] not in ("stop", "length") for choice in choices):

@@ -89,9 +89,11 @@ def both(fields: dict[str, Json], others: dict[str, Json]) -> dict[str, Json]:
     return {**fields, **others}
 
 
+PART = st.fixed_dictionaries({"type": st.just("text"), "text": short_text()})
+CONTENT = short_text() | st.lists(PART, min_size=1, max_size=2)
 MESSAGES = st.lists(
     st.fixed_dictionaries(
-        {"role": st.sampled_from(["system", "user", "assistant"]), "content": short_text()},
+        {"role": st.sampled_from(["system", "user", "assistant"]), "content": CONTENT},
         optional={"name": short_text(5)},
     ),
     min_size=1,
@@ -125,9 +127,9 @@ OPTIONAL: dict[str, SearchStrategy[Json]] = {
     "min_p": SHARE,
     "seed": st.integers(-(2**63), 2**64 - 1),
     "top_k": st.integers(0, 2**31),
-    "n": st.integers(1, MOST_ROWS),
+    "n": st.integers(1, MOST_ROWS) | st.integers(1, MOST_ROWS).map(float),
     "logit_bias": st.dictionaries(IDS, st.floats(-100, 100) | st.integers(-100, 100), max_size=4),
-    "stop": st.lists(short_text(4).filter(bool), max_size=4),
+    "stop": short_text(4).filter(bool) | st.lists(short_text(4).filter(bool), max_size=4),
     "stream": st.booleans(),
     "response_format": FORMATS,
     "stream_options": st.none(),

@@ -47,7 +47,6 @@ SLOW = (
     HealthCheck.large_base_example,
     HealthCheck.filter_too_much,
 )
-INTEGERS = ("max_tokens", "n", "seed", "top_k", "top_logprobs")
 PACKAGES = ("hypothesis", "schemathesis", "jsonschema", "starlette", "llguidance")
 
 Json = Any
@@ -104,24 +103,16 @@ def cases(app: Any, observer: Observer, mode: GenerationMode, count: int, number
 
 
 def bounded(case: Case[Any]) -> Case[Any]:
-    """The case with few tokens to sample, and integers without a fraction: JSON schema takes 1.0 for one, the API does not."""
+    """The case with few tokens to sample."""
     body: Json = case.body
-    if isinstance(body, dict):
-        whole = {name: int(body[name]) for name in INTEGERS if is_whole(body.get(name))}
-        body = {**body, **whole}
-        few = {"max_tokens": MOST_TOKENS} if wants_many(body.get("max_tokens")) else {}
-        case.body = {**body, **few}
+    if isinstance(body, dict) and wants_many(body.get("max_tokens")):
+        case.body = {**body, "max_tokens": MOST_TOKENS}
     return case
-
-
-def is_whole(value: Json) -> bool:
-    """Whether a value is an integer with a fraction of zero."""
-    return isinstance(value, float) and value.is_integer()
 
 
 def wants_many(value: Json) -> bool:
     """Whether a value is a valid `max_tokens`, and more than is needed here."""
-    return value is None or (isinstance(value, int) and MOST_TOKENS < value < 2**31)
+    return value is None or (isinstance(value, int | float) and MOST_TOKENS < value < 2**31)
 
 
 def send_case(case: Case[Any], observer: Observer, part: Part) -> None:

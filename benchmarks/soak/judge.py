@@ -9,18 +9,11 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from jsonschema import Draft202012Validator
-from jsonschema.validators import extend
 
 DEEPEST = 100  # levels of nesting that a body may have
 LARGEST_BODY = 2**20  # bytes
 ROOMY = 300  # UTF-8 bytes of text, with 16 for each message, that the toy's context of 512 tokens has room for in any case
 TEXTS = ("model", "messages", "stop")
-OPTIONAL = (
-    "stream_options",
-    "top_k",
-    "min_p",
-    "repetition_penalty",
-)  # null is as good as left out in any dialect
 STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 SURROGATE = re.compile("[\ud800-\udfff]")
 ERROR_FIELDS = {"message", "type", "param", "code"}
@@ -84,15 +77,6 @@ def deepest(text: str) -> int:
     return most
 
 
-def is_integer(_: object, value: object) -> bool:
-    """Whether a value is written as an integer; 1.0 is a number."""
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-CHECKER = Draft202012Validator.TYPE_CHECKER.redefine("integer", is_integer)
-Validator = extend(Draft202012Validator, type_checker=CHECKER)
-
-
 class Judge:
     """Knows what a server describes.
 
@@ -102,7 +86,7 @@ class Judge:
 
     def __init__(self, description: Json) -> None:
         self.schemas: Schemas = description["components"]["schemas"]
-        self._validators = {name: Validator(schema) for name, schema in self.schemas.items()}
+        self._validators = {name: Draft202012Validator(schema) for name, schema in self.schemas.items()}
 
     def verdict(self, body: bytes) -> Verdict:
         """What a body deserves as a chat completion request."""
@@ -126,14 +110,13 @@ class Judge:
 
     def _faults(self, request: dict[str, Json]) -> Iterator[str]:
         """The fields that are not as described, and those whose text UTF-8 can not hold."""
-        given = {name: value for name, value in request.items() if value is not None or name not in OPTIONAL}
-        for error in self._validators["Request"].iter_errors(given):
+        for error in self._validators["Request"].iter_errors(request):
             if error.absolute_path:
-                yield str(error.absolute_path[0])
+                yield escaped(str(error.absolute_path[0]))
             elif error.validator == "required":
                 yield from {*error.validator_value} - {*request}
             elif error.validator == "additionalProperties":
-                yield from (escaped(key) for key in {*given} - {*error.schema["properties"]})
+                yield from (escaped(key) for key in {*request} - {*error.schema["properties"]})
             else:  # a field that needs another
                 yield from ("top_logprobs", "stream_options")
         yield from (name for name in TEXTS if any(map(SURROGATE.search, texts(request.get(name)))))

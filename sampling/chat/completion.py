@@ -63,7 +63,6 @@ class Completion:
         self.id = f"{dialect.id_prefix}{uuid.uuid4().hex}"
         self.created = int(time.time())
         check_params(request.params, loaded.model.config.vocab_size, dialect)
-        request.check_stream_options(dialect)
         self.fresh_seed = request.params.seed is None
         self.params = replace(request.params, seed=loaded.fresh_seed()) if self.fresh_seed else request.params
         self.prompt_ids = encode_chat(

@@ -2,55 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, cast
+from typing import Any
 
+from sampling.assembly import translated
+from sampling.chat.fields import FIELDS, NO_OPTIONS, NOT_OFFERED, StreamOptions, kinds_of
+from sampling.chat.formats import TEXT, ResponseFormat
+from sampling.chat.messages import ALLOWED as MESSAGES
 from sampling.dialects import Dialect
+from sampling.dialects import dialect as dialect_named
 from sampling.errors import InvalidRequest
-from sampling.params import SamplingParams, boolean, integer
+from sampling.other_dialects import naming_others
+from sampling.params import SamplingParams
 
-ROLES = ("system", "user", "assistant")
-MOST_MESSAGES = 4096
-MOST_STOPS = 4
-LONGEST_STOP = 1024  # characters
-MOST_CHOICES = 1024
-MOST_TOKENS = 2**31 - 1
 SAMPLING_FIELDS = tuple(field.name for field in fields(SamplingParams))
-MESSAGES = f"a list of 1 to {MOST_MESSAGES} messages"
-FORMATS = ("text", "json_object", "json_schema")
-
-
-@dataclass(frozen=True)
-class ResponseFormat:
-    """What the message has to be.
-
-    Args:
-        kind: "text", "json_object" or "json_schema".
-        schema: The JSON schema of the last.
-    """
-
-    kind: str
-    schema: Mapping[str, object] | None = None
-
-
-@dataclass(frozen=True)
-class StreamOptions:
-    """What else a stream tells.
-
-    Args:
-        include_usage: Whether a last chunk has the usage.
-    """
-
-    include_usage: bool = False
-
-
-TEXT = ResponseFormat("text")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChatRequest:
-    """One request of the published API.
+    """One request, as its dialect reads it.
 
     Args:
         messages: The conversation so far, at most 4096; each has `role`, `content` and perhaps `name`.
@@ -71,146 +42,82 @@ class ChatRequest:
     n: int = 1
     stop: tuple[str, ...] = ()
     stream: bool = False
-    stream_options: StreamOptions | None = None
+    stream_options: StreamOptions = NO_OPTIONS
     response_format: ResponseFormat = TEXT
 
-    @property
-    def include_usage(self) -> bool:
-        """Whether a stream is asked for its usage."""
-        return self.stream_options is not None and self.stream_options.include_usage
-
-    def check_stream_options(self, dialect: Dialect) -> None:
-        """Refuse stream options where the dialect has none."""
-        if self.stream_options is None:
-            return
-        given = {"include_usage": self.include_usage}
-        if not dialect.usage_when_asked:
-            words = f"left out: the dialect {dialect.name!r} tells the usage in the last chunk"
-            raise InvalidRequest("stream_options", given, words)
-        if not self.stream:
-            raise InvalidRequest("stream_options", given, "left out unless stream is true")
-
     @staticmethod
-    def parse(request: Mapping[str, object]) -> ChatRequest:
-        """Read a request; an optional field that is None counts as left out.
+    def parse(request: Mapping[str, object], dialect: str | Dialect = "qstash") -> ChatRequest:
+        """Read a request; a field that is None counts as left out, whatever its name.
 
         Args:
             request: The fields of the API by name.
+            dialect: Whose fields and values they are.
+
+        Returns:
+            The request.
 
         Raises:
-            InvalidRequest: An unknown field, or a value that is not allowed.
+            InvalidRequest: An unknown field, or a value that is not allowed; where another dialect would take the request, the
+                message says which.
+
+        Example:
+            >>> ask = {"messages": [{"role": "user", "content": "?"}], "max_completion_tokens": 5, "user": None}
+            >>> ChatRequest.parse(ask, "openai").max_tokens
+            5
         """
-        known = {**PARSERS, **dict.fromkeys(SAMPLING_FIELDS)}
-        unknown = next((name for name in request if name not in known), None)
-        if unknown is not None:
-            raise InvalidRequest(unknown, request[unknown], "left out: there is no such field")
-        given = {name: value for name, value in request.items() if value is not None}
-        sampling: dict[str, Any] = {name: given[name] for name in SAMPLING_FIELDS if name in given}
-        own: dict[str, Any] = {name: parse(given[name]) for name, parse in PARSERS.items() if name in given}
-        own = {name: value for name, value in own.items() if name in OWN_FIELDS}
-        if "messages" not in own:
-            raise InvalidRequest("messages", None, MESSAGES)
-        return ChatRequest(params=SamplingParams(**sampling), **own)
+        style = dialect_named(dialect)
+        kinds_of(style)  # a dialect that is wrong in itself is no other dialect's business
+        return naming_others(lambda one: read(request, one), style)
 
 
 OWN_FIELDS = tuple(field.name for field in fields(ChatRequest))
 
 
-def messages_of(value: object) -> tuple[Mapping[str, str], ...]:
-    """Check the list of messages."""
-    if not isinstance(value, Sequence) or isinstance(value, str | bytes) or not value:
-        raise InvalidRequest("messages", value, MESSAGES)
-    if len(cast("Sequence[object]", value)) > MOST_MESSAGES:
-        raise InvalidRequest("messages", f"{len(cast('Sequence[object]', value))} messages", MESSAGES)
-    return tuple(message_of(index, one) for index, one in enumerate(cast("Sequence[object]", value)))
-
-
-def message_of(index: int, value: object) -> Mapping[str, str]:
-    """Check one message."""
-    name = f"messages[{index}]"
-    if not isinstance(value, Mapping):
-        raise InvalidRequest(name, value, "an object with role and content")
-    message = cast("Mapping[object, object]", value)
-    for key, content in message.items():
-        if key not in ("role", "content", "name"):
-            raise InvalidRequest(f"{name}.{key}", content, "left out: a message has role, content and name")
-    if message.get("role") not in ROLES:
-        raise InvalidRequest(f"{name}.role", message.get("role"), f"one of {', '.join(ROLES)}")
-    return {
-        key: text_of(f"{name}.{key}", message.get(key))
-        for key in ("role", "content", "name")
-        if key in message or key == "content"
+def read(request: Mapping[str, object], dialect: Dialect) -> ChatRequest:
+    """Read a request in a dialect."""
+    given = {name: value for name, value in request.items() if value is not None}
+    kinds = kinds_of(dialect)
+    for name, value in given.items():
+        if name not in kinds and not is_sampling_field(name):
+            raise InvalidRequest(name, value, f"left out: {why_unknown(name, dialect)}")
+    values: dict[str, Any] = {
+        name: kinds[name].read(name, value) if name in kinds else value for name, value in given.items()
     }
+    if "messages" not in values:
+        raise InvalidRequest("messages", None, MESSAGES)
+    values |= token_limit(values)
+    own = {name: values[name] for name in OWN_FIELDS if name in values}
+    if "stream_options" in own and not own.get("stream"):
+        raise InvalidRequest("stream_options", given["stream_options"], "left out unless stream is true")
+    if dialect.top_k_minus_one and is_minus_one(values.get("top_k")):
+        values["top_k"] = 0
+    params = SamplingParams(**{name: values[name] for name in SAMPLING_FIELDS if name in values})
+    translated(params, dialect)
+    return ChatRequest(params=params, **own)
 
 
-def text_of(name: str, value: object) -> str:
-    """Check a string."""
-    if not isinstance(value, str):
-        raise InvalidRequest(name, value, "a string")
-    if any("\ud800" <= character <= "\udfff" for character in value):
-        raise InvalidRequest(name, value, "valid Unicode: a lone surrogate has no UTF-8 bytes")
-    return value
+def is_sampling_field(name: str) -> bool:
+    """Return True for a sampling parameter; whether the dialect has a stage for it is asked of its value."""
+    return name in SAMPLING_FIELDS and name not in FIELDS
 
 
-def stops_of(value: object) -> tuple[str, ...]:
-    """Check the list of stop strings."""
-    allowed = f"a list of at most {MOST_STOPS} strings of 1 to {LONGEST_STOP} characters"
-    if not isinstance(value, Sequence) or isinstance(value, str | bytes):
-        raise InvalidRequest("stop", value, allowed)
-    items = cast("Sequence[object]", value)
-    if len(items) > MOST_STOPS or not all(
-        isinstance(item, str) and 1 <= len(item) <= LONGEST_STOP for item in items
-    ):
-        raise InvalidRequest("stop", value, allowed)
-    return tuple(text_of(f"stop[{index}]", item) for index, item in enumerate(items))
+def why_unknown(name: str, dialect: Dialect) -> str:
+    """Say why a dialect has no such field."""
+    if name in NOT_OFFERED:
+        return NOT_OFFERED[name].reason
+    return f"the dialect {dialect.name!r} has no {name}" if name in FIELDS else "there is no such field"
 
 
-def stream_options_of(value: object) -> StreamOptions:
-    """Check `stream_options`."""
-    given = object_of("stream_options", value, ("include_usage",))
-    return StreamOptions(boolean("stream_options.include_usage", given.get("include_usage", False)))
+def is_minus_one(value: object) -> bool:
+    """Return True for the number -1."""
+    return isinstance(value, int | float) and value == -1
 
 
-def response_format_of(value: object) -> ResponseFormat:
-    """Check `response_format`."""
-    given = object_of("response_format", value, ("type", "json_schema"))
-    kind = given.get("type")
-    if kind not in FORMATS:
-        raise InvalidRequest("response_format.type", kind, f"one of {', '.join(FORMATS)}")
-    if kind != "json_schema":
-        if "json_schema" in given:
-            words = "left out unless the type is json_schema"
-            raise InvalidRequest("response_format.json_schema", given["json_schema"], words)
-        return ResponseFormat(str(kind))
-    name = "response_format.json_schema"
-    described = object_of(name, given.get("json_schema"), ("name", "description", "schema", "strict"))
-    for key in ("name", "description"):
-        text_of(f"{name}.{key}", described.get(key, ""))
-    boolean(f"{name}.strict", described.get("strict", True))
-    schema = described.get("schema")
-    if not isinstance(schema, Mapping):
-        raise InvalidRequest(f"{name}.schema", schema, "a JSON schema, an object")
-    return ResponseFormat(str(kind), cast("Mapping[str, object]", schema))
-
-
-def object_of(name: str, value: object, keys: Sequence[str]) -> Mapping[object, object]:
-    """Check an object that may have certain keys only."""
-    if not isinstance(value, Mapping):
-        raise InvalidRequest(name, value, f"an object with {', '.join(keys)}")
-    given = cast("Mapping[object, object]", value)
-    unknown = next((key for key in given if key not in keys), None)
-    if unknown is not None:
-        raise InvalidRequest(f"{name}.{unknown}", given[unknown], f"left out: known are {', '.join(keys)}")
-    return {key: item for key, item in given.items() if item is not None}
-
-
-PARSERS: dict[str, Callable[[object], object]] = {
-    "messages": messages_of,
-    "model": lambda value: text_of("model", value),
-    "max_tokens": lambda value: integer("max_tokens", value, 1, MOST_TOKENS),
-    "n": lambda value: integer("n", value, 1, MOST_CHOICES),
-    "stop": stops_of,
-    "stream": lambda value: boolean("stream", value),
-    "stream_options": stream_options_of,
-    "response_format": response_format_of,
-}
+def token_limit(values: Mapping[str, Any]) -> dict[str, int]:
+    """The most tokens of a choice, which has two names."""
+    new, old = values.get("max_completion_tokens"), values.get("max_tokens")
+    if new is not None and old is not None and new != old:
+        raise InvalidRequest(
+            "max_completion_tokens", new, f"{old} like max_tokens, or one of the two left out"
+        )
+    return {} if new is None else {"max_tokens": new}

@@ -64,7 +64,7 @@ class ChunkWriter:
 
     @property
     def _asked(self) -> bool:
-        return self._completion.request.include_usage
+        return self._completion.request.stream_options.include_usage
 
     def _chunk(
         self,

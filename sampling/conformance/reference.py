@@ -152,7 +152,7 @@ class Reference:
 
     def read(self, params: Fields) -> ChatRequest:
         """Check the request's fields."""
-        return ChatRequest.parse({"messages": QUESTION, **params})
+        return ChatRequest.parse({"messages": QUESTION, **params}, self.dialect)
 
     def masked(self, asked: Asked) -> Tensor:
         """The logits of the tokens that the response format allows, float32 [1, V]."""

@@ -70,7 +70,8 @@ class ChatEndpoint:
         value = read_json(body)
         if not isinstance(value, Mapping):
             raise InvalidRequest("body", value, "a JSON object")
-        return self._service.completion(ChatRequest.parse(cast("Mapping[str, object]", value)))
+        request = ChatRequest.parse(cast("Mapping[str, object]", value), self._service.dialect)
+        return self._service.completion(request)
 
 
 async def whole(job: Job, scope: Scope, receive: Receive, send: Send) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from sampling.chat.request import LONGEST_STOP, MOST_CHOICES, MOST_MESSAGES, MOST_STOPS, MOST_TOKENS, ROLES
+from sampling.assembly import NEUTRAL
+from sampling.chat.fields import MOST_CHOICES, kinds_of
+from sampling.chat.kinds import Schema
 from sampling.dialects import Dialect
 from sampling.params import BIASES, INTEGERS, NUMBERS
-
-Schema = dict[str, Any]
 
 TEXT: Schema = {"type": "string"}
 NUMBER: Schema = {"type": "number"}
@@ -25,7 +24,9 @@ def within(base: Schema, low: float, high: float) -> Schema:
 
 def optional(schema: Schema) -> Schema:
     """A value that may be null, which means left out."""
-    return {**schema, "type": [schema["type"], "null"]}
+    if isinstance(schema.get("type"), str):
+        return {**schema, "type": [schema["type"], "null"]}
+    return {"anyOf": [schema, NULL]}
 
 
 def record(properties: Mapping[str, Schema], required: Sequence[str] = (), *, closed: bool = False) -> Schema:
@@ -70,27 +71,6 @@ def below(bound: int) -> str:
     return f"^({'|'.join(parts)})$"
 
 
-MESSAGE = record(
-    {"role": {"enum": [*ROLES]}, "content": TEXT, "name": TEXT}, ["role", "content"], closed=True
-)
-JSON_SCHEMA = record(
-    {
-        "name": optional(TEXT),
-        "description": optional(TEXT),
-        "strict": optional(BOOLEAN),
-        "schema": {"type": "object"},
-    },
-    ["schema"],
-    closed=True,
-)
-FREE = {"type": {"enum": ["text", "json_object"]}, "json_schema": NULL}
-BOUND = {"type": {"const": "json_schema"}, "json_schema": JSON_SCHEMA}
-RESPONSE_FORMAT: Schema = {
-    "anyOf": [record(FREE, ["type"], closed=True), record(BOUND, [*BOUND], closed=True), NULL]
-}
-STREAM_OPTIONS = record({"include_usage": optional(BOOLEAN)}, closed=True)
-
-
 def request_schema(dialect: Dialect, *, names: tuple[str, ...], vocab_size: int, most_choices: int) -> Schema:
     """What a chat completion request is.
 
@@ -100,45 +80,45 @@ def request_schema(dialect: Dialect, *, names: tuple[str, ...], vocab_size: int,
         vocab_size: V; biases are on ids below it.
         most_choices: The highest `n`.
     """
-    numbers = {name: optional(within(NUMBER, *ends)) for name, ends in NUMBERS.items()}
-    whole = {**INTEGERS, "max_tokens": (1, MOST_TOKENS)}
-    integers = {name: optional(within(INTEGER, *ends)) for name, ends in whole.items()}
-    biases = {
-        "propertyNames": {"pattern": below(vocab_size)},
-        "additionalProperties": within(NUMBER, *BIASES),
-    }
+    numbers = {name: within(NUMBER, *ends) for name, ends in NUMBERS.items()}
+    integers = {name: within(INTEGER, *ends) for name, ends in INTEGERS.items()}
     fields: dict[str, Schema] = {
-        "model": {"enum": [*names]},
-        "messages": listed(MESSAGE, minItems=1, maxItems=MOST_MESSAGES),
         **numbers,
         **integers,
-        "n": optional(within(INTEGER, 1, min(MOST_CHOICES, most_choices))),
-        "logit_bias": optional({"type": "object", **biases}),
-        "logprobs": optional(BOOLEAN),
-        "stop": optional(listed({**TEXT, "minLength": 1, "maxLength": LONGEST_STOP}, maxItems=MOST_STOPS)),
-        "stream": optional(BOOLEAN),
-        "response_format": RESPONSE_FORMAT,
+        "logit_bias": {
+            "type": "object",
+            "propertyNames": {"pattern": below(vocab_size)},
+            "additionalProperties": within(NUMBER, *BIASES),
+        },
+        "logprobs": BOOLEAN,
+        **{name: kind.schema for name, kind in kinds_of(dialect).items()},
+        "n": within(INTEGER, 1, min(MOST_CHOICES, most_choices)),
     }
-    missing = {*NUMBERS, "top_k", "logit_bias"} - {*dialect.stages}
-    kept = {name: schema for name, schema in fields.items() if name not in missing}
-    if dialect.usage_when_asked:
-        kept["stream_options"] = optional(STREAM_OPTIONS)
     if not dialect.zero_temperature:
-        kept["temperature"] = {**kept["temperature"], "exclusiveMinimum": 0}
-    return {**record(kept, ["model", "messages"], closed=True), "allOf": needs(dialect)}
+        fields["temperature"] = {**fields["temperature"], "exclusiveMinimum": 0}
+    if dialect.top_k_minus_one:
+        fields["top_k"] = {**fields["top_k"], "minimum": -1}
+    fields |= {name: neutral(name) for name in NEUTRAL if name in fields and name not in dialect.stages}
+    always = {"model": {"enum": [*names]}, "messages": fields["messages"]}
+    kept = {**{name: optional(schema) for name, schema in fields.items()}, **always}
+    whole = record(kept, [*always])
+    return {**whole, "additionalProperties": NULL, "allOf": [*NEEDS]}
 
 
-def needs(dialect: Dialect) -> list[Schema]:
-    """Which fields need another."""
-    alternatives = given_true("logprobs", "top_logprobs", {"enum": [0, None]})
-    options = given_true("stream", "stream_options", NULL)
-    return [alternatives, options] if dialect.usage_when_asked else [alternatives]
+def neutral(name: str) -> Schema:
+    """The value of a sampling parameter that changes nothing, where there is no stage for others."""
+    return {"const": NEUTRAL[name]} if name != "logit_bias" else {"type": "object", "maxProperties": 0}
 
 
 def given_true(name: str, other: str, otherwise: Schema) -> Schema:
     """Either a field is true, or another is as good as left out."""
     return {"anyOf": [record({name: {"const": True}}, [name]), record({other: otherwise})]}
 
+
+NEEDS = (
+    given_true("logprobs", "top_logprobs", {"enum": [0, None]}),
+    given_true("stream", "stream_options", NULL),
+)
 
 TOKEN: Schema = {
     "token": TEXT,

@@ -28,7 +28,7 @@ FIELDS = [
     ("logit_bias", {"1": 101}),
     ("logit_bias", {"1": 1, "01": 1}),
     ("top_logprobs", 2),
-    ("stop", "a"),
+    ("stop", ""),
     ("stop", ["a"] * 5),
     ("stop", [""]),
     ("stream", "yes"),

@@ -13,7 +13,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
-from sampling.chat.request import PARSERS, SAMPLING_FIELDS
+from sampling.chat.fields import FIELDS, kinds_of
+from sampling.chat.request import SAMPLING_FIELDS
+from sampling.dialects import QSTASH
 from sampling.errors import InvalidRequest
 from sampling.params import SamplingParams
 from sampling.reading import read_json
@@ -123,15 +125,16 @@ def check_mode(record: Record, number: int) -> None:
 def check_params(record: Record, number: int) -> None:
     """Check the request's fields as the API does; one that it does not have may have changed the distribution."""
     given = {name: value for name, value in record.params.items() if value is not None}
-    known = sorted({*SAMPLING_FIELDS, *PARSERS})
+    kinds = kinds_of(QSTASH)
+    known = sorted({*SAMPLING_FIELDS, *kinds} - {*FIELDS})
     unknown = next((name for name in given if name not in known), None)
     if unknown is not None:
         words = f"left out, or one of {', '.join(known)}"
         raise InvalidRequest(f"trace, line {number}.params.{unknown}", given[unknown], words)
     try:
         SamplingParams(**{name: given[name] for name in SAMPLING_FIELDS if name in given})
-        for name in PARSERS.keys() & given.keys():
-            PARSERS[name](given[name])
+        for name in kinds.keys() & given.keys():
+            kinds[name].read(name, given[name])
     except InvalidRequest as error:
         named = f"trace, line {number}.params.{error.param}"
         raise InvalidRequest(named, error.value, error.allowed) from None

@@ -93,7 +93,7 @@ def from_loop(loaded: LoadedModel, dialect: Dialect, count: int, seed: int) -> I
     Yields:
         The records; their log probabilities are the model's own, those of all biased tokens among them.
     """
-    prompt = Completion(loaded, ChatRequest.parse({"messages": LETTERS}), dialect).prompt_ids
+    prompt = Completion(loaded, ChatRequest.parse({"messages": LETTERS}, dialect), dialect).prompt_ids
     said = Said(loaded, prompt)
     row = torch.log_softmax(said.first[0], -1)
     wanted = zip(fenced(loaded, prompt, row), slope(WIDTH), strict=True)
@@ -147,7 +147,7 @@ class Said:
 
 def completed(said: Said, dialect: Dialect, params: dict[str, Any], n: int) -> Iterator[Record]:
     """Decode the choices of one request and note what the model said at each of their positions."""
-    request = ChatRequest.parse({"messages": LETTERS, "n": n, **params})
+    request = ChatRequest.parse({"messages": LETTERS, "n": n, **params}, dialect)
     completion = Completion(said.loaded, request, dialect)
     for _ in ChatBatch.alone(completion).run():
         pass

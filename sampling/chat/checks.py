@@ -1,0 +1,67 @@
+"""Checks of texts and objects in a request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+from sampling.errors import InvalidRequest
+
+
+def text_of(name: str, value: object) -> str:
+    """Check a string.
+
+    Args:
+        name: The field, for the message.
+        value: What was given.
+
+    Returns:
+        The string.
+
+    Raises:
+        InvalidRequest: No string, or one that UTF-8 can not hold.
+    """
+    if not isinstance(value, str):
+        raise InvalidRequest(name, value, "a string")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise InvalidRequest(name, value, "valid Unicode: a lone surrogate has no UTF-8 bytes") from None
+    return value
+
+
+def object_of(name: str, value: object, keys: Sequence[str]) -> Mapping[object, object]:
+    """Check an object that may have certain keys only.
+
+    Args:
+        name: The field, for the message.
+        value: What was given.
+        keys: The keys that are known.
+
+    Returns:
+        The object without its keys of the value None, which count as left out, known or not.
+
+    Raises:
+        InvalidRequest: No object, or an unknown key.
+    """
+    if not isinstance(value, Mapping):
+        raise InvalidRequest(name, value, f"an object with {', '.join(keys)}")
+    given = given_of(cast("Mapping[object, object]", value))
+    unknown = next((key for key in given if key not in keys), None)
+    if unknown is not None:
+        raise InvalidRequest(f"{name}.{unknown}", given[unknown], f"left out: known are {', '.join(keys)}")
+    return given
+
+
+def given_of(value: Mapping[object, object]) -> dict[object, object]:
+    """Return what an object says: null counts as left out."""
+    return {key: item for key, item in value.items() if item is not None}
+
+
+def list_of(value: object) -> Sequence[object] | None:
+    """Return a list as it is, and None for what is no list; a string is none."""
+    return (
+        cast("Sequence[object]", value)
+        if isinstance(value, Sequence) and not isinstance(value, str | bytes)
+        else None
+    )

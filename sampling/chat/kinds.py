@@ -1,0 +1,162 @@
+"""Kinds of request fields: each reads a value and describes it as a JSON schema, so that the two agree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+from sampling.chat.checks import list_of, text_of
+from sampling.errors import InvalidRequest
+from sampling.params import boolean, json_integer
+
+Schema = dict[str, Any]
+
+
+class Kind(Protocol):
+    """What the values of a field are like."""
+
+    @property
+    def schema(self) -> Schema:
+        """The values as a JSON schema, null left aside."""
+        ...
+
+    def read(self, name: str, value: object) -> object:
+        """Check a value.
+
+        Args:
+            name: The field, for the message.
+            value: What was given, not None.
+
+        Returns:
+            The value in its canonical type.
+
+        Raises:
+            InvalidRequest: It is not allowed.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Flag:
+    """True or false."""
+
+    @property
+    def schema(self) -> Schema:
+        """A boolean."""
+        return {"type": "boolean"}
+
+    def read(self, name: str, value: object) -> bool:
+        """Check a boolean."""
+        return boolean(name, value)
+
+
+@dataclass(frozen=True)
+class Whole:
+    """An integer of a closed range."""
+
+    low: int
+    high: int
+
+    @property
+    def schema(self) -> Schema:
+        """An integer."""
+        return {"type": "integer", "minimum": self.low, "maximum": self.high}
+
+    def read(self, name: str, value: object) -> int:
+        """Check an integer."""
+        return json_integer(name, value, self.low, self.high)
+
+
+@dataclass(frozen=True)
+class Text:
+    """A string; of at most so many characters, where there is a limit."""
+
+    longest: int | None = None
+
+    @property
+    def schema(self) -> Schema:
+        """A string."""
+        limit = {} if self.longest is None else {"maxLength": self.longest}
+        return {"type": "string", **limit}
+
+    def read(self, name: str, value: object) -> str:
+        """Check a string."""
+        text = text_of(name, value)
+        if self.longest is not None and len(text) > self.longest:
+            raise InvalidRequest(name, value, f"a string of at most {self.longest} characters")
+        return text
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """One of some strings."""
+
+    values: tuple[str, ...]
+
+    @property
+    def schema(self) -> Schema:
+        """An enumeration."""
+        return {"enum": [*self.values]}
+
+    def read(self, name: str, value: object) -> str:
+        """Check a string."""
+        if not isinstance(value, str) or value not in self.values:
+            raise InvalidRequest(name, value, f"one of {', '.join(self.values)}")
+        return value
+
+
+@dataclass(frozen=True)
+class Labels:
+    """An object of strings, such as what a client notes about a request."""
+
+    most: int
+    longest_key: int
+    longest: int
+
+    @property
+    def schema(self) -> Schema:
+        """An object of strings."""
+        limits = {"maxProperties": self.most, "propertyNames": {"maxLength": self.longest_key}}
+        return {"type": "object", **limits, "additionalProperties": Text(self.longest).schema}
+
+    def read(self, name: str, value: object) -> Mapping[str, str]:
+        """Check an object of strings."""
+        words = f"an object of at most {self.most} strings of at most {self.longest} characters"
+        if not isinstance(value, Mapping):
+            raise InvalidRequest(name, value, words)
+        labels = cast("Mapping[object, object]", value)
+        if len(labels) > self.most:
+            raise InvalidRequest(name, f"{len(labels)} of them", words)
+        keys = Text(self.longest_key)
+        return {
+            keys.read(f"{name}, a key", key): Text(self.longest).read(f"{name}.{key}", item)
+            for key, item in labels.items()
+        }
+
+
+@dataclass(frozen=True)
+class Only:
+    """A field that would change the answer in a way that is not offered: only values that change nothing are taken.
+
+    Args:
+        neutral: The JSON values that change nothing.
+        reason: Why the others are refused.
+    """
+
+    neutral: tuple[object, ...]
+    reason: str
+
+    @property
+    def schema(self) -> Schema:
+        """An enumeration."""
+        return {"enum": [*self.neutral]}
+
+    def read(self, name: str, value: object) -> object:
+        """Check that a value changes nothing."""
+        plain = list_of(value)
+        given = value if plain is None else [*plain]
+        if any(type(given) is type(one) and given == one for one in self.neutral):
+            return given
+        words = "".join(f"{one!r} or " for one in self.neutral)
+        raise InvalidRequest(name, value, f"{words}left out: {self.reason}")

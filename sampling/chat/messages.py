@@ -1,0 +1,134 @@
+"""The messages of a request, as clients write them and as chat templates read them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+
+from sampling.chat.checks import given_of, list_of, object_of, text_of
+from sampling.chat.kinds import Schema
+from sampling.dialects import Dialect
+from sampling.errors import InvalidRequest
+
+MOST_MESSAGES = 4096
+MOST_PARTS = 4096  # of one message
+KEYS = ("role", "content", "name")
+ALLOWED = f"a list of 1 to {MOST_MESSAGES} messages"
+NOT_OFFERED: Mapping[str, str] = {
+    "tool_calls": "tool calls are not offered",
+    "tool_call_id": "tool calls are not offered",
+    "function_call": "function calls are not offered",
+    "audio": "audio is not offered",
+    "refusal": "a model can not be told that it has refused; put the text into content",
+    "annotations": "web search is not offered",
+}
+"""Members of messages that other APIs have, and why they are refused where they say something."""
+
+LISTS = ("tool_calls", "annotations")
+"""Those of which an empty list says nothing."""
+
+ROLES_NOT_OFFERED: Mapping[str, str] = {
+    "tool": "tool calls are not offered",
+    "function": "function calls are not offered",
+}
+TEXT_SCHEMA: Schema = {"type": "string"}
+
+
+@dataclass(frozen=True)
+class Messages:
+    """A conversation, in the form that a dialect takes.
+
+    Args:
+        dialect: Its roles, and how it reads a message's content.
+    """
+
+    dialect: Dialect
+
+    @property
+    def schema(self) -> Schema:
+        """A list of messages."""
+        absent = {name: {"type": "null"} for name in NOT_OFFERED}
+        absent |= {name: {"type": ["array", "null"], "maxItems": 0} for name in LISTS}
+        optional_text = {"type": ["string", "null"]}
+        members = {
+            "role": {"enum": [*self.dialect.roles]},
+            "content": content_schema(),
+            "name": optional_text,
+        }
+        message = {
+            "type": "object",
+            "properties": {**members, **absent},
+            "required": ["role", "content"],
+            "additionalProperties": {"type": "null"},
+        }
+        items = {"anyOf": [message, self._silent(message)]} if self.dialect.silent_assistant else message
+        return {"type": "array", "items": items, "minItems": 1, "maxItems": MOST_MESSAGES}
+
+    def read(self, name: str, value: object) -> tuple[Mapping[str, str], ...]:
+        """Check the list of messages, and bring each into the form of chat templates: role, content, perhaps a name."""
+        given = list_of(value)
+        if not given:
+            raise InvalidRequest(name, value, ALLOWED)
+        if len(given) > MOST_MESSAGES:
+            raise InvalidRequest(name, f"{len(given)} messages", ALLOWED)
+        return tuple(self._message(f"{name}[{index}]", one) for index, one in enumerate(given))
+
+    def _silent(self, message: Schema) -> Schema:
+        """An assistant's message without content."""
+        silent = {"role": {"const": "assistant"}, "content": {"type": "null"}}
+        return {**message, "properties": {**message["properties"], **silent}, "required": ["role"]}
+
+    def _message(self, name: str, value: object) -> Mapping[str, str]:
+        if not isinstance(value, Mapping):
+            raise InvalidRequest(name, value, "an object with role and content")
+        message = given_of(cast("Mapping[object, object]", value))
+        for key, item in message.items():
+            if key not in KEYS and not (key in LISTS and item == []):
+                words = NOT_OFFERED.get(str(key), "a message has role, content and name")
+                raise InvalidRequest(f"{name}.{key}", item, f"left out: {words}")
+        role = self._role(f"{name}.role", message.get("role"))
+        silent = role == "assistant" and self.dialect.silent_assistant and "content" not in message
+        content = "" if silent else self._content(f"{name}.content", message.get("content"))
+        whole = {"role": role, "content": content}
+        return {**whole, "name": text_of(f"{name}.name", message["name"])} if "name" in message else whole
+
+    def _role(self, name: str, value: object) -> str:
+        """Check a role; return the one that chat templates know it by."""
+        if not isinstance(value, str) or value not in self.dialect.roles:
+            reason = ROLES_NOT_OFFERED.get(value) if isinstance(value, str) else None
+            words = f"one of {', '.join(self.dialect.roles)}"
+            raise InvalidRequest(name, value, f"{words}: {reason}" if reason else words)
+        return "system" if value == "developer" else value
+
+    def _content(self, name: str, value: object) -> str:
+        """Read a text, or the text of its parts."""
+        parts = list_of(value)
+        if parts is None:
+            return text_of(name, value)
+        if not 1 <= len(parts) <= MOST_PARTS:
+            raise InvalidRequest(name, f"{len(parts)} parts", f"a string, or 1 to {MOST_PARTS} text parts")
+        return self.dialect.part_separator.join(
+            part_of(f"{name}[{index}]", part) for index, part in enumerate(parts)
+        )
+
+
+def part_of(name: str, value: object) -> str:
+    """Read the text of a part."""
+    if not isinstance(value, Mapping):
+        raise InvalidRequest(name, value, 'a text part, {"type": "text", "text": TEXT}')
+    kind = cast("Mapping[object, object]", value).get("type")
+    if kind != "text":
+        raise InvalidRequest(f"{name}.type", kind, "text: images, audio and files are not offered")
+    return text_of(f"{name}.text", object_of(name, value, ("type", "text")).get("text"))
+
+
+def content_schema() -> Schema:
+    """A text, or parts of it."""
+    part = {
+        "type": "object",
+        "properties": {"type": {"const": "text"}, "text": TEXT_SCHEMA},
+        "required": ["type", "text"],
+        "additionalProperties": {"type": "null"},
+    }
+    return {"anyOf": [TEXT_SCHEMA, {"type": "array", "items": part, "minItems": 1, "maxItems": MOST_PARTS}]}
