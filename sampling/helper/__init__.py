@@ -1,0 +1,7 @@
+"""Processes that do what might take for ever, or all memory, and that can be ended."""
+
+from __future__ import annotations
+
+from sampling.helper.process import BoundExceeded, Helper
+
+__all__ = ["BoundExceeded", "Helper"]

@@ -1,0 +1,164 @@
+"""Helper processes: answers, bounds, and that nothing is left of a process that passed one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from sampling.helper import BoundExceeded, Helper
+
+PATIENCE = 60.0  # seconds that nothing takes unless it hangs
+SHORT = 0.3  # seconds: what does not end takes longer
+PROGRAM = """
+import os
+
+def answer(question):
+    match question:
+        case "number":
+            return os.getpid()
+        case "loop":
+            while True:
+                pass
+        case "power":
+            return 9 ** 9 ** 9 > 0
+        case "memory":
+            return len(bytes(2**40))
+        case "long":
+            return "x" * 2000
+        case "exit":
+            os._exit(3)
+        case "print":
+            print("x", flush=True)
+        case "fault":
+            raise LookupError("a fault")
+    return question
+"""
+
+
+@pytest.fixture
+def helper(tmp_path: Path) -> Iterator[Helper]:
+    """A helper with small bounds."""
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+    asked = Helper(program, memory=2**30, longest=1000)
+    yield asked
+    asked.close()
+
+
+def gone(number: int) -> bool:
+    """Whether there is no process of that number any more."""
+    return not Path(f"/proc/{number}").exists()
+
+
+@pytest.mark.parametrize("value", [None, 1, 2.5, "é\ud800 \U0001f642", [{"a": [True]}, {}], "print"])
+def test_answers_are_json_values(helper: Helper, value: object) -> None:
+    assert helper.ask(value, PATIENCE) == value
+
+
+def test_a_process_answers_again(helper: Helper) -> None:
+    assert helper.ask("number", PATIENCE) == helper.ask("number", PATIENCE) != os.getpid()
+
+
+def test_what_has_a_fault_of_its_own_says_so(helper: Helper) -> None:
+    with pytest.raises(RuntimeError, match="a fault"):
+        helper.ask("fault", PATIENCE)
+    assert helper.ask(1, PATIENCE) == 1
+
+
+@pytest.mark.parametrize(
+    ("question", "seconds", "words"),
+    [
+        ("loop", SHORT, "within 0.3 seconds"),
+        ("power", SHORT, "within 0.3 seconds"),  # one operation that lets no other thread in
+        ("memory", PATIENCE, "with at most 1073741824 bytes of memory"),
+        ("long", PATIENCE, "in at most 1000 bytes"),
+        ("exit", PATIENCE, "without ending the process"),
+    ],
+)
+def test_what_passes_a_bound_is_ended(helper: Helper, question: str, seconds: float, words: str) -> None:
+    number = helper.ask("number", PATIENCE)
+    with pytest.raises(BoundExceeded, match=words):
+        helper.ask(question, seconds)
+    assert gone(number)
+    assert helper.ask("number", PATIENCE) != number
+
+
+def test_a_process_that_was_ended_meanwhile_is_replaced(helper: Helper) -> None:
+    number = helper.ask("number", PATIENCE)
+    os.kill(number, signal.SIGKILL)
+    os.waitid(os.P_PID, number, os.WEXITED | os.WNOWAIT)
+    assert helper.ask("number", PATIENCE) != number
+
+
+def test_an_interruption_leaves_no_process(helper: Helper) -> None:
+    number = helper.ask("number", PATIENCE)
+    here = threading.get_ident()
+    timer = threading.Timer(SHORT, lambda: signal.pthread_kill(here, signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        helper.ask("loop", PATIENCE)
+    timer.join()
+    assert gone(number)
+
+
+def test_threads_do_not_wait_for_each_other(helper: Helper) -> None:
+    outcomes: list[str] = []
+
+    def asking() -> None:
+        with pytest.raises(BoundExceeded):
+            helper.ask("loop", 5 * SHORT)
+        outcomes.append("ended")
+
+    slow = threading.Thread(target=asking)
+    slow.start()
+    outcomes.append(helper.ask("at once", PATIENCE))
+    slow.join()
+    assert sorted(outcomes) == ["at once", "ended"]
+
+
+def test_few_processes_are_kept(helper: Helper) -> None:
+    def together(count: int) -> list[int]:
+        numbers: list[int] = []
+        barrier = threading.Barrier(count)
+
+        def asking() -> None:
+            barrier.wait(PATIENCE)
+            numbers.append(helper.ask("number", PATIENCE))
+
+        threads = [threading.Thread(target=asking) for _ in range(count)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return numbers
+
+    assert sum(not gone(number) for number in {*together(5)}) <= 2
+
+
+def in_a_fork(work: Callable[[], None]) -> int:
+    """Do something in a copy of this process; its exit code."""
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_fork_has_processes_of_its_own(helper: Helper) -> None:
+    number = helper.ask("number", PATIENCE)
+
+    def work() -> None:
+        assert helper.ask("number", PATIENCE) != number
+        helper.close()
+
+    assert in_a_fork(work) == 0
+    assert helper.ask("number", PATIENCE) == number
