@@ -5,8 +5,10 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 from contextlib import suppress
 from multiprocessing import Pipe
 from pathlib import Path
@@ -17,24 +19,24 @@ if TYPE_CHECKING:
 
 LOOP = Path(__file__).with_name("loop.py")
 START = 60.0  # seconds that a process may take to start
-MOST_IDLE = 2  # processes that are kept for the next questions
 
 
-class BoundExceeded(Exception):  # noqa: N818 (not an error of the one who asks)
+class BoundExceeded(Exception):
     """An answer would have taken more than is allowed; says which bound, in words such as "within 5 seconds"."""
 
 
 class Helper:
-    """Answers questions in processes of their own, each under a deadline and with bounded memory.
+    r"""Answers questions in processes of their own, each under a deadline and with bounded memory.
 
     A Python thread can not be ended, a process can. Processes start when they are needed, in a fraction of a second, and are
-    kept for the next question; one that passes a bound is ended. Many threads may ask at a time.
+    kept for the next question; one that passes a bound is ended. Many threads may ask at a time; they wait for their turn.
 
     Args:
         program: A Python file with a function `answer`, from a JSON value to a JSON value. It must not import this package,
             which would take seconds.
         memory: Most bytes of a process's address space.
         longest: Most bytes of an answer.
+        most: Most processes at a time.
 
     Example:
         >>> import tempfile
@@ -44,8 +46,9 @@ class Helper:
         3
     """
 
-    def __init__(self, program: Path, *, memory: int, longest: int) -> None:
+    def __init__(self, program: Path, *, memory: int, longest: int, most: int = 2) -> None:
         self.program, self.memory, self.longest = program, memory, longest
+        self._turns = threading.Semaphore(most)
         self._idle: list[Process] = []
         atexit.register(self.close)
         os.register_at_fork(after_in_child=self._idle.clear)  # they are the parent's
@@ -55,21 +58,19 @@ class Helper:
 
         Args:
             question: A JSON value.
-            seconds: How long it may take; the start of a process does not count.
+            seconds: How long it may take, once it is its turn and a process has started.
 
         Raises:
             BoundExceeded: It took too long, too much memory, or the answer is too long.
         """
-        process = self._ready()
-        try:
-            answer = process.ask(question, seconds)
-        except BaseException:
-            process.end()
-            raise
-        if len(self._idle) < MOST_IDLE:
+        with self._turns:
+            process = self._ready()
+            try:
+                answer = process.ask(question, seconds)
+            except BaseException:
+                process.end()
+                raise
             self._idle.append(process)
-        else:
-            process.end()
         return answer
 
     def close(self) -> None:
@@ -117,17 +118,17 @@ class Process:
         asked = json.dumps({"question": question, "seconds": seconds}).encode()
         try:
             self._connection.send_bytes(asked)
-            if not self._connection.poll(seconds):
-                raise BoundExceeded(f"within {seconds:g} seconds")
-            reply = self._received()
+            reply = self._received() if self._connection.poll(seconds) else {"exceeded": "time"}
         except (EOFError, ConnectionError):
-            raise BoundExceeded("without ending the process that does it") from None
+            reply = {"exceeded": "time" if self._process.wait() == -signal.SIGXCPU else "memory"}
         match reply:
             case {"answer": answer}:
                 return answer
+            case {"exceeded": "time"}:
+                raise BoundExceeded(f"within {seconds:g} seconds")
             case {"exceeded": "length"}:
                 raise BoundExceeded(f"in at most {self._helper.longest} bytes")
-            case {"exceeded": "memory"}:
+            case {"exceeded": "memory"}:  # where malloc fails, libraries end their process
                 raise BoundExceeded(f"with at most {self._helper.memory} bytes of memory")
             case _:
                 raise RuntimeError(f"{self._helper.program.name}: {reply}")

@@ -33,9 +33,7 @@ class Prompt:
     read: Mapping[str, str]
 
 
-def encode_chat(
-    tokenizer: PreTrainedTokenizerFast, messages: Sequence[Message], **options: Any
-) -> list[int]:
+def encode_chat(tokenizer: PreTrainedTokenizerFast, messages: Sequence[Message], **options: Any) -> list[int]:
     """Return the ids alone of `chat_prompt`.
 
     Args:

@@ -183,11 +183,9 @@ def compiled(source: str) -> jinja2.Template:
     environment = ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=[GenerationTag, ext.loopcontrols]
     )
-    environment.filters |= {"tojson": to_json, "random": drawn}
-    environment.globals |= {
-        "raise_exception": raise_exception,
-        "dict": Dictionaries(),
-        "namespace": PublicNamespace,
-        "lipsum": drawn,
-    }
+    environment.filters.update(tojson=to_json, random=drawn)
+    functions: dict[str, Any] = environment.globals
+    functions.update(
+        raise_exception=raise_exception, dict=Dictionaries(), namespace=PublicNamespace, lipsum=drawn
+    )
     return environment.from_string(source)

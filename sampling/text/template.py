@@ -34,7 +34,7 @@ class Rendered:
     read: Mapping[str, str]
 
 
-class Refused(Exception):  # noqa: N818 (a result, not a fault)
+class Refused(Exception):
     """A template does not render these messages.
 
     Args:

@@ -29,7 +29,7 @@ NOON = datetime(2026, 1, 2, 12, 30, 15)
 ASK = [{"role": "user", "content": "Hello"}]
 TALK = [
     {"role": "system", "content": "  Be <b>brief</b>.\n"},
-    {"role": "user", "content": 'Say "é" & \'ü\'\n\n', "name": "x"},
+    {"role": "user", "content": "Say \"é\" & 'ü'\n\n", "name": "x"},
     {"role": "assistant", "content": "é"},
     {"role": "user", "content": ""},
 ]
@@ -63,7 +63,8 @@ TEMPLATES = {
 
 end""",
     "control": """{% for message in messages %}{% if loop.index0 == 2 %}{% continue %}{% endif %}
-{% if loop.last and not message.content %}{% break %}{% endif %}{{ loop.index }}{{ loop.previtem.role if not loop.first }}{% endfor %}""",
+{% if loop.last and not message.content %}{% break %}{% endif %}
+{{ loop.index }}{{ loop.previtem.role if not loop.first }}{% endfor %}""",
     "generation": """{% for m in messages %}{% if m.role == 'assistant' %}{% generation %}{% set x = m.content %}{{ x }}
 {% endgeneration %}{% else %}{{ m.content }}{% endif %}{{ x }}{% endfor %}""",
     "functions": """{% set ns = namespace(n=0, self='s') %}{% for m in messages %}{% set ns.n = ns.n + m.content | length %}
@@ -118,7 +119,14 @@ def test_the_environment_is_that_of_transformers() -> None:
         one, other = getattr(known, table), getattr(made, table)
         assert one.keys() - {"strftime_now"} == other.keys()
         assert {name for name in other if one[name] is not other[name]} == own
-    options = ("trim_blocks", "lstrip_blocks", "keep_trailing_newline", "undefined", "autoescape", "optimized")
+    options = (
+        "trim_blocks",
+        "lstrip_blocks",
+        "keep_trailing_newline",
+        "undefined",
+        "autoescape",
+        "optimized",
+    )
     assert [getattr(known, name) for name in options] == [getattr(made, name) for name in options]
     assert type(known) is type(made)
 
@@ -183,7 +191,10 @@ def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        ("{% for a in range(9**5) %}{% for b in range(9**5) %}{% endfor %}{% endfor %}", "within 0.5 seconds"),
+        (
+            "{% for a in range(9**5) %}{% for b in range(9**5) %}{% endfor %}{% endfor %}",
+            "within 0.5 seconds",
+        ),
         ("{% if messages[0].content == 'Hello' %}{{ 9 ** (9 ** 9) }}{% endif %}", "within 0.5 seconds"),
         ("{{ messages[0].content * 2 ** 30 }}", "with at most 268435456 bytes of memory"),
         ("{{ messages[0].content * 2 ** 16 }}", "in at most 65536 bytes"),
@@ -191,7 +202,9 @@ def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 )
 @pytest.mark.usefixtures("small")
 def test_a_template_that_does_not_end_or_grows_is_ended(source, words):
-    with pytest.raises(InvalidRequest, match=f"a conversation that the chat template renders {words}") as caught:
+    with pytest.raises(
+        InvalidRequest, match=f"a conversation that the chat template renders {words}"
+    ) as caught:
         encode_chat(with_template(source), ASK)
     assert caught.value.param == "messages"
     assert encode_chat(with_template("{{ messages[0].content }}"), ASK) == [*b"Hello"]
@@ -225,7 +238,9 @@ def test_literals_are_in_the_user_s_own_words_too(form):
 
 def test_a_long_refusal_is_cut():
     with pytest.raises(InvalidRequest) as caught:
-        encode_chat(with_template("{{ raise_exception(messages[0].content) }}"), [{**ASK[0], "content": "x" * 10**5}])
+        encode_chat(
+            with_template("{{ raise_exception(messages[0].content) }}"), [{**ASK[0], "content": "x" * 10**5}]
+        )
     assert len(str(caught.value)) < 600
 
 
@@ -269,7 +284,9 @@ def test_a_template_that_renders_nothing_is_the_checkpoint_s_fault(source, words
 
 
 def test_what_is_read_of_the_clock_is_told_and_can_be_pinned():
-    tokenizer = with_template("{{ strftime_now('%d %b %Y') }}|{{ strftime_now('%H') }}|{{ strftime_now('%H') }}")
+    tokenizer = with_template(
+        "{{ strftime_now('%d %b %Y') }}|{{ strftime_now('%H') }}|{{ strftime_now('%H') }}"
+    )
     prompt = chat_prompt(tokenizer, ASK, now=NOON)
     assert bytes(prompt.ids) == b"02 Jan 2026|12|12"
     assert prompt.read == {"%d %b %Y": "02 Jan 2026", "%H": "12"}
@@ -287,7 +304,9 @@ def test_a_template_that_reads_no_clock_tells_none():
 
 def test_variables_are_text_too():
     """What looks like a control token in them stays text, in the names of inner objects, too."""
-    tokenizer = with_template("{{ a }}{% for key, value in b.items() %}{{ key }}{{ value[0] }}{% endfor %}<eos>")
+    tokenizer = with_template(
+        "{{ a }}{% for key, value in b.items() %}{{ key }}{{ value[0] }}{% endfor %}<eos>"
+    )
     ids = encode_chat(tokenizer, ASK, variables={"a": "<eos>", "b": {"<bos>": ["<eos>", 1]}})
     assert ids == [*b"<eos><bos><eos>", tokenizer.eos_token_id]
     parsed = encode_chat(tokenizer, ASK, variables={"a": "<eos>", "b": {}}, parse_control_tokens=True)
@@ -302,7 +321,9 @@ def test_a_variable_of_the_tokenizer_is_refused():
 # Prefill
 
 
-@pytest.mark.parametrize("content", ["The capital", " The capital of ", "", "  ", "a\n\n", "<|eot_id|> x", "é<"])
+@pytest.mark.parametrize(
+    "content", ["The capital", " The capital of ", "", "  ", "a\n\n", "<|eot_id|> x", "é<"]
+)
 @pytest.mark.parametrize("source", [TEMPLATES["llama-3"], TEMPLATES["date"], TEMPLATES["white space"]])
 def test_a_final_message_is_continued_as_by_transformers(llama3_tokenizer, content, source):
     messages = [*ASK, {"role": "assistant", "content": content}]
@@ -311,7 +332,9 @@ def test_a_final_message_is_continued_as_by_transformers(llama3_tokenizer, conte
     )
     before, llama3_tokenizer.chat_template = llama3_tokenizer.chat_template, source
     try:
-        parsed = encode_chat(llama3_tokenizer, messages, continue_final_message=True, parse_control_tokens=True)
+        parsed = encode_chat(
+            llama3_tokenizer, messages, continue_final_message=True, parse_control_tokens=True
+        )
         kept = encode_chat(llama3_tokenizer, messages, continue_final_message=True)
     finally:
         llama3_tokenizer.chat_template = before
