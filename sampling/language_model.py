@@ -18,7 +18,9 @@ from sampling.errors import InvalidRequest
 from sampling.loaded_model import LoadedModel
 from sampling.model import Llama, LlamaConfig, load_llama, pack
 from sampling.model.compiler import require_compiler
+from sampling.model.config import named_end_tokens
 from sampling.text import load_tokenizer
+from sampling.text.end_tokens import own_end_tokens, tell_end_tokens
 from sampling.toy import CHECKPOINT
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -142,6 +144,7 @@ def load(
     if compile:
         require_compiler(device)
     folder = CHECKPOINT if path is None else Path(path)
+    tokenizer = load_tokenizer(folder)  # first, since weights take longer to read
     model = load_llama(
         folder,
         device=device,
@@ -152,7 +155,10 @@ def load(
     name = "sampling-toy" if path is None else folder.resolve().name
     if not parallel:
         pack(model)
-    return LanguageModel(model, load_tokenizer(folder), name, compile=compile)
+    loaded = LanguageModel(model, tokenizer, name, compile=compile)
+    named = {**named_end_tokens(folder), "the tokenizer's eos_token": own_end_tokens(tokenizer)}
+    tell_end_tokens(named, loaded.vocabulary)
+    return loaded
 
 
 def parallel_builder(device: torch.device | str) -> Callable[[LlamaConfig], Llama]:

@@ -15,6 +15,7 @@ from sampling.dialects import Dialect
 from sampling.dialects import dialect as dialect_named
 from sampling.model import Llama
 from sampling.text import Grammars, Vocabulary
+from sampling.text.end_tokens import own_end_tokens
 from sampling.version import __version__
 
 if TYPE_CHECKING:
@@ -46,8 +47,9 @@ class LoadedModel:
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
-        """The tokenizer's ids as text and bytes."""
-        return Vocabulary(self.tokenizer, self.model.config.eos_token_ids)
+        """The tokenizer's ids as text and bytes; what the model or the tokenizer names as an end token ends a message."""
+        ends = (*self.model.config.eos_token_ids, *own_end_tokens(self.tokenizer))
+        return Vocabulary(self.tokenizer, ends)
 
     @cached_property
     def grammars(self) -> Grammars:
