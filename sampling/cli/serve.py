@@ -22,12 +22,12 @@ def run_serve(options: argparse.Namespace) -> None:
         raise InvalidRequest("torchrun", "serve", "chat or explain: a server does not spread over processes")
     asked, port = server_options(options), integer("port", options.port, 0, 65535)
     with bound_socket(options.host, port) as taken:
-        log_to_standard_error()
         loaded = load_with_progress(options)
         # the built-in checkpoint stands in for the page's model, so that the page's own example works
         also = (PAGE_MODEL,) if options.model is None else ()
         names = tuple(dict.fromkeys((*(asked.names or (loaded.name,)), *also)))
         app = create_app(loaded, replace(asked, names=names))
+        log_to_standard_error()
         line = f"{', '.join(names)}: serving on {url_of(taken)} (Ctrl+C ends it)"
         serve(app, taken, ready=lambda: print(line, flush=True))
 
