@@ -37,7 +37,9 @@ RESULT = Path(__file__).parents[1] / "results" / "soak-disconnects.json"
 OCCUPIED = ("sampling_rows_running", "sampling_requests_running", "sampling_requests_waiting")
 STEPS = "sampling_step_seconds_count"
 DISCONNECTED = 'sampling_requests_total{status="disconnected"}'
-MOST_STEPS = 5  # of about 490 that each answer would take
+MOST_STEPS = (
+    60  # of about 490 that each answer would take; who closes is noticed after some hundredths of a second
+)
 RESET = struct.pack("ii", 1, 0)
 ENDS = json.loads((CHECKPOINT / "generation_config.json").read_text())["eos_token_id"]
 MESSAGES = [{"role": "user", "content": "What is the capital of Turkey?"}]

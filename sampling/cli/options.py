@@ -69,6 +69,14 @@ SERVER_NUMBERS = (
     ("max-queue", None, "requests that may wait; past it the answer is 429 (default: 64)"),
     ("max-context", None, "most tokens of prompt and answer; the model's own context when left out"),
     ("max-body", None, "most bytes of a request's body (default: 1048576)"),
+    ("max-unread", None, "most bytes kept for a client that reads slowly (default: 1048576)"),
+    ("max-connections", None, "connections that may be open; past it the answer is 503 (default: 512)"),
+)
+SERVER_SECONDS = (
+    ("keep-alive", "that a connection stays open without a request (default: 75)"),
+    ("head-timeout", "that a request's line and headers may take (default: 20)"),
+    ("body-timeout", "that a request's body may take (default: 60)"),
+    ("write-timeout", "in which a client has to take what it is sent, or 64 KiB of it (default: 10)"),
 )
 
 
@@ -87,6 +95,8 @@ def add_server_flags(parser: argparse.ArgumentParser) -> None:
     )
     for name, default, words in SERVER_NUMBERS:
         parser.add_argument(f"--{name}", type=value_of, default=default, metavar="N", help=words)
+    for name, words in SERVER_SECONDS:
+        parser.add_argument(f"--{name}", type=value_of, metavar="SECONDS", help=f"seconds {words}")
 
 
 def add_request_flags(parser: argparse.ArgumentParser) -> None:

@@ -15,6 +15,19 @@ from sampling.server import PAGE_MODEL, ServerOptions, create_app
 from sampling.server.logs import log_to_standard_error
 from sampling.server.run import bound_socket, serve, url_of
 
+OPTIONS = (
+    "max_batch",
+    "max_queue",
+    "max_context",
+    "max_body",
+    "max_unread",
+    "max_connections",
+    "keep_alive",
+    "head_timeout",
+    "body_timeout",
+    "write_timeout",
+)
+
 
 def run_serve(options: argparse.Namespace) -> None:
     """Serve a model until a signal comes; options and address are checked before it is loaded."""
@@ -35,7 +48,6 @@ def run_serve(options: argparse.Namespace) -> None:
 def server_options(options: argparse.Namespace) -> ServerOptions:
     """The options that the flags spell out; the key may come from the environment, where no process list shows it."""
     key = os.environ.get(KEY_VARIABLE) if options.api_key is None else options.api_key
-    names = ("max_batch", "max_queue", "max_context", "max_body")
-    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    given = {name: getattr(options, name) for name in OPTIONS if getattr(options, name) is not None}
     served = tuple(options.served_model_name or ())
     return ServerOptions(dialect=options.dialect, names=served, api_key=key, **given)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import cast
 
 from anyio import to_thread
 from starlette.requests import ClientDisconnect
@@ -11,12 +11,12 @@ from starlette.types import Receive, Scope, Send
 
 from sampling.chat.completion import Completion
 from sampling.chat.request import ChatRequest
-from sampling.chat.stream import DONE, server_sent_event
+from sampling.chat.stream import DONE
 from sampling.errors import InvalidRequest
 from sampling.reading import read_json
-from sampling.server.connection import read_body, unless_disconnected
+from sampling.server.connection import disconnect, read_body, unless_gone
 from sampling.server.errors import api_error
-from sampling.server.job import Job
+from sampling.server.job import Job, encoded
 from sampling.server.records import record_of
 from sampling.server.replies import json_response
 from sampling.server.service import Service
@@ -51,16 +51,16 @@ class ChatEndpoint:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check off the event loop, wait for rows, decode, answer; after that the rows are free, whatever happened."""
-        queue, record = self._service.worker.queue, record_of(scope)
+        queue, record, options = self._service.worker.queue, record_of(scope), self._service.options
         queue.require_room()  # before work is done for nothing
-        body = await read_body(scope, receive, self._service.options.max_body)
+        body = await read_body(scope, receive, options.max_body, options.body_timeout)
         completion = await to_thread.run_sync(self._completion, body)
         record.request_id = completion.id
-        job = Job(completion)
+        job = Job(completion, options.max_unread)
         queue.submit(job)
         try:
             answer = stream(job, send) if completion.request.stream else whole(job, scope, receive, send)
-            await unless_disconnected(answer, receive)
+            await unless_gone(answer, disconnect(receive), job.overflow.wait())
         finally:
             queue.give_up(job)
             record.fields |= told(job)
@@ -86,25 +86,24 @@ async def stream(job: Job, send: Send) -> None:
     """Send chunks as they come; what fails before the first is an ordinary error."""
     begun = False
     try:
-        async for chunks in job.news():
+        async for events in job.news():
             if not begun:
                 await send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
                 begun = True
-            await send_events(chunks, send)
+            await send_events(events, send)
     except Exception as error:
         if not begun:
             raise
-        await send_events([api_error(error).body], send)
+        await send_events(encoded([api_error(error).body]), send)
     else:
-        await send_events([DONE], send)
+        await send_events(encoded([DONE]), send)
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def send_events(events: list[dict[str, Any]] | list[str], send: Send) -> None:
+async def send_events(events: bytes, send: Send) -> None:
     """Send some server-sent events together."""
-    body = "".join(server_sent_event(event) for event in events).encode()
-    if body:
-        await send({"type": "http.response.body", "body": body, "more_body": True})
+    if events:
+        await send({"type": "http.response.body", "body": events, "more_body": True})
 
 
 def told(job: Job) -> dict[str, object]:
@@ -118,4 +117,5 @@ def told(job: Job) -> dict[str, object]:
         "completion_tokens": usage["completion_tokens"],
         "finish_reasons": [choice.finish_reason for choice in completion.choices],
         "queue_seconds": round(job.queued, 6),
+        **({"unread": True} if job.overflow.is_set() else {}),
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from h11 import RemoteProtocolError
 from starlette.exceptions import HTTPException
 
 from sampling.errors import InvalidRequest, RowError
@@ -74,6 +75,42 @@ def shutting_down() -> ApiError:
     return ApiError(
         503, "the server takes no requests: it is shutting down", "server_error", code="shutting_down"
     )
+
+
+def connections_full(most: int) -> ApiError:
+    """As many connections are open as may be."""
+    words = f"{most} connections are open, and no more may be; try again later"
+    return ApiError(503, words, "server_error", code="too_many_connections", headers={"Retry-After": "1"})
+
+
+def late_head(seconds: float) -> ApiError:
+    """The head of a request did not come to its end."""
+    words = f"the head of a request must be complete within {seconds:g} seconds"
+    return ApiError(408, words, code="request_timeout")
+
+
+def late_body(seconds: float) -> ApiError:
+    """The body of a request did not come to its end."""
+    words = f"body: must be complete within {seconds:g} seconds"
+    return ApiError(408, words, param="body", code="request_timeout")
+
+
+def head_too_large(most: int) -> ApiError:
+    """The head has more bytes than are read."""
+    words = f"the head of a request must have at most {most} bytes of line and headers"
+    return ApiError(431, words, code="head_too_large")
+
+
+def invalid_http(error: RemoteProtocolError) -> ApiError:
+    """What h11 can not read; of its words those that are its own."""
+    words = f"the request is not HTTP/1.1: {str(error).partition(': bytearray')[0]}"
+    return ApiError(error.error_status_hint, words, code="invalid_http")
+
+
+def two_lengths() -> ApiError:
+    """A body whose end is told in two ways."""
+    words = "the request must have Content-Length or Transfer-Encoding, not both"
+    return ApiError(400, words, code="invalid_http")
 
 
 def internal() -> ApiError:

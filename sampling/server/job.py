@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sampling.chat.completion import Completion, Event
-from sampling.chat.stream import ChunkWriter
+from sampling.chat.stream import ChunkWriter, server_sent_event
 from sampling.server.errors import ApiError
 
 Chunks = list[dict[str, Any]]
@@ -34,21 +34,24 @@ class Job:
 
     Args:
         completion: What is to be decoded.
+        most_unread: Most bytes of events that are kept until they are sent.
 
     Attributes:
         entered: When it came, in seconds of the monotonic clock.
         begun: When it got its rows.
         sampled: Whether it has a token.
         over: Whether its last news are delivered.
+        overflow: Set once the client has left more unread than is kept; nothing is delivered from then on.
     """
 
-    def __init__(self, completion: Completion) -> None:
-        self.completion = completion
+    def __init__(self, completion: Completion, most_unread: int) -> None:
+        self.completion, self._most_unread, self._unread = completion, most_unread, 0
         self.entered = time.monotonic()
         self.begun: float | None = None
         self.sampled = self.over = False
         self._writer = ChunkWriter(completion) if completion.request.stream else None
-        self._news: asyncio.Queue[Chunks | Ended] = asyncio.Queue()
+        self._news: asyncio.Queue[bytes | Ended] = asyncio.Queue()
+        self.overflow = asyncio.Event()
 
     @property
     def rows(self) -> int:
@@ -73,15 +76,26 @@ class Job:
     def deliver(self, news: Chunks | Ended) -> None:
         """Hand news over."""
         self.over = isinstance(news, Ended)
-        self._news.put_nowait(news)
+        item = news if isinstance(news, Ended) else encoded(news)
+        self._unread += 0 if isinstance(item, Ended) else len(item)
+        if self._unread > self._most_unread:
+            self.overflow.set()
+        if not self.overflow.is_set():
+            self._news.put_nowait(item)
 
-    async def news(self) -> AsyncIterator[Chunks]:
-        """Chunks as they come, until the job has ended.
+    async def news(self) -> AsyncIterator[bytes]:
+        """Server-sent events as they come, until the job has ended.
 
         Raises:
             ApiError: Why it failed.
         """
         while not isinstance(news := await self._news.get(), Ended):
+            self._unread -= len(news)
             yield news
         if news.error is not None:
             raise news.error
+
+
+def encoded(events: Sequence[dict[str, Any] | str]) -> bytes:
+    """Server-sent events as they are sent; as values they would take many times the memory."""
+    return "".join(server_sent_event(event) for event in events).encode()

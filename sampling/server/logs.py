@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from datetime import UTC, datetime
+
+LEVELS = {"sampling": logging.INFO, "uvicorn.error": logging.WARNING, "asyncio": logging.WARNING}
 
 logger = logging.getLogger("sampling.server")
 
@@ -23,6 +26,20 @@ def log(
     logger.log(level, event, exc_info=failure, extra={"fields": fields})
 
 
+class Seldom:
+    """Logs one event a second at most, with how many there were since the line before."""
+
+    def __init__(self) -> None:
+        self._next, self._count = 0.0, 0
+
+    def __call__(self, event: str, **fields: object) -> None:
+        """Log it, as `log` does, as a warning."""
+        self._count += 1
+        if time.monotonic() >= self._next:
+            logger.warning(event, extra={"fields": {**fields, "times": self._count}})
+            self._next, self._count = time.monotonic() + 1, 0
+
+
 class JsonLines(logging.Formatter):
     """Makes a log record one line of JSON."""
 
@@ -36,10 +53,10 @@ class JsonLines(logging.Formatter):
 
 
 def log_to_standard_error() -> None:
-    """Send the library's log, and uvicorn's warnings, to standard error."""
+    """Send the library's log, and the warnings of uvicorn and asyncio, to standard error."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonLines())
-    for name, level in (("sampling", logging.INFO), ("uvicorn.error", logging.WARNING)):
+    for name, level in LEVELS.items():
         source = logging.getLogger(name)
         source.handlers, source.propagate = [handler], False
         source.setLevel(level)

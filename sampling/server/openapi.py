@@ -14,6 +14,7 @@ REFUSALS = {
     400: "A field is not allowed; `param` names it.",
     401: "No bearer token, or a wrong one.",
     404: "No model of that name is served.",
+    408: "The body does not come to its end in time.",
     413: "The body is too large.",
     429: "As many requests wait as may wait.",
     500: "A fault of the server's own.",

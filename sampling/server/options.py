@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from sampling.dialects import Dialect
 from sampling.dialects import dialect as dialect_named
 from sampling.errors import InvalidRequest
-from sampling.params import integer
+from sampling.params import integer, number
 
 PAGE_MODEL = "meta-llama/Meta-Llama-3-8B-Instruct"
 """The model that the published page serves."""
 
 LARGEST = 2**31 - 1
+SHORTEST, LONGEST = 0.001, 86400.0  # seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,12 @@ class ServerOptions:
         max_queue: How many requests may wait for their turn.
         max_context: Most tokens of prompt and answer; None for the model's own.
         max_body: Most bytes of a request's body.
+        max_unread: Most bytes of a stream that are kept for a client that reads more slowly than they come.
+        max_connections: How many connections may be open.
+        keep_alive: Seconds that a connection stays open without a request.
+        head_timeout: Seconds that a request's line and headers may take.
+        body_timeout: Seconds that its body may take.
+        write_timeout: Seconds in which a client has to take what it is sent, or 64 KiB of it.
 
     Raises:
         InvalidRequest: A value is not allowed; the message names the option, the value and the range.
@@ -45,6 +52,12 @@ class ServerOptions:
     max_queue: int = 64
     max_context: int | None = None
     max_body: int = 2**20
+    max_unread: int = 2**20
+    max_connections: int = 512
+    keep_alive: float = 75.0
+    head_timeout: float = 20.0
+    body_timeout: float = 60.0
+    write_timeout: float = 10.0
 
     def __post_init__(self) -> None:
         """Check every option."""
@@ -52,6 +65,10 @@ class ServerOptions:
         integer("max_batch", self.max_batch, 1, LARGEST)
         integer("max_queue", self.max_queue, 0, LARGEST)
         integer("max_body", self.max_body, 1, LARGEST)
+        integer("max_unread", self.max_unread, 1, LARGEST)
+        integer("max_connections", self.max_connections, 1, LARGEST)
+        for name in ("keep_alive", "head_timeout", "body_timeout", "write_timeout"):
+            number(name, getattr(self, name), SHORTEST, LONGEST)
         if self.max_context is not None:
             integer("max_context", self.max_context, 2, LARGEST)
         if self.api_key is not None and not (self.api_key.isascii() and self.api_key.isprintable()):

@@ -5,10 +5,17 @@ from __future__ import annotations
 import signal
 import socket
 from collections.abc import Callable
+from functools import partial
 from types import FrameType
+from typing import cast
 
 import uvicorn
 from starlette.applications import Starlette
+
+from sampling.server.listener import Listener
+from sampling.server.logs import Seldom
+from sampling.server.options import ServerOptions
+from sampling.server.protocol import LARGEST_HEAD, HttpConnection
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -27,7 +34,7 @@ def bound_socket(host: str, port: int) -> socket.socket:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         # Where a name has addresses of both kinds, clients try the old kind at the latest after the new one.
         family, kind, protocol, _, address = min(found, key=lambda entry: entry[0] != socket.AF_INET)
-        taken = socket.socket(family, kind, protocol)
+        taken = Listener(family, kind, protocol)
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.bind(address)
     except OSError as error:
@@ -70,10 +77,17 @@ class Server(uvicorn.Server):
 
 
 def configuration(app: Starlette) -> uvicorn.Config:
-    """How uvicorn serves an application here: one way on every machine, and without logs of its own."""
+    """How uvicorn serves an application here: one way on every machine, and without logs of its own.
+
+    Args:
+        app: As `create_app` makes it, with its options.
+    """
+    options: ServerOptions = app.state.service.options
     return uvicorn.Config(
         app,
-        http="h11",
+        http=cast("type[HttpConnection]", partial(HttpConnection, options, Seldom())),
+        timeout_keep_alive=cast("int", options.keep_alive),  # asyncio takes fractions, too
+        h11_max_incomplete_event_size=LARGEST_HEAD,
         ws="none",
         loop="asyncio",
         lifespan="on",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -14,6 +15,7 @@ from sampling import load
 from sampling.chat.batch import ChatBatch
 from sampling.language_model import LanguageModel
 from sampling.server import PAGE_MODEL, ServerOptions
+from sampling.server.protocol import HttpConnection
 
 
 @pytest.fixture(scope="session")
@@ -79,3 +81,15 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
     monkeypatch.setattr(ChatBatch, "step", held_step)
     yield held
     held.open()
+
+
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets the server's side of every connection hold little: what its system keeps unsent is no matter of these tests."""
+    made = HttpConnection.connection_made
+
+    def connection_made(connection, transport):
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        made(connection, transport)
+
+    monkeypatch.setattr(HttpConnection, "connection_made", connection_made)
