@@ -1,11 +1,11 @@
-"""An independent reading of RFC 8259 with bounded white space: is a text a JSON object, or the beginning of one?"""
+"""An independent reading of RFC 8259, its white space and its numbers bounded: is a text JSON, or the beginning of it?"""
 
 from __future__ import annotations
 
 import codecs
 import itertools
 
-LONGEST_WHITE_SPACE = 32
+MOST_DIGITS, MOST_EXPONENT_DIGITS = 20, 3
 
 
 class CutError(Exception):
@@ -17,10 +17,10 @@ class WrongError(Exception):
 
 
 class Reader:
-    """Reads one JSON object, character by character."""
+    """Reads one JSON text, character by character."""
 
     def __init__(self, text: str) -> None:
-        self.text, self.place = text, 0
+        self.text, self.place, self.depth = text, 0, 0
 
     def peek(self) -> str:
         if self.place == len(self.text):
@@ -38,40 +38,53 @@ class Reader:
         for character in word:
             self.take(character)
 
-    def space(self) -> None:
+    def skip(self, allowed: str, most: int) -> int:
         begin = self.place
-        while self.peek() in " \t\n\r":
+        while self.place - begin < most and self.peek() in allowed:
             self.place += 1
-            if self.place - begin > LONGEST_WHITE_SPACE:
-                raise WrongError("white space")
+        return self.place - begin
+
+    def gap(self) -> None:
+        """A space; or a line feed, and eight spaces or a tab for each level of eight, which all deeper ones have, too."""
+        if self.skip(" ", 1):
+            return
+        if self.skip("\r", 1) or self.peek() == "\n":
+            self.take("\n")
+            spaces = self.skip(" ", 8 * min(self.depth, 8))
+            if not spaces:
+                self.skip("\t", self.depth if self.depth < 8 else 64)
 
     def object(self) -> None:
         self.take("{")
-        self.space()
+        self.depth += 1
+        self.gap()
         if self.peek() != "}":
             self.member()
         while self.take(",}") == ",":
-            self.space()
+            self.gap()
             self.member()
+        self.depth -= 1
 
     def member(self) -> None:
         self.string()
-        self.space()
+        self.skip(" ", 1)
         self.take(":")
-        self.space()
+        self.skip(" ", 1)
         self.value()
-        self.space()
+        self.gap()
 
     def array(self) -> None:
         self.take("[")
-        self.space()
+        self.depth += 1
+        self.gap()
         if self.peek() != "]":
             self.value()
-            self.space()
+            self.gap()
         while self.take(",]") == ",":
-            self.space()
+            self.gap()
             self.value()
-            self.space()
+            self.gap()
+        self.depth -= 1
 
     def value(self) -> None:
         first = self.peek()
@@ -94,43 +107,68 @@ class Reader:
                 raise WrongError("control character")
             self.place += 1
             if character == "\\" and self.take('"\\/bfnrtu') == "u":
-                for _ in range(4):
-                    self.take("0123456789abcdefABCDEF")
+                self.escaped()
         self.place += 1
+
+    def escaped(self) -> None:
+        """The digits of a character; a high surrogate is followed by a low one, and none comes alone."""
+        hexadecimal = "0123456789abcdefABCDEF"
+        surrogate = self.take(hexadecimal) in "dD"
+        high = surrogate and self.peek() in "89abAB"
+        self.take("0123456789abAB" if surrogate else hexadecimal)
+        self.take(hexadecimal)
+        self.take(hexadecimal)
+        if high:
+            self.word("\\u")
+            self.take("dD")
+            self.take("cdefCDEF")
+            self.take(hexadecimal)
+            self.take(hexadecimal)
 
     def number(self) -> None:
         if self.peek() == "-":
             self.place += 1
         if self.take("0123456789") != "0":
-            self.digits()
+            self.skip("0123456789", MOST_DIGITS - 1)
         if self.peek() == ".":
             self.place += 1
             self.take("0123456789")
-            self.digits()
+            self.skip("0123456789", MOST_DIGITS - 1)
         if self.peek() in "eE":
             self.place += 1
-            if self.peek() in "+-":
-                self.place += 1
+            self.skip("+-", 1)
             self.take("0123456789")
-            self.digits()
-
-    def digits(self) -> None:
-        while self.peek() in "0123456789":
-            self.place += 1
+            self.skip("0123456789", MOST_EXPONENT_DIGITS - 1)
 
 
-def verdict(data: bytes) -> str:
-    """What the bytes are: a "whole" JSON object, a "beginning" of one, or "neither"."""
+def verdict(data: bytes, *, value: bool = False) -> str:
+    """What the bytes are: a "whole" JSON object, or any value if that is asked for, a "beginning" of one, or "neither"."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
         text = decoder.decode(data)
-        reader = Reader(text + ended(decoder.getstate()[0]))
-        reader.object()
+        text += ended(decoder.getstate()[0])
     except (UnicodeDecodeError, WrongError):
         return "neither"
+    if not decoder.getstate()[0] and is_whole(text, value):
+        return "whole"
+    try:
+        reader = Reader(text)
+        (reader.value if value else reader.object)()
     except CutError:
         return "beginning"
-    return "whole" if reader.place == len(reader.text) else "neither"
+    except WrongError:
+        pass
+    return "neither"
+
+
+def is_whole(text: str, value: bool) -> bool:
+    """Whether an object, or a value, ends where the text does."""
+    reader = Reader(text + "\0")  # a number does not say itself where it ends
+    try:
+        (reader.value if value else reader.object)()
+    except (CutError, WrongError):
+        return False
+    return reader.place == len(text)
 
 
 def ended(beginning: bytes) -> str:

@@ -6,7 +6,7 @@ bytes keep the text completable is allowed, not only the one that a tokenizer wo
 
 from __future__ import annotations
 
-import json
+import functools
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -16,28 +16,15 @@ import torch
 from torch import Tensor
 
 from sampling.errors import InvalidRequest
+from sampling.text.json_schema import SCHEMA
+from sampling.text.json_text import json_text
+from sampling.text.schema_grammar import schema_grammar
 from sampling.text.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher, LLTokenizer
 
-LONGEST_WHITE_SPACE = 32  # characters in a row, outside strings
 MOST_LEXER_STATES = 50_000  # a state takes one or two kilobytes
-SCHEMA = "response_format.json_schema.schema"
-
-OPTIONS = '%llguidance {"no_forcing": true}\n'
-WHITE_SPACE = f"[ \\t\\n\\r]{{1,{LONGEST_WHITE_SPACE}}}"
-OBJECT = rf"""{OPTIONS}
-start: object
-object: "{{" ws (member ("," ws member)*)? "}}"
-member: STRING ws ":" ws value ws
-array: "[" ws (value ws ("," ws value ws)*)? "]"
-value: object | array | STRING | NUMBER | "true" | "false" | "null"
-ws: WHITE_SPACE?
-STRING: /"([^"\\\x00-\x1F]|\\(["\\\/bfnrt]|u[0-9A-Fa-f]{{4}}))*"/
-NUMBER: /-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?/
-WHITE_SPACE: /{WHITE_SPACE}/
-"""
 
 
 class Grammars:
@@ -70,27 +57,33 @@ class Grammars:
 
     @cached_property
     def json_object(self) -> Grammar:
-        """Any JSON object, nothing before or after it, at most 32 characters of white space in a row.
-
-        Names may come twice in an object, as the RFC's grammar has it.
-
-        Source: RFC 8259.
-        """
-        return Grammar("json_object", OBJECT, self.tokenizer, self.vocabulary)
+        """Any JSON object, its white space and its numbers bounded: see `json_text`."""
+        return Grammar("json_object", [self._parser(json_text("object"))], self.vocabulary)
 
     def json_schema(self, schema: Mapping[str, object]) -> Grammar:
-        """JSON that fits a schema, an object or not, nothing before or after it, white space as in `json_object`.
+        """JSON that fits a schema, an object or not, its white space and its numbers bounded as in `json_object`.
 
         The properties of an object come in the order of the schema.
 
         Raises:
             InvalidRequest: llguidance does not support the schema, or only almost; no text fits it; it is too large.
         """
-        grammar = Grammar("json_schema", schema_grammar(schema), self.tokenizer, self.vocabulary)
-        if grammar.refusal is not None:
-            words = f"a schema that llguidance supports (it says: {grammar.refusal})"
+        parser = self._parser(schema_grammar(schema))
+        if (refusal := refusal_of(parser)) is not None:
+            words = f"a schema that llguidance supports (it says: {refusal})"
             raise InvalidRequest(SCHEMA, schema, words)
-        return grammar
+        return Grammar("json_schema", [parser, self._json_value], self.vocabulary)
+
+    @cached_property
+    def _json_value(self) -> LLMatcher:
+        return self._parser(json_text("value"))
+
+    def _parser(self, text: str) -> LLMatcher:
+        """What parses the texts of a grammar in llguidance's Lark format; it has read nothing."""
+        from llguidance import LLMatcher, LLParserLimits
+
+        limits = LLParserLimits(max_lexer_states=MOST_LEXER_STATES, verbose_errors=False)
+        return LLMatcher(self.tokenizer, text, log_level=0, limits=limits)
 
     @cached_property
     def tokenizer(self) -> LLTokenizer:
@@ -115,53 +108,37 @@ class Grammars:
 
 
 class Grammar:
-    """A compiled grammar.
+    """What a response format allows: the texts that some parsers all take.
 
     Args:
         name: What it is called.
-        text: The grammar in llguidance's Lark format.
-        tokenizer: llguidance's index of the token bytes.
+        parsers: The parsers, which have read nothing.
         vocabulary: What the tokens stand for.
-
-    Attributes:
-        refusal: Why it can not be used, if it can not.
     """
 
-    def __init__(self, name: str, text: str, tokenizer: LLTokenizer, vocabulary: Vocabulary) -> None:
-        from llguidance import LLMatcher, LLParserLimits
-
-        limits = LLParserLimits(max_lexer_states=MOST_LEXER_STATES, verbose_errors=False)
-        self.name = name
-        self.size = len(vocabulary)
+    def __init__(self, name: str, parsers: Sequence[LLMatcher], vocabulary: Vocabulary) -> None:
+        self.name, self.size = name, len(vocabulary)
         self.end_ids = frozenset(token for token in vocabulary.end_ids if token < self.size)
-        self._beginning = LLMatcher(tokenizer, LLMatcher.grammar_from_lark(text), log_level=0, limits=limits)
-        self.refusal = self._refusal()
+        self._parsers = parsers
 
     def constraint(self) -> TextConstraint:
         """A constraint for one choice."""
         return TextConstraint(self)
 
-    def beginning(self) -> LLMatcher:
-        """A parser that has read nothing."""
-        return self._beginning.deep_copy()
+    def beginning(self) -> list[LLMatcher]:
+        """The parsers for one choice, which have read nothing."""
+        return [parser.deep_copy() for parser in self._parsers]
 
-    def next_tokens(self, matcher: LLMatcher) -> Tensor:
-        """Which tokens the grammar allows next, bool [C]: none where it is stuck; an end token where the text may end."""
-        bits = np.frombuffer(matcher.compute_bitmask(), np.uint8)
+    def next_tokens(self, parsers: Sequence[LLMatcher]) -> Tensor:
+        """Which tokens all allow next, bool [C]: none where one is stuck; an end token where the text may end."""
+        masks = (np.frombuffer(parser.compute_bitmask(), np.uint8) for parser in parsers)
+        bits = functools.reduce(np.bitwise_and, masks)
         allowed = torch.from_numpy(np.unpackbits(bits, count=self.size, bitorder="little").view(np.bool_))
-        allowed[[*self.end_ids]] = matcher.is_accepting()  # false, and no bit set, once there was an error
+        ended = all(
+            parser.is_accepting() for parser in parsers
+        )  # false, and no bit set, once there was an error
+        allowed[[*self.end_ids]] = ended
         return allowed
-
-    def _refusal(self) -> str | None:
-        """What llguidance has against the grammar; what is too complex shows after a token."""
-        matcher = self.beginning()
-        allowed = self.next_tokens(matcher)
-        if not matcher.is_error():
-            matcher.consume_token(int(allowed.nonzero()[0]))
-            self.next_tokens(matcher)
-        if matcher.is_error():
-            return plain(matcher.get_error())
-        return next(map(plain, matcher.get_grammar_warnings()), None)
 
 
 class TextConstraint:
@@ -197,28 +174,31 @@ class TextConstraint:
             self._take(token)
         if self._over:
             return torch.zeros(self._grammar.size, dtype=torch.bool)
-        return self._grammar.next_tokens(self._matcher)
+        return self._grammar.next_tokens(self._parsers)
 
     def _restart(self) -> None:
-        self._matcher = self._grammar.beginning()
+        self._parsers = self._grammar.beginning()
         self._read: list[int] = []
         self._over = False
 
     def _take(self, token: int) -> None:
         self._read.append(token)
         readable = token < self._grammar.size and token not in self._grammar.end_ids
-        self._over = self._over or not readable or not self._matcher.consume_token(token)
+        self._over = (
+            self._over or not readable or not all(each.consume_token(token) for each in self._parsers)
+        )
 
 
-def schema_grammar(schema: Mapping[str, object]) -> str:
-    """The grammar of a JSON schema, white space bounded."""
-    if "x-guidance" in schema:  # llguidance's own options, white space among them
-        raise InvalidRequest(f"{SCHEMA}.x-guidance", schema["x-guidance"], "left out")
-    try:
-        text = json.dumps({**schema, "x-guidance": {"whitespace_pattern": WHITE_SPACE}}, allow_nan=False)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidRequest(SCHEMA, schema, f"a JSON object ({error})") from error
-    return f"{OPTIONS}start: %json {text}"
+def refusal_of(parser: LLMatcher) -> str | None:
+    """What llguidance has against a grammar; what is too complex shows after a token."""
+    parser = parser.deep_copy()
+    bits = np.frombuffer(parser.compute_bitmask(), np.uint8)
+    if not parser.is_error():
+        parser.consume_token(int(np.unpackbits(bits, bitorder="little").argmax()))
+        parser.compute_bitmask()
+    if parser.is_error():
+        return plain(parser.get_error())
+    return next(map(plain, parser.get_grammar_warnings()), None)
 
 
 def plain(message: str) -> str:
