@@ -9,22 +9,31 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from sampling.errors import InvalidRequest
+from sampling.helper import BoundExceeded, Helper
 from sampling.text.json_schema import SCHEMA
 from sampling.text.json_text import json_text
 from sampling.text.schema_grammar import schema_grammar
+from sampling.text.schema_size import MOST_OPTIONAL
 from sampling.text.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher, LLTokenizer
 
-MOST_LEXER_STATES = 50_000  # a state takes one or two kilobytes
+LIMITS: dict[str, Any] = {
+    "max_lexer_states": 50_000,  # a state takes one or two kilobytes
+    "step_lexer_fuel": 100_000,  # for one mask, some ten milliseconds
+    "max_items_in_row": 10 * MOST_OPTIONAL,  # four for each property that may come next
+}
+TRIAL = Helper(Path(__file__).with_name("trial.py"), memory=2**29, longest=2**20)
+SECONDS = 10.0  # that a schema may take to compile; ordinary ones take milliseconds
 
 
 class Grammars:
@@ -68,11 +77,16 @@ class Grammars:
         Raises:
             InvalidRequest: llguidance does not support the schema, or only almost; no text fits it; it is too large.
         """
-        parser = self._parser(schema_grammar(schema))
-        if (refusal := refusal_of(parser)) is not None:
-            words = f"a schema that llguidance supports (it says: {refusal})"
-            raise InvalidRequest(SCHEMA, schema, words)
-        return Grammar("json_schema", [parser, self._json_value], self.vocabulary)
+        text = schema_grammar(schema)
+        try:
+            refusal = tried(text)  # in a process that can be ended; so it ends in this one, too
+        except BoundExceeded as error:
+            raise InvalidRequest(SCHEMA, schema, f"a schema that llguidance compiles {error}") from None
+        if refusal is None:
+            parser = self._parser(text)
+            if (refusal := refusal_of(parser)) is None:
+                return Grammar("json_schema", [parser, self._json_value], self.vocabulary)
+        raise InvalidRequest(SCHEMA, schema, f"a schema that llguidance supports (it says: {plain(refusal)})")
 
     @cached_property
     def _json_value(self) -> LLMatcher:
@@ -82,7 +96,7 @@ class Grammars:
         """What parses the texts of a grammar in llguidance's Lark format; it has read nothing."""
         from llguidance import LLMatcher, LLParserLimits
 
-        limits = LLParserLimits(max_lexer_states=MOST_LEXER_STATES, verbose_errors=False)
+        limits = LLParserLimits(**LIMITS, verbose_errors=False)
         return LLMatcher(self.tokenizer, text, log_level=0, limits=limits)
 
     @cached_property
@@ -189,6 +203,16 @@ class TextConstraint:
         )
 
 
+@functools.lru_cache(maxsize=32)
+def tried(text: str) -> str | None:
+    """What llguidance has against a grammar, by a trial in a process of its own.
+
+    Raises:
+        BoundExceeded: It takes too long, or too much memory.
+    """
+    return TRIAL.ask({"grammar": text, "limits": LIMITS}, SECONDS)
+
+
 def refusal_of(parser: LLMatcher) -> str | None:
     """What llguidance has against a grammar; what is too complex shows after a token."""
     parser = parser.deep_copy()
@@ -196,9 +220,7 @@ def refusal_of(parser: LLMatcher) -> str | None:
     if not parser.is_error():
         parser.consume_token(int(np.unpackbits(bits, bitorder="little").argmax()))
         parser.compute_bitmask()
-    if parser.is_error():
-        return plain(parser.get_error())
-    return next(map(plain, parser.get_grammar_warnings()), None)
+    return parser.get_error() or None
 
 
 def plain(message: str) -> str:

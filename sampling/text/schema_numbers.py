@@ -80,16 +80,29 @@ def end(document: SchemaDocument, schema: Schema, closed: str, opened: str, sign
 
 
 def next_number(bound: Decimal, *, beyond: bool) -> float:
-    """The least number from a bound on, or beyond it, that a text may have and a double holds; none is below -10^18."""
+    """The least number from a bound on, or beyond it, that a text may have and llguidance reads; none is below -10^18."""
     if abs(bound) > LARGEST:
         return -LARGEST if bound < 0 else math.inf
     with localcontext(prec=PRECISION):
         least = bound.quantize(SMALLEST, ROUND_CEILING)
         least += SMALLEST if beyond and least == bound else 0
         number = float(least)
-        while exact(number) < least or (number.is_integer() and int(number) < least):
+        while not from_least_on(as_read(number), least):
             number = float(Decimal(math.nextafter(number, math.inf)).quantize(SMALLEST, ROUND_CEILING))
     return number + 0.0  # no -0.0
+
+
+def from_least_on(number: float, least: Decimal) -> bool:
+    """Whether a number is not below a least one, neither as it is written nor as the integer that it is."""
+    return exact(number) >= least and not (number.is_integer() and int(number) < least)
+
+
+def as_read(number: float) -> float:
+    """The double that llguidance reads, which is the next one for some numbers of more than 15 digits."""
+    sign, digits, exponent = exact(number).as_tuple()
+    significand = float(int("".join(map(str, digits))))
+    power = float(f"1e{abs(int(exponent))}")
+    return math.copysign(significand * power if int(exponent) > 0 else significand / power, 0.5 - sign)
 
 
 def readable(keyword: str, value: object) -> bool:
@@ -103,13 +116,13 @@ def exact(number: float) -> Decimal:
 
 
 def writable(number: float) -> bool:
-    """Whether llguidance, which reads doubles, writes a number that is this one and has no more digits than it may."""
-    try:
-        double = exact(float(number))
-    except OverflowError:
+    """Whether llguidance writes the very number, in no more digits than a text may have."""
+    if abs(number) >= 10**MOST_DIGITS:
         return False
-    digits = format(double, "f").lstrip("-").split(".")
-    return double == exact(number) and all(len(part) <= MOST_DIGITS for part in digits)
+    double = exact(as_read(number))
+    return double == exact(number) and all(
+        len(part) <= MOST_DIGITS for part in format(double, "f").lstrip("-").split(".")
+    )
 
 
 def numbers_in(value: object) -> Iterator[float]:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from sampling.errors import InvalidRequest
 from sampling.text.json_schema import SCHEMA, TYPES, Schema, SchemaDocument, counted, listed, mapped, types_of
 
-MOST_PARTS = 10_000
+MOST_PARTS = 5000
 MOST_STEPS = 5 * MOST_PARTS  # to count them
 MOST_OPTIONAL = 1000  # properties of one object: each may come next, so each is a case that a parser is in
 SCALARS = TYPES - {"array", "object"}

@@ -1,0 +1,143 @@
+"""White space, numbers and escapes in JSON mode, with a schema and without: Python's json and jsonschema say what is right."""
+
+from __future__ import annotations
+
+import json
+import re
+from decimal import Decimal
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from json_prefix import MOST_DIGITS, verdict
+from json_writer import BYTES, admits, begins, written
+
+from sampling.text import Grammars
+from sampling.text.grammar import Grammar
+
+GRAMMARS = Grammars(BYTES)
+ANY_OBJECT = {"type": "object"}
+KINDS = ["json_object", "json_schema"]
+
+
+def grammar(kind: str) -> Grammar:
+    return GRAMMARS.json_object if kind == "json_object" else GRAMMARS.json_schema(ANY_OBJECT)
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+FORMS = st.fixed_dictionaries(
+    {"ensure_ascii": st.booleans()},
+    optional={"indent": st.sampled_from([0, 1, 2, 3, 4, 8, "\t"]), "separators": st.just((",", ":"))},
+)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=60)
+@given(value=st.dictionaries(st.text(), VALUES, max_size=3), form=FORMS)
+def test_what_json_dumps_writes_stays_possible(
+    kind: str, value: dict[str, Any], form: dict[str, Any]
+) -> None:
+    """Compact, one line, or indented by any usual step; escaped or not; every integer of 64 bits and every double."""
+    text = json.dumps(value, **form)
+    assert admits(grammar(kind), text) or "\x7f" in text  # which llguidance wants escaped
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a": {"b": [1, {}]}}',
+        '{ "a" : [ 1 ] }',
+        '{\r\n  "a": 1\r\n}',
+        '{"a": 1\n, "b": 2}',
+        '{\n        "a": [\n                1]}',
+    ],
+)
+def test_other_white_space_that_programs_write(kind: str, text: str) -> None:
+    assert admits(grammar(kind), text)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{\n\n",
+        "{ \n",
+        "{  ",
+        "{\n \n",
+        "{\r\n\r",
+        "{\t",
+        "{\n \t",
+        '{"a"\n',
+        '{"a":\n',
+        '{"a":  ',
+        '{"a": 1\n\n',
+        "{\n         ",
+    ],
+)
+def test_no_blank_lines_and_no_runs(kind: str, text: str) -> None:
+    """The last: a ninth space on the first level."""
+    assert begins(grammar(kind), text[:-1])
+    assert not begins(grammar(kind), text)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("likes", [b"\n", b" ", b" \n\t\r", b"\n{[:,"])
+def test_a_hand_that_likes_white_space_writes_something_else_between(kind: str, likes: bytes) -> None:
+    for seed in range(5):
+        text = written(grammar(kind), likes + b"}", seed)
+        assert text is not None
+        assert verdict(text.encode()) == "whole"
+        assert not re.search(r"\n\s*\n", text)
+
+
+NUMBERS: list[dict[str, Any]] = [
+    {"type": "number"},
+    {"type": "integer"},
+    {"type": ["integer", "null"], "minimum": 5},
+    {"type": "number", "minimum": -90, "maximum": 90},
+    {"type": "number", "exclusiveMinimum": 0},
+    {"type": "number", "exclusiveMaximum": 0},
+    {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
+    {"type": "number", "minimum": 0.1, "maximum": 0.3},
+    {"type": "number", "exclusiveMinimum": 1e-5, "maximum": 1e-4},
+    {"type": "number", "maximum": 1e308},
+    {"type": "number", "minimum": -1e-30, "exclusiveMaximum": 1e-18},
+    {"type": "number", "exclusiveMinimum": -3, "exclusiveMaximum": -2.5},
+    {"type": "integer", "exclusiveMinimum": -7, "exclusiveMaximum": 7},
+    {"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1},
+    {"type": "integer", "minimum": 2**53 + 1, "maximum": 2**53 + 9},
+    {"type": "integer", "multipleOf": 7},
+    {"type": "integer", "multipleOf": 1000, "exclusiveMinimum": 0},
+    {"type": "number", "multipleOf": 0.25},
+    {"type": "number", "multipleOf": 0.01, "minimum": -1},
+    {"type": "number", "maximum": 5, "exclusiveMaximum": True, "minimum": 0},
+    {"allOf": [{"type": "number"}, {"minimum": -1}, {"exclusiveMaximum": 3}, {"multipleOf": 0.5}]},
+    {"anyOf": [{"type": "integer", "maximum": -3}, {"type": "number", "minimum": 10}]},
+    {"$ref": "#/$defs/n", "exclusiveMaximum": 4, "$defs": {"n": {"type": "number", "minimum": -4}}},
+    {"minimum": 3, "enum": [1, 2.5, 3, 4.25, None, 1e19]},
+]
+
+
+@pytest.mark.parametrize("schema", NUMBERS, ids=str)
+@pytest.mark.parametrize("likes", [b"0123456789", b"0", b"9", b"-0.", b"-.0123456789eE+", b"-1.9"])
+def test_numbers_end_within_the_bound_and_fit(schema: dict[str, Any], likes: bytes) -> None:
+    """Even for a hand that writes digits as long as it may."""
+    checker = jsonschema.Draft4Validator if True in schema.values() else jsonschema.Draft202012Validator
+    for seed in range(6):
+        text = written(GRAMMARS.json_schema(schema), likes, seed)
+        assert text is not None
+        assert max(map(len, re.findall(r"\d+", text)), default=0) <= MOST_DIGITS
+        assert verdict(text.encode(), value=True) == "whole"
+        value = json.loads(text, parse_float=Decimal)
+        checker(json.loads(json.dumps(schema), parse_float=Decimal)).validate(value)
