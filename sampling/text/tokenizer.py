@@ -10,7 +10,7 @@ from sampling.errors import CheckpointError, shown
 from sampling.model.config import LlamaConfig
 from sampling.model.files import is_there
 from sampling.model.json_object import JsonObject, refuse_code
-from sampling.text.tokenizer_file import read_tokenizer_file
+from sampling.text.tokenizer_file import failures_as_errors, read_tokenizer_file
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -56,12 +56,10 @@ def load_tokenizer(directory: str | Path) -> PreTrainedTokenizerFast:
     folder = Path(directory)
     expected = read_tokenizer_file(folder, LlamaConfig.read(folder).vocab_size)
     _check_settings(folder, expected)
-    try:
+    with failures_as_errors(f"{folder}: transformers can not load the tokenizer"):
         tokenizer = PreTrainedTokenizerFast.from_pretrained(str(folder), local_files_only=True)
-    except Exception as error:  # whatever transformers makes of a broken file
-        raise CheckpointError(f"{folder}: transformers can not load the tokenizer ({error!r})") from error
-    _check_vocabulary(folder, tokenizer, expected)
-    _check_token_ids(folder, tokenizer, expected)
+        _check_vocabulary(folder, tokenizer, expected)
+        _check_token_ids(folder, tokenizer, expected)
     return tokenizer
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,26 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 NAME = "tokenizer.json"
+
+
+@contextmanager
+def failures_as_errors(what: str) -> Generator[None]:
+    """Put whatever other libraries make of a broken file into one error.
+
+    A panic of the tokenizers library, which is in Rust, is no Exception.
+
+    Args:
+        what: What failed, for the message.
+
+    Raises:
+        CheckpointError: Something did.
+    """
+    try:
+        yield
+    except (CheckpointError, KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:
+        raise CheckpointError(f"{what} ({error!r})") from error
 
 
 def read_tokenizer_file(folder: Path, vocab_size: int) -> Tokenizer:
@@ -33,10 +55,9 @@ def read_tokenizer_file(folder: Path, vocab_size: int) -> Tokenizer:
 
     path = folder / NAME
     file = JsonObject.read(path)
-    try:
+    with failures_as_errors(f"{path}: can not be read as a tokenizer"):
         tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # the library has no error of its own
-        raise CheckpointError(f"{path}: can not be read as a tokenizer ({error})") from error
+        tokenizer.encode("")  # a special token that is missing shows only here
     if getattr(tokenizer.model, "dropout", None):
         model = file.section("model")
         raise model.error("dropout", model.get("dropout"), "absent: it draws lots")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -214,6 +215,22 @@ def test_ids_that_can_not_be(tmp_path, edit, message):
         load_tokenizer(folder)
 
 
+class Panic(BaseException):
+    """What the tokenizers library raises where its Rust code panics: no Exception."""
+
+
+@pytest.mark.parametrize("error", [Panic("no entry found"), ValueError("no entry found")])
+def test_whatever_the_library_makes_of_a_file(tmp_path, monkeypatch, error):
+    def from_file(_):
+        raise error
+
+    monkeypatch.setattr("tokenizers.Tokenizer", SimpleNamespace(from_file=from_file))
+    with pytest.raises(
+        CheckpointError, match=r"tokenizer\.json: can not be read as a tokenizer \(.*no entry found"
+    ):
+        load_tokenizer(variant(tmp_path))
+
+
 def test_a_model_with_fewer_ids_than_its_tokenizer(tmp_path):
     folder = variant(
         tmp_path, config={"vocab_size": 2047, "eos_token_id": 2043}, generation={"eos_token_id": None}
@@ -264,6 +281,7 @@ def test_settings_that_can_not_be(tmp_path, settings, message):
             "reads the added token 'Hi' otherwise",
         ),
         ({"eos_token": ["<|eot_id|>"]}, "can not load the tokenizer"),
+        ({"model_max_length": "long"}, "can not load the tokenizer"),
         ({"post_processor": {}, "tokenizer_object": {"a": 1}}, "can not load the tokenizer"),
     ],
     ids=str,
