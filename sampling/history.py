@@ -42,17 +42,30 @@ OUTPUT = Scope()
 PROMPT_AND_OUTPUT = Scope(prompt=True)
 
 
-def checked_prompts(prompt_ids: Sequence[Sequence[int]], capacity: int | None) -> list[list[int]]:
+Prompts = Tensor | Sequence[Sequence[int] | Tensor]
+
+
+def checked_prompts(prompt_ids: Prompts, capacity: int | None) -> list[list[int]]:
     """The prompts as lists of token ids, none longer than the capacity."""
     rows: list[list[int]] = []
-    for index, row in enumerate(listed("prompt_ids", prompt_ids)):
+    for index, row in enumerate(listed("prompt_ids", without_tensor("prompt_ids", prompt_ids, "[B, T]"))):
         name = f"prompt_ids[{index}]"
-        tokens = whole_list(name, row, 0, NOTHING - 1)
+        tokens = whole_list(name, without_tensor(name, row, "[T]"), 0, NOTHING - 1)
         if capacity is not None and len(tokens) > capacity:
             words = f"at most capacity = {capacity} tokens long"
             raise InvalidRequest(name, f"a prompt of {len(tokens)} tokens", words)
         rows.append(tokens)
     return rows
+
+
+def without_tensor(name: str, value: object, shape: str) -> object:
+    """A tensor of token ids of such a shape as lists, whatever its device; all else as it is."""
+    if not isinstance(value, Tensor):
+        return value
+    words = f"a tensor {shape} of whole numbers, or a list"
+    if value.is_meta or value.is_nested or value.layout is not torch.strided:
+        raise InvalidRequest(name, f"a {value.layout} tensor on {value.device}", f"{words}, with its values")
+    return whole_tensor(name, value, (shape.count(",") + 1,), words).tolist()
 
 
 def filled(rows: Sequence[Sequence[int]], columns: int, empty: int) -> Tensor:
@@ -99,7 +112,7 @@ class History:
     @staticmethod
     @torch.inference_mode(False)  # what is made in that mode could not be written to outside of it
     def start(
-        prompt_ids: Sequence[Sequence[int]],
+        prompt_ids: Prompts,
         *,
         device: torch.device | str = "cpu",
         capacity: int | None = None,
@@ -107,7 +120,8 @@ class History:
         """Begin with one prompt per row.
 
         Args:
-            prompt_ids: B lists of token ids; a list may be empty.
+            prompt_ids: B lists of token ids, of which one may be empty, or tensors [T] in their place; or a tensor [B, T] of
+                prompts of one length, of any type of whole numbers.
             device: Where the tensors live.
             capacity: The most tokens of a row, prompt included, at least 1; every tensor has its final shape from the
                 beginning. None lets the tensors grow.
@@ -116,8 +130,8 @@ class History:
             A history in which nothing has been sampled yet.
 
         Raises:
-            InvalidRequest: A prompt is no list, a token id is negative, 2^62 or more, or no integer, a prompt is longer than
-                the capacity, or the device is not there.
+            InvalidRequest: A prompt is no list and no such tensor, a token id is negative, 2^62 or more, or no integer, a
+                prompt is longer than the capacity, or the device is not there.
         """
         device = checked_device(device)
         capacity = None if capacity is None else integer("capacity", capacity, 1)

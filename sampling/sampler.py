@@ -21,7 +21,7 @@ from sampling.dialects import dialect as dialect_named
 from sampling.draw import checked_rule, seed_key
 from sampling.errors import InvalidRequest
 from sampling.graphs import compiled
-from sampling.history import History
+from sampling.history import History, Prompts
 from sampling.logits import float32_logits, form_of
 from sampling.other_dialects import naming_others
 from sampling.params import SamplingParams, boolean, integer
@@ -42,7 +42,7 @@ from sampling.trace import Trace
 from sampling.uniforms import Uniforms
 from sampling.whole_numbers import listed
 
-T = TypeVar("T")
+Some = TypeVar("Some", bound=Sized)
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Sampler:
     Args:
         params: One request per slot.
         vocab_size: V, the width of the logits.
-        prompt_ids: The prompt of each slot; empty prompts when left out.
+        prompt_ids: The prompt of each slot, as `History.start` takes them; empty prompts when left out.
         choices: Index of each slot's choice among the n of its request; 0 when left out.
         device: Where the logits will be.
         dialect: A dialect or its name.
@@ -102,7 +102,7 @@ class Sampler:
         params: Sequence[SamplingParams],
         *,
         vocab_size: int,
-        prompt_ids: Sequence[Sequence[int]] | None = None,
+        prompt_ids: Prompts | None = None,
         choices: Sequence[int] | None = None,
         device: torch.device | str = "cpu",
         dialect: str | Dialect = "qstash",
@@ -139,7 +139,7 @@ class Sampler:
     def add(
         self,
         params: SamplingParams,
-        prompt_ids: Sequence[int],
+        prompt_ids: Sequence[int] | Tensor,
         choice: int = 0,
         constraint: Constraint | None = None,
     ) -> int:
@@ -162,7 +162,7 @@ class Sampler:
     def add_all(
         self,
         params: Sequence[SamplingParams],
-        prompt_ids: Sequence[Sequence[int]] | None = None,
+        prompt_ids: Prompts | None = None,
         choices: Sequence[int] | None = None,
         constraints: Sequence[Constraint | None] | None = None,
     ) -> list[int]:
@@ -170,7 +170,7 @@ class Sampler:
 
         Args:
             params: The parameters of each.
-            prompt_ids: Their prompts; empty when left out.
+            prompt_ids: Their prompts, as `History.start` takes them; empty when left out.
             choices: Their indices among the n choices; 0 when left out.
             constraints: Which tokens may come next in each; all when left out.
 
@@ -264,7 +264,7 @@ class Sampler:
         seed = secrets.randbits(64) if params.seed is None else params.seed
         return Slot(params, seed, integer("choice", choice, 0, WORD), constraint)
 
-    def _arriving(self, prompts: Sequence[Sequence[int]]) -> History:
+    def _arriving(self, prompts: Prompts) -> History:
         """The histories of new slots."""
         arrived = History.start(prompts, device=self.device)
         if arrived.highest_prompt_id >= self.vocab_size:
@@ -374,9 +374,10 @@ class Sampler:
         return self._uniforms.at(positions)
 
 
-def sized(name: str, given: Sequence[T]) -> Sequence[T]:
+def sized(name: str, given: Some) -> Some:
     """What has an entry for each request, if it does."""
-    if not isinstance(given, Sized):  # pyright: ignore[reportUnnecessaryIsInstance]
+    scalar = isinstance(given, Tensor) and given.dim() == 0
+    if scalar or not isinstance(given, Sized):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidRequest(name, given, "a list, with an entry for each request")
     return given
 

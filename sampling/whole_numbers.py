@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import torch
 from torch import Tensor
@@ -16,12 +16,19 @@ TYPES = (
 )
 
 
-def whole_tensor(name: str, value: object) -> Tensor:
+def whole_tensor(
+    name: str,
+    value: object,
+    dims: Collection[int] = (0, 1),
+    words: str = "a tensor of whole numbers, one per row",
+) -> Tensor:
     """Check the form of a tensor of whole numbers; its values are not looked at, so that nothing waits for its device.
 
     Args:
         name: The field, for the message.
-        value: What was given: a tensor of a type in `TYPES`, with one dimension or none.
+        value: What was given: a tensor of a type in `TYPES`.
+        dims: How many dimensions it may have.
+        words: What it must be, for the message.
 
     Returns:
         The tensor as it is.
@@ -34,12 +41,11 @@ def whole_tensor(name: str, value: object) -> Tensor:
         >>> whole_tensor("seed", torch.tensor([7, 8]))
         tensor([7, 8])
     """
-    words = "a tensor of whole numbers, one per row"
     if not isinstance(value, Tensor):
         raise InvalidRequest(name, value, words)
     if value.dtype not in TYPES:
         raise InvalidRequest(name, value.dtype, words)
-    if value.dim() > 1:
+    if value.dim() not in dims:
         raise InvalidRequest(name, f"a tensor of shape {tuple(value.shape)}", words)
     return value
 

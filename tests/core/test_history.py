@@ -190,6 +190,60 @@ def test_what_are_no_prompts(prompts: Any, words: str) -> None:
         History.start(prompts)
 
 
+@pytest.mark.parametrize(
+    "dtype",
+    [
+        torch.int64,
+        torch.int32,
+        torch.int16,
+        torch.int8,
+        torch.uint64,
+        torch.uint32,
+        torch.uint16,
+        torch.uint8,
+    ],
+)
+def test_prompts_in_tensors(dtype: torch.dtype) -> None:
+    rows = [([1, 2, 3], []), ([4, 5, 1], [])]
+    table = torch.tensor([[1, 2, 3], [4, 5, 1]], dtype=dtype)
+    check(History.start(table), rows)
+    check(History.start(table.T.contiguous().T, capacity=4), rows)
+    check(History.start(list(table)), rows)
+    check(History.start([[1, 2, 3], table[1]]), rows)
+    short = [torch.tensor([], dtype=dtype), table[0, :1]]
+    check(History.start(short), [([], []), ([1], [])])
+    assert len(History.start(table[:0])) == 0
+    check(History.start(table[:, :0]), [([], []), ([], [])])
+
+
+@pytest.mark.parametrize(
+    ("prompts", "words"),
+    [
+        (torch.tensor([1, 2]), r"prompt_ids: got 'a tensor of shape \(2,\)', must be a tensor \[B, T\] of whole numbers"),
+        (torch.tensor(3), r"prompt_ids: got 'a tensor of shape \(\)', must be a tensor \[B, T\]"),
+        (torch.ones(1, 1, 1).long(), r"prompt_ids: got 'a tensor of shape \(1, 1, 1\)', must be a tensor \[B, T\]"),
+        (torch.tensor([[1.0]]), r"prompt_ids: got torch.float32, must be a tensor \[B, T\]"),
+        (torch.tensor([[True]]), r"prompt_ids: got torch.bool, must be a tensor \[B, T\]"),
+        (torch.tensor([[1, -100]]), r"prompt_ids\[0\]: got -100, must be an integer from 0"),
+        (torch.tensor([[1, 2**62]]), rf"prompt_ids\[0\]: got {2**62}, must be an integer from 0"),
+        (torch.tensor([[1]], device="meta"), r"prompt_ids: got 'a .* on meta', must be a tensor \[B, T\] .* with its values"),
+        (torch.tensor([[1]]).to_sparse(), r"prompt_ids: got 'a torch.sparse_coo tensor on cpu', must be a tensor"),
+        ([[1], torch.tensor([[1]])], r"prompt_ids\[1\]: got 'a tensor of shape \(1, 1\)', must be a tensor \[T\] of whole"),
+        ([[1], torch.tensor(1)], r"prompt_ids\[1\]: got 'a tensor of shape \(\)', must be a tensor \[T\]"),
+        ([torch.tensor([0.5])], r"prompt_ids\[0\]: got torch.float32, must be a tensor \[T\]"),
+        ([torch.tensor([1, -1])], r"prompt_ids\[0\]: got -1, must be an integer from 0"),
+    ],
+)  # fmt: skip
+def test_tensors_that_are_no_prompts(prompts: Any, words: str) -> None:
+    with pytest.raises(InvalidRequest, match=words):
+        History.start(prompts)
+
+
+def test_a_tensor_longer_than_the_capacity() -> None:
+    with pytest.raises(InvalidRequest, match=r"prompt_ids\[0\]: got 'a prompt of 3 tokens'.*capacity = 2"):
+        History.start(torch.tensor([[1, 2, 3]]), capacity=2)
+
+
 def test_the_largest_token_id() -> None:
     history = History.start([[2**62 - 1, 0]])
     history.accept(torch.tensor([2**62 - 1]))

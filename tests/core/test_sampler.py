@@ -462,3 +462,18 @@ def test_nothing_of_a_step_holds_the_graph_of_its_logits() -> None:
     out = Sampler([SamplingParams(logprobs=True, top_logprobs=3)], vocab_size=VOCABULARY).step(logits)
     assert not out.logprobs.requires_grad
     assert not out.top_logprobs.requires_grad
+
+
+def test_prompts_in_tensors() -> None:
+    """Penalties see the same prompts, in one tensor, in several, or in lists."""
+    logits = torch.zeros(2, 5)
+    request = SamplingParams(temperature=0, repetition_penalty=2)
+    lists = [[0, 1], [2, 3]]
+    for prompts in (torch.tensor(lists), [torch.tensor(row, dtype=torch.int32) for row in lists], lists):
+        sampler = Sampler([request] * 2, vocab_size=5, prompt_ids=prompts, dialect="vllm", max_history=9)
+        assert sampler.history.tokens[:, :2].tolist() == lists
+        assert sampler.step(logits + torch.tensor([4.0, 4, 3, 3, 1])).token_ids.tolist() == [2, 0]
+    assert Sampler([], vocab_size=5).add(request, torch.tensor([1, 2])) == 0
+    for wrong in (torch.tensor(3), torch.tensor([1, 2])):
+        with pytest.raises(InvalidRequest, match="prompt_ids: got"):
+            Sampler([request] * 2, vocab_size=5, prompt_ids=wrong)
