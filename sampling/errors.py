@@ -1,10 +1,28 @@
-"""The errors a caller can expect, each with one clear message."""
+"""The errors a caller can expect, each with one clear message: one line, short whatever was sent."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import cast
+
+LONGEST_MESSAGE = 500  # characters
+LONGEST_PARAM = 100
+LONGEST_VALUE = 80
+LONGEST_ALLOWED = 240  # so that a file's name has room before it, too
+BITS_SHOWN = 4096  # of an integer
+BRACKETS: Mapping[type, str] = {list: "[]", tuple: "()"}
+
 
 class SamplingError(Exception):
-    """Base of every error this library raises on purpose."""
+    """Base of every error this library raises on purpose.
+
+    Args:
+        message: What is wrong; put on one line that can be printed, and cut in the middle where it is too long.
+    """
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(one_line(str(message)))
 
 
 class InvalidRequest(SamplingError, ValueError):
@@ -15,6 +33,11 @@ class InvalidRequest(SamplingError, ValueError):
         value: The value that was given.
         allowed: What would have been allowed, in words that follow "must be".
 
+    Attributes:
+        param: The name, cut in the middle where it has more than 100 characters.
+        value: The value, whole.
+        allowed: What would have been allowed, cut as well.
+
     Example:
         >>> from sampling.errors import InvalidRequest
         >>> print(InvalidRequest("temperature", 2.1, "a number from 0 to 2"))
@@ -22,10 +45,11 @@ class InvalidRequest(SamplingError, ValueError):
     """
 
     def __init__(self, param: str, value: object, allowed: str) -> None:
-        self.param = param.encode(errors="backslashreplace").decode()  # a lone surrogate can not be sent
-        super().__init__(f"{self.param}: got {shown(value)}, must be {allowed}")
+        # a lone surrogate can not be sent
+        self.param = shortened(param, LONGEST_PARAM).encode(errors="backslashreplace").decode()
         self.value = value
-        self.allowed = allowed
+        self.allowed = shortened(allowed, LONGEST_ALLOWED)
+        super().__init__(f"{one_line(self.param, LONGEST_PARAM)}: got {shown(value)}, must be {self.allowed}")
 
     def __reduce__(self) -> tuple[object, ...]:
         """What crosses the border of a process: a value that may not be able to is put into words."""
@@ -43,13 +67,97 @@ def restored(
     return error
 
 
+def shortened(text: str, most: int) -> str:
+    """A text in at most so many characters: its beginning and its end.
+
+    Example:
+        >>> from sampling.errors import shortened
+        >>> shortened("response_format.schema.properties.name", 21)
+        'response_...ties.name'
+    """
+    if len(text) <= most:
+        return text
+    end = (most - 3) // 2
+    return f"{text[: most - 3 - end]}...{text[len(text) - end :]}"
+
+
+def one_line(text: str, most: int = LONGEST_MESSAGE) -> str:
+    """A text of anybody's as one line of at most so many characters that can be printed."""
+    return shortened(printable(shortened(text, most)), most)
+
+
+def listed(names: Collection[object], most: int = LONGEST_ALLOWED // 2) -> str:
+    """Names with commas between; of a long list the first ones, and how many there are.
+
+    Example:
+        >>> from sampling.errors import listed
+        >>> listed(["one", "two"])
+        'one, two'
+        >>> listed(range(1000), most=20)
+        '0, 1, 2, 3, 4, ... (1000 in all)'
+    """
+    kept: list[str] = []
+    room = most
+    for name in names:
+        word = shortened(str(name), LONGEST_VALUE)
+        room -= len(word) + 2
+        if room < 0 and kept:
+            return f"{', '.join(kept)}, ... ({len(names)} in all)"
+        kept.append(word)
+    return ", ".join(kept)
+
+
 def shown(value: object) -> str:
-    """A value in at most 80 characters, whatever it is."""
+    """The beginning of a value's `repr`, at most 80 characters, at no cost that grows with the value of a JSON text.
+
+    Example:
+        >>> from sampling.errors import shown
+        >>> shown({"a": [1, "two"]})
+        "{'a': [1, 'two']}"
+        >>> shown("x" * 1000000)
+        "'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx..."
+    """
+    text = ""
+    for piece in pieces(value):
+        text += piece
+        if len(text) > LONGEST_VALUE:
+            return text[: LONGEST_VALUE - 3] + "..."
+    return text
+
+
+def pieces(value: object) -> Iterator[str]:
+    """A value's `repr` bit by bit, so that who has enough can stop; of a long string or number only the beginning."""
+    if type(value) is dict:
+        yield "{"
+        for index, (key, item) in enumerate(cast("dict[object, object]", value).items()):
+            yield ", " if index else ""
+            yield from pieces(key)
+            yield ": "
+            yield from pieces(item)
+        yield "}"
+    elif type(value) in BRACKETS:
+        opening, closing = BRACKETS[type(value)]
+        yield opening
+        for index, item in enumerate(cast("Sequence[object]", value)):
+            yield ", " if index else ""
+            yield from pieces(item)
+        yield "," + closing if type(value) is tuple and len(value) == 1 else closing
+    elif type(value) in (str, bytes):
+        yield repr(cast("str | bytes", value)[: LONGEST_VALUE + 1])
+    elif (
+        isinstance(value, int) and value.bit_length() > BITS_SHOWN
+    ):  # Python refuses to write thousands of digits
+        yield f"an integer of about {round(value.bit_length() * math.log10(2))} digits"
+    else:
+        yield whole_repr(value)
+
+
+def whole_repr(value: object) -> str:
+    """A value's `repr`, or what kind of value it is where it has none."""
     try:
-        text = repr(value)
-    except (RecursionError, ValueError):  # nested too deeply, or an integer of thousands of digits
-        return f"{type(value).__name__} too large to show"
-    return text if len(text) <= 80 else text[:77] + "..."
+        return repr(value)
+    except Exception:  # a value's own failure must not hide what is said about it
+        return f"{type(value).__name__} that can not be shown"
 
 
 def printable(text: str) -> str:
@@ -60,7 +168,7 @@ def printable(text: str) -> str:
         >>> print(printable("an engine\x1b[2J\n"))
         an engine\x1b[2J\n
     """
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 class CheckpointError(SamplingError, ValueError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable
 
-from sampling.errors import InvalidRequest
+from sampling.errors import InvalidRequest, shortened, shown
 
 DEEPEST = 100  # levels of nesting
 
@@ -45,7 +45,7 @@ def read_json(text: str | bytes, name: str = "body", *, constants: bool = False)
         whole: dict[str, object] = {}
         for key, value in pairs:
             if key in whole:
-                words = Verbatim(f"{key!r} twice in one object")
+                words = Verbatim(f"{shortened(shown(key), 50)} twice in one object")
                 raise InvalidRequest(name, words, "JSON that names each key once")
             whole[key] = value
         return whole

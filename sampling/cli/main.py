@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from sampling.cli.options import OneLineParser, add_request_flags, add_server_flags
 from sampling.cli.processes import one_speaker
 from sampling.cli.verify_flags import add_record_flags, add_verify_flags
-from sampling.errors import SamplingError, printable
+from sampling.errors import SamplingError, one_line
 from sampling.version import __version__
 
 FAILED = 2  # 1 is a result of `verify`
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             code = run(options)
             print(end="", flush=True)  # where standard output is closed, it is None
     except SamplingError as error:
-        print(f"sampling {options.command}: {printable(str(error))}", file=sys.stderr)
+        print(f"sampling {options.command}: {error}", file=sys.stderr)
         return FAILED
     except ModuleNotFoundError as error:
         extra = EXTRAS.get((error.name or "").partition(".")[0])
@@ -81,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except OSError as error:
-        print(f"sampling {options.command}: {error}", file=sys.stderr)
+        print(f"sampling {options.command}: {one_line(str(error))}", file=sys.stderr)
         return FAILED
     except Exception:  # a fault of this library's: to be reported, and no result of `verify`
         traceback.print_exc()

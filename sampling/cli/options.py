@@ -6,6 +6,7 @@ import argparse
 from typing import Any, NoReturn
 
 from sampling.dialects import DIALECTS
+from sampling.errors import one_line
 from sampling.reading import read_json
 
 
@@ -14,7 +15,7 @@ class OneLineParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print the message and exit with 2."""
-        self.exit(2, f"{self.prog}: {message}\n")
+        self.exit(2, f"{self.prog}: {one_line(message)}\n")
 
 
 def value_of(text: str) -> object:
@@ -92,6 +93,12 @@ def add_server_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument(
         "--api-key", metavar="KEY", help="bearer token that requests need; or set SAMPLING_API_KEY"
+    )
+    parser.add_argument(
+        "--cors",
+        action="append",
+        metavar="ORIGIN",
+        help="let web pages of this origin use the server, such as http://localhost:3000; * for all; repeatable",
     )
     for name, default, words in SERVER_NUMBERS:
         parser.add_argument(f"--{name}", type=value_of, default=default, metavar="N", help=words)

@@ -50,4 +50,5 @@ def server_options(options: argparse.Namespace) -> ServerOptions:
     key = os.environ.get(KEY_VARIABLE) if options.api_key is None else options.api_key
     given = {name: getattr(options, name) for name in OPTIONS if getattr(options, name) is not None}
     served = tuple(options.served_model_name or ())
-    return ServerOptions(dialect=options.dialect, names=served, api_key=key, **given)
+    origins = tuple(options.cors or ())
+    return ServerOptions(dialect=options.dialect, names=served, api_key=key, cors=origins, **given)

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from sampling.device import checked_device
-from sampling.errors import CheckpointError, InvalidRequest
+from sampling.errors import CheckpointError, InvalidRequest, listed
 from sampling.model.config import LlamaConfig
 from sampling.model.files import is_there, require
 from sampling.model.json_object import JsonObject
@@ -124,7 +124,7 @@ def _stored_tensors(folder: Path) -> tuple[Path, dict[str, StoredTensor]]:
     pickles = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
     if pickles:
         raise CheckpointError(
-            f"{folder}: only pickled weights here ({', '.join(pickles)}), which can run code when opened and "
+            f"{folder}: only pickled weights here ({listed(pickles)}), which can run code when opened and "
             "are not read; convert them where you trust them: "
             "transformers.LlamaForCausalLM.from_pretrained(OLD).save_pretrained(NEW)"
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -17,9 +16,11 @@ from starlette.routing import Route
 from sampling.errors import InvalidRequest
 from sampling.loaded_model import LoadedModel
 from sampling.server.chat import ChatEndpoint
+from sampling.server.cors import CrossOrigin
 from sampling.server.errors import ApiError, shutting_down
-from sampling.server.middleware import BearerKey, Observed
-from sampling.server.openapi import CHAT_PATHS, description
+from sampling.server.middleware import BearerKey, LastResort, Observed
+from sampling.server.models import Models
+from sampling.server.openapi import CHAT_PATHS, MODELS_PATHS, description
 from sampling.server.options import ServerOptions
 from sampling.server.replies import answer_error, json_response
 from sampling.server.service import Service
@@ -40,10 +41,11 @@ def create_app(loaded: LoadedModel, options: ServerOptions | None = None) -> Sta
     """
     service = Service(loaded, options or ServerOptions())
     read = OtherEndpoints(service)
-    chat = ChatEndpoint(service)
+    chat, models = ChatEndpoint(service), Models(service)
     routes = [
         *(Route(path, chat, methods=["POST"]) for path in CHAT_PATHS),
-        Route("/v1/models", read.models),
+        *(Route(path, models.all) for path in MODELS_PATHS),
+        *(Route(f"{path}/{{model:path}}", models.one) for path in MODELS_PATHS),
         Route("/health", read.health),
         Route("/metrics", read.metrics),
         Route("/openapi.json", read.openapi),
@@ -60,13 +62,19 @@ def create_app(loaded: LoadedModel, options: ServerOptions | None = None) -> Sta
 
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(Observed), Middleware(BearerKey, service.options.api_key)],
+        middleware=middleware(service.options),
         exception_handlers=dict.fromkeys((HTTPException, ApiError, InvalidRequest), answer_error),
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False
     app.state.service = service
     return app
+
+
+def middleware(options: ServerOptions) -> list[Middleware]:
+    """What is around the routes, outermost first: pages of other origins can read errors, too."""
+    pages = [Middleware(CrossOrigin, options.cors)] if options.cors else []
+    return [Middleware(Observed), *pages, Middleware(LastResort), Middleware(BearerKey, options.api_key)]
 
 
 class OtherEndpoints:
@@ -78,15 +86,6 @@ class OtherEndpoints:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._created = int(time.time())
-
-    async def models(self, _: Request) -> Response:
-        """The names that the model answers to, as OpenAI lists models."""
-        listed = [
-            {"id": name, "object": "model", "created": self._created, "owned_by": "sampling"}
-            for name in self._service.names
-        ]
-        return json_response({"object": "list", "data": listed})
 
     async def health(self, _: Request) -> Response:
         """Whether requests are taken."""

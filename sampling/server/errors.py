@@ -8,7 +8,7 @@ from typing import Any
 from h11 import RemoteProtocolError
 from starlette.exceptions import HTTPException
 
-from sampling.errors import InvalidRequest, RowError
+from sampling.errors import InvalidRequest, RowError, listed
 
 BAD_REQUEST = "invalid_request_error"
 
@@ -55,8 +55,14 @@ def unauthorized() -> ApiError:
 
 def unknown_model(name: str, served: tuple[str, ...]) -> ApiError:
     """No model of that name is served."""
-    error = InvalidRequest("model", name, f"one of {', '.join(served)}")
+    error = InvalidRequest("model", name, f"one of {listed(served)}")
     return ApiError(404, str(error), "not_found_error", param="model", code="model_not_found")
+
+
+def not_for_pages() -> ApiError:
+    """A browser asks for a page of an origin, for a method or a header that is not allowed."""
+    words = "pages of this origin may not send this request; serve with --cors ORIGIN for those that may"
+    return ApiError(400, words, code="cors_not_allowed")
 
 
 def body_too_large(limit: int) -> ApiError:

@@ -10,16 +10,18 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from sampling.errors import one_line
 from sampling.server.errors import unauthorized
 from sampling.server.logs import log
 from sampling.server.records import Record, record_of
 from sampling.server.replies import error_response
 
 OPEN_PATHS = ("/health",)
+LONGEST_PATH = 200  # characters of one in the log
 
 
 class Observed:
-    """Gives every request an id and a log line, and answers with 500 where nobody else answers.
+    """Gives every request an id and a log line.
 
     Args:
         app: What serves the requests.
@@ -42,11 +44,27 @@ class Observed:
             await send(message)
 
         try:
-            await self._serve(record, scope, receive, sending)
+            await self.app(scope, receive, sending)
         finally:
             log_request(record, scope, time.monotonic() - started)
 
-    async def _serve(self, record: Record, scope: Scope, receive: Receive, send: Send) -> None:
+
+class LastResort:
+    """Answers with 500 where nobody else answers.
+
+    Args:
+        app: What serves the requests.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        record = record_of(scope)
         try:
             await self.app(scope, receive, send)
         except ClientDisconnect:
@@ -63,7 +81,7 @@ def log_request(record: Record, scope: Scope, seconds: float) -> None:
         "request",
         request_id=record.request_id,
         method=scope["method"],
-        path=scope["path"],
+        path=one_line(scope["path"], LONGEST_PATH),
         status=record.status,
         seconds=round(seconds, 6),
         **record.fields,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sampling.server import schemas
@@ -9,6 +10,7 @@ from sampling.server.service import Service
 from sampling.version import __version__
 
 CHAT_PATHS = ("/v1/chat/completions", "/llm/v1/chat/completions")
+MODELS_PATHS = ("/v1/models", "/llm/v1/models")
 
 REFUSALS = {
     400: "A field is not allowed; `param` names it.",
@@ -30,7 +32,7 @@ def description(service: Service) -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "info": {"title": "Chat completions of the reference sampler", "version": __version__},
-        "paths": {**paths, **readable_paths(locked=locked)},
+        "paths": {**paths, **models_paths(service.names, locked=locked), **readable_paths(locked=locked)},
         "components": {"schemas": component_schemas(service), **security_schemes(locked=locked)},
     }
 
@@ -49,6 +51,7 @@ def component_schemas(service: Service) -> dict[str, Any]:
         "Chunk": schemas.chunk_schema(service.dialect),
         "Error": schemas.ERROR,
         "Models": schemas.MODELS,
+        "Model": schemas.MODEL,
         "Health": schemas.HEALTH,
     }
 
@@ -66,7 +69,7 @@ def chat_operation(path: str, *, locked: bool) -> dict[str, Any]:
     }
     content = {**json_content("Completion"), "text/event-stream": stream}
     return {
-        "operationId": path.strip("/").replace("/", "_"),
+        "operationId": operation_id(path),
         "summary": "Create a chat completion",
         "requestBody": {"required": True, "content": json_content("Request")},
         "responses": {
@@ -77,11 +80,27 @@ def chat_operation(path: str, *, locked: bool) -> dict[str, Any]:
     }
 
 
+def operation_id(path: str) -> str:
+    """A name for an operation that no other has."""
+    return path.strip("/").replace("/", "_")
+
+
+def models_paths(names: Sequence[str], *, locked: bool) -> dict[str, Any]:
+    """The models, all of them and each."""
+    named = {"name": "model", "in": "path", "required": True, "schema": {"enum": [*names]}}
+    paths: dict[str, Any] = {}
+    for path in MODELS_PATHS:
+        name = operation_id(path)
+        every = read(name, "The models", json_content("Models"), 401, locked=locked)
+        one = read(f"{name}_one", "One of the models", json_content("Model"), 401, 404, locked=locked)
+        paths |= {path: {"get": every}, f"{path}/{{model}}": {"get": {**one, "parameters": [named]}}}
+    return paths
+
+
 def readable_paths(*, locked: bool) -> dict[str, Any]:
-    """What can be read."""
+    """What else can be read."""
     plain = {"text/plain": {"schema": schemas.TEXT}}
     return {
-        "/v1/models": {"get": read("models", "The models", json_content("Models"), 401, locked=locked)},
         "/health": {"get": read("health", "Requests are taken", json_content("Health"), 503, locked=False)},
         "/metrics": {"get": read("metrics", "Prometheus metrics", plain, 401, locked=locked)},
         "/openapi.json": {

@@ -8,6 +8,7 @@ from sampling.dialects import Dialect
 from sampling.dialects import dialect as dialect_named
 from sampling.errors import InvalidRequest
 from sampling.params import integer, number
+from sampling.server.cors import check_origin
 
 PAGE_MODEL = "meta-llama/Meta-Llama-3-8B-Instruct"
 """The model that the published page serves."""
@@ -34,6 +35,7 @@ class ServerOptions:
         head_timeout: Seconds that a request's line and headers may take.
         body_timeout: Seconds that its body may take.
         write_timeout: Seconds in which a client has to take what it is sent, or 64 KiB of it.
+        cors: The origins whose web pages may use the server, such as `https://example.org`; `*` for all.
 
     Raises:
         InvalidRequest: A value is not allowed; the message names the option, the value and the range.
@@ -58,6 +60,7 @@ class ServerOptions:
     head_timeout: float = 20.0
     body_timeout: float = 60.0
     write_timeout: float = 10.0
+    cors: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check every option."""
@@ -71,6 +74,8 @@ class ServerOptions:
             number(name, getattr(self, name), SHORTEST, LONGEST)
         if self.max_context is not None:
             integer("max_context", self.max_context, 2, LARGEST)
+        for origin in self.cors:
+            check_origin(origin)
         if self.api_key is not None and not (self.api_key.isascii() and self.api_key.isprintable()):
             raise InvalidRequest("api_key", Secret(), "printable ASCII characters")
         if self.api_key is not None and (not self.api_key or " " in self.api_key):

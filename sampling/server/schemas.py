@@ -167,8 +167,14 @@ def chunk_schema(dialect: Dialect) -> Schema:
 ERROR = full(
     error=full(message=TEXT, type=TEXT, param={"type": ["string", "null"]}, code={"type": ["string", "null"]})
 )
-MODELS = full(
-    object={"const": "list"},
-    data=listed(full(id=TEXT, object={"const": "model"}, created=INTEGER, owned_by=TEXT)),
+MODEL = full(
+    id=TEXT,
+    object={"const": "model"},
+    created=INTEGER,
+    owned_by=TEXT,
+    root=TEXT,
+    parent=NULL,
+    max_model_len=INTEGER,
 )
+MODELS = full(object={"const": "list"}, data=listed(MODEL))
 HEALTH = full(status={"const": "ok"})

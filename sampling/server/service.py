@@ -6,7 +6,7 @@ from sampling.chat.batch import ChatBatch
 from sampling.chat.completion import Completion
 from sampling.chat.request import ChatRequest
 from sampling.dialects import dialect as dialect_named
-from sampling.errors import InvalidRequest
+from sampling.errors import InvalidRequest, listed
 from sampling.loaded_model import LoadedModel
 from sampling.params import integer
 from sampling.server.errors import unknown_model
@@ -60,7 +60,7 @@ class Service:
             ApiError: It names another model.
         """
         if request.model is None:
-            raise InvalidRequest("model", None, f"one of {', '.join(self.names)}")
+            raise InvalidRequest("model", None, f"one of {listed(self.names)}")
         if request.model not in self.names:
             raise unknown_model(request.model, self.names)
         integer("n", request.n, 1, self.options.max_batch)

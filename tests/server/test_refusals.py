@@ -132,7 +132,7 @@ def test_options_that_do_not_fit_the_model_are_refused(serving):
 
 
 def test_paths_and_methods(server):
-    for path in ("/", "/v1", "/v1/chat/completions/", "/v1/models/x", "/%00", "/v1//models"):
+    for path in ("/", "/v1", "/v1/chat/completions/", "/v1/model", "/%00", "/v1//models"):
         reply = server.send(path)
         assert (reply.status, reply.error["code"]) == (404, "not_found")
     for path, method in ((CHAT, "GET"), (CHAT, "DELETE"), ("/v1/models", "POST"), ("/health", "PUT")):
