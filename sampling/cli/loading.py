@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import TextIO
 
 from sampling.chat.completion import Completion
 from sampling.chat.request import ChatRequest
@@ -17,7 +18,8 @@ def load_with_progress(options: argparse.Namespace) -> LanguageModel:
     """Load the model that the flags name; what takes long shows how far it is, on standard error."""
     from tqdm import tqdm
 
-    hidden = not sys.stderr.isatty()
+    terminal: TextIO | None = sys.stderr  # None where it was closed
+    hidden = terminal is None or not terminal.isatty()
     with tqdm(desc="loading", unit="B", unit_scale=True, delay=0.5, leave=False, disable=hidden) as bar:
 
         def show(done: int, total: int) -> None:

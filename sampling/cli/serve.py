@@ -12,7 +12,7 @@ from sampling.cli.processes import under_torchrun
 from sampling.errors import InvalidRequest
 from sampling.params import integer
 from sampling.server import PAGE_MODEL, ServerOptions, create_app
-from sampling.server.logs import log_to_standard_error
+from sampling.server.logs import logging_to_standard_error
 from sampling.server.run import bound_socket, serve, url_of
 
 OPTIONS = (
@@ -40,9 +40,9 @@ def run_serve(options: argparse.Namespace) -> None:
         also = (PAGE_MODEL,) if options.model is None else ()
         names = tuple(dict.fromkeys((*(asked.names or (loaded.name,)), *also)))
         app = create_app(loaded, replace(asked, names=names))
-        log_to_standard_error()
         line = f"{', '.join(names)}: serving on {url_of(taken)} (Ctrl+C ends it)"
-        serve(app, taken, ready=lambda: print(line, flush=True))
+        with logging_to_standard_error():
+            serve(app, taken, ready=lambda: print(line, flush=True))
 
 
 def server_options(options: argparse.Namespace) -> ServerOptions:

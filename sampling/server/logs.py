@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 import time
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import TextIO
 
-LEVELS = {"sampling": logging.INFO, "uvicorn.error": logging.WARNING, "asyncio": logging.WARNING}
+from sampling.errors import shortened
+from sampling.server.log_writer import LineWriter
+
+LONGEST_TEXT = 8000  # characters of a traceback
 
 logger = logging.getLogger("sampling.server")
 
@@ -45,18 +52,41 @@ class JsonLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line: time, level, event and the event's own fields."""
-        when = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-        fields = {"time": when, "level": record.levelname.lower(), "event": record.getMessage()}
+        fields = {"level": record.levelname.lower(), "event": shortened(record.getMessage(), LONGEST_TEXT)}
         if record.exc_info:
-            fields["traceback"] = self.formatException(record.exc_info)
-        return json.dumps({**fields, **getattr(record, "fields", {})}, default=str)
+            fields["traceback"] = shortened(self.formatException(record.exc_info), LONGEST_TEXT)
+        return line_of(record.created, {**fields, **getattr(record, "fields", {})})
 
 
-def log_to_standard_error() -> None:
-    """Send the library's log, and the warnings of uvicorn and asyncio, to standard error."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(JsonLines())
-    for name, level in LEVELS.items():
-        source = logging.getLogger(name)
-        source.handlers, source.propagate = [handler], False
-        source.setLevel(level)
+def line_of(seconds: float, fields: Mapping[str, object]) -> str:
+    """A line that says when, in Unix seconds, and what."""
+    when = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+    return json.dumps({"time": when, **fields}, default=str)
+
+
+def dropped_line(count: int) -> str:
+    """The line that tells of lines that nobody took."""
+    return line_of(time.time(), {"level": "warning", "event": "log_lines_dropped", "count": count})
+
+
+@contextmanager
+def logging_to_standard_error() -> Generator[None]:
+    """Send the library's log, and the warnings of everything else, to standard error; nothing waits for its reader."""
+    stream: TextIO | None = sys.stderr
+    if stream is None:  # it was closed when the process began, and its number may be that of anything now
+        yield
+        return
+    writer = LineWriter(stream.fileno(), dropped_line)
+    writer.setFormatter(JsonLines())
+    root, own = logging.getLogger(), logging.getLogger("sampling")
+    handlers, level = root.handlers, own.level
+    root.handlers = [writer]
+    own.setLevel(logging.INFO)
+    logging.captureWarnings(True)
+    try:
+        yield
+    finally:
+        logging.captureWarnings(False)
+        root.handlers = handlers
+        own.setLevel(level)
+        writer.close()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import json
-import logging
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +18,7 @@ from sampling import load
 from sampling.cli.main import main, parser
 from sampling.decode import before_compiling
 from sampling.server import ServerOptions
-from sampling.server.logs import log_to_standard_error
+from sampling.server.logs import logging_to_standard_error
 
 TEXT = "Name a fruit."
 MESSAGES = [{"role": "user", "content": TEXT}]
@@ -35,17 +34,17 @@ FLAGS = [part for name, value in NUMBERS.items() for part in (f"--{name.replace(
 
 
 @pytest.fixture
-def log_of_the_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
-    """What a server writes to standard error from here on; afterwards the loggers are as they were."""
-    loggers = [logging.getLogger(name) for name in ("sampling", "uvicorn.error")]
-    before = [(logger.handlers, logger.propagate, logger.level) for logger in loggers]
-    written = io.StringIO()
-    monkeypatch.setattr(sys, "stderr", written)
-    log_to_standard_error()
-    yield written
-    for logger, (handlers, propagate, level) in zip(loggers, before, strict=True):
-        logger.handlers, logger.propagate = handlers, propagate
-        logger.setLevel(level)
+def log_of_the_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], str]:
+    """Makes an announcement, and gives what a server writes to standard error for it."""
+
+    def announce() -> str:
+        with (tmp_path / "log").open("w") as errors:
+            monkeypatch.setattr(sys, "stderr", errors)
+            with logging_to_standard_error(), before_compiling(1):
+                callback_handler.run_start_callbacks(CallbackArgs(CallbackTrigger.DYNAMO, "0/0"))
+        return (tmp_path / "log").read_text()
+
+    return announce
 
 
 @pytest.fixture(scope="module")
@@ -83,10 +82,8 @@ def test_every_command_that_decodes_has_the_flag(command: list[str]) -> None:
     assert [parser().parse_args([*command, *flag]).compile for flag in ([], ["--compile"])] == [False, True]
 
 
-def test_the_server_announces_in_its_log(log_of_the_server: io.StringIO) -> None:
-    with before_compiling(1):
-        callback_handler.run_start_callbacks(CallbackArgs(CallbackTrigger.DYNAMO, "0/0"))
-    (line,) = log_of_the_server.getvalue().splitlines()
+def test_the_server_announces_in_its_log(log_of_the_server: Callable[[], str]) -> None:
+    (line,) = log_of_the_server().splitlines()
     told = json.loads(line)
     assert (told["level"], told["event"].partition(":")[0]) == (
         "warning",
