@@ -9,7 +9,7 @@ from typing import cast
 LONGEST_MESSAGE = 500  # characters
 LONGEST_PARAM = 100
 LONGEST_VALUE = 80
-LONGEST_ALLOWED = 240  # so that a file's name has room before it, too
+LONGEST_ALLOWED = 300
 BITS_SHOWN = 4096  # of an integer
 BRACKETS: Mapping[type, str] = {list: "[]", tuple: "()"}
 
@@ -86,7 +86,7 @@ def one_line(text: str, most: int = LONGEST_MESSAGE) -> str:
     return shortened(printable(shortened(text, most)), most)
 
 
-def listed(names: Collection[object], most: int = LONGEST_ALLOWED // 2) -> str:
+def listed(names: Collection[object], most: int = 120) -> str:
     """Names with commas between; of a long list the first ones, and how many there are.
 
     Example:

@@ -14,7 +14,7 @@ from torch import Tensor
 from sampling.dialects import Dialect
 from sampling.dialects import dialect as dialect_named
 from sampling.model import Llama
-from sampling.text import Grammars, Vocabulary
+from sampling.text import Grammars, TokenFloor, Vocabulary
 from sampling.text.end_tokens import own_end_tokens
 from sampling.version import __version__
 
@@ -50,6 +50,11 @@ class LoadedModel:
         """The tokenizer's ids as text and bytes; what the model or the tokenizer names as an end token ends a message."""
         ends = (*self.model.config.eos_token_ids, *own_end_tokens(self.tokenizer))
         return Vocabulary(self.tokenizer, ends)
+
+    @cached_property
+    def token_floor(self) -> TokenFloor:
+        """What is known about the length of a text without tokenising it."""
+        return TokenFloor(self.tokenizer, self.vocabulary)
 
     @cached_property
     def grammars(self) -> Grammars:

@@ -12,11 +12,10 @@ from sampling.chat.request import ChatRequest
 from sampling.chat.response import choice_object, usage_object
 from sampling.decode import SampledToken
 from sampling.dialects import Dialect
-from sampling.errors import InvalidRequest
 from sampling.loaded_model import LoadedModel
 from sampling.processors import Constraint
 from sampling.sampler import check_params
-from sampling.text import encode_chat
+from sampling.text import PromptLimit, encode_chat
 
 
 @dataclass(frozen=True)
@@ -65,14 +64,17 @@ class Completion:
         check_params(request.params, loaded.model.config.vocab_size, dialect)
         self.fresh_seed = request.params.seed is None
         self.params = replace(request.params, seed=loaded.fresh_seed()) if self.fresh_seed else request.params
+        limit = PromptLimit(loaded.token_floor, context or loaded.model.config.max_position_embeddings)
         self.prompt_ids = encode_chat(
             loaded.tokenizer,
             request.messages,
             double_bos=dialect.double_bos,
             parse_control_tokens=dialect.parse_control_tokens,
+            limit=limit,
         )
         self.vocabulary = loaded.vocabulary
-        self.max_tokens = self._token_limit(context or loaded.model.config.max_position_embeddings)
+        room = limit.room(len(self.prompt_ids))
+        self.max_tokens = room if request.max_tokens is None else min(room, request.max_tokens)
         self._grammar = loaded.grammars.grammar(request.response_format.kind, request.response_format.schema)
         self.choices = [Choice(self.vocabulary, request.stop, self.max_tokens) for _ in range(request.n)]
         self.error: Exception | None = None
@@ -129,10 +131,3 @@ class Completion:
     def usage(self) -> dict[str, int]:
         """How many tokens the request took."""
         return usage_object(len(self.prompt_ids), self.choices)
-
-    def _token_limit(self, context: int) -> int:
-        room = context - len(self.prompt_ids)
-        if room < 1:
-            words = f"shorter: the context of {context} tokens must leave room for at least one more"
-            raise InvalidRequest("messages", f"a prompt of {len(self.prompt_ids)} tokens", words)
-        return room if self.request.max_tokens is None else min(room, self.request.max_tokens)

@@ -47,6 +47,5 @@ class Models:
             "created": self._created,
             "owned_by": "sampling",
             "root": self._service.loaded.name,
-            "parent": None,
             "max_model_len": self._service.context,
         }

@@ -173,7 +173,6 @@ MODEL = full(
     created=INTEGER,
     owned_by=TEXT,
     root=TEXT,
-    parent=NULL,
     max_model_len=INTEGER,
 )
 MODELS = full(object={"const": "list"}, data=listed(MODEL))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from sampling.text.floor import TokenFloor
 from sampling.text.grammar import Grammar, Grammars
 from sampling.text.incremental import TextDecoder, prefix_bytes
 from sampling.text.prompt import encode_chat
+from sampling.text.prompt_limit import PromptLimit
 from sampling.text.stop import StopStrings
 from sampling.text.token_bytes import token_bytes
 from sampling.text.tokenizer import load_tokenizer
@@ -13,8 +15,10 @@ from sampling.text.vocabulary import Vocabulary
 __all__ = [
     "Grammar",
     "Grammars",
+    "PromptLimit",
     "StopStrings",
     "TextDecoder",
+    "TokenFloor",
     "Vocabulary",
     "encode_chat",
     "load_tokenizer",

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import TYPE_CHECKING, Any, cast
 
 from sampling.errors import CheckpointError, InvalidRequest
+from sampling.text.added_tokens import AddedTokens
+from sampling.text.tokenising import ids_of
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 
 _PRIVATE_USE = range(0xF0000, 0xFFFFE), range(0x100000, 0x10FFFE)
+_ESCAPE = re.compile(r"\\U00(0f|10)[0-9a-f]{4}|\\udb[89a-f][0-9a-f]\\ud[c-f][0-9a-f]{2}")  # in `escapes`
 
 
 class Guard:
@@ -35,13 +39,9 @@ class Guard:
         self._control = {i: t.content for i, t in tokenizer.added_tokens_decoder.items() if t.special}
         self._parsing = _backend(tokenizer, parse=True)
         self._plain = _backend(tokenizer, parse=False)
+        self._finder = AddedTokens(self._parsing, lambda token: token.special)
         self._stand_ins: dict[str, str] = {}
-        occurring = set(taken)
-        self._free = (
-            character
-            for character in map(chr, chain(*_PRIVATE_USE))
-            if character not in occurring and not any(form in taken for form in escapes(character))
-        )
+        self._free = free_characters(taken)
 
     def protect(self, message: Mapping[str, str]) -> dict[str, str]:
         """Protect the texts of a message, its role left as it is."""
@@ -62,37 +62,36 @@ class Guard:
 
     def restore(self, text: str) -> str:
         """Put the hidden characters back."""
-        text = text.translate({ord(shown): hidden for hidden, shown in self._stand_ins.items()})
-        for hidden, shown in self._stand_ins.items() if "\\" in text else ():
-            for escaped, plain in zip(escapes(shown), escapes(hidden), strict=True):
+        for hidden, shown in self._stand_ins.items():
+            text = text.replace(shown, hidden)
+            for escaped, plain in zip(escapes(shown), escapes(hidden), strict=True) if "\\" in text else ():
                 text = text.replace(escaped, plain)
         return text
 
     def encode(self, rendered: str) -> list[int]:
         """Tokenise a rendered text: the template's control tokens, and everything else as plain text."""
         if not self._stand_ins:
-            return self._parsing.encode(rendered, add_special_tokens=False).ids
+            return ids_of(self._parsing, rendered)
         ids: list[int] = []
         done = 0
-        for index, start, end in self._found(rendered):
+        for index, start, end in self._finder.find(rendered):
             ids += [*self._spell(rendered[done:start]), index]
             done = end
         return ids + self._spell(rendered[done:])
 
     def _protect(self, text: str) -> str:
         # More than one round only where look-alikes overlap.
-        while found := self._found(text):
+        while found := self._finder.find(text):
             text = self._hide(text, {_first_visible(text, start, end) for _, start, end in found})
         return self._hide(text, _open_ends(text, tuple(self._control.values())))
 
-    def _found(self, text: str) -> list[tuple[int, int, int]]:
-        """Find control tokens as the tokenizer does: id, start, end."""
-        encoding = self._parsing.encode(text, add_special_tokens=False)
-        pairs = zip(encoding.ids, encoding.offsets, strict=True)
-        return [(index, *span) for index, span in pairs if index in self._control]
-
     def _hide(self, text: str, places: set[int]) -> str:
-        return "".join(self._stand_in(c) if place in places else c for place, c in enumerate(text))
+        parts: list[str] = []
+        done = 0
+        for place in sorted(places):
+            parts += text[done:place], self._stand_in(text[place])
+            done = place + 1
+        return "".join([*parts, text[done:]])
 
     def _stand_in(self, character: str) -> str:
         if character not in self._stand_ins:
@@ -107,11 +106,22 @@ class Guard:
     def _spell(self, text: str) -> list[int]:
         """Tokenise as plain text, with the hidden characters back in their places."""
         text = self.restore(text)
-        ids = self._plain.encode(text, add_special_tokens=False).ids
+        ids = ids_of(self._plain, text)
         if control := self._control.keys() & ids:
             allowed = f"text that the tokenizer can spell without {self._control[min(control)]!r}"
             raise InvalidRequest("messages", text, allowed)
         return ids
+
+
+def free_characters(taken: str) -> Iterator[str]:
+    """Give the private-use characters that a text does not have, as themselves or as escapes."""
+    occurring = {*taken, *(meant(escape[0]) for escape in _ESCAPE.finditer(taken))}
+    yield from (character for character in map(chr, chain(*_PRIVATE_USE)) if character not in occurring)
+
+
+def meant(escape: str) -> str:
+    """Return the character that is meant by one of its `escapes`."""
+    return escape.encode().decode("unicode_escape").encode("utf-16", "surrogatepass").decode("utf-16")
 
 
 def escapes(character: str) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sampling.errors import CheckpointError, InvalidRequest
 from sampling.text.guard import Guard, texts_in
+from sampling.text.prompt_limit import PromptLimit
 from sampling.text.template import CLOCK, Refused, Rendered, render, template_of
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def chat_prompt(
     append_final_message: bool = False,
     variables: Mapping[str, Any] | None = None,
     now: datetime | None = None,
+    limit: PromptLimit | None = None,
 ) -> Prompt:
     """Render messages with the chat template, and tokenise the result.
 
@@ -79,6 +81,7 @@ def chat_prompt(
         variables: What else the template may read, JSON values by name. `strftime_now` has texts by the formats by which the
             template reads the time.
         now: The local time that the template may read; None for the present.
+        limit: How long the prompt may be; one that can not fit is refused before it is tokenised.
 
     Returns:
         The prompt, and what the template has read of the time.
@@ -86,8 +89,8 @@ def chat_prompt(
     Raises:
         CheckpointError: The tokenizer has no chat template, a broken one, or no fast backend.
         InvalidRequest: The template refuses the messages or takes too long, or does not show the message that is to be
-            continued; a variable is the tokenizer's own; a string holds a lone surrogate; or the tokenizer
-            can not spell a text without a control token.
+            continued; a variable is the tokenizer's own; a string holds a lone surrogate; the tokenizer
+            can not spell a text without a control token; or the prompt is longer than the limit.
     """
     _require_utf8(messages)
     given = _own_variables(tokenizer, variables or {})
@@ -106,6 +109,8 @@ def chat_prompt(
     except Refused as refused:
         raise _error(refused, messages, guard) from None
     text = rendered.text if cut is None else _until_mark(rendered.text, cut)
+    if limit is not None:
+        limit.check_text(guard.restore(text + (appended or "")))
     ids = guard.encode(text) + (guard.encode(appended) if appended else [])
     return Prompt(_leading_bos(tokenizer) + ids if double_bos else ids, rendered.read)
 

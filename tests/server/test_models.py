@@ -27,7 +27,7 @@ def test_models_are_listed_as_openai_and_vllm_list_them(server, prefix):
     listed = server.send(f"{prefix}/models").json
     assert listed["object"] == "list"
     assert [model["id"] for model in listed["data"]] == ["sampling-toy", PAGE_MODEL]
-    fields = {"id", "object", "created", "owned_by", "root", "parent", "max_model_len"}
+    fields = {"id", "object", "created", "owned_by", "root", "max_model_len"}
     assert all(set(model) == fields for model in listed["data"])
     assert all(model["root"] == "sampling-toy" for model in listed["data"])
 

@@ -1,0 +1,139 @@
+"""The fewest tokens that a text can have, known without tokenising it."""
+
+from __future__ import annotations
+
+import json
+import math
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+    from sampling.text.vocabulary import Vocabulary
+
+ROUNDING = 1e-9  # far more than what summing 256 numbers can lose
+KEEPING = ("ByteLevel", "Digits", "Punctuation", "Split")
+"""Pre-tokenizers that give every byte of a text to some token, unless they are told to remove what they split at."""
+
+Form = Literal["NFC", "NFD", "NFKC", "NFKD"]
+FORMS: Mapping[str, Form] = {"NFC": "NFC", "NFD": "NFD", "NFKC": "NFKC", "NFKD": "NFKD"}
+
+
+class TokenFloor:
+    """Bounds the number of a text's tokens from below by counting its bytes.
+
+    A byte counts 1 / (length of the longest token that holds it), so that the bytes of no token count more than 1 together,
+    and those of a text no more than it has tokens. Added tokens, which may be long, are counted where they stand. With a
+    tokenizer that could change a text, or drop parts of it, in ways not known here the bound is 0.
+
+    Args:
+        tokenizer: A fast, byte-level transformers tokenizer.
+        vocabulary: Its tokens.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, vocabulary: Vocabulary) -> None:
+        from tokenizers.models import BPE
+
+        backend, added = tokenizer.backend_tokenizer, tokenizer.added_tokens_decoder
+        forms = normal_forms(state_of(backend.normalizer))
+        known = isinstance(backend.model, BPE) and keeps_everything(state_of(backend.pre_tokenizer))
+        self._forms = forms or ()
+        self._weights = np.zeros(256)
+        if known and forms is not None:
+            ordinary = (vocabulary.bytes_of(index) for index in range(len(vocabulary)) if index not in added)
+            greedy = any(token.lstrip or token.rstrip for token in added.values())
+            self._weights = byte_weights(map(bytes, filter(None, ordinary)), white_space_taken=greedy)
+        spelled = {text for token in added.values() for text in spellings(token.content, self._forms)}
+        self._added = {text: more for text in spelled if (more := self._weight(text) - 1) > 0}
+
+    def of(self, text: str) -> int:
+        """The fewest tokens that a text can have; no lone surrogates may be in it."""
+        if not self._unchanged(text):
+            return 0
+        more = sum(text.count(token) * extra for token, extra in self._added.items())
+        return math.ceil((self._weight(text) - more) * (1 - ROUNDING))
+
+    def _weight(self, text: str) -> float:
+        """What the bytes of a text count together."""
+        counts = np.bincount(np.frombuffer(text.encode(), np.uint8), minlength=256)
+        return float(counts @ self._weights)
+
+    def _unchanged(self, text: str) -> bool:
+        """Whether the tokenizer is known to take a text and all of its parts as they are.
+
+        Every part of a text in a normal form is in it. What one version of Unicode says of its characters, later ones do.
+        """
+        if not self._forms or text.isascii():
+            return True
+        return all(unicodedata.is_normalized(form, text) for form in self._forms) and all(
+            unicodedata.category(character) != "Cn" for character in set(text)
+        )
+
+
+def byte_weights(
+    tokens: Iterable[bytes], *, white_space_taken: bool
+) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """What each byte counts.
+
+    Args:
+        tokens: The vocabulary, tokens that were added left aside.
+        white_space_taken: Whether one token may take any amount of white space.
+
+    Returns:
+        float64 [256]; 0 for bytes that may be lost.
+    """
+    longest, begins = np.zeros(256), np.zeros(256, dtype=bool)
+    for token in tokens:
+        places = list(set(token))
+        longest[places] = np.maximum(longest[places], len(token))
+        begins[places] |= len(token) == 1
+    longest[~begins] = np.inf  # a model begins with single bytes, and loses those that are no tokens
+    if white_space_taken:
+        longest[list(white_space_bytes())] = np.inf
+    return 1 / longest
+
+
+def spellings(content: str, forms: Sequence[Form]) -> Iterator[str]:
+    """An added token as it is written, and as it may be looked for."""
+    yield content
+    for form in forms:
+        content = unicodedata.normalize(form, content)
+        yield content
+
+
+def white_space_bytes() -> set[int]:
+    """The bytes of all characters that are white space."""
+    return {byte for code in range(0x10000) if chr(code).isspace() for byte in chr(code).encode()}
+
+
+def normal_forms(normalizer: Mapping[str, Any] | None) -> tuple[Form, ...] | None:
+    """The normal forms of Unicode that a tokenizer brings a text into; None where it does something else."""
+    kinds = [step["type"] for step in steps(normalizer, "normalizers")]
+    return tuple(FORMS[kind] for kind in kinds) if all(kind in FORMS for kind in kinds) else None
+
+
+def keeps_everything(pre_tokenizer: Mapping[str, Any] | None) -> bool:
+    """Whether a tokenizer's model gets all of a text, as the characters that stand for its bytes."""
+    known = [*steps(pre_tokenizer, "pretokenizers")]
+    kept = (step["type"] in KEEPING and step.get("behavior") != "Removed" for step in known)
+    return bool(known) and known[-1]["type"] == "ByteLevel" and all(kept)
+
+
+def state_of(part: Any) -> dict[str, Any] | None:
+    """A part of a tokenizer as `tokenizer.json` has it."""
+    return None if part is None else json.loads(part.__getstate__())
+
+
+def steps(step: Mapping[str, Any] | None, name: str) -> Iterator[Mapping[str, Any]]:
+    """The single steps of a part of a tokenizer."""
+    if step is None:
+        return
+    if step["type"] == "Sequence":
+        for one in step[name]:
+            yield from steps(one, name)
+    else:
+        yield step
