@@ -142,17 +142,14 @@ def test_added_tokens_count_one_each():
 
 def test_a_prompt_is_refused_only_if_nothing_could_make_it_fit():
     tokenizer = made()
-    limit = PromptLimit(TokenFloor(tokenizer, Vocabulary(tokenizer, ())), context=100)
-    limit.check_text("abcd" * 99)
-    assert limit.room(99) == 1
-    with pytest.raises(
-        InvalidRequest, match="got 'a prompt of at least 100 tokens', must be shorter: the context of 100"
-    ):
-        limit.check_text("abcd" * 100)
-    with pytest.raises(
-        InvalidRequest, match="got 'a prompt of 100 tokens', must be shorter: the context of 100"
-    ):
-        limit.room(100)
+    limit = PromptLimit(TokenFloor(tokenizer, Vocabulary(tokenizer, ())), context=9000)
+    limit.check_text("abcd" * 8999)
+    assert limit.room(8999) == 1
+    words = "tokens', must be shorter: the context of 9000 tokens must leave room for at least one more"
+    with pytest.raises(InvalidRequest, match=f"messages: got 'a prompt of at least 9000 {words}"):
+        limit.check_text("abcd" * 9000)
+    with pytest.raises(InvalidRequest, match=f"messages: got 'a prompt of 9000 {words}"):
+        limit.room(9000)
 
 
 @pytest.mark.parametrize("name", ["removing", "white-space", "lowercase", "replace", "byte-level-normalizer"])
