@@ -120,6 +120,10 @@ def load(
 ) -> LanguageModel:
     """Load a Llama-3 checkpoint in Hugging Face's format.
 
+    Token ids are those of its tokenizer.json, whatever class tokenizer_config.json names; code in the directory is never run. A
+    message ends with every token that config.json, generation_config.json or the tokenizer names, and the log says who names
+    which.
+
     Args:
         path: Its directory; None for the built-in toy.
         device: Where the model goes.

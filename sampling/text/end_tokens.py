@@ -24,7 +24,7 @@ def tell_end_tokens(named: Mapping[str, Sequence[int]], vocabulary: Vocabulary) 
     """Log a line that says which tokens end a message and who names each.
 
     It is a warning, which Python shows without being asked, where the first who names any does not name them all: transformers
-    would end at his alone. Without any end token it is a warning, too.
+    would end at those alone. Without any end token it is a warning, too.
 
     Args:
         named: The ids by who names them.
