@@ -112,16 +112,18 @@ def test_refused_connections_are_logged_once_a_second(serving, caplog):
     assert 1 <= len(lines) <= 2 + time.monotonic() - started
 
 
-def unread(server, **fields: object) -> bytes:
-    """A request whose answer is long."""
-    return chat(server, **endless(server, n=4, logprobs=True, top_logprobs=20, **fields))
+def long_answer(server, **fields: object) -> dict[str, object]:
+    """Fields of a request whose answer is long."""
+    return endless(server, n=4, logprobs=True, top_logprobs=20, **fields)
 
 
 @pytest.mark.usefixtures("narrow")
 @pytest.mark.parametrize("stream", [False, True])
 def test_whoever_never_reads_is_cut_off(serving, stream, caplog):
     quick = serving(write_timeout=SHORT, max_unread=2**30)
-    with connect(quick, unread(quick, stream=stream, max_tokens=100), receives=4096) as client:
+    with connect(
+        quick, chat(quick, **long_answer(quick, stream=stream, max_tokens=100)), receives=4096
+    ) as client:
         assert eventually(lambda: any(one.getMessage() == "client_does_not_read" for one in caplog.records))
         assert quick.reaches("sampling_rows_running", 0)
         with pytest.raises(ConnectionResetError):
@@ -132,15 +134,16 @@ def test_whoever_never_reads_is_cut_off(serving, stream, caplog):
 
 @pytest.mark.usefixtures("narrow")
 def test_whoever_reads_slowly_gets_everything(serving):
-    slow = serving(write_timeout=1, max_unread=2**30)
-    with connect(slow, unread(slow, max_tokens=60), receives=4096) as client:
-        received = b""
+    slow, received, started = serving(write_timeout=1, max_unread=2**30), b"", 0.0
+    with connect(
+        slow, chat(slow, "Connection: close", **long_answer(slow, max_tokens=60)), receives=2**15
+    ) as client:
         while part := client.recv(2**14):
+            started = started or time.monotonic()
             received += part
-            time.sleep(0.002)
-            if len(received) > 2000 and received.endswith(b"}}"):
-                break
-        (reply,) = replies(received)
+            time.sleep(0.05)
+        assert time.monotonic() - started > 1.2  # the deadline has come
+    (reply,) = replies(received)
     assert reply.json["usage"]["completion_tokens"] == 240
 
 
@@ -148,7 +151,7 @@ def test_whoever_reads_slowly_gets_everything(serving):
 def test_what_a_client_does_not_read_is_bounded(serving, caplog):
     caplog.set_level(logging.INFO, "sampling")
     small = serving(max_unread=50_000, write_timeout=PATIENCE)
-    with connect(small, unread(small, stream=True), receives=4096) as client:
+    with connect(small, chat(small, **long_answer(small, stream=True)), receives=4096) as client:
         assert small.reaches(DISCONNECTED, 1)
         assert small.reaches("sampling_rows_running", 0)
         with pytest.raises(ConnectionResetError):
