@@ -40,6 +40,7 @@ report: .venv/ready
 soak: .venv/ready
 	PYTHONPATH=benchmarks $(BIN)/python -m soak.disconnects
 	PYTHONPATH=benchmarks $(BIN)/python -m soak.load
+	PYTHONPATH=benchmarks $(BIN)/python -m soak.hostile
 	PYTHONPATH=benchmarks $(BIN)/python -m soak.fuzz
 
 wheel: .venv/ready

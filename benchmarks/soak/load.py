@@ -162,9 +162,9 @@ def speed(asked: list[Asked], pool: list[Json], seconds: float) -> Json:
     }
 
 
-def measured(server: Served, pool: list[Json], options: argparse.Namespace) -> Json:
-    """Everything that one server shows."""
-    expected, samples, over = alone(server, pool), [], threading.Event()
+def stormed(server: Served, pool: list[Json], expected: list[Json], options: argparse.Namespace) -> Json:
+    """What many clients at once get, beside what each request got alone, and what it costs the server."""
+    samples, over = [], threading.Event()
     watch = threading.Thread(target=watched, args=(server, samples, over))
     watch.start()
     started = time.monotonic()
@@ -178,8 +178,13 @@ def measured(server: Served, pool: list[Json], options: argparse.Namespace) -> J
         "errors_logged": len(server.errors()),
         "speed": speed(asked, pool, seconds),
         "memory": growth(samples, options.seconds, len(asked)),
-        "against_chat": against_chat(server, mixed(options.compared, options.seed + 1)),
     }
+
+
+def measured(server: Served, pool: list[Json], options: argparse.Namespace) -> Json:
+    """Everything that one server shows."""
+    found = stormed(server, pool, alone(server, pool), options)
+    return {**found, "against_chat": against_chat(server, mixed(options.compared, options.seed + 1))}
 
 
 def main() -> None:

@@ -64,10 +64,17 @@ class Served(Address):
         text = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.findall(r"^VmRSS:\s+(\d+) kB$", text, re.MULTILINE)[0]) / 1024
 
+    def descriptors(self) -> int:
+        """How many files and connections it has open."""
+        return len([*Path(f"/proc/{self.process.pid}/fd").iterdir()])
+
+    def logged(self) -> list[Json]:
+        """Its log."""
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
+
     def errors(self) -> list[Json]:
         """What it has logged as an error."""
-        lines = [json.loads(line) for line in self.log.read_text().splitlines()]
-        return [line for line in lines if line["level"] == "error"]
+        return [line for line in self.logged() if line["level"] == "error"]
 
 
 @contextmanager

@@ -113,6 +113,12 @@ def invalid_http(error: RemoteProtocolError) -> ApiError:
     return ApiError(error.error_status_hint, words, code="invalid_http")
 
 
+def other_version(version: str) -> ApiError:
+    """Not the HTTP that is spoken here."""
+    words = f"the version of HTTP must be 1.0 or 1.1, not {version}"
+    return ApiError(505, words, code="invalid_http")
+
+
 def two_lengths() -> ApiError:
     """A body whose end is told in two ways."""
     words = "the request must have Content-Length or Transfer-Encoding, not both"

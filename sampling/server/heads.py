@@ -6,7 +6,7 @@ from urllib.parse import unquote
 
 from starlette.types import Scope
 
-from sampling.server.errors import ApiError, head_too_large, two_lengths
+from sampling.server.errors import ApiError, head_too_large, other_version, two_lengths
 
 SEPARATORS = 4  # bytes of each header that belong neither to its name nor to its value
 LENGTHS = {b"content-length", b"transfer-encoding"}
@@ -24,13 +24,15 @@ def origin_form(scope: Scope) -> Scope:
 def fault_of_head(scope: Scope, largest: int) -> ApiError | None:
     """What h11 lets pass.
 
-    A head of any size that comes all at once; and a body whose end is told in two ways, of which a proxy may have believed the
-    other (RFC 9112, 6.1).
+    Another HTTP, such as that with which HTTP/2 begins; a head of any size that comes all at once; and a body whose end is told in
+    two ways, of which a proxy may have believed the other (RFC 9112, 6.1).
 
     Args:
         scope: The request's.
         largest: Most bytes of line and headers.
     """
+    if not scope["http_version"].startswith("1."):
+        return other_version(scope["http_version"])
     headers: list[tuple[bytes, bytes]] = scope["headers"]
     line = len(scope["raw_path"]) + len(scope["query_string"])
     if line + sum(len(name) + len(value) + SEPARATORS for name, value in headers) > largest:

@@ -29,6 +29,7 @@ from sampling.server.outgoing import Outgoing
 from sampling.server.replies import error_response
 
 LARGEST_HEAD = 2**14  # bytes of a request's line and headers
+MOST_LATE = 2**18  # bytes that are kept of what comes while a request is answered
 LEAST_TAKEN = 2**16  # bytes that a client takes in time, where it does not take all
 ALONE = 0.02  # seconds after a client's end of file before it is asked whether it still listens
 
@@ -195,10 +196,10 @@ class HttpConnection(H11Protocol):
         self._out.close()
 
     def _keep(self, data: bytes) -> None:
-        """Keep the beginning of the next request until this one is answered; whoever sends very much does not read."""
+        """Keep the beginning of the next request until this one is answered; whoever sends very much is cut off."""
         self.conn.receive_data(data)
         self._late += len(data)
-        if self._late > self._options.max_body:
+        if self._late > MOST_LATE:
             self._out.abort()
 
     def _await_request(self) -> None:

@@ -32,6 +32,8 @@ UNREADABLE = {
     "a length and chunks": (head("Content-Length: 5", "Transfer-Encoding: chunked") + b"0\r\n\r\n", 400),
     "chunks and a length": (head("Transfer-Encoding: chunked", "Content-Length: 0") + b"0\r\n\r\n", 400),
     "the same without a body": (head("Content-Length: 5", "Transfer-Encoding: chunked", line=GET), 400),
+    "the beginning of HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
+    "an old version": (head(line="GET /health HTTP/0.9"), 505),
     "an unknown encoding": (head("Transfer-Encoding: gzip"), 501),
     "encodings": (head("Transfer-Encoding: gzip, chunked"), 501),
     "a bad chunk": (head("Transfer-Encoding: chunked") + b"zz\r\n", 400),

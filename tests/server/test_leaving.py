@@ -8,6 +8,8 @@ import pytest
 from server.live import ANSWER, running
 from server.raw import chat, connect, endless, leave, read_to_end, replies
 
+from sampling.server.protocol import MOST_LATE
+
 DISCONNECTED = 'sampling_requests_total{status="disconnected"}'
 NEXT = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
 LATE = {
@@ -66,13 +68,13 @@ def test_requests_one_behind_the_other_are_answered_in_turn(server):
     assert contents([second, last]) == [ANSWER] * 2
 
 
-def test_whoever_sends_on_and_on_while_the_answer_is_computed_is_cut_off(serving):
-    small = serving(max_body=1000)
-    with connect(small, chat(small, **endless(small))) as client:
-        assert small.reaches("sampling_rows_running", 1)
-        client.sendall(b"x" * 1001)
-        assert small.reaches("sampling_rows_running", 0)
-    assert small.metric(DISCONNECTED) == 1
+def test_whoever_sends_on_and_on_while_the_answer_is_computed_is_cut_off(server):
+    left = server.metric(DISCONNECTED)
+    with connect(server, chat(server, **endless(server))) as client:
+        assert server.reaches("sampling_rows_running", 1)
+        client.sendall(b"x" * (MOST_LATE + 1))
+        assert server.reaches("sampling_rows_running", 0)
+    assert server.metric(DISCONNECTED) == left + 1
 
 
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
