@@ -24,8 +24,8 @@ def origin_form(scope: Scope) -> Scope:
 def fault_of_head(scope: Scope, largest: int) -> ApiError | None:
     """What h11 lets pass.
 
-    Another HTTP, such as that with which HTTP/2 begins; a head of any size that comes all at once; and a body whose end is told in
-    two ways, of which a proxy may have believed the other (RFC 9112, 6.1).
+    Another HTTP, such as that with which HTTP/2 begins; a head of any size that comes all at once; and a body whose end is told
+    in two ways, of which a proxy may have believed the other (RFC 9112, 6.1).
 
     Args:
         scope: The request's.
