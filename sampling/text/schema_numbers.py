@@ -1,7 +1,8 @@
 """The numbers of a JSON schema, said so that llguidance's expressions for them end within the digits that a text may have.
 
-A range that is open at an end, or that holds zero within, has no longest number there: after some zeros it asks for one more
-digit, for ever. So each end is closed, at the next number that a text can have, and a range is split below zero.
+Where llguidance has to write a number that is larger than another and not the same, it asks for one more digit after zeros, for
+ever; and where it has to write one below zero. So a range is split there, and in each part the end near zero is a number that
+belongs to it.
 """
 
 from __future__ import annotations
@@ -9,14 +10,30 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from decimal import ROUND_CEILING, Decimal, localcontext
+from typing import NamedTuple
 
 from sampling.errors import InvalidRequest
 from sampling.text.json_schema import Schema, SchemaDocument, listed, types_of
 from sampling.text.json_text import MOST_DIGITS
 
+
+class End(NamedTuple):
+    """An end of a range: the numbers from here on.
+
+    Args:
+        number: Where it is.
+        beyond: Whether the number itself does not belong to the range.
+    """
+
+    number: Decimal
+    beyond: bool
+
+
 BOUNDS = ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum", "multipleOf")
+NAMES = {1: ("minimum", "maximum", "exclusiveMaximum"), -1: ("maximum", "minimum", "exclusiveMinimum")}
 NUMBERS = {"number", "integer"}
-LARGEST = 10.0**18  # llguidance counts in 64 bits
+ZERO, BEYOND_ZERO = End(Decimal(0), False), End(Decimal(0), True)
+LARGEST = Decimal(10**18)  # llguidance counts in 64 bits
 SMALLEST = Decimal(1).scaleb(-MOST_DIGITS)
 PRECISION = 60  # digits, enough for LARGEST and SMALLEST in one number
 
@@ -36,65 +53,73 @@ def bound_numbers(document: SchemaDocument, schema: Schema) -> None:
     given = {keyword: schema[keyword] for keyword in BOUNDS if keyword in schema}
     types = types_of(schema)
     if given and types & NUMBERS and all(readable(keyword, value) for keyword, value in given.items()):
-        numbers = [{"type": "number", **piece} for piece in pieces(document, schema)]
+        low = max(ends(document, schema, "minimum", "exclusiveMinimum", 1), default=None)
+        high = max(ends(document, schema, "maximum", "exclusiveMaximum", -1), default=None)
+        step = {"multipleOf": schema["multipleOf"]} if "multipleOf" in schema else {}
+        if step:  # on its way to a multiple a number may get one more digit, for ever, but for an end
+            low, high = low or End(-LARGEST, False), high or End(-LARGEST, False)
         others = [{"type": sorted(types - NUMBERS)}] if types - NUMBERS else []
-        schema["allOf"] = [*listed(schema, "allOf"), {"anyOf": [*others, *numbers]}]
+        options = [*others, *({"type": "number", **part, **step} for part in parts(low, high))]
+        schema["allOf"] = [*listed(schema, "allOf"), {"anyOf": options}]
         for keyword in given:
             del schema[keyword]
 
 
-def pieces(document: SchemaDocument, schema: Schema) -> Iterator[dict[str, float]]:
-    """What a schema says of numbers, below zero and from there on."""
-    low = end(document, schema, "minimum", "exclusiveMinimum")
-    high = end(document, schema, "maximum", "exclusiveMaximum", -1)
-    step: dict[str, float] = {}
-    if (
-        "multipleOf" in schema
-    ):  # on its way to a multiple a number may get one more digit, for ever, but for an end
-        step = {"multipleOf": schema["multipleOf"]}
-        low, high = -LARGEST if low is None else low, LARGEST if high is None else high
-    lower, upper = {} if low is None else {"minimum": low}, {} if high is None else {"maximum": high}
-    if low is not None and high is not None and low > high:  # llguidance says what is wrong
-        yield {**lower, **upper}
-        return
-    if low is None or low < 0:
-        yield {**lower, "maximum": min(-float(SMALLEST), 0.0 if high is None else high), **step}
-    if high is None or high >= 0:
-        yield {"minimum": max(0.0, low or 0.0), **upper, **step}
-
-
-def end(document: SchemaDocument, schema: Schema, closed: str, opened: str, sign: int = 1) -> float | None:
-    """The least number that a schema takes, or with a sign of -1 the largest; None where it does not say."""
-    found: list[float] = []
+def ends(document: SchemaDocument, schema: Schema, closed: str, opened: str, sign: int) -> Iterator[End]:
+    """The ends that a schema states on one side; with a sign of -1 the numbers are negated."""
     for keyword in (closed, opened):
         value = schema.get(keyword)
-        if value is None or isinstance(value, bool):
-            continue
-        beyond = keyword == opened or schema.get(opened) is True  # as draft 4 has it
-        found.append(sign * next_number(sign * exact(value), beyond=beyond))
-        if sign * found[-1] > LARGEST:
-            raise InvalidRequest(
-                document.name(schema, keyword), value, "a number that leaves others, up to 10^18"
-            )
-    return (max if sign > 0 else min)(found, default=None)
+        if value is not None and not isinstance(value, bool):
+            yield End(
+                sign * exact(value), keyword == opened or schema.get(opened) is True
+            )  # true: as in draft 4
+            if sign * value > LARGEST:
+                raise InvalidRequest(
+                    document.name(schema, keyword), value, "a number that leaves others, up to 10^18"
+                )
 
 
-def next_number(bound: Decimal, *, beyond: bool) -> float:
-    """The least number from a bound on, or beyond it, that a text may have and llguidance reads; none is below -10^18."""
-    if abs(bound) > LARGEST:
-        return -LARGEST if bound < 0 else math.inf
+def parts(low: End | None, high: End | None) -> Iterator[dict[str, float]]:
+    """What is from zero on and what is below in a range whose higher end is negated; if nothing is, a range of nothing."""
+    if high is None or high <= ZERO or (low is not None and low >= ZERO):
+        yield part(ZERO if low is None else max(low, ZERO), high, 1)
+    if low is None or low < ZERO:
+        yield part(BEYOND_ZERO if high is None else max(high, BEYOND_ZERO), low, -1)
+
+
+def part(near: End, far: End | None, sign: int) -> dict[str, float]:
+    """A range of numbers of one sign, from its end near zero to the other, which is negated."""
+    from_, to, below = NAMES[sign]
+    found = {from_: sign * next_number(near)}
+    if (
+        far is not None
+        and far.beyond
+        and far.number >= -LARGEST
+        and exact(as_read(float(far.number))) == far.number
+    ):
+        found[below] = sign * -float(far.number)
+    elif far is not None:
+        found[to] = sign * -next_number(far)
+    return found
+
+
+def next_number(end: End) -> float:
+    """The first number of a range that a text may have and llguidance reads; none is below -10^18."""
+    if end.number < -LARGEST:
+        return -int(LARGEST)
     with localcontext(prec=PRECISION):
-        least = bound.quantize(SMALLEST, ROUND_CEILING)
-        least += SMALLEST if beyond and least == bound else 0
-        number = float(least)
-        while not from_least_on(as_read(number), least):
-            number = float(Decimal(math.nextafter(number, math.inf)).quantize(SMALLEST, ROUND_CEILING))
-    return number + 0.0  # no -0.0
+        least = end.number.quantize(SMALLEST, ROUND_CEILING)
+        least += SMALLEST if end.beyond and least == end.number else 0
+        number = whole(least)
+        while not reaches(as_read(number), least):
+            number = whole(Decimal(math.nextafter(number, math.inf)).quantize(SMALLEST, ROUND_CEILING))
+    return number
 
 
-def from_least_on(number: float, least: Decimal) -> bool:
-    """Whether a number is not below a least one, neither as it is written nor as the integer that it is."""
-    return exact(number) >= least and not (number.is_integer() and int(number) < least)
+def whole(number: Decimal) -> float:
+    """The nearest double, as an integer where it is one: so it is read as it is."""
+    double = float(number)
+    return int(double) if double.is_integer() else double
 
 
 def as_read(number: float) -> float:
@@ -103,6 +128,11 @@ def as_read(number: float) -> float:
     significand = float(int("".join(map(str, digits))))
     power = float(f"1e{abs(int(exponent))}")
     return math.copysign(significand * power if int(exponent) > 0 else significand / power, 0.5 - sign)
+
+
+def reaches(number: float, least: Decimal) -> bool:
+    """Whether a number is at least another, both as it is written and as the integer that it is."""
+    return exact(number) >= least and not (number.is_integer() and int(number) < least)
 
 
 def readable(keyword: str, value: object) -> bool:
@@ -120,9 +150,8 @@ def writable(number: float) -> bool:
     if abs(number) >= 10**MOST_DIGITS:
         return False
     double = exact(as_read(number))
-    return double == exact(number) and all(
-        len(part) <= MOST_DIGITS for part in format(double, "f").lstrip("-").split(".")
-    )
+    digits = format(double, "f").lstrip("-").split(".")
+    return double == exact(number) and all(len(part) <= MOST_DIGITS for part in digits)
 
 
 def numbers_in(value: object) -> Iterator[float]:

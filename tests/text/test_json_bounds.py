@@ -141,3 +141,97 @@ def test_numbers_end_within_the_bound_and_fit(schema: dict[str, Any], likes: byt
         assert verdict(text.encode(), value=True) == "whole"
         value = json.loads(text, parse_float=Decimal)
         checker(json.loads(json.dumps(schema), parse_float=Decimal)).validate(value)
+
+
+ENDS: dict[str, tuple[dict[str, Any], list[str], list[str]]] = {
+    # schema, numbers that it admits, numbers that it does not
+    "closed": (
+        {"minimum": -1.5, "maximum": 2},
+        ["-1.5", "2", "2.0", "0", "0.0", "1.50", "-0.1"],
+        ["-1.51", "2.01", "-2", "3"],
+    ),
+    "open": (
+        {"exclusiveMinimum": -1.5, "exclusiveMaximum": 2},
+        ["-1.4999", "1.9999", "0.10"],
+        ["-1.5", "2", "2.0"],
+    ),
+    "open at zero": ({"exclusiveMinimum": 0}, ["0." + "0" * 19 + "1", "0.10", "1"], ["0", "0.0", "-1"]),
+    "one end": ({"maximum": 10}, ["10", "-" + "9" * 20, "-0." + "0" * 19 + "1"], ["11", "10.5"]),
+    "open past the double's integers": (
+        {"type": "integer", "exclusiveMaximum": 2**53 + 3, "exclusiveMinimum": 2**53 - 5},
+        [str(2**53 + 2), str(2**53 - 4)],
+        [str(2**53 + 4), str(2**53 - 5)],
+    ),
+    "open past what llguidance counts": (
+        {"exclusiveMaximum": 1e19, "exclusiveMinimum": -(10**30)},
+        ["1", "-1"],
+        ["1" + "0" * 19],
+    ),
+    "open at a long number": (
+        {"exclusiveMaximum": 3.9999999999999996},
+        ["3.8", "3.0"],
+        ["4", "3.9999999999999997"],
+    ),
+    "past the double's integers": ({"type": "integer", "minimum": 2**53 + 1}, [str(2**53 + 2)], [str(2**53)]),
+    "a step": ({"multipleOf": 0.25}, ["0.25", "-1.50", "3", "0"], ["0.3", "1.1"]),
+    "a step of integers": ({"type": "integer", "multipleOf": 3}, ["3", "-9", "0", "9" * 18], ["1", "-10"]),
+    "integers": ({"type": "integer"}, ["0", "-5", "9" * 20], ["1.5", "9" * 21]),
+    "numbers": (
+        {"type": "number"},
+        ["1e5", "1.5E-300", "0." + "1" * 20, "9" * 20],
+        ["1e1000", "0." + "1" * 21, "9" * 21],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ENDS)
+def test_ends_belong_to_a_range_or_not(case: str) -> None:
+    schema, inside, outside = ENDS[case]
+    grammar = GRAMMARS.json_schema({"type": "number", **schema})
+    for text in inside:
+        jsonschema.validate(
+            json.loads(text, parse_float=Decimal), json.loads(json.dumps(schema), parse_float=Decimal)
+        )
+        assert admits(grammar, text)
+    assert not any(admits(grammar, text) for text in outside)
+
+
+STRINGS = [
+    '"é ツ 😀"', r'"\u00e9 \u30C4 \ud83d\uDE00"', r'"\"\\\b\f\n\r\t"', r'"\u0000\u001f\u007f"', r'"\uD7FF\uE000\uFFFF"', '""'
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", STRINGS)
+def test_strings_hold_any_text_escaped_or_not(text: str) -> None:
+    """In values and in names, with a schema and without; a pair of escapes is one character."""
+    length = len(json.loads(text))
+    held = f"{{{text}: {text}}}"
+    assert all(admits(grammar(kind), held) for kind in KINDS)
+    assert admits(GRAMMARS.json_schema({"type": "string", "minLength": length, "maxLength": length}), text)
+    assert not admits(GRAMMARS.json_schema({"type": "string", "minLength": length + 1}), text)
+
+
+@pytest.mark.parametrize(
+    "text", [r"\ud83d\u0041", r"\ud83d ", r'\ud83d"', r"\uDE00", r"\ud83d\ud83d", r"\ud83d\n"]
+)
+def test_half_a_character_never_stands_alone(text: str) -> None:
+    """A lone surrogate is no text: it has no UTF-8."""
+    for kind in KINDS:
+        for before in ('{"', '{"a": "'):
+            assert not begins(grammar(kind), before + text)
+    assert not begins(GRAMMARS.json_schema({"type": "string", "maxLength": 5}), f'"{text}')
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_hand_that_likes_escapes_writes_text(kind: str) -> None:
+    for seed in range(8):
+        text = written(grammar(kind), b"\\ud8cDE", seed) or written(grammar(kind), b'\\ud8cDE"}:', seed)
+        assert text is None or json.loads(text) == json.loads(json.dumps(json.loads(text)).encode())
+        if text is not None:
+            str(json.loads(text)).encode()
+
+
+def test_where_a_pattern_says_what_is_in_a_string_it_is_written_as_it_is() -> None:
+    grammar = GRAMMARS.json_schema({"type": "string", "pattern": "^[a-zé]{2}$"})
+    assert admits(grammar, '"né"')
+    assert not begins(grammar, r'"n\u')
