@@ -120,5 +120,7 @@ def accepted(completion: Completion, choice: int, outcome: SampledToken | RowErr
         RowError: It can not be sampled.
     """
     if isinstance(outcome, RowError):
-        raise RowError(f"choice {choice}: {outcome}")
+        trouble = completion.trouble(choice)
+        words = f" (the response format is too much for llguidance: {trouble})" if trouble else ""
+        raise RowError(f"choice {choice}: {outcome}{words}")
     return completion.accept(choice, outcome)

@@ -96,7 +96,13 @@ class Completion:
 
     def constraints(self) -> list[Constraint | None]:
         """Which tokens may come next in each choice, as the response format has it."""
-        return [self._grammar and self._grammar.constraint() for _ in self.choices]
+        self._constraints = [self._grammar and self._grammar.constraint() for _ in self.choices]
+        return [*self._constraints]
+
+    def trouble(self, choice: int) -> str:
+        """Why the response format of a choice allows no token any more; empty where it does."""
+        constraint = self._constraints[choice]
+        return constraint.trouble if constraint else ""
 
     def accept(self, choice: int, token: SampledToken) -> Event:
         """Take the next token of a choice."""

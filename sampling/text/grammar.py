@@ -148,10 +148,10 @@ class Grammar:
         masks = (np.frombuffer(parser.compute_bitmask(), np.uint8) for parser in parsers)
         bits = functools.reduce(np.bitwise_and, masks)
         allowed = torch.from_numpy(np.unpackbits(bits, count=self.size, bitorder="little").view(np.bool_))
-        ended = all(
+        accepting = [
             parser.is_accepting() for parser in parsers
-        )  # false, and no bit set, once there was an error
-        allowed[[*self.end_ids]] = ended
+        ]  # false, and no bit set, once there was an error
+        allowed[[*self.end_ids]] = all(accepting)
         return allowed
 
 
@@ -190,6 +190,11 @@ class TextConstraint:
             return torch.zeros(self._grammar.size, dtype=torch.bool)
         return self._grammar.next_tokens(self._parsers)
 
+    @property
+    def trouble(self) -> str:
+        """Why the grammar is stuck, in llguidance's words; empty where it is not."""
+        return next((plain(parser.get_error()) for parser in self._parsers if parser.is_error()), "")
+
     def _restart(self) -> None:
         self._parsers = self._grammar.beginning()
         self._read: list[int] = []
@@ -198,9 +203,8 @@ class TextConstraint:
     def _take(self, token: int) -> None:
         self._read.append(token)
         readable = token < self._grammar.size and token not in self._grammar.end_ids
-        self._over = (
-            self._over or not readable or not all(each.consume_token(token) for each in self._parsers)
-        )
+        read = readable and not self._over and all(parser.consume_token(token) for parser in self._parsers)
+        self._over = not read
 
 
 @functools.lru_cache(maxsize=32)

@@ -13,10 +13,11 @@ from json_prefix import verdict
 from scripted import byte_tokenizer, saying, scripted
 from transformers import PreTrainedTokenizerFast
 
-from sampling import InvalidRequest, LanguageModel, dialect, load
+from sampling import InvalidRequest, LanguageModel, RowError, dialect, load
 from sampling.chat.batch import ChatBatch
 from sampling.chat.completion import Completion
 from sampling.chat.request import ChatRequest
+from sampling.text import grammar
 
 ASK = [{"role": "user", "content": "Answer in JSON."}]
 OBJECT = {"type": "json_object"}
@@ -170,3 +171,13 @@ def test_a_schema_that_can_not_be_followed_is_refused() -> None:
     with pytest.raises(InvalidRequest, match="Unimplemented keys") as caught:
         saying(["x"]).chat(ASK, response_format=schema_format({"not": {"type": "string"}}))
     assert caught.value.param == "response_format.json_schema.schema"
+
+
+def test_a_schema_that_is_too_much_later_on_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(grammar.LIMITS, "max_lexer_states", 100)
+    model = saying(['"', "a", "b", "a", "a", "b", "b", "a", "b", "a", "a"] * 20)
+    hard = {"type": "string", "pattern": "^(.*a.{40})+$"}
+    with pytest.raises(
+        RowError, match=r"choice 0: nothing left .*too much for llguidance: lexer error: too many states"
+    ):
+        model.chat(ASK, response_format=schema_format(hard), temperature=0)
