@@ -10,6 +10,7 @@ from sampling.errors import printable
 
 FALSE_ALARM = 1e-6
 POWER = 0.99
+LONGEST = 2000  # characters of a finding's evidence
 # What an e-process and Pearson's test each take of the false alarm, where a check has both.
 SHARE = FALSE_ALARM / 2
 
@@ -48,8 +49,9 @@ class Finding:
     e_values: Mapping[str, float] = field(default_factory=dict[str, float])
 
     def __post_init__(self) -> None:
-        """Let nothing that a target has said reach a terminal or a file as it is."""
-        object.__setattr__(self, "evidence", printable(self.evidence))
+        """Let nothing that a target has said reach a terminal or a file as it is, nor at any length."""
+        words = printable(self.evidence)
+        object.__setattr__(self, "evidence", words if len(words) <= LONGEST else f"{words[:LONGEST]}...")
 
 
 def certain(verdict: Verdict, evidence: str, draws: int = 0, *, detects: str) -> Finding:

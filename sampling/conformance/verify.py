@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from sampling.conformance.endpoint.target import EndpointTarget
 from sampling.conformance.identity import Identification
 from sampling.conformance.kinds import KINDS, Kind
 from sampling.conformance.lab import Lab
+from sampling.conformance.outcome import outcome
 from sampling.conformance.report import Header, Report
 from sampling.conformance.score import score_note
 from sampling.conformance.semantics import Semantics
@@ -81,14 +83,17 @@ def verify(
         for number, name in enumerate(wanted):
             if progress:
                 progress(name, number, len(wanted))
-            found[name] = run(kind, name, lab)
-        identified = identity(kind, lab) if checks is None else None
+            found[name] = outcome(name, partial(run, kind, name, lab))
+        identified = outcome("identification", partial(identity, kind, lab)) if checks is None else None
+        notes = outcome("notes", lambda: lab.notes)
     finally:
         if isinstance(opened, EndpointTarget):
             opened.close()
     header = Header(chosen.name, opened.name, opened.version, opened.kind, lab.legs)
-    notes = (*lab.notes, score_note())
-    return Report(header, identified, found, tuple(note for note in notes if note))
+    told = [notes.evidence] if isinstance(notes, Finding) else [*notes]
+    if isinstance(identified, Finding):
+        told, identified = [*told, f"not identified: {identified.evidence}"], None
+    return Report(header, identified, found, tuple(note for note in (*told, score_note()) if note))
 
 
 def ids(checks: Iterable[str] | None) -> list[str]:
@@ -108,13 +113,14 @@ def ids(checks: Iterable[str] | None) -> list[str]:
 
 
 def run(kind: Kind, name: str, lab: Any) -> Finding:
-    """Run one check."""
+    """Run one check.
+
+    Raises:
+        CheckEnded: It has no answer.
+    """
     if name not in kind.runs:
-        return NotTestable(kind.reason).finding()
-    try:
-        return kind.runs[name](lab)
-    except CheckEnded as end:
-        return end.finding()
+        raise NotTestable(kind.reason)
+    return kind.runs[name](lab)
 
 
 def identity(kind: Kind, lab: Any) -> Identification | None:

@@ -212,7 +212,6 @@ END, FULL, SHORT = 9, [3, 4, 3, 4], [3, 4, 9]
         ([ended("length", FULL), ended("length", SHORT)], Verdict.DEVIATES),
         ([ended("length", FULL), ended("stop", SHORT), ended("stop", [3, 4, 3, END])], Verdict.CONFORMS),
         ([ended("length", FULL), ended("stop", SHORT), ended("length", [3, 4, 3, END])], Verdict.DEVIATES),
-        ([ended("length", FULL), ended("abort", SHORT)], Verdict.DEVIATES),
         # What nothing is known of: 8 goes on nowhere, a stop string may have ended it, no reason is told.
         ([ended("stop", [3, 4, 3, 8]), ended("stop", SHORT)], Verdict.NOT_TESTABLE),
         ([ended("stop", FULL, stop=["d"]), ended("stop", SHORT)], Verdict.NOT_TESTABLE),
@@ -255,6 +254,9 @@ def test_a_trace_survives_the_file(toy: LanguageModel, tmp_path: Path):
             "line 2.top_logprobs.0: got 'token 3 twice', must be a list of different tokens",
         ),
         ({"choice": -1}, "line 2.choice: got -1"),
+        ({"finish_reason": "abort"}, "line 2.finish_reason: got 'abort', must be .*'stop' or 'length'"),
+        ({"finish_reason": ""}, "line 2.finish_reason: got ''"),
+        ({"finish_reason": 7}, "line 2.finish_reason: got 7"),
         ({"params": {"temperature": "hot"}}, "line 2.params.temperature: got 'hot'"),
         ({"params": {"logit_bias": [1]}}, "line 2.params.logit_bias"),
         ({"params": {"max_tokens": "4"}}, "line 2.params.max_tokens"),

@@ -8,6 +8,7 @@ from sampling.conformance.endings import CheckEnded, NotTestable
 from sampling.conformance.endpoint.lab import EndpointLab, Run
 from sampling.conformance.statistics.planning import detectable_mass, draws_to_exclude
 from sampling.conformance.verdict import Finding, Verdict
+from sampling.errors import shown
 
 BAN, FORCE = -100, 100
 TRIED = 6  # ids that are forced
@@ -27,7 +28,9 @@ def force(lab: EndpointLab) -> Finding:
         drawn += len(reply.choices)
         others = [choice.text for choice in reply.choices if choice.text != text]
         if others:
-            words = f"id {token} said {text!r} once, and then under the same bias of {FORCE} {others[0]!r}"
+            words = (
+                f"id {token} said {text!r} once, and then under the same bias of {FORCE} {shown(others[0])}"
+            )
             return Finding(Verdict.DEVIATES, words, drawn, false_alarm=0.0)
     detects = f"other tokens of a probability of {detectable_mass(drawn):.2g}"
     words = f"{min(TRIED, len(known))} ids, each said one text of its own in {drawn} draws at temperature 2"

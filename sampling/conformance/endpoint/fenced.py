@@ -25,6 +25,7 @@ from sampling.conformance.semantics import Semantics
 from sampling.conformance.statistics.pearson import Pearson, pearson
 from sampling.conformance.statistics.planning import draws_by_likelihood
 from sampling.conformance.verdict import FALSE_ALARM, SHARE, Finding
+from sampling.errors import shown
 
 Row = NDArray[np.float64]
 
@@ -86,9 +87,7 @@ def draws(lab: EndpointLab, asked: Fenced) -> NDArray[np.int64]:
     found = [asked.fence.index(choice.text) for choice in reply.choices]
     for choice, place in zip(reply.choices, found, strict=True):
         if place is None:
-            words = (
-                f"{choice.text!r} was sampled though biases make it less likely than e^-20 (see bias.force)"
-            )
+            words = f"{shown(choice.text)} was sampled though biases make it less likely than e^-20 (see bias.force)"
             raise CheckEnded(words)
     return np.array(found, dtype=np.int64)
 
@@ -127,7 +126,7 @@ class Contest:
             )
             for rows in (self.expected[name] for name in self.standing.wrongs)
         ]
-        return min(max(int(MARGIN * max(needed) * len(self.questions)), LEAST_DRAWS), MOST_DRAWS)
+        return int(min(max(MARGIN * max(needed) * len(self.questions), LEAST_DRAWS), MOST_DRAWS))
 
     def add(self, which: int, tokens: NDArray[np.int64]) -> None:
         """Take in the draws from one question."""

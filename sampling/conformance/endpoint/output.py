@@ -12,6 +12,7 @@ from sampling.conformance.endpoint.lab import EndpointLab, Run
 from sampling.conformance.endpoint.reply import Choice, Reply
 from sampling.conformance.endpoint.survey import Messages
 from sampling.conformance.verdict import Finding, Verdict
+from sampling.errors import shown
 
 QUESTION: Messages = ({"role": "user", "content": "What is the capital of Turkey?"},)
 LONG = 48  # tokens in which an answer most often ends
@@ -91,20 +92,22 @@ def finish_reason(lab: EndpointLab) -> Finding:
         "max_tokens": (answer(lab, max_tokens=2).finish_reason, "length"),
         "a stop string": (answer(lab, stop=[stop]).finish_reason, "stop"),
     }
-    usage = lab.ask(QUESTION, max_tokens=LONG, **lab.survey.greedy()).usage
+    usage = lab.ask(QUESTION, max_tokens=LONG, **lab.survey.greedy()).counts
     if usage is not None and usage.completion_tokens < LONG:
         told["its own end"] = (whole.finish_reason, "stop")
     text, reason = streamed(lab, max_tokens=2)
     told["max_tokens in a stream"] = (reason, "length")
-    wrong = [f"{got!r} at {what}" for what, (got, wanted) in told.items() if got != wanted]
+    wrong = [f"{shown(got)} at {what}" for what, (got, wanted) in told.items() if got != wanted]
     if wrong:
         return finding(Verdict.DEVIATES, "; ".join(wrong))
     if not whole.text.startswith(text):
-        raise CheckEnded(f"the stream gives {text!r}, and the whole answer begins with {whole.text[:20]!r}")
+        raise CheckEnded(
+            f"the stream gives {shown(text)}, and the whole answer begins with {whole.text[:20]!r}"
+        )
     return finding(Verdict.CONFORMS, "; ".join(f"{got!r} at {what}" for what, (got, _) in told.items()))
 
 
-def streamed(lab: EndpointLab, **fields: Any) -> tuple[str, str | None]:
+def streamed(lab: EndpointLab, **fields: Any) -> tuple[str, object]:
     """Text and reason to finish of the most likely answer, streamed."""
     asked = {"messages": list(QUESTION), **lab.survey.greedy(), **fields}
     chunks = [chunk.choices[0] for chunk in lab.client.ask_stream(**asked) if chunk.choices]
@@ -132,6 +135,8 @@ def constrained(lab: EndpointLab) -> Finding:
         raise CheckEnded(f"the JSON is not complete after {JSON_TOKENS} tokens")
     try:
         value = json.loads(plain.text)
+    except RecursionError:
+        raise CheckEnded("the message is nested too deeply to be read") from None
     except ValueError:
         return finding(Verdict.DEVIATES, f"the message is no JSON: {plain.text[:40]!r}")
     if not isinstance(value, dict):
@@ -186,7 +191,7 @@ def leaves_one(lab: EndpointLab, name: str) -> bool:
 
 def used(reply: Reply) -> int:
     """Tokens of a completion; 0 if the answer does not say."""
-    return reply.usage.completion_tokens if reply.usage else 0
+    return reply.counts.completion_tokens if reply.counts else 0
 
 
 RUNS: dict[str, Run] = {

@@ -90,7 +90,7 @@ def sequences(lab: EndpointLab, fence: Fence, length: int, n: int, **params: Any
     """Completions of some tokens each, as places in the fence."""
     fields = Fenced(fence, np.zeros(len(fence.tokens)), params).fields
     reply = choices_of(lab.ask(fence.messages, n=n, max_tokens=length, **fields, **lab.seeds()), n)
-    return [fence.split(choice.text)[:length] for choice in reply.choices]
+    return [fence.split(choice.text, length) for choice in reply.choices]
 
 
 def again(found: Sequences, run: int) -> dict[int, Cell]:
@@ -197,7 +197,7 @@ def single_tokens(lab: EndpointLab, fence: Fence) -> list[int]:
     """Three tokens whose texts, as messages, are the shortest prompts there are: one token each."""
     lengths: dict[int, int] = {}
     for place in range(min(6, len(fence.tokens))):
-        usage = lab.ask((said(fence, place),)).usage
+        usage = lab.ask((said(fence, place),)).counts
         if usage is None:
             raise NotTestable("no `usage` by which to know that a text is one token of the prompt")
         lengths[place] = usage.prompt_tokens

@@ -18,6 +18,7 @@ from sampling.conformance.statistics.binomial import tail
 from sampling.conformance.statistics.pearson import pearson
 from sampling.conformance.statistics.pit import cells, pair_cells, transform
 from sampling.conformance.verdict import FALSE_ALARM, Finding, Verdict
+from sampling.errors import shown
 
 SEEDS = (1, 2, 12345, 2**31 - 2)
 LENGTH = 12  # tokens of a seeded completion
@@ -57,7 +58,7 @@ def seed_repeats(lab: EndpointLab) -> Finding:
         changed = [seed for seed in SEEDS if other[seed] != alone[seed]]
         if changed:
             first = changed[0]
-            words = f"seed {first} gave {alone[first][0]!r}, then, {where}, {other[first][0]!r}"
+            words = f"seed {first} gave {shown(alone[first][0])}, then, {where}, {shown(other[first][0])}"
             whole = len(changed) == len(SEEDS) and where == "alone"
             return Finding(Verdict.IGNORED if whole else Verdict.DEVIATES, words, drawn, false_alarm=0.0)
     words = f"{len(SEEDS)} seeds gave the same {LENGTH} tokens three times, once among {2 * NEIGHBOURS} other requests"

@@ -1,15 +1,31 @@
-"""A chat completion as an endpoint sends it, read strictly: what is not there or of another type is no answer."""
+"""A chat completion as an endpoint sends it, read strictly: what is not there or of another type is no answer.
+
+What a check looks at is read when it looks, so that a part that is wrong ends no check that does without it.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, TypeVar
+import math
+from collections import Counter
+from functools import cached_property
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sampling.conformance.endpoint.trouble import Malformed, Missing
 from sampling.errors import shown
 
+LONGEST_NAME = 512  # characters of a model's name, or of a fingerprint
+LONGEST_TEXT = (
+    2**16
+)  # characters of a message: none of those that are asked for has more than a few hundred tokens
+MOST_CHOICES = 128  # as many as the API gives
+SENTINEL = -1000.0  # a log probability below this stands for none
+ROUNDING = 1e-3  # what it may add to a log probability of 0
+
 Byte = Annotated[int, Field(ge=0, le=255)]
+Natural = Annotated[int, Field(ge=0)]
+Name = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
 
 
 class Part(BaseModel):
@@ -22,69 +38,84 @@ T = TypeVar("T", bound=Part)
 
 
 class Entry(Part):
-    """A token and its log probability."""
+    """A token and its log probability, which may be any number: what it is worth is for the checks to say."""
 
     token: str
-    logprob: FiniteFloat
-    bytes: list[Byte] | None = None
+    logprob: float
+    bytes: Annotated[list[Byte], Field(fail_fast=True)] | None = None
+
+    @property
+    def possible(self) -> bool:
+        """Whether the value is a log probability, and not one that stands for none."""
+        return SENTINEL < self.logprob <= ROUNDING
 
 
 class Position(Entry):
     """The sampled token of one position, and the alternatives."""
 
-    top_logprobs: list[Entry] = []
+    top_logprobs: Annotated[list[Entry], Field(fail_fast=True)] = []
 
 
 class Logprobs(Part):
     """The `logprobs` of a choice."""
 
-    content: list[Position] | None = None
+    content: Annotated[list[Position], Field(fail_fast=True)] | None = None
 
 
 class Message(Part):
     """The message of a choice."""
 
-    content: str | None = None
+    content: Annotated[str, Field(max_length=LONGEST_TEXT)] | None = None
 
 
 class Choice(Part):
     """One of the n choices."""
 
     message: Message
-    finish_reason: str | None = None
-    logprobs: Logprobs | None = None
+    finish_reason: Any = None
+    logprobs: Any = None
 
     @property
     def text(self) -> str:
         """The content."""
         return self.message.content or ""
 
-    @property
+    @cached_property
     def positions(self) -> list[Position]:
         """The tokens with their log probabilities.
 
         Raises:
             Missing: There are none.
+            Malformed: They are of another form.
         """
-        if self.logprobs is None or not self.logprobs.content:
+        told = None if self.logprobs is None else part(Logprobs, self.logprobs, "logprobs").content
+        if not told:
             raise Missing("no log probabilities in the answer, though `logprobs` was true")
-        return self.logprobs.content
+        return told
 
 
 class Usage(Part):
     """Token counts."""
 
-    prompt_tokens: int
-    completion_tokens: int
+    prompt_tokens: Natural
+    completion_tokens: Natural
 
 
 class Reply(Part):
     """The response of a chat completion."""
 
-    choices: Annotated[list[Choice], Field(min_length=1)]
-    usage: Usage | None = None
-    model: str | None = None
-    system_fingerprint: str | None = None
+    choices: Annotated[list[Choice], Field(min_length=1, max_length=MOST_CHOICES, fail_fast=True)]
+    usage: Any = None
+    system_fingerprint: Annotated[str, Field(max_length=LONGEST_NAME)] | None = None
+
+    @property
+    def counts(self) -> Usage | None:
+        """The token counts; None where none are told.
+
+        Raises:
+            Malformed: They are of another form.
+        """
+        return None if self.usage is None else part(Usage, self.usage, "usage")
 
 
 class Delta(Part):
@@ -98,13 +129,41 @@ class ChunkChoice(Part):
 
     index: int = 0
     delta: Delta
-    finish_reason: str | None = None
+    finish_reason: Any = None
 
 
 class Chunk(Part):
     """One event of a stream."""
 
-    choices: list[ChunkChoice]
+    choices: Annotated[list[ChunkChoice], Field(fail_fast=True)]
+
+
+def values_of(position: Position) -> dict[str, float]:
+    """The listed log probabilities by text, those that stand for none and texts of several tokens left out."""
+    times = Counter(entry.token for entry in position.top_logprobs)
+    return {e.token: e.logprob for e in position.top_logprobs if e.possible and times[e.token] == 1}
+
+
+def unlikely(position: Position) -> str:
+    """Why the values of a position can not all be log probabilities; nothing if they can."""
+    values = [entry.logprob for entry in (position, *position.top_logprobs)]
+    wrong = next((value for value in values if not -math.inf < value <= ROUNDING), None)
+    if wrong is not None:
+        return f"{wrong:g} is no log probability"
+    mass = sum(math.exp(entry.logprob) for entry in position.top_logprobs)
+    return f"the listed probabilities add up to {mass:.6f}" if mass > 1 + ROUNDING else ""
+
+
+class Model(Part):
+    """A model in the list of models."""
+
+    id: Name
+
+
+class Models(Part):
+    """The list of models."""
+
+    data: Annotated[list[Any], Field(min_length=1)]
 
 
 def read(kind: type[T], text: str) -> T:
@@ -116,6 +175,28 @@ def read(kind: type[T], text: str) -> T:
     try:
         return kind.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"])) or "the answer"
-        raise Malformed(f"{where}: {first['msg']} (got {shown(first['input'])})") from None
+        raise malformed(error, "") from None
+
+
+def part(kind: type[T], value: object, where: str) -> T:
+    """Read a part of an answer as one of the kinds above.
+
+    Args:
+        kind: The kind.
+        value: What came.
+        where: The part's name in the answer.
+
+    Raises:
+        Malformed: It is of another form.
+    """
+    try:
+        return kind.model_validate(value)
+    except ValidationError as error:
+        raise malformed(error, where) from None
+
+
+def malformed(error: ValidationError, where: str) -> Malformed:
+    """What is wrong, in a line."""
+    first = error.errors(include_url=False)[0]
+    named = ".".join([*([where] if where else []), *map(str, first["loc"])]) or "the answer"
+    return Malformed(f"{named}: {first['msg']} (got {shown(first['input'])})")

@@ -13,15 +13,15 @@ import numpy as np
 
 from sampling.conformance.endings import NotTestable
 from sampling.conformance.endpoint.lab import EndpointLab, Run
-from sampling.conformance.endpoint.reply import Position
+from sampling.conformance.endpoint.reply import SENTINEL, Entry, Position, unlikely, values_of
 from sampling.conformance.endpoint.survey import FORCE, LISTED
-from sampling.conformance.endpoint.trouble import Missing, Refused
+from sampling.conformance.endpoint.trouble import Malformed, Missing, Refused
 from sampling.conformance.oracle import logprobs
 from sampling.conformance.question import Question
 from sampling.conformance.verdict import Finding, Verdict, certain
 from sampling.dialects import MODES
+from sampling.errors import shown
 
-SENTINEL = -1000.0  # a log probability below this stands for none
 TRIED, REPEATED = 12, 8  # tokens that are forced until one is listed behind itself, and how often each
 CLOSE = 2e-3  # nats; more where the endpoint does not repeat itself
 WANTED: dict[str, Any] = {"logprobs": True, "top_logprobs": LISTED}
@@ -157,16 +157,14 @@ def told_under(lab: EndpointLab, params: Mapping[str, Any]) -> dict[str, float]:
 
 def noise(lab: EndpointLab) -> float:
     """By how much the values of the plain request differ when they are asked for again."""
-    plain = lab.survey.listed()
+    plain, position = lab.survey.listed(), lab.ask(**WANTED).choices[0].positions[0]
+    wrong = unlikely(position)
+    if wrong:
+        raise Malformed(wrong)
     if len(plain) < 3:
-        raise Missing("top_logprobs lists fewer than three tokens, or is refused")
-    again = values_of(lab.ask(**WANTED).choices[0].positions[0])
+        raise Missing("top_logprobs lists fewer than three tokens that have a log probability")
+    again = values_of(position)
     return max((abs(again[text] - value) for text, value in plain.items() if text in again), default=0.0)
-
-
-def values_of(position: Position) -> dict[str, float]:
-    """Log probabilities by text, those that stand for none left out."""
-    return {entry.token: entry.logprob for entry in position.top_logprobs if entry.logprob > SENTINEL}
 
 
 def fits(expected: Mapping[str, float], told: Mapping[str, float], close: float) -> bool:
@@ -200,11 +198,13 @@ def seen(lab: EndpointLab, **fields: Any) -> list[Position]:
 def mass(lab: EndpointLab) -> Finding:
     """Add the listed probabilities up."""
     positions = [p for t in (0.5, 1.0, 2.0) for p in seen(lab, temperature=t, max_tokens=4)]
-    sums = [sum(math.exp(min(entry.logprob, 50.0)) for entry in p.top_logprobs) for p in positions]
-    positive = max(entry.logprob for p in positions for entry in [p, *p.top_logprobs])
-    words = f"in {len(sums)} lists the largest sum is {max(sums):.6f}, the largest value {positive:.6f}"
-    good = max(sums) <= 1 + CLOSE and positive <= CLOSE
-    return found(Verdict.CONFORMS if good else Verdict.DEVIATES, words, len(positions))
+    wrong = next((words for words in map(unlikely, positions) if words), "")
+    if wrong:
+        return found(Verdict.DEVIATES, wrong, len(positions))
+    sums = [sum(math.exp(entry.logprob) for entry in p.top_logprobs) for p in positions]
+    largest = max(entry.logprob for p in positions for entry in [p, *p.top_logprobs])
+    words = f"in {len(sums)} lists the largest sum is {max(sums):.6f}, the largest value {largest:.6f}"
+    return found(Verdict.CONFORMS, words, len(positions))
 
 
 def chosen_is_listed(lab: EndpointLab) -> Finding:
@@ -213,13 +213,18 @@ def chosen_is_listed(lab: EndpointLab) -> Finding:
     pairs = [(p, e) for p in positions for e in p.top_logprobs if (e.token, e.bytes) == (p.token, p.bytes)]
     if not pairs:
         raise NotTestable("no sampled token was among the listed ones")
-    wrong = [(p, e) for p, e in pairs if abs(p.logprob - e.logprob) > 1e-6]
+    wrong = [(p, e) for p, e in pairs if not same(p.logprob, e.logprob)]
     if wrong:
         own, listed = wrong[0]
-        words = f"{own.token!r} has {own.logprob} in its entry and {listed.logprob} in the list"
+        words = f"{shown(own.token)} has {own.logprob} in its entry and {listed.logprob} in the list"
         return found(Verdict.DEVIATES, words, len(positions))
     words = f"{len(pairs)} of {len(positions)} sampled tokens are listed, each with its own value"
     return found(Verdict.CONFORMS, words, len(positions))
+
+
+def same(one: float, other: float) -> bool:
+    """Whether two values are equal but for rounding; all that are not numbers are the same."""
+    return one == other or abs(one - other) <= 1e-6 or (math.isnan(one) and math.isnan(other))
 
 
 def count(lab: EndpointLab) -> Finding:
@@ -234,19 +239,21 @@ def count(lab: EndpointLab) -> Finding:
     wrong = {k: lengths for k, lengths in told.items() if not lengths <= set(range(k, k + extra + 1))}
     words = ", ".join(f"{k} asked: {' or '.join(map(str, sorted(n)))}" for k, n in told.items())
     unlisted, meant = sentinel(lab)
-    good = not wrong and (unlisted is None or (unlisted <= SENTINEL) == meant)
-    value = "" if unlisted is None else f"; a token behind the first {LISTED} is reported as {unlisted:g}"
+    good = not wrong and (unlisted is None or (unlisted.logprob <= SENTINEL if meant else unlisted.possible))
+    value = (
+        "" if unlisted is None else f"; a token behind the first {LISTED} is reported as {unlisted.logprob:g}"
+    )
     return found(Verdict.CONFORMS if good else Verdict.DEVIATES, words + value)
 
 
-def sentinel(lab: EndpointLab) -> tuple[float | None, bool]:
-    """The value of a forced token that is not listed, and whether it should be one that stands for none."""
+def sentinel(lab: EndpointLab) -> tuple[Entry | None, bool]:
+    """The entry of a forced token that is not listed, and whether it should be one that stands for none."""
     listed = lab.survey.listed()
     for text, token in lab.survey.texts().items():
         if text not in listed:
             reply = lab.ask(logit_bias={str(token): 100}, **WANTED)
             raw = lab.semantics.logprob_mode == "raw"
-            return reply.choices[0].positions[0].logprob, raw and lab.semantics.listed_ranks is not None
+            return reply.choices[0].positions[0], raw and lab.semantics.listed_ranks is not None
     return None, False
 
 

@@ -8,15 +8,15 @@ max changes from one to the other tells theirs.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from itertools import islice
 from typing import Any, TypeVar
 
 from sampling.conformance.endings import CheckEnded, NotTestable
 from sampling.conformance.endpoint.client import Client
-from sampling.conformance.endpoint.reply import Reply
-from sampling.conformance.endpoint.trouble import Missing, Refused
+from sampling.conformance.endpoint.reply import Reply, unlikely, values_of
+from sampling.conformance.endpoint.trouble import Malformed, Missing, Refused
 
 Messages = tuple[Mapping[str, str], ...]
 
@@ -33,7 +33,9 @@ CANDIDATES = (
     range(64, 90),
 )
 MOST_PROBES = 180
+LONGEST = 64  # characters of a token of a fence
 WIDEST, PLENTY, NARROWEST = 16, 12, 6  # tokens of a fence
+LOWEST = -35.0  # a log probability; no bias lifts what is below into a fence
 LISTED = 20  # alternatives that the API may list
 FORCE = 100.0
 SPAN, PRECISION = 48.0, 0.004  # of log probability differences that are searched for, and how closely
@@ -65,24 +67,26 @@ class Fence:
         messages: The context.
         tokens: At most 16; no text is the beginning of another.
         slack: How far a log probability may be from what is noted.
+        told: Whether the endpoint told them; otherwise their differences alone are known.
     """
 
     messages: Messages
     tokens: tuple[Token, ...]
     slack: float
+    told: bool
 
     def first(self, count: int) -> Fence:
         """The fence of the first so many tokens."""
-        return Fence(self.messages, self.tokens[:count], self.slack)
+        return replace(self, tokens=self.tokens[:count])
 
     def index(self, text: str) -> int | None:
         """Which token a message is; None if it is none of them."""
         return next((place for place, token in enumerate(self.tokens) if token.text == text), None)
 
-    def split(self, text: str) -> list[int]:
-        """Which tokens a message consists of, as far as it does."""
+    def split(self, text: str, most: int) -> list[int]:
+        """Which tokens a message consists of, as far as it does; at most so many."""
         found: list[int] = []
-        while text:
+        while text and len(found) < most:
             place = next((i for i, token in enumerate(self.tokens) if text.startswith(token.text)), None)
             if place is None:
                 break
@@ -143,7 +147,7 @@ class Survey:
         for asked, token in enumerate(islice(candidates(), MOST_PROBES), start=1):
             text = self._said(token)
             said.add(text)
-            if text.isprintable() and text.strip() == text != "" and "\ufffd" not in text:
+            if tellable(text):
                 found.setdefault(text, token)
             if self._enough(found) or (asked == NARROWEST and len(said) == 1):
                 break
@@ -157,13 +161,13 @@ class Survey:
         return self.logprobs_in(LETTERS)
 
     def logprobs_in(self, messages: Messages) -> dict[str, float]:
-        """Log probabilities by text in a context; none if the endpoint tells none."""
+        """Log probabilities by text in a context; none if the endpoint tells none, or what can be none."""
         try:
             reply = self.ask(messages, logprobs=True, top_logprobs=LISTED)
-            entries = reply.choices[0].positions[0].top_logprobs
-        except (Refused, Missing):
+            position = reply.choices[0].positions[0]
+        except (Refused, Missing, Malformed):
             return {}
-        return {entry.token: entry.logprob for entry in entries if entry.logprob > -1000}
+        return {} if unlikely(position) else values_of(position)
 
     @once
     def fence(self) -> Fence:
@@ -178,14 +182,15 @@ class Survey:
         """
         texts = self.texts()
         told = self.listed() if messages == LETTERS else self.logprobs_in(messages)
-        tokens = [Token(texts[text], text, value) for text, value in told.items() if text in texts]
-        slack = 1e-3
-        if len(tokens) < NARROWEST:
-            tokens, slack = self._searched(messages, texts), PRECISION
+        told = {text: value for text, value in told.items() if text in texts and value >= LOWEST}
+        tokens = [Token(texts[text], text, value) for text, value in told.items()]
+        listed = len(tokens) >= NARROWEST
+        if not listed:
+            tokens = self._searched(messages, texts)
         kept = apart(tokens)[:WIDEST]
         if len(kept) < 2:
             raise NotTestable("fewer than two ids have texts that can be told apart")
-        return Fence(messages, tuple(kept), slack)
+        return Fence(messages, tuple(kept), 1e-3 if listed else PRECISION, listed)
 
     @once
     def greedy(self) -> dict[str, Any]:
@@ -239,19 +244,33 @@ class Survey:
         return sum(text in found for text in told) >= PLENTY if told else len(found) >= NARROWEST
 
     def _searched(self, messages: Messages, texts: Mapping[str, int]) -> list[Token]:
-        """Log probabilities relative to that of the first token, by the biases at which the arg max changes."""
-        (first, one), *others = islice(texts.items(), NARROWEST)
-        tokens = [Token(one, first, 0.0)]
-        for text, other in others:
-            low, high = -SPAN, SPAN
-            while high - low > PRECISION:
-                middle = (low + high) / 2
-                fields = {**self.greedy(), "logit_bias": {str(one): 50.0, str(other): 50.0 - middle}}
-                said = self.ask(messages, **fields).choices[0].text
-                low, high = (middle, high) if said == text else (low, middle)
-            if -SPAN + 1 < low < SPAN - 1:
-                tokens.append(Token(other, text, (low + high) / 2))
-        return tokens
+        """Log probabilities relative to that of the first token, as far as they can be found."""
+        first, *others = (Token(token, text, 0.0) for text, token in islice(texts.items(), NARROWEST))
+        found = {other: self._difference(messages, first, other) for other in others}
+        return [
+            first,
+            *(replace(other, logprob=value) for other, value in found.items() if value is not None),
+        ]
+
+    def _difference(self, messages: Messages, one: Token, other: Token) -> float | None:
+        """By how much another token's log probability is above one's, by the biases at which the arg max changes.
+
+        None where it does not change, or a third token is above both.
+        """
+        low, high = -SPAN, SPAN
+        while high - low > PRECISION:
+            middle = (low + high) / 2
+            biases = {str(one.id): 50.0, str(other.id): 50.0 - middle}
+            said = self.ask(messages, **self.greedy(), logit_bias=biases).choices[0].text
+            if said not in (one.text, other.text):
+                return None
+            low, high = (middle, high) if said == other.text else (low, middle)
+        return (low + high) / 2 if -SPAN + 1 < low < SPAN - 1 else None
+
+
+def tellable(text: str) -> bool:
+    """Whether a token's text can be told from others, and shown."""
+    return 0 < len(text) <= LONGEST and text.isprintable() and text.strip() == text and "\ufffd" not in text
 
 
 def candidates() -> Iterator[int]:

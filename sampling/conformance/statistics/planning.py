@@ -82,8 +82,12 @@ def draws_to_exclude(mass: float, false_alarm: float = FALSE_ALARM) -> int:
     Example:
         >>> draws_to_exclude(0.01)
         1375
+
+    Args:
+        mass: Above 0; what rounding makes more than 1 is 1.
+        false_alarm: The chance of missing it though it is there.
     """
-    return math.ceil(math.log(false_alarm) / math.log1p(-mass))
+    return 1 if mass >= 1 else math.ceil(math.log(false_alarm) / math.log1p(-mass))
 
 
 def detectable_mass(draws: int, power: float = POWER) -> float:

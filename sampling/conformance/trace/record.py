@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
@@ -21,6 +21,8 @@ from sampling.params import SamplingParams
 from sampling.reading import read_json
 
 Natural = Annotated[int, Field(ge=0)]
+Reason = Literal["stop", "length"]
+REASONS: tuple[Reason, ...] = get_args(Reason)
 ABOVE = 1e-3  # what rounding may add to a log probability of 0
 
 
@@ -65,7 +67,7 @@ class Record(BaseModel):
     version: str = ""
     model: str = ""
     choice: Natural = 0
-    finish_reason: str | None = None
+    finish_reason: Reason | None = None
 
 
 def read_trace(path: Path) -> list[Record]:

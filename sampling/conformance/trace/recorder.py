@@ -19,9 +19,10 @@ from sampling.conformance.endings import NotTestable
 from sampling.conformance.endpoint.fenced import HEIGHT, Fenced, slope
 from sampling.conformance.endpoint.survey import LETTERS, LISTED, Fence, Survey
 from sampling.conformance.endpoint.target import EndpointTarget
-from sampling.conformance.endpoint.trouble import Refused
-from sampling.conformance.trace.record import Alternative, Record
+from sampling.conformance.endpoint.trouble import Malformed, Refused
+from sampling.conformance.trace.record import REASONS, Alternative, Reason, Record
 from sampling.dialects import Dialect
+from sampling.errors import shown
 from sampling.loaded_model import LoadedModel
 from sampling.version import __version__
 
@@ -166,7 +167,7 @@ def completed(said: Said, dialect: Dialect, params: dict[str, Any], n: int) -> I
             version=__version__,
             model=said.loaded.name,
             choice=index,
-            finish_reason=choice.finish_reason,
+            finish_reason=reason_of(choice.finish_reason),
         )
 
 
@@ -198,7 +199,12 @@ def from_endpoint(target: EndpointTarget, count: int, seed: int) -> Iterator[Rec
 def recorded(target: EndpointTarget, count: int, seed: int) -> Iterator[Record]:
     """Record an endpoint whose connections somebody else closes."""
     survey = Survey(target.client)
-    fence, together = survey.fence(), survey.per_request()
+    fence = survey.fence()
+    if not fence.told:
+        raise NotTestable(
+            "the endpoint tells no log probabilities of tokens with known ids, and a trace has them"
+        )
+    together = survey.per_request()
     said = [Alternative(id=token.id, logprob=token.logprob) for token in fence.tokens]
     for asked in requests_to(survey, count, together, seed):
         fields = fields_of(fence, asked)
@@ -215,8 +221,20 @@ def recorded(target: EndpointTarget, count: int, seed: int) -> Iterator[Record]:
                     version=reply.system_fingerprint or "",
                     model=target.client.model,
                     choice=index,
-                    finish_reason=choice.finish_reason,
+                    finish_reason=reason_of(choice.finish_reason),
                 )
+
+
+def reason_of(told: object) -> Reason | None:
+    """Why a choice ended.
+
+    Raises:
+        Malformed: For no reason that a trace can have.
+    """
+    for known in (None, *REASONS):
+        if told == known:
+            return known
+    raise Malformed(f"finish_reason: got {shown(told)}, must be {', '.join(map(repr, REASONS))} or null")
 
 
 def requests_to(survey: Survey, count: int, together: int, seed: int) -> Iterator[Asked]:

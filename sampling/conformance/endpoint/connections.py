@@ -1,0 +1,105 @@
+"""Connections to an endpoint: each exchange has one deadline from the first byte to the last, and answers of bounded size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+import httpx2
+from anyio.from_thread import start_blocking_portal
+
+from sampling.conformance.endpoint.trouble import Malformed
+
+LARGEST_ANSWER = 2**24  # bytes, decompressed
+
+
+class Passing(Exception):
+    """A failure that another try may mend.
+
+    Args:
+        words: What happened.
+        wait: Seconds that the endpoint asks to wait.
+    """
+
+    def __init__(self, words: str, wait: float | None = None) -> None:
+        super().__init__(words)
+        self.wait = wait
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back.
+
+    Args:
+        status: Of HTTP.
+        body: Decompressed.
+        retry_after: The header of that name.
+    """
+
+    status: int
+    body: bytes
+    retry_after: str | None
+
+
+class Connections:
+    """Sends requests, from any thread, through an event loop of their own: what waits there can be given up at any time.
+
+    Args:
+        headers: Of each request.
+        seconds: For a whole exchange: name look-up, connection, head and body.
+        transport: What carries the requests; None for a network.
+    """
+
+    def __init__(
+        self, headers: Mapping[str, str], seconds: float, transport: httpx2.AsyncBaseTransport | None
+    ) -> None:
+        self._seconds = seconds
+        self._opened = ExitStack()
+        self._loop = self._opened.enter_context(start_blocking_portal())
+        http = httpx2.AsyncClient(headers=headers, timeout=None, transport=transport)
+        self._http = self._opened.enter_context(self._loop.wrap_async_context_manager(http))
+
+    def close(self) -> None:
+        """Close them all."""
+        self._opened.close()
+
+    def send(self, method: str, url: str, body: Mapping[str, Any] | None) -> Answer:
+        """Send one request and wait for the whole answer.
+
+        Raises:
+            Passing: There is none, or not in time.
+            Malformed: It is too long.
+        """
+        coming = self._loop.start_task_soon(self._exchange, method, url, body)
+        try:
+            return coming.result()
+        finally:
+            coming.cancel()  # where Ctrl+C has ended the wait
+
+    async def _exchange(self, method: str, url: str, body: Mapping[str, Any] | None) -> Answer:
+        try:
+            with anyio.fail_after(self._seconds):
+                async with self._http.stream(method, url, json=body) as response:
+                    whole = await bounded(response)
+        except TimeoutError:
+            raise Passing(f"the answer took longer than {self._seconds:g} s") from None
+        except (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL) as error:
+            raise Passing(f"{type(error).__name__}: {error}".removesuffix(": ")) from None
+        return Answer(response.status_code, whole, response.headers.get("retry-after"))
+
+
+async def bounded(response: httpx2.Response) -> bytes:
+    """The body of a response.
+
+    Raises:
+        Malformed: It is too long.
+    """
+    whole = bytearray()
+    async for part in response.aiter_bytes():
+        whole += part
+        if len(whole) > LARGEST_ANSWER:
+            raise Malformed(f"the answer is longer than {LARGEST_ANSWER} bytes")
+    return bytes(whole)
