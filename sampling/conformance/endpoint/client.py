@@ -10,7 +10,6 @@ from typing import Any
 import httpx2
 import tenacity
 
-from sampling.chat.reading import read_json
 from sampling.conformance.endpoint.address import chat_url, plain_key, plain_name
 from sampling.conformance.endpoint.connections import Connections, Passing
 from sampling.conformance.endpoint.patience import LONGEST_PAUSE, Patience, seconds_of
@@ -19,6 +18,7 @@ from sampling.conformance.endpoint.transcript import Received, Transcript
 from sampling.conformance.endpoint.trouble import Malformed, Refused, Spent, Unanswered
 from sampling.conformance.typed import typed
 from sampling.params import integer
+from sampling.reading import read_json
 
 SILENCES = 3  # unanswered requests in a row after which an endpoint counts as gone
 PASSING = (408, 409, 425, 429)  # statuses below 500 that another try may change
