@@ -20,6 +20,7 @@ from sampling.processors import (
     Joint,
     LogitBias,
     MinP,
+    MinTokens,
     PresencePenalty,
     Processor,
     RepetitionPenalty,
@@ -36,6 +37,9 @@ Batch = Sequence[SamplingParams]
 
 BUILDERS: dict[str, Callable[[Dialect, Batch], Processor]] = {
     "logit_bias": lambda d, batch: LogitBias([p.logit_bias for p in batch]),
+    "min_tokens": lambda d, batch: MinTokens(
+        [p.min_tokens for p in batch], [p.stop_token_ids for p in batch]
+    ),
     "repetition_penalty": lambda d, batch: RepetitionPenalty(
         [p.repetition_penalty for p in batch], scope=d.repetition_counts
     ),

@@ -19,7 +19,7 @@ Stage = str | tuple[str, ...]
 MODES = ("raw", "temperature", "processed")
 PENALTIES = ("repetition_penalty", "frequency_penalty", "presence_penalty")
 TRUNCATIONS = ("top_k", "top_p", "min_p")
-STAGES = ("logit_bias", *PENALTIES, "temperature", *TRUNCATIONS)
+STAGES = ("logit_bias", "min_tokens", *PENALTIES, "temperature", *TRUNCATIONS)
 
 
 def parts(stage: Stage) -> tuple[str, ...]:
@@ -88,6 +88,9 @@ class Dialect(Rules):
             otherwise it is in the last chunk.
         fields: Request fields that it takes beyond those of every dialect; `sampling.chat.fields` has them all.
         stream_options: The members of `stream_options`.
+        continuous_needs_usage: Whether `continuous_usage_stats` has no effect without `include_usage`.
+        stop_after_min_tokens: Whether stop strings count only behind the first `min_tokens` tokens.
+        ignore_eos_ignores_stop_ids: Whether `ignore_eos` goes on after `stop_token_ids`, too.
         roles: The roles of messages.
         silent_assistant: Whether a message of the assistant may have no content.
         part_separator: What joins the texts of a message whose content is a list of parts.
@@ -105,6 +108,9 @@ class Dialect(Rules):
     usage_when_asked: bool = False
     fields: tuple[str, ...] = ()
     stream_options: tuple[str, ...] = ("include_usage",)
+    continuous_needs_usage: bool = False
+    stop_after_min_tokens: bool = False
+    ignore_eos_ignores_stop_ids: bool = False
     roles: tuple[str, ...] = ("system", "user", "assistant")
     silent_assistant: bool = False
     part_separator: str = ""
@@ -124,12 +130,13 @@ class Dialect(Rules):
 QSTASH = Dialect(
     name="qstash",
     source="the published page 'Create Chat Completion'; repetition_penalty, top_k and min_p where its engine had them",
-    order=STAGES,
+    order=("logit_bias", *PENALTIES, "temperature", *TRUNCATIONS),
     repetition_counts=OUTPUT,
     listed_ranks=20,
     id_prefix="cmpl-",
 )
 
+# What clients of OpenAI send and engines let pass, and what the engines have on top.
 OPENAI_FIELDS = (
     "audio",
     "function_call",
@@ -139,7 +146,9 @@ OPENAI_FIELDS = (
     "modalities",
     "moderation",
     "parallel_tool_calls",
+    "prediction",
     "prompt_cache_key",
+    "prompt_cache_options",
     "prompt_cache_retention",
     "reasoning_effort",
     "safety_identifier",
@@ -151,6 +160,29 @@ OPENAI_FIELDS = (
     "verbosity",
     "web_search_options",
 )
+STOP_FIELDS = ("ignore_eos", "min_tokens", "stop_token_ids", "skip_special_tokens")
+VLLM_0_4_FIELDS = (
+    *STOP_FIELDS,
+    "add_special_tokens",
+    "best_of",
+    "echo",
+    "include_stop_str_in_output",
+    "length_penalty",
+    "spaces_between_special_tokens",
+    "use_beam_search",
+    "user",
+)
+VLLM_FIELDS = (
+    *OPENAI_FIELDS,
+    *(name for name in VLLM_0_4_FIELDS if name not in ("best_of", "user")),
+    "allowed_token_ids",
+    "bad_words",
+    "prompt_logprobs",
+    "truncate_prompt_tokens",
+)
+SGLANG_FIELDS = (*OPENAI_FIELDS, *STOP_FIELDS, "ebnf", "no_stop_trim", "regex", "stop_regex")
+WITH_DEVELOPER = ("developer", "system", "user", "assistant")
+CONTINUOUS = ("include_usage", "continuous_usage_stats")
 
 OPENAI = Dialect(
     name="openai",
@@ -160,14 +192,15 @@ OPENAI = Dialect(
     gives_stop_reason=False,
     usage_when_asked=True,
     fields=OPENAI_FIELDS,
-    roles=("developer", "system", "user", "assistant"),
+    stream_options=("include_usage", "include_obfuscation"),
+    roles=WITH_DEVELOPER,
     silent_assistant=True,
 )
 
 VLLM_0_4 = Dialect(
     name="vllm-0.4",
     source="vLLM 0.4.3, vllm/model_executor/layers/sampler.py and vllm/entrypoints/openai/serving_chat.py",
-    order=STAGES,
+    order=("logit_bias", "min_tokens", *PENALTIES, "temperature", *TRUNCATIONS),
     low_ids_first=False,
     top_k_keeps_ties=True,
     greedy_below=1e-5,
@@ -180,18 +213,29 @@ VLLM_0_4 = Dialect(
     end_token_entry=True,
     blank_special_tokens=True,
     sampled_first=True,
+    fields=VLLM_0_4_FIELDS,
+    part_separator="\n",
+    top_k_minus_one=True,
 )
 
 VLLM = Dialect(
     name="vllm",
     source="vLLM 0.33, vllm/v1/sample and vllm/v1/engine/logprobs.py (its chat server shows the first K of these entries)",
-    order=("logit_bias", *PENALTIES, "temperature", "min_p", "top_k", "top_p"),
+    order=("logit_bias", "min_tokens", *PENALTIES, "temperature", "min_p", "top_k", "top_p"),
     lowest_temperature=0.01,
     parse_control_tokens=True,
     end_token_entry=True,
     sampled_first=True,
     at_most_k=False,
     usage_when_asked=True,
+    fields=VLLM_FIELDS,
+    stream_options=CONTINUOUS,
+    continuous_needs_usage=True,
+    stop_after_min_tokens=True,
+    roles=WITH_DEVELOPER,
+    silent_assistant=True,
+    part_separator="\n",
+    top_k_minus_one=True,
 )
 
 VLLM_PYTORCH = replace(
@@ -211,6 +255,9 @@ TRANSFORMERS = Dialect(
     zero_temperature=False,
     logprob_mode="processed",
     parse_control_tokens=True,
+    fields=("max_completion_tokens",),
+    silent_assistant=True,
+    part_separator=" ",
 )
 
 SGLANG = Dialect(
@@ -218,6 +265,7 @@ SGLANG = Dialect(
     source="SGLang 0.5.23, sglang/srt/sampling and layers/sampler.py",
     order=(
         "frequency_penalty",
+        "min_tokens",
         "presence_penalty",
         "repetition_penalty",
         "logit_bias",
@@ -231,6 +279,14 @@ SGLANG = Dialect(
     greedy_becomes=(("temperature", 1.0), ("top_k", 1)),
     logprob_mode="temperature",
     parse_control_tokens=True,
+    usage_when_asked=True,
+    fields=SGLANG_FIELDS,
+    stream_options=CONTINUOUS,
+    ignore_eos_ignores_stop_ids=True,
+    roles=WITH_DEVELOPER,
+    silent_assistant=True,
+    part_separator=" ",
+    top_k_minus_one=True,
 )
 
 LLAMA_CPP = Dialect(
@@ -240,6 +296,10 @@ LLAMA_CPP = Dialect(
     repetition_counts=Scope(prompt=True, last=64),
     penalties_count=Scope(prompt=True, last=64),
     parse_control_tokens=True,
+    fields=OPENAI_FIELDS,
+    silent_assistant=True,
+    part_separator="\n",
+    top_k_minus_one=True,
 )
 
 DIALECTS: Mapping[str, Dialect] = MappingProxyType(

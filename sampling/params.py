@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral, Real
 from typing import cast
@@ -17,6 +17,7 @@ LOWEST_SEED, HIGHEST_SEED = -(2**63), 2**64 - 1
 SMALLEST = float(np.finfo(np.float32).smallest_subnormal)
 LARGEST = float(np.finfo(np.float32).max)
 LARGEST_TOP_K = 2**31
+LARGEST_MIN_TOKENS = 2**31 - 1
 
 # What requests may say. A repetition penalty outside of its range would take a model's logits out of float32's.
 BIASES = (-100, 100)
@@ -32,6 +33,7 @@ INTEGERS: Mapping[str, tuple[int, int]] = {
     "seed": (LOWEST_SEED, HIGHEST_SEED),
     "top_logprobs": (0, 20),
     "top_k": (0, LARGEST_TOP_K),
+    "min_tokens": (0, LARGEST_MIN_TOKENS),
 }
 
 
@@ -72,8 +74,8 @@ def integer(name: str, value: object, low: int, high: int | None = None) -> int:
     return int(cast("int", value))
 
 
-def json_integer(name: str, value: object, low: int, high: int) -> int:
-    """Check an integer of a request against a closed range.
+def json_integer(name: str, value: object, low: int, high: int | None = None) -> int:
+    """Check an integer of a request against a closed range; `high` None means no upper end.
 
     Raises:
         InvalidRequest: Not an integer, or out of range.
@@ -84,7 +86,8 @@ def json_integer(name: str, value: object, low: int, high: int) -> int:
         >>> json_integer("n", 6.0, 1, 8)
         6
     """
-    if isinstance(value, float | np.floating) and float(value).is_integer() and low <= float(value) <= high:
+    upper = math.inf if high is None else high
+    if isinstance(value, float | np.floating) and float(value).is_integer() and low <= float(value) <= upper:
         return int(value)
     return integer(name, value, low, high)
 
@@ -103,6 +106,33 @@ def token_id(name: str, key: object) -> int:
     if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < 0:
         raise InvalidRequest(name, key, "keyed by token ids, integers of at least 0")
     return int(value)
+
+
+def token_ids(name: str, value: object, most: int | None = None) -> tuple[int, ...]:
+    """Check a list of token ids.
+
+    Args:
+        name: The field, for the message.
+        value: Integers of at least 0.
+        most: How many there may be; None for no limit.
+
+    Returns:
+        The ids, each once, in their order.
+
+    Raises:
+        InvalidRequest: No list, too long, or an id that is none.
+
+    Example:
+        >>> token_ids("stop_token_ids", [7, 2, 7])
+        (7, 2)
+    """
+    if not isinstance(value, Sequence) or isinstance(value, str | bytes):
+        raise InvalidRequest(name, value, "a list of token ids")
+    items = cast("Sequence[object]", value)
+    if most is not None and len(items) > most:
+        raise InvalidRequest(name, f"{len(items)} ids", f"a list of at most {most} token ids")
+    ids = [json_integer(f"{name}[{index}]", item, 0, None) for index, item in enumerate(items)]
+    return tuple(dict.fromkeys(ids))
 
 
 class BiasTable(Mapping[int, float]):
@@ -173,6 +203,8 @@ class SamplingParams:
         repetition_penalty: Divides positive and multiplies negative logits of repeated tokens. 1e-6 to 1e6; 1 is off.
         top_k: Sample only from the k likeliest tokens, at most 2^31; 0 is off.
         min_p: Sample only tokens at least this fraction as likely as the likeliest. 0 to 1; 0 is off.
+        min_tokens: Sample none of `stop_token_ids` before so many tokens were sampled. 0 to 2^31 - 1.
+        stop_token_ids: Token ids that end a choice.
 
     Raises:
         InvalidRequest: A value is not allowed; the message names the field, the value and the range.
@@ -197,12 +229,15 @@ class SamplingParams:
     repetition_penalty: float = 1.0
     top_k: int = 0
     min_p: float = 0.0
+    min_tokens: int = 0
+    stop_token_ids: Sequence[int] = ()
 
     def __post_init__(self) -> None:
         """Check every field and store it in its canonical type."""
         checked: dict[str, object] = {
             "logit_bias": BiasTable(bias_table("logit_bias", self.logit_bias, *BIASES)),
             "logprobs": boolean("logprobs", self.logprobs),
+            "stop_token_ids": token_ids("stop_token_ids", self.stop_token_ids),
         }
         checked |= {name: number(name, getattr(self, name), *ends) for name, ends in NUMBERS.items()}
         for name, ends in INTEGERS.items():

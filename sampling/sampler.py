@@ -394,6 +394,9 @@ def check_params(params: SamplingParams, vocab_size: int, dialect: Dialect) -> N
     highest = max(params.logit_bias, default=-1)
     if highest >= vocab_size:
         raise InvalidRequest("logit_bias", highest, f"token ids below {vocab_size}")
+    highest = max(params.stop_token_ids, default=-1)
+    if highest >= vocab_size:
+        raise InvalidRequest("stop_token_ids", highest, f"token ids below {vocab_size}")
     naming_others(lambda one: translated(params, one), dialect)
 
 

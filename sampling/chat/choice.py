@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sampling.decode import SampledToken
@@ -16,11 +16,30 @@ class Piece:
 
     Args:
         text: Text, often that of the last token, sometimes none.
-        tokens: The tokens of which the text holds the first byte that is content.
+        tokens: The tokens of which the text holds the first byte that is content, and those without bytes among them.
     """
 
     text: str
     tokens: tuple[SampledToken, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ending:
+    """What ends a choice.
+
+    Args:
+        max_tokens: Most tokens.
+        stop: Strings before which the text ends.
+        end_ids: Tokens that end it.
+        stop_token_ids: Tokens that end it and are told as its `stop_reason`.
+        stop_after: How many tokens come first in which no stop string is looked for.
+    """
+
+    max_tokens: int
+    stop: Sequence[str] = ()
+    end_ids: Collection[int] = ()
+    stop_token_ids: Collection[int] = ()
+    stop_after: int = 0
 
 
 class Choice:
@@ -28,8 +47,8 @@ class Choice:
 
     Args:
         vocabulary: What the tokens stand for.
-        stop: Strings before which the text ends.
-        max_tokens: Most tokens.
+        ending: What ends it.
+        count_all: Whether tokens without text, such as an end token that is ignored, are among the content's.
 
     Attributes:
         tokens: All that were sampled.
@@ -38,15 +57,15 @@ class Choice:
         finish_reason: "stop" or "length" once the choice has ended.
     """
 
-    def __init__(self, vocabulary: Vocabulary, stop: Sequence[str], max_tokens: int) -> None:
-        self._vocabulary = vocabulary
+    def __init__(self, vocabulary: Vocabulary, ending: Ending, *, count_all: bool = False) -> None:
+        self._vocabulary, self._ending, self._count_all = vocabulary, ending, count_all
         self._decoder = TextDecoder()
-        self._stop = StopStrings(stop)
-        self._max_tokens = max_tokens
+        self._stop = StopStrings(ending.stop)
         self._pieces: list[str] = []
         self._pending = b""  # of tokens whose text is not content yet
         self._passed = 0  # bytes that are content
-        self._waiting: deque[tuple[int, SampledToken]] = deque()  # tokens and where their bytes begin
+        # where the bytes of a token begin, how many there are, and the token
+        self._waiting: deque[tuple[int, int, SampledToken]] = deque()
         self.tokens: list[SampledToken] = []
         self.content_tokens: list[SampledToken] = []
         self.end_token: SampledToken | None = None
@@ -58,31 +77,40 @@ class Choice:
         return "".join(self._pieces)
 
     @property
-    def stop_reason(self) -> str | None:
-        """The stop string that ended the choice."""
-        return self._stop.matched
+    def stop_reason(self) -> str | int | None:
+        """The stop string or the stop token that ended the choice; None for an end token."""
+        last = None if self.end_token is None else self.end_token.token_id
+        return (
+            last
+            if last in self._ending.stop_token_ids and last not in self._ending.end_ids
+            else self._stop.matched
+        )
 
     def accept(self, token: SampledToken) -> Piece:
         """Take the next token; return what is now certain to be content."""
         self.tokens.append(token)
-        if token.token_id in self._vocabulary.end_ids:
+        if token.token_id in self._ending.end_ids or token.token_id in self._ending.stop_token_ids:
             self.end_token = token
             return self._finished("")
         raw = self._vocabulary.bytes_of(token.token_id) or b""
-        if raw:
-            self._waiting.append((self._passed + len(self._pending), token))
+        if raw or self._count_all:
+            self._waiting.append((self._passed + len(self._pending), len(raw), token))
             self._pending += raw
-        text = self._stop.feed(self._decoder.feed(raw))
-        full = len(self.tokens) >= self._max_tokens
+        text = self._fed(self._decoder.feed(raw))
+        full = len(self.tokens) >= self._ending.max_tokens
         return self._finished(text) if full or self._stop.matched is not None else self._piece(text)
 
     def _finished(self, text: str) -> Piece:
         """End the choice after this text and what was held back."""
         if self._stop.matched is None:
-            text += self._stop.feed(self._decoder.flush()) + self._stop.flush()
+            text += self._fed(self._decoder.flush()) + self._stop.flush()
         stopped = self.end_token is not None or self._stop.matched is not None
         self.finish_reason = "stop" if stopped else "length"
         return self._piece(text)
+
+    def _fed(self, text: str) -> str:
+        """Take the text of the last token; return what is certain to be content."""
+        return self._stop.feed(text, looking=len(self.tokens) > self._ending.stop_after)
 
     def _piece(self, text: str) -> Piece:
         """Make text content, and find the tokens that it reaches."""
@@ -91,7 +119,7 @@ class Choice:
         self._pending = self._pending[width:]
         self._passed += width
         reached: list[SampledToken] = []
-        while self._waiting and self._waiting[0][0] < self._passed:
-            reached.append(self._waiting.popleft()[1])
+        while self._waiting and self._passed > self._waiting[0][0] - (self._waiting[0][1] == 0):
+            reached.append(self._waiting.popleft()[2])
         self.content_tokens += reached
         return Piece(text, tuple(reached))

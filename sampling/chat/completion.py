@@ -7,7 +7,7 @@ import uuid
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sampling.chat.choice import Choice, Piece
+from sampling.chat.choice import Choice, Ending, Piece
 from sampling.chat.request import ChatRequest
 from sampling.chat.response import choice_object, usage_object
 from sampling.decode import SampledToken
@@ -63,7 +63,7 @@ class Completion:
         self.created = int(time.time())
         check_params(request.params, loaded.model.config.vocab_size, dialect)
         self.fresh_seed = request.params.seed is None
-        self.params = replace(request.params, seed=loaded.fresh_seed()) if self.fresh_seed else request.params
+        seed = loaded.fresh_seed() if self.fresh_seed else request.params.seed
         limit = PromptLimit(loaded.token_floor, context or loaded.model.config.max_position_embeddings)
         self.prompt_ids = encode_chat(
             loaded.tokenizer,
@@ -76,7 +76,11 @@ class Completion:
         room = limit.room(len(self.prompt_ids))
         self.max_tokens = room if request.max_tokens is None else min(room, request.max_tokens)
         self._grammar = loaded.grammars.grammar(request.response_format.kind, request.response_format.schema)
-        self.choices = [Choice(self.vocabulary, request.stop, self.max_tokens) for _ in range(request.n)]
+        self.params = replace(request.params, seed=seed, stop_token_ids=self._banned_first())
+        self.choices = [
+            Choice(self.vocabulary, self._ending(), count_all=dialect.end_token_entry)
+            for _ in range(request.n)
+        ]
         self.error: Exception | None = None
 
     @property
@@ -134,6 +138,28 @@ class Completion:
         ]
         return {**self.header("chat.completion"), "choices": choices, "usage": self.usage()}
 
-    def usage(self) -> dict[str, int]:
-        """How many tokens the request took."""
-        return usage_object(len(self.prompt_ids), self.choices)
+    def usage(self, choice: int | None = None) -> dict[str, int]:
+        """How many tokens the request, or one of its choices, took so far."""
+        counted = self.choices if choice is None else [self.choices[choice]]
+        return usage_object(len(self.prompt_ids), counted)
+
+    def _banned_first(self) -> list[int]:
+        """The tokens that must not come before `min_tokens` others: all that could end a choice."""
+        asked, size = self.request.params, self.loaded.model.config.vocab_size
+        if asked.min_tokens > self.max_tokens:
+            words = f"at most {self.max_tokens}, the most tokens of a choice"
+            raise InvalidRequest("min_tokens", asked.min_tokens, words)
+        ends = self.vocabulary.end_ids if asked.min_tokens else ()
+        return [*asked.stop_token_ids, *(token for token in sorted(ends) if token < size)]
+
+    def _ending(self) -> Ending:
+        """What ends a choice."""
+        asked, rules = self.request, self.dialect
+        deaf = asked.ignore_eos and rules.ignore_eos_ignores_stop_ids
+        return Ending(
+            max_tokens=self.max_tokens,
+            stop=asked.stop,
+            end_ids=() if asked.ignore_eos else self.vocabulary.end_ids,
+            stop_token_ids=() if deaf else asked.params.stop_token_ids,
+            stop_after=asked.params.min_tokens if rules.stop_after_min_tokens else 0,
+        )

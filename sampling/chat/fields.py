@@ -8,14 +8,15 @@ from functools import lru_cache
 
 from sampling.chat.checks import list_of, object_of, text_of
 from sampling.chat.formats import Formats
-from sampling.chat.kinds import Flag, Kind, Labels, OneOf, Only, Schema, Text, Whole
-from sampling.chat.messages import Messages
+from sampling.chat.kinds import Flag, Kind, Labels, Members, OneOf, Only, Schema, Text, Whole
+from sampling.chat.messages import Content, Messages
 from sampling.dialects import Dialect
 from sampling.errors import InvalidRequest
-from sampling.params import boolean
+from sampling.params import INTEGERS, boolean, token_ids
 
 MOST_STOPS = 4
 LONGEST_STOP = 1024  # characters
+MOST_TOKEN_IDS = 128
 MOST_CHOICES = 1024
 MOST_TOKENS = 2**31 - 1
 
@@ -50,9 +51,13 @@ class StreamOptions:
 
     Args:
         include_usage: Whether a stream tells the usage at its end.
+        continuous_usage_stats: Whether each chunk tells the usage of its choice so far.
+        include_obfuscation: Whether chunks are padded, which is not offered.
     """
 
     include_usage: bool = False
+    continuous_usage_stats: bool = False
+    include_obfuscation: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,15 +74,36 @@ class StreamOptionFields:
     def schema(self) -> Schema:
         """An object of booleans."""
         flags = {key: {"type": ["boolean", "null"]} for key in self.keys}
-        return {"type": "object", "properties": flags, "additionalProperties": {"type": "null"}}
+        padding = {"include_obfuscation": {"enum": [False, None]}} if "include_obfuscation" in flags else {}
+        return {"type": "object", "properties": flags | padding, "additionalProperties": {"type": "null"}}
 
     def read(self, name: str, value: object) -> StreamOptions:
         """Check the options of a stream."""
         given = object_of(name, value, self.keys)
-        return StreamOptions(**{str(key): boolean(f"{name}.{key}", item) for key, item in given.items()})
+        options = {str(key): boolean(f"{name}.{key}", item) for key, item in given.items()}
+        if options.get("include_obfuscation"):
+            raise InvalidRequest(
+                f"{name}.include_obfuscation", value=True, allowed="false: chunks are not padded"
+            )
+        return StreamOptions(**options)
 
 
 NO_OPTIONS = StreamOptions()
+
+
+@dataclass(frozen=True)
+class TokenIds:
+    """A list of token ids."""
+
+    @property
+    def schema(self) -> Schema:
+        """A list of integers."""
+        return {"type": "array", "items": {"type": "integer", "minimum": 0}, "maxItems": MOST_TOKEN_IDS}
+
+    def read(self, name: str, value: object) -> tuple[int, ...]:
+        """Check a list of token ids."""
+        return token_ids(name, value, MOST_TOKEN_IDS)
+
 
 COMMON: Mapping[str, Kind] = {
     "model": Text(),
@@ -99,16 +125,37 @@ NOT_OFFERED: Mapping[str, Only] = {
     "reasoning_effort": Only(("none",), "the models do not reason before they answer"),
     "verbosity": Only((), "the length of an answer is the model's own"),
     "web_search_options": Only((), "web search is not offered"),
+    "add_special_tokens": Only((False,), "the chat template has all of them"),
+    "allowed_token_ids": Only((), "a list of allowed tokens is not offered"),
+    "bad_words": Only(([],), "banned words are not offered; logit_bias bans tokens"),
+    "best_of": Only((1,), "a choice among more completions is not offered"),
+    "ebnf": Only((), "other grammars than those of response_format are not offered"),
+    "echo": Only((False,), "the messages are not repeated"),
+    "include_stop_str_in_output": Only((False,), "a stop string is no part of the content"),
+    "length_penalty": Only((1.0,), "beam search is not offered"),
+    "no_stop_trim": Only((False,), "a stop string is no part of the content"),
+    "prompt_logprobs": Only((), "log probabilities of the prompt are not offered"),
+    "regex": Only((), "other grammars than those of response_format are not offered"),
+    "skip_special_tokens": Only((True,), "special tokens are no part of the content"),
+    "spaces_between_special_tokens": Only((True,), "special tokens are no part of the content"),
+    "stop_regex": Only((), "stop strings are literal"),
+    "truncate_prompt_tokens": Only((), "a prompt is never cut"),
+    "use_beam_search": Only((False,), "beam search is not offered"),
 }
 
 FIELDS: Mapping[str, Kind] = {
+    "ignore_eos": Flag(),
     "max_completion_tokens": COMMON["max_tokens"],
     "metadata": Labels(most=16, longest_key=64, longest=512),
+    "min_tokens": Whole(*INTEGERS["min_tokens"]),
     "parallel_tool_calls": Flag(),
+    "prediction": Members({"type": OneOf(("content",)), "content": Content()}),
     "prompt_cache_key": Text(),
+    "prompt_cache_options": Members({"mode": OneOf(("implicit", "explicit")), "ttl": OneOf(("30m",))}),
     "prompt_cache_retention": OneOf(("in_memory", "24h")),
     "safety_identifier": Text(128),
     "service_tier": OneOf(("auto", "default", "flex", "scale", "priority", "fast")),
+    "stop_token_ids": TokenIds(),
     "store": Flag(),
     "user": Text(),
     **NOT_OFFERED,

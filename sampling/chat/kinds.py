@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
-from sampling.chat.checks import list_of, text_of
+from sampling.chat.checks import list_of, object_of, text_of
 from sampling.errors import InvalidRequest
 from sampling.params import boolean, json_integer
 
@@ -136,6 +136,24 @@ class Labels:
 
 
 @dataclass(frozen=True)
+class Members:
+    """An object whose members are known, none of them needed."""
+
+    kinds: Mapping[str, Kind]
+
+    @property
+    def schema(self) -> Schema:
+        """An object."""
+        members = {name: {"anyOf": [kind.schema, {"type": "null"}]} for name, kind in self.kinds.items()}
+        return {"type": "object", "properties": members, "additionalProperties": {"type": "null"}}
+
+    def read(self, name: str, value: object) -> Mapping[str, object]:
+        """Check an object."""
+        given = object_of(name, value, [*self.kinds])
+        return {str(key): self.kinds[str(key)].read(f"{name}.{key}", item) for key, item in given.items()}
+
+
+@dataclass(frozen=True)
 class Only:
     """A field that would change the answer in a way that is not offered: only values that change nothing are taken.
 
@@ -156,7 +174,7 @@ class Only:
         """Check that a value changes nothing."""
         plain = list_of(value)
         given = value if plain is None else [*plain]
-        if any(type(given) is type(one) and given == one for one in self.neutral):
+        if any(given == one and isinstance(given, bool) == isinstance(one, bool) for one in self.neutral):
             return given
         words = "".join(f"{one!r} or " for one in self.neutral)
         raise InvalidRequest(name, value, f"{words}left out: {self.reason}")

@@ -53,7 +53,7 @@ class Messages:
         optional_text = {"type": ["string", "null"]}
         members = {
             "role": {"enum": [*self.dialect.roles]},
-            "content": content_schema(),
+            "content": self._content.schema,
             "name": optional_text,
         }
         message = {
@@ -74,6 +74,10 @@ class Messages:
             raise InvalidRequest(name, f"{len(given)} messages", ALLOWED)
         return tuple(self._message(f"{name}[{index}]", one) for index, one in enumerate(given))
 
+    @property
+    def _content(self) -> Content:
+        return Content(self.dialect.part_separator)
+
     def _silent(self, message: Schema) -> Schema:
         """An assistant's message without content."""
         silent = {"role": {"const": "assistant"}, "content": {"type": "null"}}
@@ -89,7 +93,7 @@ class Messages:
                 raise InvalidRequest(f"{name}.{key}", item, f"left out: {words}")
         role = self._role(f"{name}.role", message.get("role"))
         silent = role == "assistant" and self.dialect.silent_assistant and "content" not in message
-        content = "" if silent else self._content(f"{name}.content", message.get("content"))
+        content = "" if silent else self._content.read(f"{name}.content", message.get("content"))
         whole = {"role": role, "content": content}
         return {**whole, "name": text_of(f"{name}.name", message["name"])} if "name" in message else whole
 
@@ -101,16 +105,37 @@ class Messages:
             raise InvalidRequest(name, value, f"{words}: {reason}" if reason else words)
         return "system" if value == "developer" else value
 
-    def _content(self, name: str, value: object) -> str:
+
+@dataclass(frozen=True)
+class Content:
+    """A text, whole or in parts.
+
+    Args:
+        separator: What joins the parts.
+    """
+
+    separator: str = ""
+
+    @property
+    def schema(self) -> Schema:
+        """A string or a list of parts."""
+        part = {
+            "type": "object",
+            "properties": {"type": {"const": "text"}, "text": TEXT_SCHEMA},
+            "required": ["type", "text"],
+            "additionalProperties": {"type": "null"},
+        }
+        parts = {"type": "array", "items": part, "minItems": 1, "maxItems": MOST_PARTS}
+        return {"anyOf": [TEXT_SCHEMA, parts]}
+
+    def read(self, name: str, value: object) -> str:
         """Read a text, or the text of its parts."""
         parts = list_of(value)
         if parts is None:
             return text_of(name, value)
         if not 1 <= len(parts) <= MOST_PARTS:
             raise InvalidRequest(name, f"{len(parts)} parts", f"a string, or 1 to {MOST_PARTS} text parts")
-        return self.dialect.part_separator.join(
-            part_of(f"{name}[{index}]", part) for index, part in enumerate(parts)
-        )
+        return self.separator.join(part_of(f"{name}[{index}]", part) for index, part in enumerate(parts))
 
 
 def part_of(name: str, value: object) -> str:
@@ -119,16 +144,5 @@ def part_of(name: str, value: object) -> str:
         raise InvalidRequest(name, value, 'a text part, {"type": "text", "text": TEXT}')
     kind = cast("Mapping[object, object]", value).get("type")
     if kind != "text":
-        raise InvalidRequest(f"{name}.type", kind, "text: images, audio and files are not offered")
+        raise InvalidRequest(f"{name}.type", kind, "'text': images, audio and files are not offered")
     return text_of(f"{name}.text", object_of(name, value, ("type", "text")).get("text"))
-
-
-def content_schema() -> Schema:
-    """A text, or parts of it."""
-    part = {
-        "type": "object",
-        "properties": {"type": {"const": "text"}, "text": TEXT_SCHEMA},
-        "required": ["type", "text"],
-        "additionalProperties": {"type": "null"},
-    }
-    return {"anyOf": [TEXT_SCHEMA, {"type": "array", "items": part, "minItems": 1, "maxItems": MOST_PARTS}]}

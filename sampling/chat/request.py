@@ -33,6 +33,7 @@ class ChatRequest:
         stream: Whether the answer comes in chunks.
         stream_options: What else a stream tells.
         response_format: What the message has to be.
+        ignore_eos: Whether a choice goes on after the model's end tokens.
     """
 
     messages: tuple[Mapping[str, str], ...]
@@ -44,6 +45,7 @@ class ChatRequest:
     stream: bool = False
     stream_options: StreamOptions = NO_OPTIONS
     response_format: ResponseFormat = TEXT
+    ignore_eos: bool = False
 
     @staticmethod
     def parse(request: Mapping[str, object], dialect: str | Dialect = "qstash") -> ChatRequest:
@@ -87,13 +89,23 @@ def read(request: Mapping[str, object], dialect: Dialect) -> ChatRequest:
         raise InvalidRequest("messages", None, MESSAGES)
     values |= token_limit(values)
     own = {name: values[name] for name in OWN_FIELDS if name in values}
-    if "stream_options" in own and not own.get("stream"):
-        raise InvalidRequest("stream_options", given["stream_options"], "left out unless stream is true")
     if dialect.top_k_minus_one and is_minus_one(values.get("top_k")):
         values["top_k"] = 0
     params = SamplingParams(**{name: values[name] for name in SAMPLING_FIELDS if name in values})
     translated(params, dialect)
-    return ChatRequest(params=params, **own)
+    parsed = ChatRequest(params=params, **own)
+    check_together(parsed, given)
+    return parsed
+
+
+def check_together(request: ChatRequest, given: Mapping[str, object]) -> None:
+    """Refuse fields that do not go with others."""
+    if "stream_options" in given and not request.stream:
+        raise InvalidRequest("stream_options", given["stream_options"], "left out unless stream is true")
+    if request.response_format != TEXT:  # a finished value can not go on
+        for name in ("ignore_eos", "min_tokens"):
+            if getattr(request, name, False) or getattr(request.params, name, 0):
+                raise InvalidRequest(name, given[name], "left out with a response_format other than text")
 
 
 def is_sampling_field(name: str) -> bool:

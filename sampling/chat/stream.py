@@ -36,7 +36,8 @@ class ChunkWriter:
         """
         chunks: list[dict[str, Any]] = []
         for event in events:
-            chunks += [self._content(event)] if event.piece.text else []
+            listed = event.piece.tokens and self._completion.params.logprobs
+            chunks += [self._content(event)] if event.piece.text or listed else []
             chunks += [self._end(event)] if event.ended else []
         return chunks if self._completion.running or not chunks else self._with_usage(chunks)
 
@@ -66,6 +67,12 @@ class ChunkWriter:
     def _asked(self) -> bool:
         return self._completion.request.stream_options.include_usage
 
+    @property
+    def _continuous(self) -> bool:
+        """Whether each chunk tells the usage of its choice so far."""
+        needed = self._completion.dialect.continuous_needs_usage
+        return self._completion.request.stream_options.continuous_usage_stats and (self._asked or not needed)
+
     def _chunk(
         self,
         index: int,
@@ -75,6 +82,8 @@ class ChunkWriter:
     ) -> dict[str, Any]:
         choice = {"index": index, "delta": delta, "finish_reason": finish_reason, "logprobs": logprobs}
         chunk = {**self._head, "choices": [choice]}
+        if self._continuous:
+            return {**chunk, "usage": self._completion.usage(index)}
         return {**chunk, "usage": None} if self._asked else chunk
 
 

@@ -31,6 +31,7 @@ NEUTRAL: Mapping[str, Any] = {
     "presence_penalty": 0.0,
     "repetition_penalty": 1.0,
     "logit_bias": {},
+    "min_tokens": 0,
 }
 # A mass this close to p is p: float64 sums of equal probabilities are that far from the fraction that they mean.
 EXACT = 1e-12
@@ -158,6 +159,15 @@ def biased(row: Row, bias: Mapping[Any, float], _question: Question, semantics: 
     return row
 
 
+def long_enough(row: Row, least: int, question: Question, _semantics: Semantics) -> Row:
+    """Ban the tokens that end a choice until so many were sampled."""
+    if len(question.output_ids) >= least:
+        return row
+    row = row.copy()
+    row[list(question.params.get("stop_token_ids", ()))] = -np.inf
+    return row
+
+
 def repeated(row: Row, penalty: float, question: Question, semantics: Semantics) -> Row:
     """Apply the repetition penalty."""
     found = counts(question, semantics.repetition_counts, len(row))
@@ -248,6 +258,7 @@ def kept_by_min_p(row: Row, p: float, semantics: Semantics) -> Kept:
 
 CHANGED: dict[str, Callable[[Row, Any, Question, Semantics], Row]] = {
     "logit_bias": biased,
+    "min_tokens": long_enough,
     "repetition_penalty": repeated,
     "frequency_penalty": frequent,
     "presence_penalty": present,

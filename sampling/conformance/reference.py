@@ -19,7 +19,7 @@ from sampling_kernels.weights import weights
 from torch import Tensor
 
 from sampling.assembly import Assembly, assemble
-from sampling.chat.choice import Choice
+from sampling.chat.choice import Choice, Ending
 from sampling.chat.request import ChatRequest
 from sampling.chat.response import choice_object
 from sampling.conformance.pieces import Pieces
@@ -142,13 +142,17 @@ class Reference:
     def choice(self, asked: Asked, outputs: Sequence[list[int]], index: int, seed: int) -> dict[str, Any]:
         """Sample one choice to its end; `outputs` has what each choice sampled, and grows."""
         vocabulary, request = Pieces(asked.width), asked.request
-        choice = Choice(vocabulary, request.stop, request.max_tokens or 1)
+        choice = Choice(vocabulary, self.ending(request, vocabulary))
         while choice.finish_reason is None:
             now = Asked(asked.logits, request, asked.prompt_ids, outputs[index], asked.written)
             token = self.drawn(self.processed(now), [seed], len(outputs[index]), index)[0]
             choice.accept(self.measured(now, token))
             outputs[index].append(token)
         return self.answer(choice_object(index, choice, request.params, vocabulary, self.dialect))
+
+    def ending(self, request: ChatRequest, vocabulary: Pieces) -> Ending:
+        """What ends a choice."""
+        return Ending(max_tokens=request.max_tokens or 1, stop=request.stop, end_ids=vocabulary.end_ids)
 
     def read(self, params: Fields) -> ChatRequest:
         """Check the request's fields."""

@@ -3,6 +3,7 @@
 from sampling.processors.allowed import AllowedTokens, Constraint
 from sampling.processors.base import Edit, Processor
 from sampling.processors.bias import LogitBias
+from sampling.processors.min_tokens import MinTokens
 from sampling.processors.penalties import FrequencyPenalty, PresencePenalty, RepetitionPenalty
 from sampling.processors.shaping import Shaping, Truncation
 from sampling.processors.temperature import Temperature
@@ -18,6 +19,7 @@ __all__ = [
     "Joint",
     "LogitBias",
     "MinP",
+    "MinTokens",
     "PresencePenalty",
     "Processor",
     "RepetitionPenalty",

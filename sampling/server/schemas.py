@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from sampling.assembly import NEUTRAL
-from sampling.chat.fields import MOST_CHOICES, kinds_of
+from sampling.chat.fields import FIELDS, MOST_CHOICES, kinds_of
 from sampling.chat.kinds import Schema
 from sampling.dialects import Dialect
 from sampling.params import BIASES, INTEGERS, NUMBERS
@@ -81,7 +81,7 @@ def request_schema(dialect: Dialect, *, names: tuple[str, ...], vocab_size: int,
         most_choices: The highest `n`.
     """
     numbers = {name: within(NUMBER, *ends) for name, ends in NUMBERS.items()}
-    integers = {name: within(INTEGER, *ends) for name, ends in INTEGERS.items()}
+    integers = {name: within(INTEGER, *ends) for name, ends in INTEGERS.items() if name not in FIELDS}
     fields: dict[str, Schema] = {
         **numbers,
         **integers,
@@ -94,6 +94,9 @@ def request_schema(dialect: Dialect, *, names: tuple[str, ...], vocab_size: int,
         **{name: kind.schema for name, kind in kinds_of(dialect).items()},
         "n": within(INTEGER, 1, min(MOST_CHOICES, most_choices)),
     }
+    if "stop_token_ids" in fields:
+        known = within(INTEGER, 0, vocab_size - 1)
+        fields["stop_token_ids"] = {**fields["stop_token_ids"], "items": known}
     if not dialect.zero_temperature:
         fields["temperature"] = {**fields["temperature"], "exclusiveMinimum": 0}
     if dialect.top_k_minus_one:

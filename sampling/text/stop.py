@@ -44,16 +44,22 @@ class StopStrings:
         self.matched: str | None = None
         self.characters = 0
 
-    def feed(self, piece: str) -> str:
-        """Take the next piece of the text; return what is certain to be content. Nothing after a match."""
+    def feed(self, piece: str, *, looking: bool = True) -> str:
+        """Take the next piece of the text; return what is certain to be content. Nothing after a match.
+
+        Args:
+            piece: The text.
+            looking: Whether a stop string that is completed in this piece ends the text.
+        """
         if self.matched is not None:
             return ""
         start, self._held = len(self._held), self._held + piece
         for end, character in enumerate(piece, start + 1):
-            if complete := [scan.string for scan in self._scans if scan.completed_by(character)]:
+            complete = [scan.string for scan in self._scans if scan.completed_by(character)]
+            if complete and looking:
                 self.matched = complete[0]
                 return self._end(end - len(self.matched))
-        return self._give(len(self._held) - max((scan.seen for scan in self._scans), default=0))
+        return self._give(len(self._held) - max((scan.begun for scan in self._scans), default=0))
 
     def flush(self) -> str:
         """End the text: return what was held back, which is content now. Nothing after a match."""
@@ -80,9 +86,14 @@ class _Scan:
         for character in string[1:]:
             self._borders.append(self._longer(self._borders[-1], character))
 
+    @property
+    def begun(self) -> int:
+        """How much of a proper beginning of the string the text ends with."""
+        return self._borders[self.seen] if self.seen == len(self.string) else self.seen
+
     def completed_by(self, character: str) -> bool:
         """Read the next character of the text; tell whether the text now ends with the string."""
-        self.seen = self._longer(self.seen, character)
+        self.seen = self._longer(self.begun, character)
         return self.seen == len(self.string)
 
     def _longer(self, seen: int, character: str) -> int:

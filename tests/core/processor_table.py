@@ -14,6 +14,7 @@ from sampling import (
     FrequencyPenalty,
     LogitBias,
     MinP,
+    MinTokens,
     PresencePenalty,
     RepetitionPenalty,
     Temperature,
@@ -77,6 +78,10 @@ def joint(values: Sequence[tuple[int, float]]) -> Processor:
     return Joint(TopK([k for k, _ in values]), TopP([p for _, p in values]))
 
 
+def min_tokens(values: Sequence[tuple[int, list[int]]]) -> Processor:
+    return MinTokens([least for least, _ in values], [ids for _, ids in values])
+
+
 def pipeline(values: Sequence[tuple[float, float]]) -> Processor:
     return chain(PresencePenalty(0.5), Temperature([t for t, _ in values]), TopP([p for _, p in values]))
 
@@ -111,6 +116,13 @@ TABLE = [
         compiles=False,
     ),
     plain(LogitBias, st.dictionaries(tokens, eighths(100), max_size=5), {}),
+    Entry(
+        MinTokens,
+        st.tuples(st.integers(0, 5), st.lists(tokens, max_size=3)),
+        (0, [1]),
+        min_tokens,
+        lambda v: MinTokens(*v),
+    ),
     plain(FrequencyPenalty, eighths(2), 0.0),
     plain(PresencePenalty, eighths(2), 0.0),
     plain(RepetitionPenalty, st.floats(0.25, 4), 1.0, shifts=False),

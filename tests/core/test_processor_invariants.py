@@ -192,6 +192,7 @@ def test_compiled_equals_eager(compiled: Callable[[Callable[..., Any]], Callable
         history.accept(torch.tensor([1, 2, -1, 7, 7]))
     made: dict[str, list[Any]] = {
         "logit_bias": [{0: 1.5}, {}, {3: -2.25, 4: 0.1}, {7: 100.0}, {22: -100.0}],
+        "min_tokens": [(3, [1]), (2, [0, 5, 22]), (1, []), (4, [7]), (0, [3])],
         "frequency_penalty": [0.1, -2.0, 0.7, 1.3, 0.0],
         "presence_penalty": [0.1, -2.0, 0.7, 1.3, 0.0],
         "repetition_penalty": [1.1, 0.7, 1.0, 3.0, 1.3],

@@ -12,11 +12,11 @@ from torch import Tensor
 from sampling.conformance.mutants.mutant import Mutant, Wrong, instead
 from sampling.conformance.mutants.temperature import TABLE
 from sampling.conformance.reference import Reference
-from sampling.dialects import QSTASH, STAGES, Stage
+from sampling.dialects import QSTASH, Stage
 from sampling.processors import MinP, Processor, TopK, TopP, Truncation
 
 TRUNCATED = ("top_k", "top_p", "min_p")
-BEFORE = tuple(name for name in STAGES if name not in ("temperature", *TRUNCATED))
+BEFORE = tuple(name for name in QSTASH.stages if name not in ("temperature", *TRUNCATED))
 
 
 def ordered(*order: Stage) -> Reference:
