@@ -89,7 +89,7 @@ class Dialect(Rules):
         fields: Request fields that it takes beyond those of every dialect; `sampling.chat.fields` has them all.
         stream_options: The members of `stream_options`.
         continuous_needs_usage: Whether `continuous_usage_stats` has no effect without `include_usage`.
-        stop_after_min_tokens: Whether stop strings count only behind the first `min_tokens` tokens.
+        stop_strings_from: Stop strings count from the token of number `min_tokens` plus this on; None: from the first.
         ignore_eos_ignores_stop_ids: Whether `ignore_eos` goes on after `stop_token_ids`, too.
         roles: The roles of messages.
         silent_assistant: Whether a message of the assistant may have no content.
@@ -109,7 +109,7 @@ class Dialect(Rules):
     fields: tuple[str, ...] = ()
     stream_options: tuple[str, ...] = ("include_usage",)
     continuous_needs_usage: bool = False
-    stop_after_min_tokens: bool = False
+    stop_strings_from: int | None = None
     ignore_eos_ignores_stop_ids: bool = False
     roles: tuple[str, ...] = ("system", "user", "assistant")
     silent_assistant: bool = False
@@ -214,6 +214,7 @@ VLLM_0_4 = Dialect(
     blank_special_tokens=True,
     sampled_first=True,
     fields=VLLM_0_4_FIELDS,
+    stop_strings_from=0,
     part_separator="\n",
     top_k_minus_one=True,
 )
@@ -231,7 +232,7 @@ VLLM = Dialect(
     fields=VLLM_FIELDS,
     stream_options=CONTINUOUS,
     continuous_needs_usage=True,
-    stop_after_min_tokens=True,
+    stop_strings_from=1,
     roles=WITH_DEVELOPER,
     silent_assistant=True,
     part_separator="\n",

@@ -155,11 +155,11 @@ class Completion:
     def _ending(self) -> Ending:
         """What ends a choice."""
         asked, rules = self.request, self.dialect
-        deaf = asked.ignore_eos and rules.ignore_eos_ignores_stop_ids
+        deaf, first = asked.ignore_eos and rules.ignore_eos_ignores_stop_ids, rules.stop_strings_from
         return Ending(
             max_tokens=self.max_tokens,
             stop=asked.stop,
             end_ids=() if asked.ignore_eos else self.vocabulary.end_ids,
             stop_token_ids=() if deaf else asked.params.stop_token_ids,
-            stop_after=asked.params.min_tokens if rules.stop_after_min_tokens else 0,
+            stop_after=0 if first is None else max(asked.params.min_tokens + first - 1, 0),
         )

@@ -128,11 +128,10 @@ class Labels:
         labels = cast("Mapping[object, object]", value)
         if len(labels) > self.most:
             raise InvalidRequest(name, f"{len(labels)} of them", words)
-        keys = Text(self.longest_key)
-        return {
-            keys.read(f"{name}, a key", key): Text(self.longest).read(f"{name}.{key}", item)
-            for key, item in labels.items()
-        }
+        wrong = next((k for k in labels if not isinstance(k, str) or len(k) > self.longest_key), None)
+        if wrong is not None:
+            raise InvalidRequest(name, wrong, f"keyed by strings of at most {self.longest_key} characters")
+        return {str(key): Text(self.longest).read(f"{name}.{key}", item) for key, item in labels.items()}
 
 
 @dataclass(frozen=True)

@@ -105,7 +105,7 @@ def request_schema(dialect: Dialect, *, names: tuple[str, ...], vocab_size: int,
     always = {"model": {"enum": [*names]}, "messages": fields["messages"]}
     kept = {**{name: optional(schema) for name, schema in fields.items()}, **always}
     whole = record(kept, [*always])
-    return {**whole, "additionalProperties": NULL, "allOf": [*NEEDS]}
+    return {**whole, "additionalProperties": NULL, "allOf": needs(dialect)}
 
 
 def neutral(name: str) -> Schema:
@@ -113,15 +113,25 @@ def neutral(name: str) -> Schema:
     return {"const": NEUTRAL[name]} if name != "logit_bias" else {"type": "object", "maxProperties": 0}
 
 
+def needs(dialect: Dialect) -> list[Schema]:
+    """Which fields need another. That two names of one field say the same is more than a schema can say."""
+    text = {"anyOf": [record({"type": {"const": "text"}}), NULL]}
+    plain = [
+        {"anyOf": [record({name: {"enum": [off, None]}}), record({"response_format": text})]}
+        for name, off in (("ignore_eos", False), ("min_tokens", 0))
+        if name in dialect.fields
+    ]
+    return [
+        given_true("logprobs", "top_logprobs", {"enum": [0, None]}),
+        given_true("stream", "stream_options", NULL),
+        *plain,
+    ]
+
+
 def given_true(name: str, other: str, otherwise: Schema) -> Schema:
     """Either a field is true, or another is as good as left out."""
     return {"anyOf": [record({name: {"const": True}}, [name]), record({other: otherwise})]}
 
-
-NEEDS = (
-    given_true("logprobs", "top_logprobs", {"enum": [0, None]}),
-    given_true("stream", "stream_options", NULL),
-)
 
 TOKEN: Schema = {
     "token": TEXT,

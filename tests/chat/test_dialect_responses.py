@@ -307,7 +307,7 @@ def test_stop_reason(how, stream):
         assert choice.get("stop_reason", "none") == ("none" if how == "openai" else reason)
 
 
-ASKS_FOR_USAGE = ("openai", "vllm", "vllm-pytorch")
+ASKS_FOR_USAGE = ("openai", "vllm", "vllm-pytorch", "sglang")
 
 
 @pytest.mark.parametrize("how", DIALECTS)

@@ -1,0 +1,177 @@
+"""The description of a request and the parser agree, field by field and at random, in every dialect."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from sampling.chat.fields import FIELDS
+from sampling.chat.request import ChatRequest
+from sampling.dialects import DIALECTS, dialect
+from sampling.errors import InvalidRequest
+from sampling.server.schemas import request_schema
+
+V = 50
+ASK = [{"role": "user", "content": "?"}]
+TEXT = {"type": "text", "text": "x"}
+VALIDATORS = {
+    name: Draft202012Validator(request_schema(dialect(name), names=("m",), vocab_size=V, most_choices=1024))
+    for name in DIALECTS
+}
+# What is right somewhere, and what is nearly right
+ODD: list[Any] = [
+    None,
+    True,
+    False,
+    0,
+    1,
+    -1,
+    2,
+    6.0,
+    6.5,
+    -1.0,
+    2**31,
+    2**31 - 1,
+    1e300,
+    "",
+    "x",
+    "none",
+    "auto",
+    [],
+    {},
+    [7],
+    ["x"],
+]
+VALUES: dict[str, list[Any]] = {
+    "stop": ["\n", ["a", "b"], ["a"] * 4, ["a"] * 5, [""], "x" * 1024, "x" * 1025, [None]],
+    "stream_options": [
+        *(
+            {name: value}
+            for name in ("include_usage", "continuous_usage_stats", "include_obfuscation", "other")
+            for value in (True, False, None, 1)
+        ),
+        {"include_usage": True, "continuous_usage_stats": True},
+    ],
+    "response_format": [
+        {"type": "text"},
+        {"type": "json_object"},
+        {"type": "text", "json_schema": None},
+        {"type": "xml"},
+        {"type": "json_schema", "json_schema": {"name": "x", "schema": {}, "strict": None, "other": None}},
+    ],
+    "metadata": [{"a": "b"}, {"a": 1}, {"a" * 65: "b"}, {"a": "b" * 513}, {str(k): "" for k in range(17)}],
+    "modalities": [["text"], ["text", "audio"]],
+    "tools": [[{"type": "function"}]],
+    "prompt_cache_options": [
+        {"mode": "explicit"},
+        {"mode": "x"},
+        {"ttl": "30m", "other": None},
+        {"other": 1},
+    ],
+    "prediction": [
+        {"type": "content", "content": "x"},
+        {"type": "content", "content": [TEXT]},
+        {"content": [{}]},
+    ],
+    "stop_token_ids": [[0, 49], [2.0], [2.5], [-1], [True], [*range(128)], [0] * 129],
+    "service_tier": ["flex", "default"],
+    "prompt_cache_retention": ["24h"],
+    "safety_identifier": ["x" * 128, "x" * 129],
+    "length_penalty": [1.0],
+    "messages": [
+        *[[{"role": role, "content": "x"}] for role in ("developer", "system", "assistant", "tool", None, 1)],
+        *[
+            [{"role": role, "content": content}]
+            for role in ("user", "assistant")
+            for content in ("", None, [TEXT, TEXT], [], 1)
+        ],
+        [{"role": "user"}],
+        [{"role": "assistant"}],
+        [
+            {
+                "role": "assistant",
+                "content": "x",
+                "refusal": None,
+                "tool_calls": [],
+                "annotations": [],
+                "audio": None,
+            }
+        ],
+        *[
+            [{"role": "assistant", "content": "x", name: "y"}]
+            for name in ("refusal", "audio", "tool_calls", "annotations", "name", "other")
+        ],
+        [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}],
+        [{"role": "user", "content": [{**TEXT, "other": None}]}],
+        [{"role": "user", "content": [{**TEXT, "other": 1}]}],
+        [{"role": "user", "content": [{"type": "text"}]}],
+        [{"role": "user", "content": "x", "other": None}],
+        [None],
+        ["x"],
+    ],
+    "logit_bias": [{"0": 1}, {"49": -100}, {"50": 1}, {"x": 1}, {"1": True}],
+}
+NUMBERS = ("temperature", "top_p", "frequency_penalty", "presence_penalty", "repetition_penalty", "min_p")
+NAMES = [
+    *FIELDS,
+    *VALUES,
+    *NUMBERS,
+    *("n", "seed", "top_k", "max_tokens", "logprobs", "top_logprobs", "stream", "nope"),
+]
+
+
+def values(name: str) -> list[Any]:
+    return [*VALUES.get(name, []), *ODD, 0.5]
+
+
+def refused(how: str, request: dict[str, Any]) -> str | None:
+    """The field that the parser, or the vocabulary, refuses."""
+    try:
+        params = ChatRequest.parse(request, how).params
+    except InvalidRequest as error:
+        return error.param
+    strange = max([*params.stop_token_ids, *params.logit_bias], default=0) >= V
+    return "an id" if strange else None
+
+
+def check(how: str, fields: dict[str, Any]) -> None:
+    """What is described is taken, as it comes over the wire, and nothing else."""
+    request = json.loads(json.dumps({"model": "m", "messages": ASK, **fields}))
+    blamed = refused(how, request)
+    assert VALIDATORS[how].is_valid(request) == (blamed is None)
+    assert blamed in (None, "an id") or re.split(r"[.\[]", blamed)[0] in fields
+
+
+@pytest.mark.parametrize("how", DIALECTS)
+def test_each_field_with_each_value(how: str) -> None:
+    for name in dict.fromkeys(NAMES):
+        for value in values(name):
+            check(how, {name: value})
+
+
+@pytest.mark.parametrize("how", DIALECTS)
+@settings(max_examples=150, derandomize=True, deadline=None)
+@given(st.data())
+def test_some_fields_together(how: str, data: st.DataObject) -> None:
+    names = data.draw(st.lists(st.sampled_from(NAMES), max_size=4, unique=True))
+    names += data.draw(
+        st.sampled_from(
+            [
+                [],
+                ["stream", "stream_options"],
+                ["logprobs", "top_logprobs"],
+                ["min_tokens", "response_format"],
+            ]
+        )
+    )
+    fields = {name: data.draw(st.sampled_from(values(name))) for name in names}
+    assume(
+        not {"max_tokens", "max_completion_tokens"} <= {name for name in fields if fields[name] is not None}
+    )
+    check(how, fields)
