@@ -39,12 +39,13 @@ NUMBERS = (
     ("min-p", "sample tokens at least this fraction as likely as the likeliest, 0 to 1"),
     ("seed", "same seed, same request: same tokens"),
     ("max-tokens", "most tokens to generate"),
+    ("min-tokens", "fewest tokens to generate (vllm, sglang)"),
     ("n", "how many choices"),
     ("top-logprobs", "how many alternatives at each position, 0 to 20; needs --logprobs"),
 )
 
 
-JSON_FIELDS = ("logit_bias", "response_format", "stream_options")
+JSON_FIELDS = ("logit_bias", "response_format", "stream_options", "stop_token_ids")
 
 
 def add_model_flags(parser: argparse.ArgumentParser) -> None:
@@ -118,6 +119,10 @@ def add_request_flags(parser: argparse.ArgumentParser) -> None:
     fields.add_argument(
         "--stop", action="append", metavar="TEXT", help="end before this text; up to four times"
     )
+    fields.add_argument("--stop-token-ids", metavar="JSON", help="end at these, such as '[2]' (vllm, sglang)")
+    fields.add_argument(
+        "--ignore-eos", action="store_true", default=None, help="go on after end tokens (vllm, sglang)"
+    )
     fields.add_argument("--logprobs", action="store_true", default=None, help="return log probabilities")
     fields.add_argument("--response-format", metavar="JSON", help='such as \'{"type": "json_object"}\'')
     fields.add_argument(
@@ -132,7 +137,7 @@ def request_of(options: argparse.Namespace) -> dict[str, Any]:
     messages = [{"role": "user", "content": options.text}]
     if options.system is not None:
         messages.insert(0, {"role": "system", "content": options.system})
-    names = [name.replace("-", "_") for name, _ in NUMBERS] + ["stop", "logprobs", *JSON_FIELDS]
+    names = [name.replace("-", "_") for name, _ in NUMBERS] + ["stop", "ignore_eos", "logprobs", *JSON_FIELDS]
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     read = {name: read_json(given[name], name) for name in JSON_FIELDS if name in given}
     return {"messages": messages, **given, **read, "stream": getattr(options, "stream", False)}

@@ -119,8 +119,20 @@ ERRORS = [
     (("chat", "x", "--device", "gpu"), "sampling chat: device: got 'gpu', must be "),
     (("chat", "x", "--model", "/no/such/place"), "sampling chat: /no/such/place: not a directory"),
     (
-        ("chat", "x", "--stream", "--stream-options", '{"include_usage": true}'),
-        "sampling chat: stream_options: got {'include_usage': True}, must be left out: the dialect 'qstash'",
+        ("chat", "x", "--stream-options", '{"include_usage": true}'),
+        "sampling chat: stream_options: got {'include_usage': True}, must be left out unless stream is true",
+    ),
+    (
+        ("chat", "x", "--dialect", "openai", "--top-k", "5"),
+        "top_k: got 5, must be left out: the dialect 'openai' has no top_k; or serve with --dialect qstash (",
+    ),
+    (
+        ("chat", "x", "--min-tokens", "5"),
+        "the dialect 'qstash' has no min_tokens; or serve with --dialect vllm-0.4 (",
+    ),
+    (
+        ("chat", "x", "--ignore-eos"),
+        "the dialect 'qstash' has no ignore_eos; or serve with --dialect vllm-0.4 (",
     ),
     (
         ("chat", "x", "--response-format", '{"type": "xml"}'),
@@ -162,3 +174,14 @@ def test_a_reader_that_goes_away_is_no_error():
         check=False,
     )
     assert "Traceback" not in done.stderr
+
+
+def test_fields_of_engines(capsys):
+    """Twelve tokens whatever the model wants to say, and an end at a token of one's own."""
+    flags = ("--dialect", "vllm", "--temperature", "0", "--top-k", "-1", "--json")
+    ending = ("--max-tokens", "12", "--min-tokens", "12", "--ignore-eos")
+    code, out, _ = run(capsys, "chat", "Hi", *flags, *ending)
+    assert (code, json.loads(out)["usage"]["completion_tokens"]) == (0, 12)
+    code, out, _ = run(capsys, "chat", "Hi", *flags, "--stop-token-ids", json.dumps([*range(128)]))
+    assert code == 0
+    assert json.loads(out)["choices"][0]["finish_reason"] == "stop"
