@@ -12,6 +12,7 @@ from sampling.chat.request import ChatRequest
 from sampling.chat.response import choice_object, usage_object
 from sampling.decode import SampledToken
 from sampling.dialects import Dialect
+from sampling.errors import InvalidRequest
 from sampling.loaded_model import LoadedModel
 from sampling.processors import Constraint
 from sampling.sampler import check_params

@@ -172,6 +172,6 @@ def kinds_of(dialect: Dialect) -> Mapping[str, Kind]:
     """
     unknown = next((name for name in dialect.fields if name not in FIELDS), None)
     if unknown is not None:
-        raise InvalidRequest("fields", unknown, f"among {', '.join(FIELDS)}")
+        raise InvalidRequest("fields", unknown, "a name in sampling.chat.fields.FIELDS")
     own = {"messages": Messages(dialect), "stream_options": StreamOptionFields(dialect.stream_options)}
     return {**COMMON, **own, **{name: FIELDS[name] for name in dialect.fields}}
