@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
 from typing import Any
 
@@ -89,6 +90,12 @@ def connections_full(most: int) -> ApiError:
     return ApiError(503, words, "server_error", code="too_many_connections", headers={"Retry-After": "1"})
 
 
+def descriptors_used_up() -> ApiError:
+    """The process may open no more files."""
+    words = "the server has no file descriptor left; try again later"
+    return ApiError(503, words, "server_error", code="overloaded", headers={"Retry-After": "1"})
+
+
 def late_head(seconds: float) -> ApiError:
     """The head of a request did not come to its end."""
     words = f"the head of a request must be complete within {seconds:g} seconds"
@@ -155,5 +162,7 @@ def api_error(error: BaseException) -> ApiError:
             return unsampleable(error)
         case HTTPException():
             return routing(error)
+        case OSError(errno=errno.EMFILE | errno.ENFILE):
+            return descriptors_used_up()
         case _:
             return internal()

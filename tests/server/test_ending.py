@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import resource
 import sys
@@ -55,7 +56,11 @@ def test_the_end_waits_for_nobody_who_does_not_go_on(toy, caplog):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts the descriptors of another process in /proc")
 def test_a_server_without_descriptors_says_so_once_a_second_and_recovers(tmp_path):
+    body = json.dumps({"model": "sampling-toy", "messages": QUESTION, "max_tokens": 1}).encode()
+    asking = head(f"Content-Length: {len(body)}") + body
     with served(tmp_path) as server, ExitStack() as open_ones:
+        with half_request(server.port, asking) as client:
+            assert read_raw(client).status == 200  # everything that a request opens is open
         own = len([*Path(f"/proc/{server.process.pid}/fd").iterdir()])
         _, most = resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)
         resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (own + 4, most))
@@ -66,9 +71,20 @@ def test_a_server_without_descriptors_says_so_once_a_second_and_recovers(tmp_pat
         for client in clients:  # as each leaves, the next is let in
             assert read_raw(client).json == {"status": "ok"}
             client.close()
-        body = json.dumps({"model": "sampling-toy", "messages": QUESTION, "max_tokens": 1}).encode()
-        with half_request(server.port, head(f"Content-Length: {len(body)}") + body) as client:
+        with half_request(server.port, asking) as client:
             assert read_raw(client).status == 200
+
+
+def test_a_request_for_which_there_is_no_descriptor_may_come_again(server, monkeypatch):
+    def started(*_: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("sampling.server.service.Service.completion", started)
+        reply = server.chat()
+    assert (reply.status, reply.error["code"]) == (503, "overloaded")
+    assert int(reply.headers["retry-after"]) >= 1
+    assert server.chat(max_tokens=1).status == 200
 
 
 def lines_of_accepting(server: Served) -> list[dict[str, object]]:
