@@ -10,16 +10,17 @@ import torch
 from torch import Tensor
 
 from sampling.dialects import Dialect
-from sampling.errors import InvalidRequest, RowError
+from sampling.errors import InvalidRequest, NotEnoughMemory, RowError
 from sampling.model import Llama
 from sampling.model.forward import forward_of
+from sampling.model.room import taken
 from sampling.params import SamplingParams
+from sampling.prefill import Prefill
 from sampling.processors import Constraint
 from sampling.replay import Replay
 from sampling.sampler import SampleOutput, Sampler
 
-PREFILL_CHUNK = 512
-SMALLEST_ROOM = 512  # positions of a compiled decoder's rows
+SMALLEST_HISTORY = 512  # tokens of a compiled sampler's rows
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ class Decoder:
     """Rows of a model that are decoded together; prompts come and go.
 
     Every step runs all rows, those in use and those that are free: one shape, so that what a row computes does not depend on
-    how many others are in use.
+    how many others are in use. Memory for keys and values follows the tokens of each row (`DividedCache`), or of the longest
+    one where the model's step is compiled (`GrowingCache`).
 
     Args:
         model: The model; its parts and hooks stay as they are while rows decode.
@@ -74,6 +76,9 @@ class Decoder:
         compile: Whether a step is compiled: faster, after a while of compiling, which is announced once in the log. Logits
             are the same but for their rounding, and from equal logits on everything is. On CUDA the model's step and the
             sampler's are replayed as one graph.
+
+    Raises:
+        NotEnoughMemory: Not even short rows have room.
     """
 
     def __init__(
@@ -89,31 +94,38 @@ class Decoder:
         self.model, self.rows, self.capacity = model, rows, capacity
         self.device = model.embed_tokens.weight.device
         context = model.config.max_position_embeddings
-        self._room = max(capacity, min(rounded(capacity), context)) if compile else capacity
+        most = max(capacity, min(rounded(capacity), context)) if compile else capacity
+        size = model.config.vocab_size
+        self._logits = taken(
+            lambda: torch.zeros(rows, size, device=self.device), 4 * rows * size, self.device, model.from_all
+        )
+        self._forward = forward_of(
+            model, most, self._logits, compiled=compile, before_moving=self._forget_steps
+        )
         self.sampler = Sampler(
             [SamplingParams()] * rows if compile else [],
-            vocab_size=model.config.vocab_size,
+            vocab_size=size,
             device=self.device,
             dialect=dialect,
-            max_history=self._room + 1 if compile else None,  # the last one never goes through the model
+            max_history=most + 1 if compile else None,  # the last one never goes through the model
             usable_ids=usable_ids,
             compile=compile,
         )
         # A compiled step has one number of slots from the start; all of them are free.
         self.sampler.remove(range(len(self.sampler.slots)))
-        self._cache = model.new_cache(rows, self._room)
-        self._logits = torch.zeros(rows, model.config.vocab_size, device=self.device)
         # Tokens that have yet to go through the model, -1 where there is none; on the host, 1 where there is one.
         self._tokens = torch.full((rows,), -1, device=self.device)
         self._fed = torch.zeros(rows, dtype=torch.int64)
-        self._forward = forward_of(model, self._cache, self._logits, compiled=compile)
+        self._short: dict[int, NotEnoughMemory] = {}  # rows that got no room; their logits are NaN
+        self._coming: list[Prefill] = []
         self._replay = Replay() if compile and self.device.type == "cuda" else None
         self._announced = before_compiling(rows) if compile else nullcontext()
 
     @property
     def free(self) -> int:
-        """How many rows are free."""
-        return self.rows - sum(slot is not None for slot in self.sampler.slots)
+        """How many rows are free, and not promised to a prompt that is on its way."""
+        taken = sum(slot is not None for slot in self.sampler.slots)
+        return self.rows - taken - sum(prefill.choices for prefill in self._coming)
 
     @torch.no_grad()
     def add(
@@ -125,7 +137,29 @@ class Decoder:
         max_tokens: int = 1,
         constraints: Sequence[Constraint | None] | None = None,
     ) -> list[int]:
-        """Take a prompt in, by one prefill for all its choices.
+        """Take a prompt in at once, by one prefill for all its choices; arguments and errors as in `begin`.
+
+        Returns:
+            The row of each choice.
+        """
+        prefill = self.begin(
+            prompt_ids, params, choices=choices, max_tokens=max_tokens, constraints=constraints
+        )
+        while not (rows := self.advance(prefill)):
+            pass
+        return rows
+
+    @torch.no_grad()
+    def begin(
+        self,
+        prompt_ids: Sequence[int],
+        params: SamplingParams,
+        *,
+        choices: int = 1,
+        max_tokens: int = 1,
+        constraints: Sequence[Constraint | None] | None = None,
+    ) -> Prefill:
+        """Promise rows to a prompt, which is then taken in part by part, by `advance`.
 
         Args:
             prompt_ids: The prompt, at least one token.
@@ -134,25 +168,45 @@ class Decoder:
             max_tokens: Most tokens of a choice.
             constraints: Which tokens may come next in each choice; all when left out.
 
-        Returns:
-            The row of each choice.
-
         Raises:
             InvalidRequest: There are not so many free rows, or not so long ones, or the sampler refuses.
+            NotEnoughMemory: There is no memory for the prompt.
         """
-        if len(prompt_ids) + max_tokens > self.capacity:
+        most = len(prompt_ids) + max_tokens
+        if most > self.capacity:
             words = f"with the prompt's {len(prompt_ids)} at most {self.capacity}, the capacity of a row"
             raise InvalidRequest("max_tokens", max_tokens, words)
         if choices > self.free:
             raise InvalidRequest("n", choices, f"at most {self.free}, the rows that are free")
-        self._forget_steps()
-        rows = self.sampler.add_all([params] * choices, [prompt_ids] * choices, range(choices), constraints)
+        arrivals = self.sampler.arrivals(
+            [params] * choices, [prompt_ids] * choices, range(choices), constraints
+        )
+        rooms = self._forward.cache.rooms(len(prompt_ids), most=most, choices=choices)
+        prefill = Prefill(self.model, prompt_ids, rooms, arrivals, most)
+        self._coming.append(prefill)
+        return prefill
+
+    @torch.no_grad()
+    def advance(self, prefill: Prefill) -> list[int]:
+        """Run the next part of a prompt.
+
+        Returns:
+            The row of each choice once the prompt is through, else none.
+
+        Raises:
+            NotEnoughMemory: Memory ends; nothing of the prompt is left.
+        """
         try:
-            self._prefill(prompt_ids, rows)
+            prefill.advance()
+            return [] if prefill.logits is None else self._seated(prefill, prefill.logits)
         except BaseException:
-            self.sampler.remove(rows)
+            self.give_up(prefill)
             raise
-        return rows
+
+    def give_up(self, prefill: Prefill) -> None:
+        """Take back the promise of rows to a prompt that is not through."""
+        if prefill in self._coming:
+            self._coming.remove(prefill)
 
     @torch.no_grad()
     def step(self) -> dict[int, SampledToken | RowError]:
@@ -170,14 +224,14 @@ class Decoder:
                 sampled[row] = token
                 self._fed[row] = 1
             elif status > 0:
-                sampled[row] = RowError(self.sampler.explain(status))
+                sampled[row] = self._short.get(row) or RowError(self.sampler.explain(status))
         return sampled
 
     @torch.no_grad()
     def next_logits(self) -> Tensor:
         """The model's logits for the next step, [B, V]; asking twice computes them once."""
         if bool(self._fed.any()):
-            self._forward.claim(self._fed)
+            self._claim()
             self._forward.run(self._tokens)
             self._tokens.fill_(-1)
             self._fed.zero_()
@@ -187,8 +241,16 @@ class Decoder:
         """The table of a step."""
         if self._replay is None or not self._fed.any() or self._constrained:
             return self._sampled(self.next_logits())
-        self._forward.claim(self._fed)
-        return self._replay.run(len(self._cache.seen), self._forward_and_sampled)
+        self._claim()
+        return self._replay.run(self._forward.shape, self._forward_and_sampled)
+
+    def _claim(self) -> None:
+        """Take the places of the next step; a row without one can not be sampled any more."""
+        lost = self._forward.claim(self._fed)
+        if lost:
+            self._short |= lost
+            self._tokens[[*lost]] = -1
+            self._logits[[*lost]] = torch.nan
 
     def _forward_and_sampled(self) -> Tensor:
         """A step on the device alone."""
@@ -211,7 +273,9 @@ class Decoder:
         if rows:
             self.sampler.remove(rows)
             self._forget_steps()
-            self._cache.release(rows)
+            self._forward.cache.release(rows)
+            for row in rows:
+                self._short.pop(row, None)
             self._tokens[list(rows)] = -1
             self._fed[list(rows)] = 0
 
@@ -220,15 +284,18 @@ class Decoder:
         if self._replay is not None:
             self._replay.forget()
 
-    def _prefill(self, prompt_ids: Sequence[int], rows: Sequence[int]) -> None:
-        """Run the prompt once, and put its keys, values and logits into the rows."""
-        single = self.model.new_cache(1, len(prompt_ids))
-        tokens = torch.tensor([list(prompt_ids)], dtype=torch.int64, device=self.device)
-        *earlier, last = tokens.split(PREFILL_CHUNK, dim=1)
-        for chunk in earlier:
-            self.model.next_logits(chunk, single)
-        self._logits[list(rows)] = self.model.next_logits(last, single)
-        self._cache.put(rows, single)
+    def _seated(self, prefill: Prefill, logits: Tensor) -> list[int]:
+        """Give a prompt that is through its rows: its keys, values and logits go there."""
+        self._coming.remove(prefill)
+        self._forget_steps()
+        rows = self.sampler.seat(prefill.arrivals)
+        try:
+            self._forward.cache.put(rows, prefill.rooms, length=prefill.length, most=prefill.most)
+        except BaseException:
+            self.sampler.remove(rows)
+            raise
+        self._logits[rows] = logits
+        return rows
 
 
 def before_compiling(rows: int) -> AbstractContextManager[None]:
@@ -242,4 +309,4 @@ def before_compiling(rows: int) -> AbstractContextManager[None]:
 
 def rounded(capacity: int) -> int:
     """A power of two that is not below a capacity: few shapes, so that compiled steps serve again."""
-    return max(SMALLEST_ROOM, 1 << (capacity - 1).bit_length())
+    return max(SMALLEST_HISTORY, 1 << (capacity - 1).bit_length())

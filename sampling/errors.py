@@ -177,3 +177,18 @@ class CheckpointError(SamplingError, ValueError):
 
 class RowError(SamplingError):
     """One row of a batch can not be sampled; the message names the row and the stage."""
+
+
+class NotEnoughMemory(RowError):
+    """Memory ends: keys and values of more tokens do not fit; the message names `max_tokens`."""
+
+    param = "max_tokens"
+
+    def __init__(self, reason: str) -> None:
+        words = "must be smaller, or the prompt shorter, or n smaller"
+        super().__init__(f"{self.param}: memory ends ({reason}); {words}")
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """What crosses the border of a process."""
+        return type(self), (self.reason,)

@@ -62,6 +62,19 @@ class Slot:
     constraint: Constraint | None = None
 
 
+@dataclass(frozen=True)
+class Arrivals:
+    """Requests that were checked and have no slots yet.
+
+    Args:
+        slots: What will be in them.
+        history: Their prompts.
+    """
+
+    slots: Sequence[Slot]
+    history: History
+
+
 class Sampler:
     """Samples for a batch of requests, each row by its own parameters, seed and choice.
 
@@ -180,6 +193,16 @@ class Sampler:
         Raises:
             InvalidRequest: One of them can not be served; the sampler is as it was.
         """
+        return self.seat(self.arrivals(params, prompt_ids, choices, constraints))
+
+    def arrivals(
+        self,
+        params: Sequence[SamplingParams],
+        prompt_ids: Sequence[Sequence[int]] | None = None,
+        choices: Sequence[int] | None = None,
+        constraints: Sequence[Constraint | None] | None = None,
+    ) -> Arrivals:
+        """Check requests that will come later, by `seat`; arguments and errors as in `add_all`."""
         params = sized("params", params)
         prompts = [[] for _ in params] if prompt_ids is None else sized("prompt_ids", prompt_ids)
         choices = [0] * len(params) if choices is None else sized("choices", choices)
@@ -189,7 +212,26 @@ class Sampler:
             words = f"{len(params)} long, as params is"
             raise InvalidRequest("prompt_ids, choices and constraints", lengths, words)
         new = [self._slot(*one) for one in zip(params, choices, constraints, strict=True)]
-        return self._place(new, self._arriving(prompts))
+        return Arrivals(new, self._arriving(prompts))
+
+    def seat(self, arrivals: Arrivals) -> list[int]:
+        """Put requests that were checked into free slots, and behind the others those that find none.
+
+        Returns:
+            Their slots.
+        """
+        new, arrived = arrivals.slots, arrivals.history
+        free = [place for place, slot in enumerate(self.slots) if slot is None][: len(new)]
+        for row, place in enumerate(free):
+            self.slots[place] = new[row]
+            self.history.put(place, arrived.select([row]))
+        behind = list(range(len(free), len(new)))
+        places = [*free, *(len(self.slots) + row for row in range(len(behind)))]
+        if behind:
+            self.slots += new[len(free) :]
+            self.history.extend(arrived.select(behind) if free else arrived)
+        self._prepared, self._uniforms = None, None
+        return places
 
     def remove(self, slots: Sequence[int]) -> None:
         """Free slots; the other slots keep their places and their draws.
@@ -276,20 +318,6 @@ class Sampler:
             words = f"at most max_history = {self.max_history} tokens long"
             raise InvalidRequest("prompt_ids", f"a prompt of {longest} tokens", words)
         return arrived
-
-    def _place(self, new: Sequence[Slot], arrived: History) -> list[int]:
-        """Put new slots into free places, and behind the others those that find none."""
-        free = [place for place, slot in enumerate(self.slots) if slot is None][: len(new)]
-        for row, place in enumerate(free):
-            self.slots[place] = new[row]
-            self.history.put(place, arrived.select([row]))
-        behind = list(range(len(free), len(new)))
-        places = [*free, *(len(self.slots) + row for row in range(len(behind)))]
-        if behind:
-            self.slots += new[len(free) :]
-            self.history.extend(arrived.select(behind) if free else arrived)
-        self._prepared, self._uniforms = None, None
-        return places
 
     @property
     def _batch(self) -> Batch:

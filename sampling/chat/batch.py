@@ -7,12 +7,15 @@ from collections.abc import Iterator
 from sampling.chat.completion import Completion, Event
 from sampling.decode import Decoder, SampledToken
 from sampling.dialects import Dialect
-from sampling.errors import RowError
+from sampling.errors import NotEnoughMemory, RowError
 from sampling.loaded_model import LoadedModel
+from sampling.prefill import PREFILL_CHUNK, Prefill
 
 
 class ChatBatch:
     """Completions in progress that share the rows of one decoder; they come and go between steps.
+
+    A long prompt is taken in between the steps of the others, part by part; several take turns.
 
     Args:
         loaded: Model and tokenizer.
@@ -31,6 +34,9 @@ class ChatBatch:
             dialect=dialect,
             compile=loaded.compile,
         )
+        self._coming: dict[
+            Completion, Prefill
+        ] = {}  # whose prompts are not through, in the order of their turns
         self._rows: dict[Completion, dict[int, int]] = {}  # of each completion: row by unfinished choice
 
     @staticmethod
@@ -55,29 +61,70 @@ class ChatBatch:
     @property
     def running(self) -> bool:
         """Whether any completion is in progress."""
+        return bool(self._rows or self._coming)
+
+    @property
+    def decoding(self) -> bool:
+        """Whether any choice can be sampled."""
         return bool(self._rows)
 
     def add(self, completion: Completion) -> None:
-        """Take in a completion: one prefill for all its choices.
+        """Take in a completion; its prompt is read by the next calls of `prefill`.
 
         Raises:
             InvalidRequest: It needs more rows than are free, or longer ones than there are.
+            NotEnoughMemory: There is no memory for its prompt.
         """
-        rows = self.decoder.add(
+        self._coming[completion] = self.decoder.begin(
             completion.prompt_ids,
             completion.params,
             choices=completion.request.n,
             max_tokens=completion.max_tokens,
             constraints=completion.constraints(),
         )
-        self._rows[completion] = dict(enumerate(rows))
 
     def remove(self, completion: Completion) -> None:
         """Give up a completion that is in progress; its rows are free at once."""
-        self.decoder.remove([*self._rows.pop(completion).values()])
+        coming = self._coming.pop(completion, None)
+        if coming is not None:
+            self.decoder.give_up(coming)
+        else:
+            self.decoder.remove([*self._rows.pop(completion).values()])
+
+    def prefill(self) -> list[tuple[Completion, Prefill]]:
+        """Read the next parts of prompts, in turns: as many as PREFILL_CHUNK tokens, so that a step is never far away.
+
+        Returns:
+            The completions whose prompts are through. One whose prompt can not be read is among them, has an `error`, and is
+            no longer in progress.
+        """
+        through: list[tuple[Completion, Prefill]] = []
+        left = PREFILL_CHUNK
+        while self._coming:
+            completion, prefill = next(iter(self._coming.items()))
+            left -= prefill.width
+            if left < 0:
+                break
+            if self._advanced_prompt(completion, prefill):
+                through.append((completion, prefill))
+        return through
+
+    def _advanced_prompt(self, completion: Completion, prefill: Prefill) -> bool:
+        """Read one part of a prompt; whether that was all of it."""
+        del self._coming[completion]
+        try:
+            rows = self.decoder.advance(prefill)
+        except Exception as error:  # a fault of one, whatever it is, is none of the others
+            completion.error = kept(error)
+            return True
+        if rows:
+            self._rows[completion] = dict(enumerate(rows))
+        else:
+            self._coming[completion] = prefill  # behind those that wait
+        return bool(rows)
 
     def step(self) -> list[tuple[Completion, list[Event]]]:
-        """Sample one token for every unfinished choice.
+        """Sample one token for every unfinished choice whose prompt is through.
 
         Returns:
             Each completion with its events. One whose choice can not be sampled has an `error`, no events, and is no longer
@@ -91,9 +138,13 @@ class ChatBatch:
 
         Raises:
             RowError: A choice can not be sampled; the message says why and after which stage.
+            NotEnoughMemory: Memory ends.
         """
         while self.running:
-            for completion, events in self.step():
+            for completion, _ in self.prefill():
+                if completion.error is not None:
+                    raise completion.error
+            for completion, events in self.step() if self.decoding else ():
                 if completion.error is not None:
                     raise completion.error
                 yield events
@@ -104,7 +155,7 @@ class ChatBatch:
         try:
             events = [accepted(completion, choice, sampled[row]) for choice, row in rows.items()]
         except Exception as error:  # a fault of one, whatever it is, is none of the others
-            completion.error = error
+            completion.error = kept(error)
             self.remove(completion)
             return []
         self.decoder.remove([rows.pop(event.choice) for event in events if event.ended])
@@ -119,8 +170,15 @@ def accepted(completion: Completion, choice: int, outcome: SampledToken | RowErr
     Raises:
         RowError: It can not be sampled.
     """
+    if isinstance(outcome, NotEnoughMemory):
+        raise outcome
     if isinstance(outcome, RowError):
         trouble = completion.trouble(choice)
         words = f" (the response format is too much for llguidance: {trouble})" if trouble else ""
         raise RowError(f"choice {choice}: {outcome}{words}")
     return completion.accept(choice, outcome)
+
+
+def kept(error: Exception) -> Exception:
+    """An error that will be told later. Where memory ended, its traceback would hold what was allocated by then."""
+    return error.with_traceback(None) if isinstance(error, NotEnoughMemory) else error

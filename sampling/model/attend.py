@@ -14,7 +14,7 @@ from collections.abc import Callable
 import torch.nn.functional as F
 from torch import Tensor
 
-Attend = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+Attend = Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
 
 
 def causally(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -24,17 +24,18 @@ def causally(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return mixed.transpose(1, 2).flatten(2)
 
 
-def fused(q: Tensor, k: Tensor, v: Tensor, visible: Tensor) -> Tensor:
-    """Over a cache, by torch's fused operator; `visible` is [B, 1, T * G, S], a position's groups together."""
+def fused(q: Tensor, k: Tensor, v: Tensor, visible: Tensor | None) -> Tensor:
+    """Over a cache, by torch's fused operator; `visible` is [B, 1, T * G, S], a position's groups together, or None for all."""
     mixed = F.scaled_dot_product_attention(_grouped(q, k.shape[1]), k, v, attn_mask=visible)
     return _joined(mixed, q)
 
 
-def summed(q: Tensor, k: Tensor, v: Tensor, visible: Tensor) -> Tensor:
+def summed(q: Tensor, k: Tensor, v: Tensor, visible: Tensor | None) -> Tensor:
     """The same as multiply-and-sum in float32: compiled and for one position it reads the cache at memory's speed."""
     wide = _grouped(q, k.shape[1]).float() * q.shape[-1] ** -0.5
     scores = (wide[..., None, :] * k.float()[:, :, None]).sum(-1)  # [B, KV, T * G, S]
-    shares = scores.where(visible, -float("inf")).softmax(-1)
+    scores = scores if visible is None else scores.where(visible, -float("inf"))
+    shares = scores.softmax(-1)
     mixed = (shares[..., None] * v.float()[:, :, None]).sum(-2)
     return _joined(mixed.to(q.dtype), q)
 

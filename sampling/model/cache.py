@@ -4,15 +4,67 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from sampling.errors import InvalidRequest, RowError
+from sampling.model.attend import Attend
 
 # Positions that `look_at` rounds up to. The CPU's attention works in blocks of as many, so that a row's bits do not depend on
 # how far others make it look.
 BLOCK = 512
+
+
+class Cache(Protocol):
+    """What a model needs of the keys and values behind it."""
+
+    @property
+    def rows(self) -> int:
+        """B."""
+        ...
+
+    @property
+    def capacity(self) -> int:
+        """Most positions of a row."""
+        ...
+
+    @property
+    def lengths(self) -> Tensor:
+        """[B] int64, positions each row holds; changed in place."""
+        ...
+
+    def claim(self, width: int, counts: Tensor | None = None) -> None:
+        """Refuse, on the host, what can not fit; as `KeyValueCache.claim`."""
+        ...
+
+    def open(self, width: int, counts: Tensor | None, groups: int) -> View:
+        """Plan where the next positions of each row go; as `KeyValueCache.open`."""
+        ...
+
+
+class View(Protocol):
+    """What the layers of a model need to know of the new positions, as `Window` has it."""
+
+    @property
+    def positions(self) -> Tensor:
+        """[B, T] place of each new token in its row."""
+        ...
+
+    @property
+    def counts(self) -> Tensor:
+        """[B] how many of the T are real."""
+        ...
+
+    @property
+    def inside(self) -> Tensor:
+        """[B, T] whether the position is among those that are looked at."""
+        ...
+
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, by: Attend) -> Tensor:
+        """Keep a layer's new keys and values, and attend over all that it has; as `Window.attend`."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -40,6 +92,21 @@ class Window:
     def inside(self) -> Tensor:
         """[B, T] whether the position is among those that are looked at."""
         return self.positions < self.visible.shape[-1]
+
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, by: Attend) -> Tensor:
+        """Keep a layer's new keys and values, and attend over all that it has.
+
+        Args:
+            layer: Number of the layer.
+            q: [B, T, H, D].
+            k: [B, T, KV, D].
+            v: [B, T, KV, D].
+            by: How.
+
+        Returns:
+            [B, T, H * D].
+        """
+        return by(q, *self.store(layer, k, v), self.visible)
 
     def store(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Keep a layer's new keys and values, and return all that the layer has.
@@ -133,6 +200,10 @@ class KeyValueCache:
         """Positions of the longest row, as far as the host knows."""
         return int(self._known.max())
 
+    def lengths_after(self, counts: Tensor | int) -> Tensor:
+        """[B] positions of each row with so many more, as far as the host knows."""
+        return self._known + counts
+
     def keys(self, layer: int) -> Tensor:
         """A layer's keys, [B, KV, capacity, D]."""
         return self.stored_keys[layer][:, :, : self.capacity]
@@ -155,13 +226,9 @@ class KeyValueCache:
             RowError: A row's known length and its new positions exceed the capacity.
         """
         on_host = counts is not None and counts.device.type == "cpu"
-        known = self._known + (width if counts is None else counts if on_host else 0)
-        if int(known.max()) > self.capacity:
-            row = int(known.argmax())
-            raise RowError(
-                f"row {row}: {int(self._known[row])} positions and {int(known[row] - self._known[row])} "
-                f"new ones do not fit the key/value cache, whose capacity is {self.capacity}"
-            )
+        known = self.lengths_after(width if counts is None else counts if on_host else 0)
+        row = int(known.argmax())
+        require_place(row, int(self._known[row]), int(known[row] - self._known[row]), self.capacity)
         self._known = known
 
     def look_at(self, positions: int) -> None:
@@ -223,18 +290,18 @@ class KeyValueCache:
         return other
 
     def put(self, rows: Sequence[int] | Tensor, other: KeyValueCache) -> None:
-        """Replace rows, in place, by the one row of another cache: a prompt's, for each of its choices.
+        """Replace rows, in place, by those of another cache: one for all, as a prompt's for its choices, or one for each.
 
         Args:
             rows: Row numbers, 0 to B - 1, at least one.
-            other: A cache of one row of the same model; its capacity is at most this one's.
+            other: A cache of one row or as many, of the same model; its capacity is at most this one's.
 
         Raises:
             InvalidRequest: No row, a row that is not there, or another cache that does not fit.
         """
         chosen = self._row_numbers(rows)
-        if other.rows != 1 or other.capacity > self.capacity:
-            words = f"a cache of one row and at most {self.capacity} positions"
+        if other.rows not in (1, len(chosen)) or other.capacity > self.capacity:
+            words = f"a cache of 1 or {len(chosen)} rows and at most {self.capacity} positions"
             raise InvalidRequest("other", f"{other.rows} rows of {other.capacity} positions", words)
         self.reset(chosen)
         there = chosen.to(self.lengths.device)
@@ -243,6 +310,24 @@ class KeyValueCache:
             stored[there, :, : other.capacity] = new[:, :, : other.capacity]
         self.lengths[there] = other.lengths
         self._known[chosen] = other._known
+
+    def append(self, layer: int, start: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Keep a layer's keys and values at a place that the host knows, the same in all rows.
+
+        Args:
+            layer: Number of the layer.
+            start: Place of the first of the T.
+            keys: [B, T, KV, D]; rounded to the cache's type.
+            values: [B, T, KV, D]; likewise.
+
+        Returns:
+            Keys and values up to the last of the T, [B, KV, start + T, D] each: views of the cache, not copies.
+        """
+        end = start + keys.shape[1]
+        stored_keys, stored_values = self.stored_keys[layer], self.stored_values[layer]
+        stored_keys[:, :, start:end] = keys.detach().transpose(1, 2)
+        stored_values[:, :, start:end] = values.detach().transpose(1, 2)
+        return stored_keys[:, :, :end], stored_values[:, :, :end]
 
     def release(self, rows: Sequence[int] | Tensor) -> None:
         """Let rows be empty, in place; what they held is overwritten before anything looks at it.
@@ -280,3 +365,16 @@ class KeyValueCache:
                 "rows", numbers.tolist(), f"one or more row numbers from 0 to {self.rows - 1}"
             )
         return numbers
+
+
+def require_place(row: int, held: int, new: int, capacity: int) -> None:
+    """Refuse positions for which a row has no place.
+
+    Raises:
+        RowError: There are too many.
+    """
+    if held + new > capacity:
+        raise RowError(
+            f"row {row}: {held} positions and {new} new ones do not fit the key/value cache, "
+            f"whose capacity is {capacity}"
+        )

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import cache as once
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
+from sampling.errors import NotEnoughMemory
 from sampling.graphs import compiled
 from sampling.model.attend import summed
-from sampling.model.cache import KeyValueCache
+from sampling.model.cache import Cache, KeyValueCache
+from sampling.model.divided import DividedCache
+from sampling.model.growing import GrowingCache
 from sampling.model.kind import kind_of
 from sampling.model.llama import Llama
 from sampling.model.projection import summing
@@ -30,14 +33,27 @@ OPTIONS: dict[str, dict[str, Any]] = {
 class Forward(Protocol):
     """A decode step in two parts: what the host does, and what the device does."""
 
-    def claim(self, counts: Tensor) -> None:
+    @property
+    def cache(self) -> DividedCache | GrowingCache:
+        """The rows' keys and values."""
+        ...
+
+    @property
+    def shape(self) -> Hashable:
+        """What tells the step that `claim` was called for from others that read the same tensors."""
+        ...
+
+    def claim(self, counts: Tensor) -> dict[int, NotEnoughMemory]:
         """Take the places of the next step.
 
         Args:
             counts: int64 [B], on the host: 1 for the rows that have a new token, else 0.
 
+        Returns:
+            The rows for which memory does not suffice: their count is 0 from now on.
+
         Raises:
-            RowError: A row outgrows the cache.
+            RowError: A row outgrows the capacity.
         """
         ...
 
@@ -50,18 +66,30 @@ class Forward(Protocol):
         ...
 
 
-def forward_of(model: Llama, cache: KeyValueCache, logits: Tensor, *, compiled: bool) -> Forward:
+def forward_of(
+    model: Llama,
+    capacity: int,
+    logits: Tensor,
+    *,
+    compiled: bool,
+    before_moving: Callable[[], None] = lambda: None,
+) -> Forward:
     """The decode step of some rows.
 
     Args:
         model: The model.
-        cache: The rows' keys and values.
+        capacity: Most positions of a row.
         logits: float32 [B, V], where their logits are.
         compiled: Whether a compiled step is wanted; it is taken where it is the faster one.
+        before_moving: Called before tensors that a compiled step reads are replaced by others.
+
+    Raises:
+        NotEnoughMemory: Not even short rows have room.
     """
-    most = ROWS_OF_A_GRAPH.get(logits.device.type, cache.rows)
-    kind = Compiled if compiled and cache.rows <= most else Eager
-    return kind(model, cache, logits)
+    rows = len(logits)
+    if compiled and rows <= ROWS_OF_A_GRAPH.get(logits.device.type, rows):
+        return Compiled(model, GrowingCache(model, rows, capacity, before_moving), logits)
+    return Eager(model, DividedCache(model, rows, capacity), logits)
 
 
 class Eager:
@@ -73,14 +101,17 @@ class Eager:
         logits: float32 [B, V], where their logits are.
     """
 
-    def __init__(self, model: Llama, cache: KeyValueCache, logits: Tensor) -> None:
+    shape: Hashable = None
+
+    def __init__(self, model: Llama, cache: DividedCache, logits: Tensor) -> None:
         self.model, self.cache, self.logits = model, cache, logits
         self.counts: Tensor | None = None
 
-    def claim(self, counts: Tensor) -> None:
+    def claim(self, counts: Tensor) -> dict[int, NotEnoughMemory]:
         """Take the places of the next step; the model itself refuses what does not fit."""
-        self.cache.look_at(self.cache.longest + 1)
+        lost = without(self.cache.make_room(counts), counts)
         self.counts = counts
+        return lost
 
     def run(self, tokens: Tensor) -> None:
         """Put the logits of the rows that have a new token in place of the old ones."""
@@ -97,20 +128,31 @@ class Compiled:
         logits: float32 [B, V], where their logits are.
     """
 
-    def __init__(self, model: Llama, cache: KeyValueCache, logits: Tensor) -> None:
-        self.model = model if cache.rows > 1 else summing(model, ATTEND.get(logits.device.type))
+    def __init__(self, model: Llama, cache: GrowingCache, logits: Tensor) -> None:
+        self.model = model if len(logits) > 1 else summing(model, ATTEND.get(logits.device.type))
         self.cache, self.logits = cache, logits
         self._weights = [*self.model.parameters()]
+        self._opened: KeyValueCache | None = None  # the cache that serves in every size
         self._kind: str | None = None
         self._types: list[tuple[torch.dtype, torch.device]] = []  # of the weights when the kind was told
-        for stored in (*cache.stored_keys, *cache.stored_values):
-            leave_open(stored, 2)
 
-    def claim(self, counts: Tensor) -> None:
+    @property
+    def shape(self) -> Hashable:
+        """How many positions of each row are looked at."""
+        return len(self.cache.now.seen)
+
+    def claim(self, counts: Tensor) -> dict[int, NotEnoughMemory]:
         """Take the places of the next step."""
-        self.cache.look_at(self.cache.longest + 1)
-        self.cache.claim(1, counts)
-        leave_open(self.cache.seen, 0)
+        lost = without(self.cache.make_room(counts), counts)
+        cache = self.cache.now
+        cache.look_at(cache.longest + 1)
+        cache.claim(1, counts)
+        leave_open(cache.seen, 0)
+        if cache is not self._opened:
+            self._opened = cache
+            for stored in (*cache.stored_keys, *cache.stored_values):
+                leave_open(stored, 2)
+        return lost
 
     def run(self, tokens: Tensor) -> None:
         """Put the logits of the rows that have a new token in place of the old ones."""
@@ -119,12 +161,17 @@ class Compiled:
         if types != self._types:
             self._kind, self._types = kind_of(self.model), types
         step = compiled_advance(tokens.device.type, known=self._kind is not None)
-        step(self._kind, self.model, self.cache, self.logits, tokens)
+        step(self._kind, self.model, self.cache.now, self.logits, tokens)
 
 
-def advance(
-    model: Llama, cache: KeyValueCache, logits: Tensor, tokens: Tensor, counts: Tensor | None = None
-) -> None:
+def without(lost: dict[int, NotEnoughMemory], counts: Tensor) -> dict[int, NotEnoughMemory]:
+    """Take rows out of a step, in place."""
+    if lost:
+        counts[[*lost]] = 0
+    return lost
+
+
+def advance(model: Llama, cache: Cache, logits: Tensor, tokens: Tensor, counts: Tensor | None = None) -> None:
     """Run one token of each row that has one, and put the logits of those rows in place of the old ones."""
     fed = tokens >= 0
     new = model.next_logits(tokens.clamp(min=0)[:, None], cache, fed.long() if counts is None else counts)

@@ -11,6 +11,7 @@ Source: "The Llama 3 Herd of Models", arXiv:2407.21783.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TypeVar
 
 import torch
@@ -19,9 +20,10 @@ from torch import Tensor, nn
 
 from sampling.errors import InvalidRequest
 from sampling.model.attend import Attend, causally, fused
-from sampling.model.cache import KeyValueCache, Window
+from sampling.model.cache import Cache, KeyValueCache, View
 from sampling.model.config import LlamaConfig
 from sampling.model.projection import Projection, by_module, by_weight
+from sampling.model.room import taken
 from sampling.model.rotary import Rotary, rotate
 
 Item = TypeVar("Item")
@@ -68,13 +70,13 @@ class Attention(nn.Module):
         self.joined = Projection(self.o_proj, form=by_module)
         self.attend: Attend = fused
 
-    def forward(self, hidden: Tensor, rotation: tuple[Tensor, Tensor], window: Window | None) -> Tensor:
+    def forward(self, hidden: Tensor, rotation: tuple[Tensor, Tensor], window: View | None) -> Tensor:
         """[B, T, hidden_size] to the same; over the cache behind `window`, or over the T positions alone."""
         q, k, v = (heads.unflatten(-1, (-1, self.head_dim)) for heads in self.heads_of(hidden))
         q, k = rotate(q, rotation), rotate(k, rotation)  # [B, T, H, D], [B, T, KV, D]; v is as k
         if window is None:
             return self.joined(causally(q, k, v))[0]
-        return self.joined(self.attend(q, *window.store(self.layer, k, v), window.visible))[0]
+        return self.joined(window.attend(self.layer, q, k, v, self.attend))[0]
 
 
 class FeedForward(nn.Module):
@@ -108,7 +110,7 @@ class Block(nn.Module):
         self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.mlp = FeedForward(config)
 
-    def forward(self, hidden: Tensor, rotation: tuple[Tensor, Tensor], window: Window | None) -> Tensor:
+    def forward(self, hidden: Tensor, rotation: tuple[Tensor, Tensor], window: View | None) -> Tensor:
         """[B, T, hidden_size] to the same."""
         hidden = hidden + self.self_attn(self.input_layernorm(hidden), rotation, window)
         return hidden + self.mlp(self.post_attention_layernorm(hidden))
@@ -159,9 +161,7 @@ class Llama(nn.Module):
             self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         self.scored = Projection(self.lm_head or self.embed_tokens, form=by_weight)
 
-    def forward(
-        self, token_ids: Tensor, cache: KeyValueCache | None = None, counts: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, token_ids: Tensor, cache: Cache | None = None, counts: Tensor | None = None) -> Tensor:
         """Logits at every position.
 
         Args:
@@ -180,7 +180,7 @@ class Llama(nn.Module):
         return self._head(self._hidden(token_ids, cache, counts))
 
     def next_logits(
-        self, token_ids: Tensor, cache: KeyValueCache | None = None, counts: Tensor | None = None
+        self, token_ids: Tensor, cache: Cache | None = None, counts: Tensor | None = None
     ) -> Tensor:
         """Logits at each row's last real position: those of its next token.
 
@@ -214,19 +214,25 @@ class Llama(nn.Module):
 
         Raises:
             InvalidRequest: A number is out of range.
+            NotEnoughMemory: It does not fit into memory.
         """
         context = self.config.max_position_embeddings
         if not 1 <= capacity <= context:
             raise InvalidRequest("capacity", capacity, f"from 1 to {context}, the model's context")
-        return KeyValueCache(
-            layers=self.config.num_hidden_layers,
+        layers, heads, width = self.config.num_hidden_layers, self.key_value_heads, self.config.head_dim
+        device, dtype = self.embed_tokens.weight.device, self.embed_tokens.weight.dtype
+        make = partial(
+            KeyValueCache,
+            layers=layers,
             rows=rows,
-            heads=self.key_value_heads,
+            heads=heads,
             capacity=capacity,
-            head_dim=self.config.head_dim,
-            device=self.embed_tokens.weight.device,
-            dtype=self.embed_tokens.weight.dtype,
+            head_dim=width,
+            device=device,
+            dtype=dtype,
         )
+        size = 2 * layers * rows * heads * (capacity + 1) * width * dtype.itemsize
+        return taken(make, size, device, self.from_all)
 
     @property
     def key_value_heads(self) -> int:
@@ -241,7 +247,7 @@ class Llama(nn.Module):
         """The item that each process with a part of the model gives: here there is one process."""
         return [item]
 
-    def _hidden(self, token_ids: Tensor, cache: KeyValueCache | None, counts: Tensor | None) -> Tensor:
+    def _hidden(self, token_ids: Tensor, cache: Cache | None, counts: Tensor | None) -> Tensor:
         self._check_shapes(token_ids, cache, counts)
         width = token_ids.shape[1]
         steps = torch.arange(width, device=token_ids.device)
@@ -254,10 +260,10 @@ class Llama(nn.Module):
             return self._decode(token_ids, steps[None], None)
         window = cache.open(width, there, self.config.query_groups)
         hidden = self._decode(token_ids, window.positions, window)
-        cache.lengths += window.counts
+        cache.lengths.add_(window.counts)
         return hidden.where(window.inside[:, :, None], torch.nan)
 
-    def _decode(self, token_ids: Tensor, positions: Tensor, window: Window | None) -> Tensor:
+    def _decode(self, token_ids: Tensor, positions: Tensor, window: View | None) -> Tensor:
         hidden = self.embed_tokens(token_ids)  # [B, T, hidden_size]
         rotation = self.rotary(positions)
         for block in self.layers:
@@ -267,7 +273,7 @@ class Llama(nn.Module):
     def _head(self, hidden: Tensor) -> Tensor:
         return self.scored(hidden)[0].float()
 
-    def _check_shapes(self, token_ids: Tensor, cache: KeyValueCache | None, counts: Tensor | None) -> None:
+    def _check_shapes(self, token_ids: Tensor, cache: Cache | None, counts: Tensor | None) -> None:
         context = self.config.max_position_embeddings if cache is None else cache.capacity
         if token_ids.ndim != 2 or token_ids.dtype != torch.int64 or not 1 <= token_ids.shape[1] <= context:
             raise InvalidRequest(
@@ -278,7 +284,7 @@ class Llama(nn.Module):
         if counts is not None and (counts.shape != token_ids.shape[:1] or counts.dtype != torch.int64):
             raise InvalidRequest("counts", _described(counts), f"[{len(token_ids)}] int64, as token_ids")
 
-    def _check_values(self, token_ids: Tensor, cache: KeyValueCache | None, counts: Tensor | None) -> None:
+    def _check_values(self, token_ids: Tensor, cache: Cache | None, counts: Tensor | None) -> None:
         width = token_ids.shape[1]
         if counts is not None and not _within(counts, width):
             raise InvalidRequest("counts", counts.tolist(), f"from 0 to {width}, the width of token_ids")

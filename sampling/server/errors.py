@@ -9,7 +9,7 @@ from typing import Any
 from h11 import RemoteProtocolError
 from starlette.exceptions import HTTPException
 
-from sampling.errors import InvalidRequest, RowError, listed
+from sampling.errors import InvalidRequest, NotEnoughMemory, RowError, listed
 
 BAD_REQUEST = "invalid_request_error"
 
@@ -143,6 +143,21 @@ def unsampleable(error: RowError) -> ApiError:
     return ApiError(500, str(error), "server_error", code="row_error")
 
 
+def not_enough_memory(error: NotEnoughMemory, *, alone: bool) -> ApiError:
+    """Memory ends: for good where nobody else has any of it, else for now."""
+    words = f"{error}; --max-context bounds it for all requests"
+    if alone:
+        return ApiError(400, words, param=error.param, code="out_of_memory")
+    return ApiError(
+        503,
+        f"{words}; other requests take memory, too: try again later",
+        "server_error",
+        param=error.param,
+        code="out_of_memory",
+        headers={"Retry-After": "1"},
+    )
+
+
 def routing(error: HTTPException) -> ApiError:
     """No such path, or not with that method."""
     words = {404: "there is no such path", 405: "the path does not take this method"}
@@ -158,6 +173,8 @@ def api_error(error: BaseException) -> ApiError:
             return error
         case InvalidRequest():
             return ApiError(400, str(error), param=error.param)
+        case NotEnoughMemory():
+            return not_enough_memory(error, alone=False)
         case RowError():
             return unsampleable(error)
         case HTTPException():

@@ -29,8 +29,8 @@ class Ended:
 class Job:
     """A completion that waits, decodes, or has ended.
 
-    The decoding thread calls `begin` and `take`, since a chunk says what was true in its step; the event loop calls `deliver`
-    and awaits `news`.
+    The decoding thread calls `begin`, `start` and `take`, since a chunk says what was true in its step; the event loop calls
+    `deliver` and awaits `news`.
 
     Args:
         completion: What is to be decoded.
@@ -63,9 +63,12 @@ class Job:
         """Seconds that it waited, or has waited so far."""
         return (self.begun or time.monotonic()) - self.entered
 
-    def begin(self) -> Chunks:
-        """Note that it has its rows; return what a stream begins with."""
+    def begin(self) -> None:
+        """Note that it has its rows."""
         self.begun = time.monotonic()
+
+    def start(self) -> Chunks:
+        """What a stream begins with, once the prompt is through."""
         return self._writer.start() if self._writer else []
 
     def take(self, events: Sequence[Event]) -> Chunks:

@@ -40,7 +40,10 @@ class Metrics:
             registry=own,
         )
         self.prefill_seconds = Histogram(
-            "sampling_prefill_seconds", "Time of a prompt's prefill.", buckets=SECONDS, registry=own
+            "sampling_prefill_seconds",
+            "Time of a prompt's prefill, without the steps of others between its parts.",
+            buckets=SECONDS,
+            registry=own,
         )
         self.step_seconds = Histogram(
             "sampling_step_seconds", "Time of one step of the whole batch.", buckets=SECONDS, registry=own

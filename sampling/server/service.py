@@ -6,7 +6,7 @@ from sampling.chat.batch import ChatBatch
 from sampling.chat.completion import Completion
 from sampling.chat.request import ChatRequest
 from sampling.dialects import dialect as dialect_named
-from sampling.errors import InvalidRequest, listed
+from sampling.errors import InvalidRequest, NotEnoughMemory, listed
 from sampling.loaded_model import LoadedModel
 from sampling.params import integer
 from sampling.server.errors import unknown_model
@@ -40,11 +40,8 @@ class Service:
         self.metrics = Metrics()
         try:
             self.worker = Worker(self._new_batch, options.max_queue, self.metrics)
-        except RuntimeError as error:  # torch has no type of its own for memory that a CPU does not have
-            reason = str(error).partition("\n")[0]
-            words = (
-                f"so few that keys and values of {self.context} positions for each fit into memory ({reason})"
-            )
+        except NotEnoughMemory as error:
+            words = f"so few that keys and values of short rows fit into memory ({error.reason})"
             raise InvalidRequest("max_batch", options.max_batch, words) from error
 
     def warm_up(self) -> None:

@@ -8,10 +8,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from sampling.chat.batch import ChatBatch
 from sampling.chat.completion import Completion, Event
-from sampling.server.errors import ApiError, api_error, internal, shutting_down
+from sampling.errors import NotEnoughMemory
+from sampling.server.errors import ApiError, api_error, internal, not_enough_memory, shutting_down
 from sampling.server.job import Chunks, Ended, Job
 from sampling.server.logs import log
 from sampling.server.metrics import Metrics
@@ -72,7 +74,7 @@ class Worker:
         self._report()
 
     def _turn(self) -> None:
-        """Everything between two sleeps: who left, who comes, one step."""
+        """Everything between two sleeps: who left, who comes, some of their prompts, one step."""
         for job in self.queue.given_up():
             if self._running.pop(job.completion, None) is not None:
                 self._current().remove(job.completion)
@@ -80,21 +82,32 @@ class Worker:
             self._admit(job)
         self._report()
         if self._running:
+            self._prefill()
+        if self._running and self._current().decoding:
             self._step()
 
     def _admit(self, job: Job) -> None:
-        """Give a job its rows: one prefill."""
+        """Promise a job its rows."""
         try:
-            first = job.begin()
-            with self._metrics.prefill_seconds.time():
-                self._current().add(job.completion)
+            self._current().add(job.completion)
         except Exception as error:
             self._end(job, error)
             return
+        job.begin()
         self._running[job.completion] = job
-        self._news.append((job, first))
         self._metrics.queue_seconds.observe(job.queued)
-        self._metrics.tokens.labels("prompt").inc(len(job.completion.prompt_ids))
+
+    def _prefill(self) -> None:
+        """The next parts of prompts."""
+        for completion, prefill in self._current().prefill():
+            job = self._running[completion]
+            if completion.error is not None:
+                self._end(job, completion.error)
+                continue
+            self._metrics.prefill_seconds.observe(prefill.seconds)
+            self._metrics.tokens.labels("prompt").inc(len(completion.prompt_ids))
+            self._tell(job, job.start)
+        self._report()
 
     def _step(self) -> None:
         """One token for every choice."""
@@ -112,23 +125,33 @@ class Worker:
         self._metrics.tokens.labels("completion").inc(len(events))
         if not job.sampled:
             self._metrics.first_token_seconds.observe(time.monotonic() - job.entered)
-        try:
-            self._news.append((job, job.take(events)))
-        except Exception as error:
-            if completion.running:
-                self._current().remove(completion)
-            self._end(job, error)
-            return
-        if not completion.running:
+        if self._tell(job, partial(job.take, events)) and not completion.running:
             self._end(job)
+
+    def _tell(self, job: Job, chunks: Callable[[], Chunks]) -> bool:
+        """Hand a job chunks; one that can not be told is given up."""
+        try:
+            self._news.append((job, chunks()))
+        except Exception as error:
+            if job.completion.running:
+                self._current().remove(job.completion)
+            self._end(job, error)
+            return False
+        return True
 
     def _end(self, job: Job, error: Exception | None = None) -> None:
         """The last news of a job."""
         self._running.pop(job.completion, None)
-        answer = None if error is None else api_error(error)
+        answer = None if error is None else self._answer(error)
         self._news.append((job, Ended(answer)))
         if answer is not None and answer.status == 500 and error is not answer:
             log("request_failed", logging.ERROR, failure=error, request_id=job.completion.id)
+
+    def _answer(self, error: Exception) -> ApiError:
+        """What a job is told; where memory ends it matters whether others have a part of it."""
+        if isinstance(error, NotEnoughMemory):
+            return not_enough_memory(error, alone=not self._running)
+        return api_error(error)
 
     def _end_all(self, error: ApiError) -> None:
         for job in [*self._running.values()]:

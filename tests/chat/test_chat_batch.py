@@ -67,7 +67,8 @@ def test_each_is_what_it_is_alone_in_a_batch_of_the_same_size(toy):
     while waiting or batch.running:
         while waiting and waiting[0].request.n <= batch.free_rows and steps >= 2 * (7 - len(waiting)):
             batch.add(waiting.pop(0))
-        if batch.running:
+        batch.prefill()
+        if batch.decoding:
             batch.step()
         steps += 1
     assert [answers(one) for one in together] == alone
@@ -108,6 +109,7 @@ def test_a_row_that_ends_frees_its_place(toy):
     batch.add(short)
     batch.add(long)
     assert batch.free_rows == 0
+    batch.prefill()
     batch.step()
     assert not short.running
     assert batch.free_rows == 1
@@ -121,6 +123,7 @@ def test_a_completion_can_be_given_up(toy):
     kept, dropped = requests(toy)[0], requests(toy)[1]
     batch.add(kept)
     batch.add(dropped)
+    batch.prefill()
     batch.step()
     batch.remove(dropped)
     assert batch.free_rows == ROWS - 1
@@ -143,6 +146,7 @@ def test_a_fault_in_one_row_ends_its_completion_alone(toy, monkeypatch):
     batch, (first, second, third) = batch_of(toy), requests(toy)[:3]
     for one in (first, second, third):  # rows 0; 1, 2, 3; 4
         batch.add(one)
+    batch.prefill()
     monkeypatch.setattr(toy.model, "next_logits", broken)
     batch.step()
     outcome = batch.step()
@@ -175,6 +179,8 @@ def test_long_prompts_go_through_in_parts(toy):
         one = completion(wide, text, seed=1, temperature=0, max_tokens=4, logprobs=True)
         batch = ChatBatch.alone(one)
         assert len(one.prompt_ids) > 512
+        while not batch.decoding:
+            batch.prefill()
         whole = wide.logits(one.prompt_ids)[-1]
         torch.testing.assert_close(batch.decoder.next_logits()[0], whole, atol=1e-4, rtol=1e-4)
     finally:

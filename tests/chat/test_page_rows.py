@@ -432,6 +432,7 @@ def test_row_determinism(threads):
         batch = ChatBatch(model, dialect("qstash"), rows=6, capacity=100)
         batch.add(completion(model, n=2, seed=8, max_tokens=9, top_p=0.3, presence_penalty=1))
         batch.add(one := completion(model, seed=3, max_tokens=25))
+        batch.prefill()
         batch.step()
         batch.add(completion(model, n=3, seed=3, max_tokens=5, logit_bias={"65": 3}, temperature=0))
         list(batch.run())
@@ -490,6 +491,7 @@ def test_row_nan_or_nothing_left_other_rows_go_on(monkeypatch):
     three = [completion(model, seed=seed, max_tokens=9) for seed in range(3)]
     for one in three:
         batch.add(one)
+    batch.prefill()
     while batch.running:
         batch.step()
     assert [one.error is None for one in three] == [True, False, True]

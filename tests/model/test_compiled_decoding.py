@@ -111,7 +111,7 @@ def test_one_graph_serves_every_capacity(model):
     graphs: list[int] = []
     for capacity in (40, 100, 512, 700):
         logits = torch.zeros(1, 97, device=device)
-        forward = forward_of(model, model.new_cache(1, capacity), logits, compiled=True)
+        forward = forward_of(model, capacity, logits, compiled=True)
         text = [1]
         for _ in range(30):
             forward.claim(torch.ones(1, dtype=torch.int64))
@@ -130,7 +130,7 @@ def test_bfloat16(new_oracle, tmp_path, device):
     model = load_llama(oracle.directory, device=device, dtype=torch.bfloat16)
     logits = {compiled: torch.zeros(1, 97, device=device) for compiled in (False, True)}
     for compiled, row in logits.items():
-        forward = forward_of(model, model.new_cache(1, 64), row, compiled=compiled)
+        forward = forward_of(model, 64, row, compiled=compiled)
         for token in prompt(30, 5):
             forward.claim(torch.ones(1, dtype=torch.int64))
             forward.run(torch.tensor([token], device=device))

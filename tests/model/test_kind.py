@@ -26,7 +26,7 @@ def doubled(_module: nn.Module, _given: tuple[Tensor], result: Tensor) -> Tensor
 
 def logits_of(model: Llama, *, compiled: bool) -> Tensor:
     logits = torch.zeros(1, 97)
-    forward = forward_of(model, model.new_cache(1, 32), logits, compiled=compiled)
+    forward = forward_of(model, 32, logits, compiled=compiled)
     for token in (5, 7, 11):
         forward.claim(torch.ones(1, dtype=torch.int64))
         forward.run(torch.tensor([token]))
@@ -130,7 +130,7 @@ def test_each_model_runs_by_its_own_graph():
 @pytest.mark.usefixtures("compiled")
 def test_a_model_that_changes_its_type_takes_another_graph():
     model, logits = small(), torch.zeros(1, 97)
-    forward = forward_of(model, model.new_cache(1, 32), logits, compiled=True)
+    forward = forward_of(model, 32, logits, compiled=True)
     for dtype in (torch.float32, torch.bfloat16):
         model.to(dtype)
         forward.claim(torch.ones(1, dtype=torch.int64))
