@@ -198,7 +198,7 @@ class Sampler:
     def arrivals(
         self,
         params: Sequence[SamplingParams],
-        prompt_ids: Sequence[Sequence[int]] | None = None,
+        prompt_ids: Prompts | None = None,
         choices: Sequence[int] | None = None,
         constraints: Sequence[Constraint | None] | None = None,
     ) -> Arrivals:

@@ -13,14 +13,14 @@ CHAT_PATHS = ("/v1/chat/completions", "/llm/v1/chat/completions")
 MODELS_PATHS = ("/v1/models", "/llm/v1/models")
 
 REFUSALS = {
-    400: "A field is not allowed; `param` names it.",
+    400: "A field is not allowed, or the request does not fit into memory; `param` names the field.",
     401: "No bearer token, or a wrong one.",
     404: "No model of that name is served.",
     408: "The body does not come to its end in time.",
     413: "The body is too large.",
     429: "As many requests wait as may wait.",
     500: "A fault of the server's own.",
-    503: "The server is shutting down.",
+    503: "The server is shutting down, or memory does not suffice for the request beside those that run.",
 }
 REFUSAL_HEADERS = {401: "WWW-Authenticate", 429: "Retry-After"}
 

@@ -105,6 +105,54 @@ def test_nothing_compiles_after_the_first_steps(model, rows):
     assert counters["stats"]["unique_graphs"] == compiled
 
 
+def test_rows_that_grow_go_on_as_before_and_compile_nothing(model, oracle):
+    """Out of 512 positions into 1,024, alone; then from the start in 1,024, after a longer text has been there."""
+    running = decoder(model, 1, capacity=1024)
+    alone(running, prompt(9, 0), 3)
+    compiled = counters["stats"]["unique_graphs"]
+    text = prompt(500, 4)
+    grown = alone(running, text, 30)
+    (row,) = running.add(prompt(700, 2), GREEDY, max_tokens=3)
+    tokens(running, 2)
+    running.remove([row])
+    assert grown == alone(running, text, 30) == oracle.greedy(text, 30)
+    assert counters["stats"]["unique_graphs"] == compiled
+
+
+def bytes_held(running: Decoder) -> int:
+    """What keys and values take."""
+    cache = running._forward.cache.now
+    return sum(stored.nbytes for stored in (*cache.stored_keys, *cache.stored_values))
+
+
+def test_memory_follows_the_longest_row_until_none_is_in_use(model):
+    running = decoder(model, 1, capacity=1024)
+    least = bytes_held(running)
+    (row,) = running.add(prompt(500, 0), GREEDY, max_tokens=30)
+    assert bytes_held(running) == least
+    tokens(running, 14)
+    assert bytes_held(running) == least // 513 * 1025
+    running.remove([row])
+    assert bytes_held(running) == least
+    running.add(prompt(512, 0), GREEDY, max_tokens=30)
+    tokens(running, 2)
+    assert bytes_held(running) == least // 513 * 1025
+
+
+@CUDA
+def test_captured_steps_are_forgotten_before_what_they_read_is_freed(model, monkeypatch):
+    if model.embed_tokens.weight.device.type != "cuda":
+        pytest.skip("a step is captured on CUDA only")
+    running, order = decoder(model, 3, capacity=1024), []
+    running.add(prompt(500, 0), GREEDY, max_tokens=30)
+    running.add(prompt(7, 0), GREEDY, max_tokens=30)
+    tokens(running, 8)
+    cache = running._forward.cache.now
+    monkeypatch.setattr(running._replay, "forget", lambda: order.append(running._forward.cache.now is cache))
+    tokens(running, 8)
+    assert order == [True]
+
+
 def test_one_graph_serves_every_capacity(model):
     device = model.embed_tokens.weight.device
     told: list[list[int]] = []
