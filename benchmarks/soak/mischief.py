@@ -77,7 +77,7 @@ def greedy(chance: random.Random) -> bytes:
     """A request whose answer is long, streamed or not."""
     stream = chance.random() < 0.5
     return asking(
-        ENDLESS | {"n": 4, "max_tokens": 400, "stream": stream, "logprobs": True, "top_logprobs": 20}
+        ENDLESS | {"n": 8, "max_tokens": 200, "stream": stream, "logprobs": True, "top_logprobs": 20}
     )
 
 
@@ -85,7 +85,7 @@ def never_read(address: Address, chance: random.Random) -> str:
     """Ask for much, read nothing for a while, and then whatever comes."""
     with connected(address, greedy(chance), RECEIVES) as connection:
         connection.recv(1, socket.MSG_PEEK)
-        time.sleep(chance.uniform(0, 20))
+        time.sleep(chance.uniform(10, 30))
         return heard(connection)  # the rest, or that nothing more comes
 
 
