@@ -45,7 +45,7 @@ class LanguageModel(LoadedModel):
     @overload
     def chat(
         self,
-        messages: Sequence[Mapping[str, str]],
+        messages: Sequence[Mapping[str, Any]],
         *,
         dialect: str | Dialect = "qstash",
         stream: Literal[False] = False,
@@ -55,7 +55,7 @@ class LanguageModel(LoadedModel):
     @overload
     def chat(
         self,
-        messages: Sequence[Mapping[str, str]],
+        messages: Sequence[Mapping[str, Any]],
         *,
         dialect: str | Dialect = "qstash",
         stream: Literal[True],
@@ -64,7 +64,7 @@ class LanguageModel(LoadedModel):
 
     def chat(
         self,
-        messages: Sequence[Mapping[str, str]],
+        messages: Sequence[Mapping[str, Any]],
         *,
         dialect: str | Dialect = "qstash",
         stream: bool = False,
@@ -73,13 +73,13 @@ class LanguageModel(LoadedModel):
         """Answer a conversation.
 
         Args:
-            messages: Each with `role` (system, user or assistant) and `content`, perhaps a `name`; whether the model sees
-                the name is for its chat template to say (Llama-3's leaves it out).
+            messages: Each with `role` (system, user or assistant) and `content`, a string or a list of text parts, perhaps a
+                `name`; whether the model sees the name is for its chat template to say (Llama-3's leaves it out).
             dialect: How to sample and to answer.
             stream: Whether the answer comes in chunks.
             fields: The request fields of the API: max_tokens, temperature, top_p, frequency_penalty, presence_penalty,
-                logit_bias, seed, logprobs, top_logprobs, n, stop, response_format, model; also top_k, min_p and
-                repetition_penalty.
+                logit_bias, seed, logprobs, top_logprobs, n, stop, response_format, stream_options, model; also top_k, min_p,
+                repetition_penalty, and those that the dialect has. One that is None counts as left out.
 
         Returns:
             The API's response object, or an iterator of its chunks, which decodes as it is read. Without a seed in the

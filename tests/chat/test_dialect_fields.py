@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import openai
@@ -13,6 +15,7 @@ from scripted import saying
 
 from sampling import Sampler, SamplingParams
 from sampling.chat.fields import COMMON, FIELDS
+from sampling.chat.kinds import Only
 from sampling.chat.request import SAMPLING_FIELDS, ChatRequest
 from sampling.dialects import DIALECTS, OPENAI
 from sampling.errors import InvalidRequest
@@ -156,7 +159,9 @@ def test_one_stop_string_is_a_list_of_one(how: str):
 
 
 def test_a_dialect_that_names_an_unknown_field_is_refused():
-    with pytest.raises(InvalidRequest, match=r"fields: got 'usr', must be a name in sampling.chat.fields.FIELDS$"):
+    with pytest.raises(
+        InvalidRequest, match=r"fields: got 'usr', must be a name in sampling.chat.fields.FIELDS$"
+    ):
         ChatRequest.parse({"messages": ASK}, replace(OPENAI, fields=("usr",)))
     assert all(name in FIELDS for one in DIALECTS.values() for name in one.fields)
 
@@ -412,3 +417,15 @@ def test_load_generators_are_served(how: str, sent: dict[str, Any]):
     chunks = [*saying(["a", "b"]).chat(**sent, dialect=how)]
     told = [chunk["choices"][0] for chunk in chunks if chunk["choices"]]
     assert [choice["finish_reason"] for choice in told] == [None] * (len(told) - 1) + ["length"]
+
+
+# The documentation
+
+
+def test_the_page_on_serving_says_which_dialects_take_which_field():
+    text = (Path(__file__).parents[2] / "docs" / "serving.md").read_text()
+    table = text.partition("| field | dialects |\n|---|---|\n")[2].partition("\n\n")[0]
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines()]
+    told = {name: {*how.split(", ")} for names, how in rows for name in re.findall(r"`(\w+)`", names)}
+    taken = {name for one in DIALECTS.values() for name in one.fields if not isinstance(FIELDS[name], Only)}
+    assert told == {name: {how for how in DIALECTS if name in DIALECTS[how].fields} for name in taken}

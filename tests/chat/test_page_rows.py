@@ -461,6 +461,46 @@ def test_row_unknown_field_wrong_type_out_of_range_nan(name, value, message):
     assert refused.value.param == name
 
 
+def test_row_null_counts_as_left_out():
+    """For unknown fields, too."""
+    asked = letters(EVEN).chat(ASK, seed=1, max_tokens=3)
+    null = dict.fromkeys(("stop", "temperature", "n", "tools", "nobody_knows_this"))
+    assert comparable(letters(EVEN).chat(ASK, seed=1, max_tokens=3, **null)) == comparable(asked)
+
+
+@pytest.mark.parametrize("how", DIALECTS)
+def test_row_what_every_client_sends(how):
+    """One stop string, text parts and stream_options in each; what only openai has to take is told; tools are refused."""
+    parts = [{"role": "user", "content": [{"type": "text", "text": ASK[0]["content"]}]}]
+    fields = {"dialect": how, "top_p": 0.9, "seed": 1, "max_tokens": 5}
+    plain = letters(EVEN).chat(ASK, **fields, stop=["B"])
+    assert comparable(letters(EVEN).chat(parts, **fields, stop="B")) == comparable(plain)
+    *_, last = letters(EVEN).chat(
+        ASK, **fields, stop="B", stream=True, stream_options={"include_usage": True}
+    )
+    assert last["usage"] == plain["usage"]
+    with pytest.raises(InvalidRequest, match=r"^tools: got .* tools are not offered$"):
+        letters(EVEN).chat(ASK, **fields, tools=[{"type": "function"}])
+
+
+SENT = [
+    {"max_completion_tokens": 5},
+    {"user": "me"},
+    {"store": True},
+    {"metadata": {"a": "b"}},
+    {"messages": [{"role": "developer", "content": "x"}, *ASK]},
+    {"messages": [*ASK, {"role": "assistant", "content": None}, *ASK]},
+]
+
+
+@pytest.mark.parametrize("sent", SENT, ids=[str(index) for index in range(len(SENT))])
+def test_row_what_every_client_sends_in_openai(sent):
+    asked = {"messages": ASK, "max_tokens": 5, **sent}
+    assert letters(EVEN).chat(**asked, dialect="openai")["usage"]["completion_tokens"] == 5
+    with pytest.raises(InvalidRequest, match="or serve with --dialect openai"):
+        letters(EVEN).chat(**asked)
+
+
 @pytest.mark.parametrize(
     ("model", "message"),
     [
