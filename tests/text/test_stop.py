@@ -45,6 +45,22 @@ def test_any_split_gives_the_definition(stop: list[str], text: str, places: list
     assert matcher.characters == len(content)
 
 
+@settings(max_examples=300)
+@given(stops, texts, st.integers(0, 24), cuts, cuts)
+@example(["aba"], "ababa", 3, [], [])
+def test_only_what_ends_in_the_part_that_is_looked_at_counts(
+    stop: list[str], text: str, first: int, places: list[int], others: list[int]
+) -> None:
+    matcher = StopStrings(stop)
+    early, late = text[:first], text[first:]
+    given_out = [matcher.feed(piece, looking=False) for piece in split(early, places)]
+    given_out += [matcher.feed(piece) for piece in split(late, others)]
+    ends = [(end, string) for end in range(len(early) + 1, len(text) + 1) for string in stop]
+    found = next(((end, string) for end, string in ends if text[:end].endswith(string)), None)
+    expected = (text, None) if found is None else (text[: found[0] - len(found[1])], found[1])
+    assert ("".join(given_out) + matcher.flush(), matcher.matched) == expected
+
+
 @given(stops, texts, cuts)
 def test_exactly_what_may_still_become_a_match_is_held_back(
     stop: list[str], text: str, places: list[int]
