@@ -45,14 +45,14 @@ class Reader:
         return self.place - begin
 
     def gap(self) -> None:
-        """A space; or a line feed, and eight spaces or a tab for each level of eight, which all deeper ones have, too."""
+        """A space; or a line feed, and eight spaces or a tab for each level, but 256 of them from the eighth on."""
         if self.skip(" ", 1):
             return
         if self.skip("\r", 1) or self.peek() == "\n":
             self.take("\n")
-            spaces = self.skip(" ", 8 * min(self.depth, 8))
+            spaces = self.skip(" ", 8 * self.depth if self.depth < 8 else 256)
             if not spaces:
-                self.skip("\t", self.depth if self.depth < 8 else 64)
+                self.skip("\t", self.depth if self.depth < 8 else 256)
 
     def object(self) -> None:
         self.take("{")

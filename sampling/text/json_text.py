@@ -9,8 +9,8 @@ from __future__ import annotations
 MOST_DIGITS = 20  # in a row, before or after the point: a 64-bit integer has no more
 MOST_EXPONENT_DIGITS = 3  # as the largest and the smallest double have
 INDENTATION = 8  # most spaces, in place of a tab, for each level
-LEVELS = 8  # levels that are told apart; all deeper ones may be indented as the last
-MOST_TABS = INDENTATION * LEVELS  # on a level that stands for all deeper ones
+LEVELS = 8  # that are told apart; the last stands for all deeper ones
+DEEPEST_INDENTATION = 256  # there, spaces or tabs
 
 OPTIONS = '%llguidance {"no_forcing": true}\n'
 NUMBER = (
@@ -46,7 +46,9 @@ def json_text(start: str) -> str:
 
 def level(depth: int) -> str:
     """The rules of what an object or an array of a depth holds; the outermost one has depth 1."""
-    inner, tabs = (depth + 1, depth) if depth < LEVELS else (depth, MOST_TABS)
+    last = depth == LEVELS
+    inner = depth if last else depth + 1
+    spaces, tabs = [DEEPEST_INDENTATION] * 2 if last else (INDENTATION * depth, depth)
     return rf"""
 object{depth}: "{{" gap{depth} (member{depth} ("," gap{depth} member{depth})*)? "}}"
 member{depth}: STRING SPACE? ":" SPACE? value{depth} gap{depth}
@@ -54,5 +56,5 @@ array{depth}: "[" gap{depth} (item{depth} ("," gap{depth} item{depth})*)? "]"
 item{depth}: value{depth} gap{depth}
 value{depth}: object{inner} | array{inner} | scalar
 gap{depth}: GAP{depth}?
-GAP{depth}: / |\r?\n( {{0,{INDENTATION * depth}}}|\t{{0,{tabs}}})/
+GAP{depth}: / |\r?\n( {{0,{spaces}}}|\t{{0,{tabs}}})/
 """

@@ -18,6 +18,7 @@ from sampling.text.json_schema import SCHEMA, TYPES, Schema, SchemaDocument, cou
 MOST_PARTS = 5000
 MOST_STEPS = 5 * MOST_PARTS  # to count them
 MOST_OPTIONAL = 1000  # properties of one object: each may come next, so each is a case that a parser is in
+MOST_PATTERNS = 50  # of names in one object: each is compared with each
 SCALARS = TYPES - {"array", "object"}
 IN_PLACE = {"$ref", "allOf", "anyOf", "oneOf"}
 ASSERTIONS = {
@@ -205,17 +206,24 @@ class WrittenOut:
         )
         names = dict.fromkeys(itertools.chain(*(mapped(one, "properties") for one in schemas), required))
         self._charge(len(schemas) * len(names))
-        if len(names) - len(required) > MOST_OPTIONAL:
-            words = f"at most {MOST_OPTIONAL} in one object; any number may be required"
-            raise InvalidRequest(SCHEMA, f"{len(names) - len(required)} optional properties", words)
+        optional = [name for name in names if name not in required]
+        patterns = sum(len(mapped(one, "patternProperties")) for one in schemas)
+        for count, most, what in (
+            (len(optional), MOST_OPTIONAL, "optional properties"),
+            (patterns, MOST_PATTERNS, "patternProperties"),
+        ):
+            if count > most:
+                raise InvalidRequest(SCHEMA, f"{count} {what} in one object", f"at most {most}")
         places = {name: self._place(property_of(one, name) for one in schemas) for name in names}
         others = [*self._other_properties(schemas)]
         needed = [places[name] for name in required]
-        optional = [places[name] for name in names if name not in required]
         least = max((counted(one, "minProperties") for one in schemas), default=0) - len(required)
         ways = [Way(needed)]
         if least > 0:
-            ways = [Way(needed, optional, least), *(Way([*needed, other]) for other in others)]
+            ways = [
+                Way(needed, [places[name] for name in optional], least),
+                *(Way([*needed, other]) for other in others),
+            ]
         return Filling(ways, [*places.values(), *others])
 
     def _other_properties(self, schemas: Sequence[Schema]) -> Iterator[Place]:

@@ -235,3 +235,13 @@ def test_where_a_pattern_says_what_is_in_a_string_it_is_written_as_it_is() -> No
     grammar = GRAMMARS.json_schema({"type": "string", "pattern": "^[a-zé]{2}$"})
     assert admits(grammar, '"né"')
     assert not begins(grammar, r'"n\u')
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("indent", [1, 2, 4, 8, "\t"])
+def test_deep_values_can_be_indented(kind: str, indent: int | str) -> None:
+    value: dict[str, Any] = {}
+    for _ in range(30):
+        value = {"a": [value]}
+    text = json.dumps(value, indent=indent)
+    assert admits(grammar(kind), text) == (indent != 8)  # 60 levels

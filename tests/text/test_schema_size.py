@@ -248,7 +248,11 @@ LARGE: dict[str, tuple[Schema, str]] = {
     "properties": (record(**{f"p{i}": {} for i in range(MOST_PARTS)}), "parts"),
     "optional properties": (
         record(["p0"], **{f"p{i}": {} for i in range(MOST_OPTIONAL + 2)}),
-        "1001 optional properties",
+        "1001 optional properties in one object', must be at most 1000",
+    ),
+    "patterns": (
+        {"type": "object", "patternProperties": {f"^{i}x": {} for i in range(51)}},
+        "51 patternProperties in one object', must be at most 50",
     ),
     "values": ({"enum": [*range(MOST_PARTS + 1)]}, "parts"),
     "a value of values": ({"const": {"a": [[1]] * MOST_PARTS}}, "parts"),
