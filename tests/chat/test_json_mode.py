@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 import torch
 from json_prefix import verdict
-from scripted import byte_tokenizer, saying, scripted
+from scripted import ScriptedModel, byte_tokenizer, saying, scripted
 from transformers import PreTrainedTokenizerFast
 
 from sampling import InvalidRequest, LanguageModel, RowError, dialect, load
@@ -129,9 +129,17 @@ def test_chunks_join_to_the_same_object() -> None:
     assert "".join(chunk["choices"][0]["delta"].get("content", "") for chunk in chunks) == whole
 
 
+class AfterItsToken(ScriptedModel):
+    """A row's logits are those that the script has for its last token, whatever the others do."""
+
+    def next_logits(self, token_ids: torch.Tensor, cache: object, counts: object = None) -> torch.Tensor:
+        return self.script[token_ids[:, -1] % len(self.script)]
+
+
 def test_beside_a_request_that_wants_text() -> None:
     """In one batch each is what it is alone."""
     model = random_model(byte_tokenizer('{"', '": '), 4, 40, 1.0)
+    model.model = AfterItsToken(model.model.script, context=300, end_id=model.tokenizer.eos_token_id)
     requests = [
         ChatRequest.parse({"messages": ASK, "seed": 1, "max_tokens": 40, **more})
         for more in ({"response_format": OBJECT}, {}, {"response_format": schema_format(POINT)})
