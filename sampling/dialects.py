@@ -13,6 +13,7 @@ from typing import cast
 
 from sampling.errors import InvalidRequest
 from sampling.history import OUTPUT, PROMPT_AND_OUTPUT, Scope
+from sampling.params import SMALLEST
 
 Stage = str | tuple[str, ...]
 
@@ -95,6 +96,9 @@ class Dialect(Rules):
         silent_assistant: Whether a message of the assistant may have no content.
         part_separator: What joins the texts of a message whose content is a list of parts.
         top_k_minus_one: Whether requests may say -1 for no top_k.
+        append_final_message: Whether a final message that is continued is put behind the prompt as it is; otherwise the chat
+            template renders it.
+        generation_defaults: Fields of a checkpoint's `generation_config.json` that hold where a request leaves them out.
     """
 
     source: str
@@ -115,6 +119,8 @@ class Dialect(Rules):
     silent_assistant: bool = False
     part_separator: str = ""
     top_k_minus_one: bool = False
+    append_final_message: bool = False
+    generation_defaults: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check the stages and the mode."""
@@ -127,6 +133,9 @@ class Dialect(Rules):
             raise InvalidRequest("logprob_mode", self.logprob_mode, f"one of {', '.join(MODES)}")
 
 
+TEMPLATE_FIELDS = ("chat_template_kwargs", "add_generation_prompt", "continue_final_message")
+SAMPLING_DEFAULTS = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")
+
 QSTASH = Dialect(
     name="qstash",
     source="the published page 'Create Chat Completion'; repetition_penalty, top_k and min_p where its engine had them",
@@ -134,6 +143,7 @@ QSTASH = Dialect(
     repetition_counts=OUTPUT,
     listed_ranks=20,
     id_prefix="cmpl-",
+    fields=TEMPLATE_FIELDS,
 )
 
 # What clients of OpenAI send and engines let pass, and what the engines have on top.
@@ -213,7 +223,7 @@ VLLM_0_4 = Dialect(
     end_token_entry=True,
     blank_special_tokens=True,
     sampled_first=True,
-    fields=VLLM_0_4_FIELDS,
+    fields=(*VLLM_0_4_FIELDS, "add_generation_prompt"),
     stop_strings_from=0,
     part_separator="\n",
     top_k_minus_one=True,
@@ -229,7 +239,7 @@ VLLM = Dialect(
     sampled_first=True,
     at_most_k=False,
     usage_when_asked=True,
-    fields=VLLM_FIELDS,
+    fields=(*VLLM_FIELDS, *TEMPLATE_FIELDS),
     stream_options=CONTINUOUS,
     continuous_needs_usage=True,
     stop_strings_from=1,
@@ -237,6 +247,7 @@ VLLM = Dialect(
     silent_assistant=True,
     part_separator="\n",
     top_k_minus_one=True,
+    generation_defaults=(*SAMPLING_DEFAULTS, "presence_penalty", "frequency_penalty", "max_new_tokens"),
 )
 
 VLLM_PYTORCH = replace(
@@ -249,16 +260,20 @@ VLLM_PYTORCH = replace(
 
 TRANSFORMERS = Dialect(
     name="transformers",
-    source="transformers 5.23, generation/logits_process.py",
+    source="transformers 5.23, generation/logits_process.py; do_sample=False is a temperature below every float32",
     order=("logit_bias", "repetition_penalty", "temperature", *TRUNCATIONS),
     low_ids_first=False,
     top_k_keeps_ties=True,
     zero_temperature=False,
+    greedy_below=SMALLEST,
+    greedy_becomes=(("temperature", 1.0), ("top_p", 1.0), ("top_k", 0), ("min_p", 0.0)),
+    greedy_arg_max=True,
     logprob_mode="processed",
     parse_control_tokens=True,
-    fields=("max_completion_tokens",),
+    fields=("max_completion_tokens", *TEMPLATE_FIELDS),
     silent_assistant=True,
     part_separator=" ",
+    generation_defaults=("do_sample", *SAMPLING_DEFAULTS, "max_new_tokens"),
 )
 
 SGLANG = Dialect(
@@ -281,13 +296,15 @@ SGLANG = Dialect(
     logprob_mode="temperature",
     parse_control_tokens=True,
     usage_when_asked=True,
-    fields=SGLANG_FIELDS,
+    fields=(*SGLANG_FIELDS, "chat_template_kwargs", "continue_final_message"),
     stream_options=CONTINUOUS,
     ignore_eos_ignores_stop_ids=True,
     roles=WITH_DEVELOPER,
     silent_assistant=True,
     part_separator=" ",
     top_k_minus_one=True,
+    append_final_message=True,
+    generation_defaults=SAMPLING_DEFAULTS,
 )
 
 LLAMA_CPP = Dialect(
@@ -297,7 +314,7 @@ LLAMA_CPP = Dialect(
     repetition_counts=Scope(prompt=True, last=64),
     penalties_count=Scope(prompt=True, last=64),
     parse_control_tokens=True,
-    fields=OPENAI_FIELDS,
+    fields=(*OPENAI_FIELDS, "chat_template_kwargs", "add_generation_prompt"),
     silent_assistant=True,
     part_separator="\n",
     top_k_minus_one=True,

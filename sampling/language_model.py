@@ -19,6 +19,7 @@ from sampling.loaded_model import LoadedModel
 from sampling.model import Llama, LlamaConfig, load_llama, pack
 from sampling.model.compiler import require_compiler
 from sampling.model.config import named_end_tokens
+from sampling.model.generation import GenerationConfig
 from sampling.text import load_tokenizer
 from sampling.text.end_tokens import own_end_tokens, tell_end_tokens
 from sampling.toy import CHECKPOINT
@@ -34,6 +35,7 @@ class LanguageModel(LoadedModel):
         tokenizer: Its transformers tokenizer, with a chat template.
         name: What responses call it unless the request says.
         compile: Whether it decodes by compiled steps.
+        generation: What the checkpoint says about sampling.
 
     Example:
         >>> from sampling import load
@@ -149,6 +151,7 @@ def load(
         require_compiler(device)
     folder = CHECKPOINT if path is None else Path(path)
     tokenizer = load_tokenizer(folder)  # first, since weights take longer to read
+    generation = GenerationConfig.read(folder)
     model = load_llama(
         folder,
         device=device,
@@ -159,7 +162,7 @@ def load(
     name = "sampling-toy" if path is None else folder.resolve().name
     if not parallel:
         pack(model)
-    loaded = LanguageModel(model, tokenizer, name, compile=compile)
+    loaded = LanguageModel(model, tokenizer, name, compile=compile, generation=generation)
     named = {**named_end_tokens(folder), "the tokenizer's eos_token": own_end_tokens(tokenizer)}
     tell_end_tokens(named, loaded.vocabulary)
     return loaded

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -14,12 +16,16 @@ from torch import Tensor
 from sampling.dialects import Dialect
 from sampling.dialects import dialect as dialect_named
 from sampling.model import Llama
+from sampling.model.generation import GenerationConfig
 from sampling.text import Grammars, TokenFloor, Vocabulary
 from sampling.text.end_tokens import own_end_tokens
+from sampling.text.tokenizer import tokenizer_digest
 from sampling.version import __version__
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
+
+logger = logging.getLogger("sampling")
 
 
 class LoadedModel:
@@ -30,6 +36,7 @@ class LoadedModel:
         tokenizer: Its transformers tokenizer, with a chat template.
         name: What responses call it unless the request says.
         compile: Whether it decodes by compiled steps.
+        generation: What the checkpoint says about sampling.
     """
 
     def __init__(
@@ -39,8 +46,11 @@ class LoadedModel:
         name: str,
         *,
         compile: bool = False,  # noqa: A002 (the name that torch uses)
+        generation: GenerationConfig | None = None,
     ) -> None:
         self.model, self.tokenizer, self.name, self.compile = model, tokenizer, name, compile
+        self.generation = GenerationConfig() if generation is None else generation
+        self._defaults: dict[Dialect, Mapping[str, Any]] = {}
         self._digested: tuple[tuple[tuple[int, int], ...], str] | None = (
             None  # of which weights, and the digest
         )
@@ -74,24 +84,50 @@ class LoadedModel:
         return self.model(torch.tensor([list(token_ids)], device=self.model.embed_tokens.weight.device))[0]
 
     def fingerprint(self, dialect: str | Dialect) -> str:
-        """The `system_fingerprint`: a digest of library version, dialect, weights, their type and the device's.
+        """The `system_fingerprint`: a digest of library version, dialect, weights, their type and the device's, and tokenizer.
+
+        The tokenizer's chat template counts, too, and what the dialect takes from `generation_config.json`.
 
         Args:
             dialect: The dialect or its name; what counts is all that it says.
         """
-        weight = self.model.embed_tokens.weight
+        weight, style = self.model.embed_tokens.weight, dialect_named(dialect)
         parts = (
             __version__,
-            repr(dialect_named(dialect)),
+            repr(style),
             str(weight.dtype),
             weight.device.type,
             self._weights_digest(),
+            self._tokenizer_digest,
+            repr((self.tokenizer.chat_template, self.tokenizer.special_tokens_map)),
+            repr(self.defaults(style)),
         )
         return "fp_" + hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
     def fresh_seed(self) -> int:
         """64 bits from the operating system, the same in every process that holds a part of the model."""
         return self.model.from_all(secrets.randbits(64))[0]
+
+    def now(self) -> datetime:
+        """The local time, the same in every process that holds a part of the model."""
+        return self.model.from_all(datetime.now())[0]
+
+    def defaults(self, dialect: Dialect) -> Mapping[str, Any]:
+        """What requests of a dialect get where they leave a field out; the log says so, once.
+
+        Raises:
+            CheckpointError: The checkpoint's `generation_config.json` has a value that the dialect does not take.
+        """
+        if dialect not in self._defaults:
+            self._defaults[dialect] = self.generation.defaults(dialect)
+            said = self.generation.announcement(dialect)
+            if said is not None:
+                logger.warning("%s", said)
+        return self._defaults[dialect]
+
+    @cached_property
+    def _tokenizer_digest(self) -> str:
+        return tokenizer_digest(self.tokenizer)
 
     def _weights_digest(self) -> str:
         """The digest of the weights as they are; to read them all takes a while, so only when they have changed."""

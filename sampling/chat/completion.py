@@ -16,7 +16,7 @@ from sampling.errors import InvalidRequest
 from sampling.loaded_model import LoadedModel
 from sampling.processors import Constraint
 from sampling.sampler import check_params
-from sampling.text import PromptLimit, encode_chat
+from sampling.text import CLOCK, PromptLimit, chat_prompt
 
 
 @dataclass(frozen=True)
@@ -39,14 +39,16 @@ class Completion:
 
     Args:
         loaded: Model and tokenizer.
-        request: What is wanted.
+        request: What is wanted; the checkpoint's defaults fill it, where the dialect applies them.
         dialect: How to sample and to answer.
         context: Most tokens of prompt and answer; None for the model's own.
 
     Attributes:
         id: The response's.
         created: Unix seconds.
+        defaults: What the dialect takes from the checkpoint's `generation_config.json` for fields that are left out.
         prompt_ids: The prompt.
+        clock: What the chat template has read of the clock: texts by their format of `strftime`.
         params: The sampling parameters, with a seed: the request's or a fresh one.
         max_tokens: Most tokens of a choice.
         choices: The n choices.
@@ -59,6 +61,8 @@ class Completion:
     def __init__(
         self, loaded: LoadedModel, request: ChatRequest, dialect: Dialect, context: int | None = None
     ) -> None:
+        self.defaults = loaded.defaults(dialect)
+        request = request.filled(self.defaults)
         self.loaded, self.request, self.dialect = loaded, request, dialect
         self.id = f"{dialect.id_prefix}{uuid.uuid4().hex}"
         self.created = int(time.time())
@@ -66,13 +70,19 @@ class Completion:
         self.fresh_seed = request.params.seed is None
         seed = loaded.fresh_seed() if self.fresh_seed else request.params.seed
         limit = PromptLimit(loaded.token_floor, context or loaded.model.config.max_position_embeddings)
-        self.prompt_ids = encode_chat(
+        prompt = chat_prompt(
             loaded.tokenizer,
             request.messages,
             double_bos=dialect.double_bos,
             parse_control_tokens=dialect.parse_control_tokens,
             limit=limit,
+            add_generation_prompt=request.add_generation_prompt,
+            continue_final_message=request.continue_final_message,
+            append_final_message=dialect.append_final_message,
+            variables=request.chat_template_kwargs,
+            now=loaded.now(),
         )
+        self.prompt_ids, self.clock = prompt.ids, prompt.read
         self.vocabulary = loaded.vocabulary
         room = limit.room(len(self.prompt_ids))
         self.max_tokens = room if request.max_tokens is None else min(room, request.max_tokens)
@@ -117,19 +127,25 @@ class Completion:
     def header(self, kind: str) -> dict[str, Any]:
         """What a response and the chunks of a stream begin with.
 
-        A seed of our own choosing is named, so that the output can be replayed.
+        What is not of the request's own choosing, a seed and what the chat template has read of the clock, is named as fields
+        of the request, so that with them it gives the same output again.
 
         Args:
             kind: The `object`.
         """
-        fields = {
+        fields: dict[str, Any] = {
             "id": self.id,
             "object": kind,
             "created": self.created,
             "model": self.request.model or self.loaded.name,
             "system_fingerprint": self.loaded.fingerprint(self.dialect),
         }
-        return {**fields, "seed": self.params.seed} if self.fresh_seed else fields
+        if self.fresh_seed:
+            fields["seed"] = self.params.seed
+        if self.clock:
+            given = self.request.chat_template_kwargs
+            fields["chat_template_kwargs"] = {**given, CLOCK: {**given.get(CLOCK, {}), **self.clock}}
+        return fields
 
     def response(self) -> dict[str, Any]:
         """The whole response."""

@@ -10,6 +10,7 @@ from sampling.chat.checks import list_of, object_of, text_of
 from sampling.chat.formats import Formats
 from sampling.chat.kinds import Flag, Kind, Labels, Members, OneOf, Only, Schema, Text, Whole
 from sampling.chat.messages import Content, Messages
+from sampling.chat.template_kwargs import TemplateKwargs
 from sampling.dialects import Dialect
 from sampling.errors import InvalidRequest
 from sampling.params import INTEGERS, boolean, token_ids
@@ -144,6 +145,9 @@ NOT_OFFERED: Mapping[str, Only] = {
 }
 
 FIELDS: Mapping[str, Kind] = {
+    "add_generation_prompt": Flag(),
+    "chat_template_kwargs": TemplateKwargs(),
+    "continue_final_message": Flag(),
     "ignore_eos": Flag(),
     "max_completion_tokens": COMMON["max_tokens"],
     "metadata": Labels(most=16, longest_key=64, longest=512),

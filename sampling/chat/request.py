@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from sampling.assembly import translated
@@ -34,6 +34,11 @@ class ChatRequest:
         stream_options: What else a stream tells.
         response_format: What the message has to be.
         ignore_eos: Whether a choice goes on after the model's end tokens.
+        add_generation_prompt: Whether the prompt ends with the beginning of an answer; None for yes unless the final message
+            is continued.
+        continue_final_message: Whether the answer goes on from the end of the final message, which is the assistant's.
+        chat_template_kwargs: What else the chat template may read.
+        given: The names of the fields that were not left out.
     """
 
     messages: tuple[Mapping[str, str], ...]
@@ -46,6 +51,20 @@ class ChatRequest:
     stream_options: StreamOptions = NO_OPTIONS
     response_format: ResponseFormat = TEXT
     ignore_eos: bool = False
+    add_generation_prompt: bool | None = None
+    continue_final_message: bool = False
+    chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    given: frozenset[str] = frozenset()
+
+    def filled(self, defaults: Mapping[str, Any]) -> ChatRequest:
+        """Fill sampling parameters and `max_tokens` where they were left out.
+
+        Args:
+            defaults: Values by field.
+        """
+        values = {name: value for name, value in defaults.items() if name not in self.given}
+        max_tokens = values.pop("max_tokens", self.max_tokens)
+        return replace(self, params=replace(self.params, **values), max_tokens=max_tokens)
 
     @staticmethod
     def parse(request: Mapping[str, object], dialect: str | Dialect = "qstash") -> ChatRequest:
@@ -93,7 +112,7 @@ def read(request: Mapping[str, object], dialect: Dialect) -> ChatRequest:
         values["top_k"] = 0
     params = SamplingParams(**{name: values[name] for name in SAMPLING_FIELDS if name in values})
     translated(params, dialect)
-    parsed = ChatRequest(params=params, **own)
+    parsed = ChatRequest(params=params, given=frozenset(values), **own)
     check_together(parsed, given)
     return parsed
 
@@ -102,6 +121,11 @@ def check_together(request: ChatRequest, given: Mapping[str, object]) -> None:
     """Refuse fields that do not go with others."""
     if "stream_options" in given and not request.stream:
         raise InvalidRequest("stream_options", given["stream_options"], "left out unless stream is true")
+    if request.continue_final_message and request.messages[-1]["role"] != "assistant":
+        words = "left out (or false) unless the final message is the assistant's"
+        raise InvalidRequest("continue_final_message", True, words)
+    if request.continue_final_message and request.add_generation_prompt:
+        raise InvalidRequest("add_generation_prompt", True, "false with continue_final_message")
     if request.response_format != TEXT:  # a finished value can not go on
         for name in ("ignore_eos", "min_tokens"):
             if getattr(request, name, False) or getattr(request.params, name, 0):

@@ -45,7 +45,7 @@ NUMBERS = (
 )
 
 
-JSON_FIELDS = ("logit_bias", "response_format", "stream_options", "stop_token_ids")
+JSON_FIELDS = ("logit_bias", "response_format", "stream_options", "stop_token_ids", "chat_template_kwargs")
 
 
 def add_model_flags(parser: argparse.ArgumentParser) -> None:
@@ -111,6 +111,9 @@ def add_request_flags(parser: argparse.ArgumentParser) -> None:
     """Add the text, the model and the fields of a request."""
     parser.add_argument("text", help="the user's message")
     parser.add_argument("--system", metavar="TEXT", help="a system message before it")
+    parser.add_argument(
+        "--prefill", metavar="TEXT", help="the beginning of the answer, which the model continues"
+    )
     add_model_flags(parser)
     fields = parser.add_argument_group("fields of the request")
     for name, words in NUMBERS:
@@ -130,6 +133,11 @@ def add_request_flags(parser: argparse.ArgumentParser) -> None:
         metavar="JSON",
         help="such as '{\"include_usage\": true}', with --stream",
     )
+    fields.add_argument(
+        "--chat-template-kwargs",
+        metavar="JSON",
+        help='what else the chat template may read, such as \'{"date_string": "01 Jan 2026"}\'',
+    )
 
 
 def request_of(options: argparse.Namespace) -> dict[str, Any]:
@@ -137,7 +145,11 @@ def request_of(options: argparse.Namespace) -> dict[str, Any]:
     messages = [{"role": "user", "content": options.text}]
     if options.system is not None:
         messages.insert(0, {"role": "system", "content": options.system})
+    turn: dict[str, Any] = {}
+    if options.prefill is not None:
+        messages.append({"role": "assistant", "content": options.prefill})
+        turn = {"continue_final_message": True}
     names = [name.replace("-", "_") for name, _ in NUMBERS] + ["stop", "ignore_eos", "logprobs", *JSON_FIELDS]
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     read = {name: read_json(given[name], name) for name in JSON_FIELDS if name in given}
-    return {"messages": messages, **given, **read, "stream": getattr(options, "stream", False)}
+    return {"messages": messages, **turn, **given, **read, "stream": getattr(options, "stream", False)}

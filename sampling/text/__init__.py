@@ -5,14 +5,16 @@ from __future__ import annotations
 from sampling.text.floor import TokenFloor
 from sampling.text.grammar import Grammar, Grammars
 from sampling.text.incremental import TextDecoder, prefix_bytes
-from sampling.text.prompt import encode_chat
+from sampling.text.prompt import chat_prompt, encode_chat
 from sampling.text.prompt_limit import PromptLimit
 from sampling.text.stop import StopStrings
+from sampling.text.template import CLOCK
 from sampling.text.token_bytes import token_bytes
 from sampling.text.tokenizer import load_tokenizer
 from sampling.text.vocabulary import Vocabulary
 
 __all__ = [
+    "CLOCK",
     "Grammar",
     "Grammars",
     "PromptLimit",
@@ -20,6 +22,7 @@ __all__ = [
     "TextDecoder",
     "TokenFloor",
     "Vocabulary",
+    "chat_prompt",
     "encode_chat",
     "load_tokenizer",
     "prefix_bytes",

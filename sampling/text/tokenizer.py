@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -120,3 +121,11 @@ def _check_token_ids(folder: Path, tokenizer: PreTrainedTokenizerFast, expected:
 def state_of(part: Any) -> bytes | None:
     """All that a part of a tokenizer consists of."""
     return None if part is None else part.__getstate__()
+
+
+def tokenizer_digest(tokenizer: PreTrainedTokenizerFast) -> str:
+    """A digest of all by which a tokenizer makes ids of text."""
+    backend = tokenizer.backend_tokenizer
+    states = (state_of(part) for part in (backend.model, backend.normalizer, backend.pre_tokenizer))
+    added = sorted(backend.get_added_tokens_decoder().items(), key=lambda entry: entry[0])
+    return hashlib.sha256(repr((*states, added)).encode()).hexdigest()

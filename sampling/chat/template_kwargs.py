@@ -1,0 +1,117 @@
+"""What a request gives its chat template: the field `chat_template_kwargs`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from sampling.chat.checks import list_of, text_of
+from sampling.chat.kinds import Schema
+from sampling.errors import InvalidRequest
+from sampling.reading import DEEPEST
+from sampling.text.template import CLOCK
+
+RESERVED: Mapping[str, str] = {
+    **dict.fromkeys(("messages", "conversation"), "the messages have a field of their own"),
+    **dict.fromkeys(("add_generation_prompt", "continue_final_message"), "it is a field of its own"),
+    **dict.fromkeys(("tools", "documents"), "tools and documents are not offered"),
+    "chat_template": "the template is the checkpoint's",
+    **dict.fromkeys(
+        (
+            "max_length",
+            "padding",
+            "return_assistant_tokens_mask",
+            "return_dict",
+            "return_tensors",
+            "sanitize_control_tokens",
+            "tokenize",
+            "tokenizer_kwargs",
+            "truncation",
+        ),
+        "it is an argument of apply_chat_template, not a variable of templates",
+    ),
+    **dict.fromkeys(
+        ("bos_token", "cls_token", "eos_token", "mask_token", "pad_token", "sep_token", "unk_token"),
+        "the tokenizer sets it",
+    ),
+    **dict.fromkeys(
+        ("cycler", "dict", "joiner", "lipsum", "namespace", "raise_exception", "range", "self"),
+        "it is a function that templates have",
+    ),
+}
+"""Names that no request may give a value, and why."""
+
+
+@dataclass(frozen=True)
+class TemplateKwargs:
+    """Variables of chat templates: JSON values by name. One is a function: texts that it gives, by its argument."""
+
+    @property
+    def schema(self) -> Schema:
+        """An object of anything but the reserved names."""
+        clock = {"type": "object", "additionalProperties": {"type": "string"}}
+        return {
+            "type": "object",
+            "properties": {CLOCK: clock},
+            "propertyNames": {"not": {"enum": [*RESERVED]}},
+        }
+
+    def read(self, name: str, value: object) -> Mapping[str, Any]:
+        """Check the variables."""
+        given = json_value(name, value)
+        if not isinstance(given, dict):
+            raise InvalidRequest(name, value, "an object of JSON values by the names of template variables")
+        for key, item in cast("dict[str, Any]", given).items():
+            if key in RESERVED:
+                raise InvalidRequest(f"{name}.{key}", item, f"left out: {RESERVED[key]}")
+        check_clock(f"{name}.{CLOCK}", given.get(CLOCK, {}))
+        return given
+
+
+def check_clock(name: str, value: object) -> None:
+    """Check the texts by which a template reads the time."""
+    if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
+        words = (
+            "an object of texts by the formats by which the template reads the time, such as {'%Y': '2026'}"
+        )
+        raise InvalidRequest(name, value, words)
+
+
+def json_value(name: str, value: object, levels: int = DEEPEST) -> Any:
+    """Check a JSON value, all of it.
+
+    Args:
+        name: What it is called in errors.
+        value: What was given; a mapping is an object, a sequence but a string a list.
+        levels: How deep it may be.
+
+    Returns:
+        The same as dict, list, str, int, float, bool and None.
+
+    Raises:
+        InvalidRequest: A part of it is none, or it is too deep.
+    """
+    if isinstance(value, str):
+        return text_of(name, value)
+    if value is None or isinstance(value, bool) or is_number(value):
+        return value
+    items = list_of(value)
+    if not levels and (items is not None or isinstance(value, Mapping)):
+        raise InvalidRequest(name, value, f"of at most {DEEPEST} levels")
+    if items is not None:
+        return [json_value(f"{name}[{index}]", item, levels - 1) for index, item in enumerate(items)]
+    if not isinstance(value, Mapping):
+        raise InvalidRequest(name, value, "a JSON value")
+    members = cast("Mapping[object, object]", value).items()
+    return {
+        text_of(f"{name}, a key", key): json_value(f"{name}.{key}", item, levels - 1) for key, item in members
+    }
+
+
+def is_number(value: object) -> bool:
+    """Return True for a number that JSON can write, in at most some thousand digits."""
+    if type(value) is int:
+        return abs(value) < 2**4096
+    return type(value) is float and abs(value) <= sys.float_info.max

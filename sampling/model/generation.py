@@ -1,0 +1,133 @@
+"""What a checkpoint says about sampling, in `generation_config.json`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sampling.assembly import NEUTRAL, translated
+from sampling.dialects import DIALECTS, Dialect
+from sampling.errors import CheckpointError, InvalidRequest
+from sampling.model.files import is_there
+from sampling.model.json_object import LARGEST, JsonObject
+from sampling.params import SamplingParams, json_integer
+
+NAME = "generation_config.json"
+
+
+def between(low: float, high: float = sys.float_info.max) -> Callable[[JsonObject, str], float]:
+    """Read a finite number of a closed range."""
+    words = f"a finite number of at least {low:g}" if high > 1 else f"a number from {low:g} to {high:g}"
+
+    def read(file: JsonObject, name: str) -> float:
+        value = file.get(name)
+        if type(value) not in (int, float) or not low <= value <= high:
+            raise file.error(name, value, words)
+        return float(value)
+
+    return read
+
+
+def top_k(file: JsonObject, name: str) -> int:
+    """Read how many tokens to keep; 0 or -1 for all."""
+    try:
+        return json_integer(name, file.get(name), -1, LARGEST)
+    except InvalidRequest as error:
+        raise file.error(name, error.value, error.allowed) from None
+
+
+# What some engine can make sense of; a dialect may take less.
+READERS: Mapping[str, Callable[[JsonObject, str], float]] = {
+    "do_sample": JsonObject.flag,
+    "temperature": between(0),
+    "top_p": between(0, 1),
+    "top_k": top_k,
+    "min_p": between(0, 1),
+    "repetition_penalty": JsonObject.number,
+    "presence_penalty": between(-sys.float_info.max),
+    "frequency_penalty": between(-sys.float_info.max),
+    "max_new_tokens": JsonObject.integer,
+}
+SILENT = {**NEUTRAL, "do_sample": True}
+"""Values that change nothing."""
+
+
+@dataclass(frozen=True)
+class GenerationConfig:
+    """The sampling values of a `generation_config.json`.
+
+    Engines take them, or some of them, where a request leaves a field out; which, a dialect says.
+
+    Args:
+        path: The file.
+        values: Those that it has, by their names there.
+    """
+
+    path: Path = Path(NAME)
+    values: Mapping[str, float] = field(default_factory=dict[str, float])
+
+    @classmethod
+    def read(cls, folder: Path) -> GenerationConfig:
+        """Read the file of a directory, which need not have one.
+
+        Raises:
+            CheckpointError: The file is malformed, or a value is one that no engine can make sense of.
+        """
+        path = folder / NAME
+        file = JsonObject.read(path) if is_there(path) else JsonObject(path)
+        return cls(
+            path, {name: read(file, name) for name, read in READERS.items() if file.get(name) is not None}
+        )
+
+    def defaults(self, dialect: Dialect) -> dict[str, Any]:
+        """Return what requests of a dialect get where they leave a field out.
+
+        A `do_sample` of false is a temperature at which the dialect takes the arg max; where the dialect knows the field, that
+        is also what a file with other values means that does not name it.
+
+        Returns:
+            Values by the names of request fields.
+
+        Raises:
+            CheckpointError: A value is not one that the dialect takes.
+        """
+        applied: dict[str, Any] = {
+            name: self.values[name] for name in dialect.generation_defaults if name in self.values
+        }
+        if applied and "do_sample" in dialect.generation_defaults and not applied.pop("do_sample", False):
+            applied["temperature"] = dialect.greedy_below / 2
+        if dialect.top_k_minus_one and applied.get("top_k") == -1:
+            applied["top_k"] = 0
+        tokens = {"max_tokens": applied.pop("max_new_tokens")} if "max_new_tokens" in applied else {}
+        try:
+            translated(SamplingParams(**applied), dialect)
+        except InvalidRequest as error:
+            raise CheckpointError(f"{self.path}: {error}") from None
+        return {**applied, **tokens}
+
+    def announcement(self, dialect: Dialect) -> str | None:
+        """Say which values a dialect applies and which it does not; None where there is nothing to say."""
+        said = {name: value for name, value in self.values.items() if SILENT.get(name) != value}
+        if said and "do_sample" in dialect.generation_defaults and not self.values.get("do_sample"):
+            said = {"do_sample": False, **said}
+        taken = [name for name in said if name in dialect.generation_defaults]
+        left = [name for name in said if name not in taken]
+        applied = f"{listed(said, taken)} where a request leaves them out" if taken else ""
+        ignored = f"{listed(said, left)} not applied by the dialect {dialect.name!r}" if left else ""
+        if ignored and not taken:
+            others = [other.name for other in DIALECTS.values() if other.generation_defaults]
+            ignored += f", which has defaults of its own ({', '.join(others)} apply them)"
+        return f"{self.path}: {'; '.join(filter(None, (applied, ignored)))}" if said else None
+
+
+def listed(values: Mapping[str, float], names: list[str]) -> str:
+    """Some values and their names.
+
+    Example:
+        >>> listed({"temperature": 0.6, "top_k": 50}, ["temperature", "top_k"])
+        'temperature 0.6, top_k 50'
+    """
+    return ", ".join(f"{name} {values[name]}" for name in names)
