@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 DEEPEST = 100  # levels of nesting that a body may have
 LARGEST_BODY = 2**20  # bytes
 ROOMY = 300  # UTF-8 bytes of text, with 16 for each message, that the toy's context of 512 tokens has room for in any case
-TEXTS = ("model", "messages", "stop")
+TEXTS = ("model", "messages", "stop", "chat_template_kwargs")
 STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 SURROGATE = re.compile("[\ud800-\udfff]")
 ERROR_FIELDS = {"message", "type", "param", "code"}
@@ -118,7 +118,7 @@ class Judge:
             elif error.validator == "additionalProperties":
                 yield from (escaped(key) for key in {*request} - {*error.schema["properties"]})
             else:  # a field that needs another
-                yield from ("top_logprobs", "stream_options")
+                yield from ("top_logprobs", "stream_options", "add_generation_prompt")
         yield from (name for name in TEXTS if any(map(SURROGATE.search, texts(request.get(name)))))
 
 
@@ -133,6 +133,8 @@ def doubtful(request: dict[str, Json]) -> Iterator[str]:
     size = sum(len(text.encode(errors="replace")) for text in texts(messages))
     if isinstance(messages, list) and size + 16 * len(messages) > ROOMY:
         yield "messages"
+    if request.get("continue_final_message") is True:  # of an assistant's message, and it has to be the last
+        yield "continue_final_message"
     form = request.get("response_format")
     if isinstance(form, dict) and form.get("json_schema") is not None:
         yield "response_format"

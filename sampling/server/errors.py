@@ -9,7 +9,7 @@ from typing import Any
 from h11 import RemoteProtocolError
 from starlette.exceptions import HTTPException
 
-from sampling.errors import InvalidRequest, NotEnoughMemory, RowError, listed
+from sampling.errors import CheckpointError, InvalidRequest, NotEnoughMemory, RowError, listed
 
 BAD_REQUEST = "invalid_request_error"
 
@@ -158,6 +158,11 @@ def not_enough_memory(error: NotEnoughMemory, *, alone: bool) -> ApiError:
     )
 
 
+def unusable(error: CheckpointError) -> ApiError:
+    """The checkpoint, such as its chat template, can not serve any request."""
+    return ApiError(500, str(error), "server_error", code="checkpoint_error")
+
+
 def routing(error: HTTPException) -> ApiError:
     """No such path, or not with that method."""
     words = {404: "there is no such path", 405: "the path does not take this method"}
@@ -177,6 +182,8 @@ def api_error(error: BaseException) -> ApiError:
             return not_enough_memory(error, alone=False)
         case RowError():
             return unsampleable(error)
+        case CheckpointError():
+            return unusable(error)
         case HTTPException():
             return routing(error)
         case OSError(errno=errno.EMFILE | errno.ENFILE):

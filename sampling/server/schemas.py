@@ -121,6 +121,9 @@ def needs(dialect: Dialect) -> list[Schema]:
         for name, off in (("ignore_eos", False), ("min_tokens", 0))
         if name in dialect.fields
     ]
+    ends = ("continue_final_message", "add_generation_prompt")
+    if {*ends} <= {*dialect.fields}:
+        plain.append({"anyOf": [record({name: {"enum": [False, None]}}) for name in ends]})
     return [
         given_true("logprobs", "top_logprobs", {"enum": [0, None]}),
         given_true("stream", "stream_options", NULL),
@@ -151,6 +154,13 @@ SEED = {
 }
 
 
+READ = {
+    "description": "The request's own, and what the chat template has read of the clock: with it the prompt is the same again.",
+    "type": "object",
+}
+OPTIONAL: Schema = {"seed": SEED, "chat_template_kwargs": READ}
+
+
 def choice_schema(dialect: Dialect, **fields: Schema) -> Schema:
     """An element of `choices`."""
     reason: dict[str, Schema] = (
@@ -165,7 +175,7 @@ def completion_schema(dialect: Dialect) -> Schema:
     message = full(role={"const": "assistant"}, content=TEXT)
     choices = listed(choice_schema(dialect, message=message, finish_reason=FINISH))
     always = {**HEADER, "object": {"const": "chat.completion"}, "choices": choices, "usage": USAGE}
-    return {**full(**always), "properties": {**always, "seed": SEED}}
+    return {**full(**always), "properties": {**always, **OPTIONAL}}
 
 
 def chunk_schema(dialect: Dialect) -> Schema:
@@ -174,7 +184,7 @@ def chunk_schema(dialect: Dialect) -> Schema:
     ends = {"enum": ["stop", "length", None]}
     choices = listed(choice_schema(dialect, delta=delta, finish_reason=ends))
     always = {**HEADER, "object": {"const": "chat.completion.chunk"}, "choices": choices}
-    return {**full(**always), "properties": {**always, "seed": SEED, "usage": {"anyOf": [USAGE, NULL]}}}
+    return {**full(**always), "properties": {**always, **OPTIONAL, "usage": {"anyOf": [USAGE, NULL]}}}
 
 
 ERROR = full(

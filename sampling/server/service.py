@@ -27,12 +27,14 @@ class Service:
         context: Most tokens of prompt and answer.
 
     Raises:
+        CheckpointError: The dialect does not take what the checkpoint says about sampling.
         InvalidRequest: The options do not fit the model.
     """
 
     def __init__(self, loaded: LoadedModel, options: ServerOptions) -> None:
         self.loaded, self.options = loaded, options
         self.dialect = dialect_named(options.dialect)
+        loaded.defaults(self.dialect)
         self.names = options.names or (loaded.name,)
         longest = loaded.model.config.max_position_embeddings
         self.context = longest if options.max_context is None else options.max_context
