@@ -127,21 +127,24 @@ class Completion:
     def header(self, kind: str) -> dict[str, Any]:
         """What a response and the chunks of a stream begin with.
 
-        What is not of the request's own choosing, a seed and what the chat template has read of the clock, is named as fields
-        of the request, so that with them it gives the same output again.
+        What is not of the request's own choosing is named, so that the output can be replayed.
 
         Args:
             kind: The `object`.
         """
-        fields: dict[str, Any] = {
+        fields = {
             "id": self.id,
             "object": kind,
             "created": self.created,
             "model": self.request.model or self.loaded.name,
             "system_fingerprint": self.loaded.fingerprint(self.dialect),
         }
-        if self.fresh_seed:
-            fields["seed"] = self.params.seed
+        return fields | self.replay
+
+    @property
+    def replay(self) -> dict[str, Any]:
+        """Fields that the request lacks to give the same output again."""
+        fields: dict[str, Any] = {"seed": self.params.seed} if self.fresh_seed else {}
         if self.clock:
             given = self.request.chat_template_kwargs
             fields["chat_template_kwargs"] = {**given, CLOCK: {**given.get(CLOCK, {}), **self.clock}}

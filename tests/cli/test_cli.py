@@ -1,12 +1,15 @@
 """The command line, run as a user runs it."""
 
 import json
+import re
 import subprocess
 import sys
 
 import pytest
+from toy_variants import variant
 
 from sampling.cli.main import main
+from sampling.toy import CHECKPOINT
 
 QUESTION = "What is the capital of Turkey?"
 ANSWER = "The capital of Turkey is Ankara."
@@ -69,6 +72,26 @@ def test_probabilities_show_every_token(capsys):
 def test_several_choices_are_numbered(capsys):
     _, out, _ = run(capsys, "chat", QUESTION, "--temperature", "0", "--n", "2")
     assert out == f"[0] {ANSWER}\n[1] {ANSWER}\n"
+
+
+def test_prefill_is_the_beginning_of_the_answer(capsys):
+    code, out, _ = run(capsys, "chat", QUESTION, "--prefill", "The capital of Turkey", "--temperature", "0")
+    assert (code, out) == (0, " is Ankara.\n")
+
+
+def test_what_a_checkpoint_says_is_told(capsys, tmp_path, caplog):
+    """Its defaults of sampling, and what its chat template reads of the clock, which a flag pins."""
+    dated = "{{ strftime_now('%Y') }}" + (CHECKPOINT / "chat_template.jinja").read_text()
+    folder = variant(tmp_path, generation={"temperature": 0.0}, files={"chat_template.jinja": dated})
+    flags = ("chat", QUESTION, "--model", str(folder), "--dialect", "vllm")
+    code, _, err = run(capsys, *flags, "--seed", "1")
+    assert code == 0
+    assert "generation_config.json: temperature 0.0 where a request leaves them out" in caplog.text
+    found = re.search(r"seed 1, chat template kwargs (.*)\n", err)
+    assert found
+    assert json.loads(found[1])["strftime_now"].keys() == {"%Y"}
+    pinned = run(capsys, *flags, "--seed", "1", "--chat-template-kwargs", found[1])
+    assert pinned[2].endswith("seed 1\n")
 
 
 def test_explain_shows_each_stage_of_each_step(capsys):
@@ -137,6 +160,14 @@ ERRORS = [
     (
         ("chat", "x", "--response-format", '{"type": "xml"}'),
         "response_format.type: got 'xml', must be one of",
+    ),
+    (
+        ("chat", "x", "--chat-template-kwargs", '{"tools": []}'),
+        "sampling chat: chat_template_kwargs.tools: got [], must be left out: tools and documents are not offered",
+    ),
+    (
+        ("chat", "x", "--prefill", "y", "--dialect", "openai"),
+        "sampling chat: continue_final_message: got True, must be left out: the dialect 'openai' has no",
     ),
     (("chat", "x" * 3000, "--max-tokens", "5"), "sampling chat: messages: got 'a prompt of "),
     (("explain", "x", "--n", "2"), "sampling explain: n: got 2, must be 1 in explain"),
