@@ -38,7 +38,7 @@ class ChatRequest:
             is continued.
         continue_final_message: Whether the answer goes on from the end of the final message, which is the assistant's.
         chat_template_kwargs: What else the chat template may read.
-        given: The names of the fields that were not left out.
+        given: The names of the fields that were not left out; equal requests may differ in them.
     """
 
     messages: tuple[Mapping[str, str], ...]
@@ -54,7 +54,7 @@ class ChatRequest:
     add_generation_prompt: bool | None = None
     continue_final_message: bool = False
     chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    given: frozenset[str] = frozenset()
+    given: frozenset[str] = field(default=frozenset(), compare=False)
 
     def filled(self, defaults: Mapping[str, Any]) -> ChatRequest:
         """Fill sampling parameters and `max_tokens` where they were left out.

@@ -115,7 +115,7 @@ REFUSED = [
     ({"a": {"b": [0, {1}]}}, r"chat_template_kwargs.a.b\[1\]: got \{1\}, must be a JSON value"),
     ({"a": print}, "chat_template_kwargs.a: got <built-in function print>, must be a JSON value"),
     ({"a": b"x"}, "chat_template_kwargs.a: got b'x', must be a JSON value"),
-    ({"a": 10**5000}, "chat_template_kwargs.a: got int too large to show, must be a JSON value"),
+    ({"a": 10**5000}, "chat_template_kwargs.a: got .* must be a JSON value"),
     ({"a": "\ud800"}, "chat_template_kwargs.a: got .*must be valid Unicode"),
     ({5: 1}, "chat_template_kwargs, a key: got 5, must be a string"),
     ({"a": TOO_DEEP}, "must be of at most 100 levels"),
