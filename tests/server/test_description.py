@@ -144,6 +144,8 @@ def check(how: str, fields: dict[str, Any]) -> None:
     """What is described is taken, as it comes over the wire, and nothing else."""
     request = json.loads(json.dumps({"model": "m", "messages": ASK, **fields}))
     blamed = refused(how, request)
+    if blamed == "continue_final_message" and request[blamed] is True:
+        return  # whose the final message is, is more than a schema can say
     assert VALIDATORS[how].is_valid(request) == (blamed is None)
     assert blamed in (None, "an id") or re.split(r"[.\[]", blamed)[0] in fields
 
