@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import socket
 from collections.abc import Callable
@@ -110,4 +111,6 @@ def serve(app: Starlette, taken: socket.socket, ready: Callable[[], None]) -> No
     def drain() -> None:
         app.state.service.worker.queue.draining = True
 
+    gc.collect()
+    gc.freeze()  # what is there stays; to look through it again and again stops every thread, each time for long
     Server(configuration(app), ready, drain).run(sockets=[taken])

@@ -49,6 +49,7 @@ class Service:
     def warm_up(self) -> None:
         """Compute what is kept from the first request on."""
         _ = self.loaded.token_floor
+        self.loaded.grammars.warm_up()
         self.loaded.fingerprint(self.dialect)
 
     def completion(self, request: ChatRequest) -> Completion:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,11 @@ class Grammars:
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
+
+    def warm_up(self) -> None:
+        """Make what all grammars share, where llguidance is installed: it stops every thread for as long as it takes."""
+        if find_spec("llguidance") is not None:
+            _ = self.json_object, self._json_value
 
     def grammar(self, kind: str, schema: Mapping[str, object] | None = None) -> Grammar | None:
         """The grammar of a response format, made once for all choices of a request.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,6 +10,7 @@ import pytest
 from server.live import PATIENCE
 
 from sampling.helper import Helper
+from sampling.server import create_app, run
 from sampling.text import grammar
 
 PARAM = "response_format.json_schema.schema"
@@ -90,3 +92,21 @@ def test_a_message_is_read_as_it_was_meant(server):
     reply = asked(server, {**schema, "additionalProperties": False}, n=3)
     for choice in reply.json["choices"]:
         assert set(json.loads(choice["message"]["content"])) == {"city"}
+
+
+def test_what_all_schemas_share_is_there_before_the_first_request(serving, toy, monkeypatch):
+    """With a vocabulary of 128,000 tokens it takes seconds, in which no thread of Python's runs."""
+    monkeypatch.delitem(vars(toy), "grammars", raising=False)
+    serving()
+    assert {"tokenizer", "json_object", "_json_value"} <= vars(toy.grammars).keys()
+
+
+def test_the_collector_does_not_look_through_what_stays(toy, monkeypatch):
+    """Half a million objects of torch and transformers would take it a while, each time."""
+    frozen = []
+    monkeypatch.setattr(run.Server, "run", lambda _, sockets: frozen.append((sockets, gc.get_freeze_count())))
+    run.serve(create_app(toy), "socket", print)
+    gc.unfreeze()
+    ((sockets, count),) = frozen
+    assert sockets == ["socket"]
+    assert count > 100_000
