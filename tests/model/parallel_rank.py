@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from sampling import load
+from sampling import LanguageModel, SamplingParams, dialect, load
 from sampling.cli.main import main as command
-from sampling.errors import CheckpointError, InvalidRequest
+from sampling.decode import Decoder
+from sampling.errors import CheckpointError, InvalidRequest, NotEnoughMemory
 from sampling.model import Llama, load_llama
 from sampling.model.parallel import parallel_llama
 
@@ -52,6 +55,28 @@ def seen(model: Llama) -> dict[str, Any]:
     }
 
 
+def outgrown(toy: LanguageModel, full: bool) -> dict[str, Any]:
+    """The greedy tokens of a row that gets longer than 512 positions, and what is said where memory ends.
+
+    Args:
+        toy: The built-in checkpoint, whose context is made longer.
+        full: Whether the memory of this process is full in the end.
+    """
+    toy.model.config = replace(toy.model.config, max_position_embeddings=2048)
+    running = Decoder(toy.model, rows=2, capacity=2048, usable_ids=2048, dialect=dialect("qstash"))
+    running.add([7 * place % 97 for place in range(508)], SamplingParams(temperature=0))
+    stepped = [running.step()[0].token_id for _ in range(8)]
+    with pytest.MonkeyPatch.context() as patch:
+        if full:
+            patch.setattr("sampling.model.room.free_bytes", lambda _: 0)
+        try:
+            running.add([1] * 600, SamplingParams())
+            refused = "nothing"
+        except NotEnoughMemory as error:
+            refused = str(error)
+    return {"tokens": [*stepped, running.step()[0].token_id], "refused": refused}
+
+
 def refusal(folder: Path) -> str:
     """What is said of a model that can not be loaded in parts."""
     try:
@@ -71,6 +96,7 @@ def main(folder: Path) -> None:
     toy = load(None, parallel=True)
     found["logits"] = toy.logits(range(100))
     found["answers"] = {name: toy.chat(QUESTION, **request) for name, request in REQUESTS.items()}
+    found["outgrown"] = outgrown(toy, full=dist.get_rank() == 1)
     torch.save(found, folder / f"rank-{dist.get_rank()}.pt")
     sys.exit(
         command(["chat", QUESTION[0]["content"], *FLAGS])

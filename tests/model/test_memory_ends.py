@@ -149,6 +149,21 @@ def test_a_cache_that_can_not_grow_is_as_it_was(wide, kind):
     assert cache.make_room(torch.tensor([1, 1])) == {}
 
 
+def test_who_reads_a_cache_is_told_before_it_is_replaced(wide):
+    """Captured steps read addresses: when rows grow, when a prompt brings its own cache, when the last row leaves."""
+    seen: list[int] = []
+    cache = GrowingCache(wide, 1, 4096, lambda: seen.append(cache.now.capacity))
+    wide.next_logits(torch.tensor([LONG]), room := cache.rooms(510, most=600, choices=1)[0])
+    cache.put([0], [room], length=510, most=600)
+    assert seen == []
+    assert cache.make_room(torch.tensor([3])) == {}
+    assert (seen, cache.now.capacity) == ([512], 1024)
+    cache.release([0])
+    assert (seen, cache.now.capacity) == ([512, 1024], 512)
+    cache.put([0], cache.rooms(1500, most=1600, choices=1), length=1500, most=1600)
+    assert (seen, cache.now.capacity) == ([512, 1024, 512], 2048)
+
+
 def test_nothing_that_was_allocated_outlives_the_error(wide, monkeypatch):
     """Of three choices of a long prompt the third gets no room."""
     running, made = decoder(wide, 3), []

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from model.parallel_rank import QUESTION, REQUESTS, SHORTER, STEPS, TEXT, seen
+from model.parallel_rank import QUESTION, REQUESTS, SHORTER, STEPS, TEXT, outgrown, seen
 
 from sampling import load
 from sampling.cli.main import main
@@ -117,6 +117,17 @@ def test_answers_are_those_of_one_process(run: Run, request_name: str) -> None:
         for choice, other in zip(found["choices"], expected["choices"], strict=True):
             assert choice["message"] == other["message"]
             assert choice["finish_reason"] == other["finish_reason"]
+
+
+def test_rows_that_outgrow_their_room_are_those_of_one_process(run: Run) -> None:
+    expected = outgrown(load(None), full=False)["tokens"]
+    assert [rank["outgrown"]["tokens"] for rank in run.ranks] == [expected] * PROCESSES
+
+
+def test_where_memory_of_one_process_ends_all_refuse(run: Run) -> None:
+    first, second = (rank["outgrown"]["refused"] for rank in run.ranks)
+    assert first.startswith("max_tokens: memory ends (in another process)")
+    assert second.startswith("max_tokens: memory ends (1,3")  # half of the keys and values of 1,024 positions
 
 
 def test_a_fresh_seed_is_one_for_all(run: Run) -> None:
