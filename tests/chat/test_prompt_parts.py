@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -12,9 +13,12 @@ from sampling import dialect, load
 from sampling.chat.batch import ChatBatch
 from sampling.chat.completion import Completion
 from sampling.chat.request import ChatRequest
+from sampling.cli.main import main
 from sampling.errors import NotEnoughMemory
 from sampling.language_model import LanguageModel
 from sampling.prefill import PREFILL_CHUNK
+from sampling.server import ServerOptions
+from sampling.server.service import Service
 
 QSTASH = dialect("qstash")
 ENDLESS = {"logit_bias": {"2043": -100, "2047": -100}, "temperature": 1.5}
@@ -189,3 +193,32 @@ def test_an_answer_takes_memory_as_it_grows(toy, monkeypatch):
         toy.chat([{"role": "user", "content": "Peru? " * 245}], seed=1, **ENDLESS)
     answer = toy.chat([{"role": "user", "content": "Peru? " * 245}], seed=1, max_tokens=3, **ENDLESS)
     assert answer["usage"]["completion_tokens"] == 3
+
+
+def test_a_context_takes_no_memory_until_it_is_used(toy, monkeypatch):
+    """131,072 positions would take 335 MB a row."""
+    sizes: list[int] = []
+
+    def noted(make: Callable[[], Any], size: int, *_: Any) -> Any:
+        sizes.append(size)
+        return make()
+
+    monkeypatch.setattr("sampling.model.llama.taken", noted)
+    monkeypatch.setattr(toy.model, "config", replace(toy.model.config, max_position_embeddings=131072))
+    position = 5 * 2 * 2 * 32 * 4  # 5 layers, keys and values, 2 heads of 32 float32
+    Service(toy, ServerOptions())
+    assert sizes == [16 * 513 * position]
+    sizes.clear()
+    answer = toy.chat([{"role": "user", "content": "Hi"}], n=3, seed=1)
+    assert sizes == [3 * 513 * position, (answer["usage"]["prompt_tokens"] + 1) * position]
+
+
+def test_where_memory_ends_a_command_says_one_line(monkeypatch, capsys):
+    monkeypatch.setattr("sampling.model.room.free_bytes", lambda _: 10**6)
+    assert main(["chat", "Hi"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(
+        "sampling chat: max_tokens: memory ends (1,313,280 bytes more are wanted, 1,000,000"
+    )
+    assert err.count("\n") == 1
