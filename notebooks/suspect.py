@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from sampling import load
 from sampling.dialects import Dialect
 from sampling.server import ServerOptions, create_app
-from sampling.server.run import Server, bound_socket, configuration, url_of
+from sampling.server.address import bound_socket, url_of
+from sampling.server.run import Server, configuration
 
 COLOURS = {"found": "#222222", "right": "#0072b2", "wrong": "#d55e00"}
 

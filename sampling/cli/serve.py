@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 from dataclasses import replace
 
@@ -12,9 +13,11 @@ from sampling.cli.processes import under_torchrun
 from sampling.errors import InvalidRequest
 from sampling.params import integer
 from sampling.server import PAGE_MODEL, ServerOptions, create_app
-from sampling.server.logs import logging_to_standard_error
-from sampling.server.run import bound_socket, serve, url_of
+from sampling.server.address import bound_socket, is_private, url_of
+from sampling.server.logs import log, logging_to_standard_error
+from sampling.server.run import serve
 
+OPEN = "whoever reaches this address can use the model; --api-key asks for a key, --host 127.0.0.1 keeps to this machine"
 OPTIONS = (
     "max_batch",
     "max_queue",
@@ -42,6 +45,8 @@ def run_serve(options: argparse.Namespace) -> None:
         app = create_app(loaded, replace(asked, names=names))
         line = f"{', '.join(names)}: serving on {url_of(taken)} (Ctrl+C ends it)"
         with logging_to_standard_error():
+            if asked.api_key is None and not is_private(taken):
+                log("no_api_key", logging.WARNING, address=url_of(taken), message=OPEN)
             serve(app, taken, ready=lambda: print(line, flush=True))
 
 

@@ -13,40 +13,12 @@ from typing import cast
 import uvicorn
 from starlette.applications import Starlette
 
-from sampling.server.listener import Listener
+from sampling.server.address import listen
 from sampling.server.logs import Seldom
 from sampling.server.options import ServerOptions
 from sampling.server.protocol import LARGEST_HEAD, HttpConnection
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-
-def bound_socket(host: str, port: int) -> socket.socket:
-    """Take an address; connections are refused until a server listens on it.
-
-    Args:
-        host: A name or an address.
-        port: 0 takes any free one.
-
-    Raises:
-        OSError: The address can not be had; the message names it.
-    """
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        # Where a name has addresses of both kinds, clients try the old kind at the latest after the new one.
-        family, kind, protocol, _, address = min(found, key=lambda entry: entry[0] != socket.AF_INET)
-        taken = Listener(family, kind, protocol)
-        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        taken.bind(address)
-    except OSError as error:
-        raise OSError(f"{host}:{port}: {error.strerror}") from error
-    return taken
-
-
-def url_of(taken: socket.socket) -> str:
-    """The URL of a server on a socket."""
-    host, port = taken.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 class Server(uvicorn.Server):
@@ -66,6 +38,8 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to accept connections."""
+        for taken in sockets or ():
+            listen(taken, self.config.backlog)
         await super().startup(sockets)
         self._ready()
 

@@ -14,7 +14,8 @@ from typing import Any
 
 from sampling.language_model import LanguageModel
 from sampling.server import ServerOptions, create_app
-from sampling.server.run import Server, bound_socket, configuration
+from sampling.server.address import bound_socket
+from sampling.server.run import Server, configuration
 from sampling.server.service import Service
 
 QUESTION = [{"role": "user", "content": "What is the capital of Turkey?"}]
