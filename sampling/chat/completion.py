@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -150,13 +151,18 @@ class Completion:
             fields["chat_template_kwargs"] = {**given, CLOCK: {**given.get(CLOCK, {}), **self.clock}}
         return fields
 
-    def response(self) -> dict[str, Any]:
-        """The whole response."""
-        choices = [
-            choice_object(index, choice, self.params, self.vocabulary, self.dialect)
+    def response(self, collect: Callable[[Iterator[dict[str, Any]]], object] = list) -> dict[str, Any]:
+        """The whole response.
+
+        Args:
+            collect: What becomes of members that may be long: lists, or with `iter` iterators that make each item when it is
+                asked for.
+        """
+        choices = (
+            choice_object(index, choice, self.params, self.vocabulary, self.dialect, collect)
             for index, choice in enumerate(self.choices)
-        ]
-        return {**self.header("chat.completion"), "choices": choices, "usage": self.usage()}
+        )
+        return {**self.header("chat.completion"), "choices": collect(choices), "usage": self.usage()}
 
     def usage(self, choice: int | None = None) -> dict[str, int]:
         """How many tokens the request, or one of its choices, took so far."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from sampling.chat.choice import Choice
@@ -53,33 +53,34 @@ def entry(token: SampledToken, count: int, vocabulary: Vocabulary, dialect: Dial
 
 
 def entries(
-    tokens: Sequence[SampledToken], params: SamplingParams, vocabulary: Vocabulary, dialect: Dialect
-) -> list[dict[str, Any]]:
+    tokens: Iterable[SampledToken], params: SamplingParams, vocabulary: Vocabulary, dialect: Dialect
+) -> Iterator[dict[str, Any]]:
     """The entries of some tokens; none unless log probabilities are wanted."""
-    if not params.logprobs:
-        return []
-    return [entry(token, params.top_logprobs, vocabulary, dialect) for token in tokens]
+    wanted = tokens if params.logprobs else ()
+    return (entry(token, params.top_logprobs, vocabulary, dialect) for token in wanted)
 
 
-def end_entries(
-    choice: Choice, params: SamplingParams, vocabulary: Vocabulary, dialect: Dialect
-) -> list[dict[str, Any]]:
-    """The entry of the token that ended the choice, where the dialect has one."""
-    listed = [choice.end_token] if dialect.end_token_entry and choice.end_token is not None else []
-    return entries(listed, params, vocabulary, dialect)
+def end_tokens(choice: Choice, dialect: Dialect) -> list[SampledToken]:
+    """The token that ended the choice, where the dialect has an entry for it."""
+    return [choice.end_token] if dialect.end_token_entry and choice.end_token is not None else []
 
 
-def logprobs_object(listed: list[dict[str, Any]], params: SamplingParams) -> dict[str, Any] | None:
+def logprobs_object(listed: object, params: SamplingParams) -> dict[str, Any] | None:
     """The `logprobs` of a choice: null unless asked for."""
     return {"content": listed} if params.logprobs else None
 
 
 def choice_object(
-    index: int, choice: Choice, params: SamplingParams, vocabulary: Vocabulary, dialect: Dialect
+    index: int,
+    choice: Choice,
+    params: SamplingParams,
+    vocabulary: Vocabulary,
+    dialect: Dialect,
+    collect: Callable[[Iterator[dict[str, Any]]], object] = list,
 ) -> dict[str, Any]:
-    """One element of `choices`."""
-    listed = entries(choice.content_tokens, params, vocabulary, dialect)
-    listed += end_entries(choice, params, vocabulary, dialect)
+    """One element of `choices`; `collect` makes what `logprobs.content` is of its entries."""
+    tokens = [*choice.content_tokens, *end_tokens(choice, dialect)]
+    listed = collect(entries(tokens, params, vocabulary, dialect))
     whole = {
         "index": index,
         "message": {"role": "assistant", "content": choice.content},

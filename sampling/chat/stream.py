@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sampling.chat.completion import Completion, Event
-from sampling.chat.response import end_entries, entries, logprobs_object
+from sampling.chat.response import end_tokens, entries, logprobs_object
 
 DONE = "[DONE]"
 
@@ -43,13 +43,14 @@ class ChunkWriter:
 
     def _content(self, event: Event) -> dict[str, Any]:
         done = self._completion
-        listed = entries(event.piece.tokens, done.params, done.vocabulary, done.dialect)
+        listed = [*entries(event.piece.tokens, done.params, done.vocabulary, done.dialect)]
         return self._chunk(event.choice, {"content": event.piece.text}, logprobs_object(listed, done.params))
 
     def _end(self, event: Event) -> dict[str, Any]:
         done = self._completion
         choice = done.choices[event.choice]
-        listed = end_entries(choice, done.params, done.vocabulary, done.dialect)
+        last = end_tokens(choice, done.dialect)
+        listed = [*entries(last, done.params, done.vocabulary, done.dialect)]
         logprobs = logprobs_object(listed, done.params) if listed else None
         chunk = self._chunk(event.choice, {"content": ""}, logprobs, choice.finish_reason)
         if done.dialect.gives_stop_reason:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from typing import cast
 
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from sampling.chat.completion import Completion
@@ -21,6 +23,7 @@ from sampling.server.records import record_of
 from sampling.server.replies import json_response
 from sampling.server.service import Service
 
+AT_ONCE = 4  # threads that check requests, and as many that write answers: each may hold the others up
 STREAM_HEADERS = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-store")]
 
 
@@ -33,6 +36,8 @@ class ChatEndpoint:
 
     def __init__(self, service: Service) -> None:
         self._service = service
+        self._checks, self._answers = CapacityLimiter(AT_ONCE), CapacityLimiter(AT_ONCE)
+        self._reading = threading.Lock()  # Python reads a megabyte of JSON in one go, other threads stopped
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, and count it."""
@@ -54,32 +59,43 @@ class ChatEndpoint:
         queue, record, options = self._service.worker.queue, record_of(scope), self._service.options
         queue.require_room()  # before work is done for nothing
         body = await read_body(scope, receive, options.max_body, options.body_timeout)
-        completion = await to_thread.run_sync(self._completion, body)
-        record.request_id = completion.id
-        job = Job(completion, options.max_unread)
-        queue.submit(job)
+        with queue.place():
+            completion = await unless_gone(self._checked(body), disconnect(receive))
+            record.request_id = completion.id
+            job = Job(completion, options.max_unread)
+            queue.submit(job)
         try:
-            answer = stream(job, send) if completion.request.stream else whole(job, scope, receive, send)
+            answer = (
+                stream(job, send) if completion.request.stream else self._whole(job, scope, receive, send)
+            )
             await unless_gone(answer, disconnect(receive), job.overflow.wait())
         finally:
             queue.give_up(job)
             record.fields |= told(job)
 
+    async def _checked(self, body: bytes) -> Completion:
+        """Check a request, all of it, on one of a few threads."""
+        return await to_thread.run_sync(self._completion, body, limiter=self._checks)
+
     def _completion(self, body: bytes) -> Completion:
-        """Check a request, all of it."""
-        value = read_json(body)
+        with self._reading:
+            value = read_json(body)
         if not isinstance(value, Mapping):
             raise InvalidRequest("body", value, "a JSON object")
         request = ChatRequest.parse(cast("Mapping[str, object]", value), self._service.dialect)
         return self._service.completion(request)
 
+    async def _whole(self, job: Job, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the response once it is complete; it may be long, so a few are written at a time."""
+        async for _ in job.news():
+            pass
+        response = await to_thread.run_sync(completed, job.completion, limiter=self._answers)
+        await response(scope, receive, send)
 
-async def whole(job: Job, scope: Scope, receive: Receive, send: Send) -> None:
-    """Send the response once it is complete."""
-    async for _ in job.news():
-        pass
-    response = await to_thread.run_sync(lambda: json_response(job.completion.response()))
-    await response(scope, receive, send)
+
+def completed(completion: Completion) -> Response:
+    """The response of a completion that has ended; not all of its parts are in memory as values at a time."""
+    return json_response(completion.response(collect=iter))
 
 
 async def stream(job: Job, send: Send) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from typing import TypeVar
 
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope
 
 from sampling.server.errors import body_too_large, late_body
+
+T = TypeVar("T")
 
 
 async def read_body(scope: Scope, receive: Receive, limit: int, seconds: float) -> bytes:
@@ -39,17 +42,21 @@ async def read_body(scope: Scope, receive: Receive, limit: int, seconds: float) 
     return bytes(body)
 
 
-async def unless_gone(work: Coroutine[None, None, None], *gone: Coroutine[None, None, object]) -> None:
+async def unless_gone(work: Coroutine[None, None, T], *gone: Coroutine[None, None, object]) -> T:
     """Do some work, and stop as soon as the client is gone.
 
     Args:
         work: What to do.
         gone: Each comes to its end when the client is gone, one way or the other.
 
+    Returns:
+        What has come of the work.
+
     Raises:
         ClientDisconnect: One of them came before the end.
     """
-    tasks = working, *watching = [asyncio.ensure_future(one) for one in (work, *gone)]
+    working, watching = asyncio.ensure_future(work), [asyncio.ensure_future(one) for one in gone]
+    tasks = [working, *watching]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -59,7 +66,7 @@ async def unless_gone(work: Coroutine[None, None, None], *gone: Coroutine[None, 
         await asyncio.wait(tasks)
     if unfinished:
         raise ClientDisconnect
-    working.result()
+    return working.result()
 
 
 async def disconnect(receive: Receive) -> None:

@@ -27,6 +27,9 @@ class Metrics:
         self.rows = Gauge("sampling_rows", "Rows of the batch.", registry=own)
         self.rows_running = Gauge("sampling_rows_running", "Rows that decode a choice.", registry=own)
         self.requests_running = Gauge("sampling_requests_running", "Requests that decode.", registry=own)
+        self.requests_entering = Gauge(
+            "sampling_requests_entering", "Requests that are checked, or wait for that.", registry=own
+        )
         self.requests_waiting = Gauge(
             "sampling_requests_waiting", "Requests that wait for rows.", registry=own
         )

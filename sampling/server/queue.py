@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Generator
+from contextlib import contextmanager
 
 from sampling.server.errors import queue_full, shutting_down
 from sampling.server.job import Job
@@ -13,15 +15,17 @@ class JobQueue:
     """First in, first out; bounded.
 
     Args:
-        most_waiting: How many jobs may wait; those do not count for which rows are free.
+        most_waiting: How many jobs may wait, and requests that are still checked; those do not count for which rows are free.
         free: How many rows are free.
 
     Attributes:
         draining: Whether new jobs are refused. A signal handler may set it, so no lock guards it.
+        entering: How many requests are checked, or wait for that.
     """
 
     def __init__(self, most_waiting: int, free: int) -> None:
         self.draining = False
+        self.entering = 0
         self._most_waiting, self._free = most_waiting, free
         self._changed = threading.Condition()
         self._waiting: deque[Job] = deque()
@@ -32,28 +36,41 @@ class JobQueue:
         """How many jobs wait."""
         return len(self._waiting)
 
-    def submit(self, job: Job) -> None:
-        """Put a job at the end.
+    def require_room(self) -> None:
+        """Refuse one request more where there is no place for it.
 
         Raises:
             ApiError: The queue is full, or the server is shutting down.
         """
         with self._changed:
-            self.require_room(job.rows)
+            self._require(self.entering * [1] + [1])  # at least; what they ask for is not known yet
+
+    @contextmanager
+    def place(self) -> Generator[None]:
+        """Keep a place for a request while it is checked.
+
+        Raises:
+            ApiError: The queue is full, or the server is shutting down.
+        """
+        with self._changed:
+            self.require_room()
+            self.entering += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self.entering -= 1
+
+    def submit(self, job: Job) -> None:
+        """Put the job of a request that has its place at the end.
+
+        Raises:
+            ApiError: There is no place for so many rows, or the server is shutting down.
+        """
+        with self._changed:
+            self._require([job.rows])
             self._waiting.append(job)
             self._changed.notify()
-
-    def require_room(self, rows: int = 1) -> None:
-        """Refuse a job of so many rows where there is no place for it.
-
-        Raises:
-            ApiError: The queue is full, or the server is shutting down.
-        """
-        if self.draining or self._closed:
-            raise shutting_down()
-        with self._changed:
-            if self._without_rows(rows) > self._most_waiting:
-                raise queue_full(self._most_waiting)
 
     def give_up(self, job: Job) -> None:
         """Take a job out, wherever it is by now; nothing happens if it has ended."""
@@ -96,9 +113,16 @@ class JobQueue:
             self._free = free - job.rows if job else free
         return job
 
-    def _without_rows(self, last: int) -> int:
-        """How many jobs have to wait once one of so many rows has joined."""
-        free, wanted = self._free, [*(job.rows for job in self._waiting), last]
+    def _require(self, more: list[int]) -> None:
+        """Refuse jobs of so many rows each."""
+        if self.draining or self._closed:
+            raise shutting_down()
+        if self._without_rows(more) > self._most_waiting:
+            raise queue_full(self._most_waiting)
+
+    def _without_rows(self, more: list[int]) -> int:
+        """How many jobs have to wait once some more, of so many rows each, have joined."""
+        free, wanted = self._free, [*(job.rows for job in self._waiting), *more]
         for index, rows in enumerate(wanted):
             free -= rows
             if free < 0:

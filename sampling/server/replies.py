@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,13 +9,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from sampling.server.errors import api_error
+from sampling.server.json_text import json_bytes
 
 
 def json_response(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """A value as the body of a response."""
-    # What UTF-8 can not hold, a lone surrogate, becomes the escape that JSON has for it.
-    content = json.dumps(value, ensure_ascii=False, allow_nan=False).encode(errors="backslashreplace")
-    return Response(content, status, headers, media_type="application/json")
+    return Response(json_bytes(value), status, headers, media_type="application/json")
 
 
 def error_response(error: Exception) -> Response:

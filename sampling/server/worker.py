@@ -40,6 +40,7 @@ class Worker:
         self._thread: threading.Thread | None = None
         self.queue = JobQueue(most_waiting, self._rows)
         metrics.rows.set(self._rows)
+        metrics.requests_entering.set_function(lambda: self.queue.entering)
         metrics.requests_waiting.set_function(lambda: len(self.queue))
 
     def start(self) -> None:
