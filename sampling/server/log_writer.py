@@ -42,7 +42,11 @@ class LineWriter(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Hand a line over; the lock of `logging` is held, for as long as that takes."""
-        line = self.format(record)
+        try:
+            line = self.format(record)
+        except Exception:  # somebody else's record that does not fit together must not end whoever logs it
+            self._dropped += 1
+            return
         lines = f"{self._tell_dropped(self._dropped)}\n{line}\n" if self._dropped else f"{line}\n"
         try:
             self._lines.put_nowait(lines)

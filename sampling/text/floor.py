@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -44,9 +44,11 @@ class TokenFloor:
         self._forms = forms or ()
         self._weights = np.zeros(256)
         if known and forms is not None:
-            ordinary = (vocabulary.bytes_of(index) for index in range(len(vocabulary)) if index not in added)
+            ordinary = [
+                vocabulary.bytes_of(index) or b"" for index in range(len(vocabulary)) if index not in added
+            ]
             greedy = any(token.lstrip or token.rstrip for token in added.values())
-            self._weights = byte_weights(map(bytes, filter(None, ordinary)), white_space_taken=greedy)
+            self._weights = byte_weights(ordinary, white_space_taken=greedy)
         spelled = {text for token in added.values() for text in spellings(token.content, self._forms)}
         self._added = {text: more for text in spelled if (more := self._weight(text) - 1) > 0}
 
@@ -75,7 +77,7 @@ class TokenFloor:
 
 
 def byte_weights(
-    tokens: Iterable[bytes], *, white_space_taken: bool
+    tokens: Sequence[bytes], *, white_space_taken: bool
 ) -> np.ndarray[Any, np.dtype[np.float64]]:
     """What each byte counts.
 
@@ -86,12 +88,12 @@ def byte_weights(
     Returns:
         float64 [256]; 0 for bytes that may be lost.
     """
-    longest, begins = np.zeros(256), np.zeros(256, dtype=bool)
-    for token in tokens:
-        places = list(set(token))
-        longest[places] = np.maximum(longest[places], len(token))
-        begins[places] |= len(token) == 1
-    longest[~begins] = np.inf  # a model begins with single bytes, and loses those that are no tokens
+    sizes = np.array([len(token) for token in tokens])
+    found, size = np.frombuffer(b"".join(tokens), np.uint8), np.repeat(sizes, sizes)
+    longest = np.zeros(256)
+    np.maximum.at(longest, found, size)
+    # a model begins with single bytes, and loses those that are no tokens
+    longest[np.setdiff1d(np.arange(256), found[size == 1])] = np.inf
     if white_space_taken:
         longest[list(white_space_bytes())] = np.inf
     return 1 / longest

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import time
 from collections import UserString
 
 import pytest
 
+from sampling import load
 from sampling.chat.request import ChatRequest
+from sampling.cli.main import main
 from sampling.errors import CheckpointError, InvalidRequest, RowError, listed, printable, shortened, shown
 from sampling.params import SamplingParams
 
@@ -165,3 +168,39 @@ def test_parameters_from_python_get_short_errors():
     with pytest.raises(InvalidRequest) as refused:
         SamplingParams(temperature="t" * LONG)
     assert len(str(refused.value)) <= 200
+
+
+def test_a_checkpoint_gets_short_errors(tmp_path):
+    for value in ("x" * LONG, ["x" * LONG], {"x" * LONG: 1}):
+        (tmp_path / "config.json").write_text(
+            json.dumps({"model_type": "llama", "num_attention_heads": value})
+        )
+        with pytest.raises(CheckpointError) as refused:
+            load(tmp_path)
+        assert len(str(refused.value)) <= 500
+        assert str(tmp_path) in str(refused.value)
+        assert "num_attention_heads: got " in str(refused.value)
+
+
+COMMANDS = [
+    ["x" * LONG],
+    ["chat", "hello", "--" + "x" * LONG],
+    ["chat", "hello", "--temperature", "x" * LONG],
+    ["chat", "hello", "--logit-bias", "[" + "1," * LONG],
+    ["chat", "hello", "--dialect", "\n" * LONG],
+    ["chat", "hello", "--model", "/" + "x/" * LONG],
+    ["serve", "--served-model-name", *["x" * 1000] * 300, "--host", "y" * LONG],
+    ["verify", "x" * LONG],
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=[str(index) for index in range(len(COMMANDS))])
+def test_the_command_line_gives_short_errors(capsys, command):
+    try:
+        code = main(command)
+    except SystemExit as end:  # as argparse ends
+        code = end.code
+    printed = capsys.readouterr()
+    assert (code, printed.out) == (2, "")
+    assert printed.err.count("\n") == 1
+    assert len(printed.err) <= 600

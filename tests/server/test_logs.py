@@ -145,6 +145,14 @@ def test_a_line_is_short_whatever_failed(logged):
     assert "test_logs.py" in line["traceback"]
 
 
+def test_a_record_that_does_not_fit_together_ends_nobody(logged):
+    def speak():
+        logging.getLogger("some.library").warning("%d files", "many")
+        log("next")
+
+    assert [line["event"] for line in logged(speak)] == ["log_lines_dropped", "next"]
+
+
 def test_the_loggers_are_as_before_afterwards(logged):
     before = logging.getLogger().handlers
     logged(lambda: None)

@@ -93,6 +93,28 @@ def test_a_body_that_is_no_request_is_400(server, body):
     assert reply.error["param"] == "body"
 
 
+LARGE = [
+    b'{"' + b"k" * 900_000 + b'": 1}',
+    b'{"model": "' + b"m" * 900_000 + b'", "messages": [{"role": "user", "content": ""}]}',
+    b'{"model": ["' + b'x", "' * 100_000 + b'"]}',
+    b'{"' + b"\\ud800" * 100_000 + b'": "' + b"\\u0000" * 50_000 + b'"}',
+    b'{"k": 1, "k": ' + b"1" * 900_000 + b"}",
+    b'{"a' + b"k" * 400_000 + b'": 1, "a' + b"k" * 400_000 + b'": 1}',
+    b"[" + b"[]," * 200_000 + b"[]]",
+    b"\xff" * 900_000,
+    b'{"messages": [{"role": "' + b"r" * 900_000 + b'"}]}',
+]
+
+
+@pytest.mark.parametrize("body", LARGE, ids=[str(index) for index in range(len(LARGE))])
+def test_an_answer_to_a_large_body_is_short(server, body):
+    reply = server.send(CHAT, body)
+    assert reply.status in (400, 404)
+    assert len(reply.content) < 1500
+    assert len(reply.error["message"]) <= 500
+    assert len(reply.error["param"]) <= 700  # 100 characters, some of them as escapes
+
+
 def test_infinity_in_digits_is_out_of_range(server):
     body = f'{{"model": "sampling-toy", "messages": {MESSAGES}, "temperature": 1e999}}'.encode()
     assert server.send(CHAT, body).error["param"] == "temperature"
