@@ -34,7 +34,7 @@ class InvalidRequest(SamplingError, ValueError):
         allowed: What would have been allowed, in words that follow "must be".
 
     Attributes:
-        param: The name, cut in the middle where it has more than 100 characters.
+        param: The name as the message has it: escapes for what can not be printed, cut in the middle past 100 characters.
         value: The value, whole.
         allowed: What would have been allowed, cut as well.
 
@@ -45,11 +45,10 @@ class InvalidRequest(SamplingError, ValueError):
     """
 
     def __init__(self, param: str, value: object, allowed: str) -> None:
-        # a lone surrogate can not be sent
-        self.param = shortened(param, LONGEST_PARAM).encode(errors="backslashreplace").decode()
+        self.param = one_line(param, LONGEST_PARAM)
         self.value = value
         self.allowed = shortened(allowed, LONGEST_ALLOWED)
-        super().__init__(f"{one_line(self.param, LONGEST_PARAM)}: got {shown(value)}, must be {self.allowed}")
+        super().__init__(f"{self.param}: got {shown(value)}, must be {self.allowed}")
 
     def __reduce__(self) -> tuple[object, ...]:
         """What crosses the border of a process: a value that may not be able to is put into words."""

@@ -94,7 +94,7 @@ def test_a_value_that_can_not_be_shown_hides_no_error():
 REQUESTS = [
     ({"x" * LONG: 1}, "xxx"),
     ({"x" * LONG: "y" * LONG}, "xxx"),
-    ({"\x1b[2J\n" * LONG: "v"}, "\x1b[2J"),
+    ({"\x1b[2J\n" * LONG: "v"}, r"\x1b[2J\n"),
     ({"model": ["m" * LONG]}, "model"),
     ({"stop": ["s" * LONG] * 3}, "stop"),
     ({"stop": {"s" * LONG: 1}}, "stop"),
@@ -121,6 +121,7 @@ def test_a_request_of_any_size_gets_a_short_error(fields, param):
     assert len(str(refused.value)) <= 500
     assert str(refused.value).isprintable()
     assert refused.value.param.startswith(param)
+    assert str(refused.value).startswith(f"{refused.value.param}: got ")
     assert len(refused.value.param) <= 100
     assert " must be " in str(refused.value)
 
