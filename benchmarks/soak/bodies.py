@@ -185,6 +185,7 @@ def replaced_inside(draw: Draw, request: Request) -> Json:
     """Something in a message, a format, a list or a table is wrong."""
     name = draw(st.sampled_from(["messages", "response_format", "stop", "logit_bias"]))
     inner = draw(OPTIONAL.get(name, MESSAGES))
+    inner = [inner] if isinstance(inner, str) else inner  # one stop string
     if isinstance(inner, list):
         wrong = {**(draw(MESSAGES)[0]), draw(KEYS): draw(WRONG)} if name == "messages" else draw(WRONG)
         return {**request, name: [*inner, wrong]}

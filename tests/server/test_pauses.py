@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 import json
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -17,9 +15,7 @@ from starlette.responses import Response
 import sampling.server.chat
 from sampling.chat.completion import Completion
 from sampling.chat.request import ChatRequest
-from sampling.server import create_app
 from sampling.server.json_text import json_bytes
-from sampling.server.run import serve
 from sampling.server.service import Service
 from sampling.text.guard import Guard, free_characters
 from sampling.text.tokenising import ids_of
@@ -199,17 +195,6 @@ def test_a_request_that_is_refused_gives_its_place_up(serving):
         assert small.send(CHAT, body).status in (400, 404)
     assert small.metric("sampling_requests_entering") == 0
     assert small.chat(max_tokens=1).status == 200
-
-
-def test_a_serving_process_does_not_look_through_all_that_was_loaded(toy, monkeypatch):
-    frozen: list[int] = []
-    monkeypatch.setattr("sampling.server.run.Server.run", lambda server, sockets: server._ready())
-    try:
-        with socket.socket() as unused:
-            serve(create_app(toy), unused, ready=lambda: frozen.append(gc.get_freeze_count()))
-    finally:
-        gc.unfreeze()
-    assert frozen[0] > 100_000
 
 
 LONG = [
