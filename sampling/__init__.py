@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+# First: Ctrl+C ends the command at once while the rest is imported.
+from sampling import interruption as interruption
 from sampling.dialects import dialect
 from sampling.draw import draw
 from sampling.errors import CheckpointError, InvalidRequest, RowError, SamplingError

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sampling.errors import InvalidRequest
+from sampling.files import opened, standard_stream
 
 KEY_VARIABLE = "SAMPLING_API_KEY"
 MOST = 2**31 - 1
@@ -42,6 +43,8 @@ def check_files(options: argparse.Namespace, written: Sequence[str], read: Seque
             continue
         if name in written:
             check_file(name, file)
+        elif standard_stream(file):
+            raise InvalidRequest(name, file, "another file than that of standard output or standard error")
         place = place_of(file)
         if place in taken:
             raise InvalidRequest(name, file, f"another file than that of {taken[place]}")
@@ -77,6 +80,7 @@ def save(name: str, file: str, text: str) -> None:
         InvalidRequest: It can not be written.
     """
     try:
-        Path(file).write_text(text, encoding="utf-8")
+        with opened(file) as stream:
+            stream.write(text)
     except OSError as error:
         raise InvalidRequest(name, file, f"a file that can be written ({error.strerror})") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import io
 import os
 import sys
@@ -13,10 +14,10 @@ from sampling.cli.options import OneLineParser, add_request_flags, add_server_fl
 from sampling.cli.processes import one_speaker
 from sampling.cli.verify_flags import add_record_flags, add_verify_flags
 from sampling.errors import SamplingError, one_line
+from sampling.interruption import INTERRUPTED, at_once, raise_again
 from sampling.version import __version__
 
 FAILED = 2  # 1 is a result of `verify`
-INTERRUPTED = 130  # 128 and the number of SIGINT
 EXTRAS = {
     "rich": "cli",
     "starlette": "serve",
@@ -55,6 +56,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; errors are one line on standard error and exit code 2, an interruption is 130."""
+    raise_again()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal without UTF-8 shows ? for what it can not show
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
@@ -91,24 +93,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command that was asked for; the exit code is 0 but for `verify`, which has a result to tell."""
-    if options.command == "chat":
-        from sampling.cli.chat import run_chat
-
-        run_chat(options)
-    elif options.command == "serve":
-        from sampling.cli.serve import run_serve
-
-        run_serve(options)
-    elif options.command == "verify":
-        from sampling.cli.verify import run_verify
-
-        return run_verify(options)
-    elif options.command == "record":
-        from sampling.cli.record import run_record
-
-        run_record(options)
-    else:
-        from sampling.cli.explain import run_explain
-
-        run_explain(options)
-    return 0
+    with at_once():
+        module = importlib.import_module(f"sampling.cli.{options.command}")
+    return getattr(module, f"run_{options.command}")(options) or 0

@@ -12,6 +12,7 @@ from pathlib import Path
 from xml.etree import ElementTree as Xml
 
 import pytest
+from cli.redirection import redirected
 from server.live import PATIENCE, eventually, live
 
 from sampling import load
@@ -360,3 +361,36 @@ def test_a_trace_stays_until_the_endpoint_answers(capsys, tmp_path: Path):
     assert "ConnectError" in err
     assert err.endswith(f"; {tmp_path / 't'} is as it was\n")
     assert (tmp_path / "t").read_text() == "an older trace"
+
+
+@pytest.mark.usefixtures("_samplers")
+def test_a_report_on_standard_output_comes_behind_the_table(tmp_path: Path):
+    """Nothing of either is lost where standard output is a file, nor what was in the file before."""
+    (tmp_path / "report").write_text("an older report\n")
+    flags = ("--callable", "own_samplers:right", "--checks", "bias.ban", "--json", "/dev/stdout")
+    with (tmp_path / "report").open("a") as file:
+        done = subprocess.run(
+            [sys.executable, "-m", "sampling", "verify", *flags],
+            stdout=file,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    table, brace, report = (tmp_path / "report").read_text().partition("{\n")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert table.startswith("an older report\nown_samplers:right, ")
+    assert "bias.ban  conforms" in table
+    assert json.loads(brace + report)["checks"]["bias.ban"]["verdict"] == "conforms"
+
+
+@pytest.mark.parametrize("place", ["file", os.devnull])
+def test_what_is_read_again_is_no_standard_stream(capsys, tmp_path: Path, place: str):
+    with redirected(1, tmp_path / place):
+        code, _, err = run(capsys, "verify", "http://127.0.0.1:9", "--transcript", "/dev/stdout")
+    assert (code, err.count("\n")) == (2, 1)
+    assert err.startswith("sampling verify: transcript: got '/dev/stdout', must be another file than")
+
+
+def test_a_pipe_is_no_transcript(capsys, tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe")
+    code, _, err = run(capsys, "verify", "http://127.0.0.1:9", "--transcript", str(tmp_path / "pipe"))
+    assert (code, "must be an ordinary file" in err, err.count("\n")) == (2, True, 1)

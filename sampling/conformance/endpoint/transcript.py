@@ -87,6 +87,8 @@ def text_of(path: Path) -> str:
     """
     if not path.absolute().parent.is_dir():
         raise InvalidRequest("transcript", str(path), "a file in a folder that exists")
+    if path.exists() and not path.is_file():
+        raise InvalidRequest("transcript", str(path), "an ordinary file: it is read again")
     try:
         return path.read_bytes().decode("utf-8") if path.exists() else ""
     except (OSError, UnicodeDecodeError) as error:

@@ -17,6 +17,7 @@ from sampling.chat.fields import FIELDS, kinds_of
 from sampling.chat.request import SAMPLING_FIELDS
 from sampling.dialects import QSTASH
 from sampling.errors import InvalidRequest
+from sampling.files import opened
 from sampling.params import SamplingParams
 from sampling.reading import read_json
 
@@ -167,7 +168,7 @@ def write_trace(records: Iterable[Record], path: Path) -> None:
     first = next(coming, None)
     if first is None:
         return
-    with path.open("w", encoding="utf-8") as file:
+    with opened(path) as file:
         for record in chain([first], coming):
             file.write(record.model_dump_json() + "\n")
 
