@@ -81,13 +81,17 @@ class LanguageModel(LoadedModel):
             stream: Whether the answer comes in chunks.
             fields: The request fields of the API: max_tokens, temperature, top_p, frequency_penalty, presence_penalty,
                 logit_bias, seed, logprobs, top_logprobs, n, stop, response_format, stream_options, model; also top_k, min_p,
-                repetition_penalty, and those that the dialect has. One that is None counts as left out.
+                repetition_penalty, and those that the dialect has, such as chat_template_kwargs and
+                continue_final_message. One that is None counts as left out; what is left out may come from the
+                checkpoint's generation_config.json, where the dialect says so.
 
         Returns:
             The API's response object, or an iterator of its chunks, which decodes as it is read. Without a seed in the
-            request each also has the `seed` that was used.
+            request each also has the `seed` that was used, and where the chat template has read the clock,
+            `chat_template_kwargs` with what it read: with both the same request gives the same output.
 
         Raises:
+            CheckpointError: The chat template renders nothing, or `generation_config.json` does not fit the dialect.
             InvalidRequest: A field is not allowed; the message names the field, the value and the range.
             RowError: The model's logits can not be sampled.
 
@@ -124,7 +128,7 @@ def load(
 
     Token ids are those of its tokenizer.json, whatever class tokenizer_config.json names; code in the directory is never run. A
     message ends with every token that config.json, generation_config.json or the tokenizer names, and the log says who names
-    which.
+    which. What else generation_config.json says about sampling holds in the dialects of engines that apply it.
 
     Args:
         path: Its directory; None for the built-in toy.

@@ -59,6 +59,10 @@ def print_answer(completion: Completion) -> None:
     seconds = time.perf_counter() - started
     tokens = sum(len(choice.tokens) for choice in completion.choices)
     sys.stdout.flush()
+    print(f"{tokens} tokens, {tokens / seconds:.0f} tokens/s, {replay_of(completion)}", file=sys.stderr)
+
+
+def replay_of(completion: Completion) -> str:
+    """Say with which flags the same output comes again."""
     read = completion.replay.get("chat_template_kwargs")
-    words = "" if read is None else f", chat template kwargs {json.dumps(read)}"
-    print(f"{tokens} tokens, {tokens / seconds:.0f} tokens/s, seed {completion.seed}{words}", file=sys.stderr)
+    return f"seed {completion.seed}" + ("" if read is None else f", chat template kwargs {json.dumps(read)}")

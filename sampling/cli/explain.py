@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sampling.chat.batch import ChatBatch
 from sampling.chat.completion import Completion
+from sampling.cli.chat import replay_of
 from sampling.cli.loading import completion_of
 from sampling.errors import InvalidRequest
 
@@ -41,4 +42,4 @@ def explain(completion: Completion, console: Console) -> None:
         console.print(stage_table(trace, token.token_id, completion.vocabulary, console.width))
         console.print()
     console.print(Text(completion.choices[0].content))
-    console.print(Text(f"seed {completion.seed}", style="dim"))
+    console.print(Text(replay_of(completion), style="dim"))

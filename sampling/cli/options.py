@@ -61,7 +61,10 @@ def add_model_flags(parser: argparse.ArgumentParser) -> None:
         "--compile", action="store_true", help="decode by compiled steps: faster, after a while of compiling"
     )
     parser.add_argument(
-        "--dialect", default="qstash", help=f"whose semantics: {', '.join(DIALECTS)} (default: %(default)s)"
+        "--dialect",
+        default="qstash",
+        help=f"whose semantics: {', '.join(DIALECTS)} (default: %(default)s); "
+        "those of vLLM, transformers and SGLang apply the checkpoint's generation_config.json",
     )
 
 

@@ -47,11 +47,14 @@ class Helper:
     """
 
     def __init__(self, program: Path, *, memory: int, longest: int, most: int = 2) -> None:
-        self.program, self.memory, self.longest = program, memory, longest
-        self._turns = threading.Semaphore(most)
-        self._idle: list[Process] = []
+        self.program, self.memory, self.longest, self.most = program, memory, longest, most
+        self._begin()
         atexit.register(self.close)
-        os.register_at_fork(after_in_child=self._idle.clear)  # they are the parent's
+        os.register_at_fork(after_in_child=self._begin)  # the processes are the parent's
+
+    def _begin(self) -> None:
+        self._turns = threading.Semaphore(self.most)
+        self._idle: list[Process] = []
 
     def ask(self, question: object, seconds: float) -> Any:
         """Have a question answered.

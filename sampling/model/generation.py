@@ -93,7 +93,11 @@ class GenerationConfig:
 
         Raises:
             CheckpointError: A value is not one that the dialect takes.
+            InvalidRequest: The dialect names a field that is not known here.
         """
+        for name in dialect.generation_defaults:
+            if name not in READERS:
+                raise InvalidRequest("generation_defaults", name, f"among {', '.join(READERS)}")
         applied: dict[str, Any] = {
             name: self.values[name] for name in dialect.generation_defaults if name in self.values
         }

@@ -85,11 +85,15 @@ def render(
         CheckpointError: The tokenizer has no chat template.
         Refused: The template refuses the messages, fails on them, or passes a bound.
     """
-    own = {name: str(token) for name, token in tokenizer.special_tokens_map.items()}
     fixed = {"tools": None, "documents": None, "add_generation_prompt": add_generation_prompt}
     question = {
         "template": template_of(tokenizer),
-        "variables": {**own, **variables, "messages": [dict(message) for message in messages], **fixed},
+        "variables": {
+            **tokenizer.special_tokens_map,
+            **variables,
+            "messages": [dict(message) for message in messages],
+            **fixed,
+        },
         "pinned": {**pinned},
         "now": now.isoformat(),
     }

@@ -147,7 +147,8 @@ def other(name: str, value: object) -> object:
         case float():
             return value + 0.5
         case ():
-            return ("user",) if name == "fields" else (("temperature", 1.0),)
+            named = {"fields": ("user",), "generation_defaults": ("top_p",)}
+            return named.get(name, (("temperature", 1.0),))
         case tuple():
             return value[:-1]
         case None | int():

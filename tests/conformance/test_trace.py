@@ -11,6 +11,7 @@ import httpx2
 import pytest
 from conformance.lies import COUNTING, SWAPPED
 from conformance.transports import answering, in_process
+from toy_variants import variant
 
 from sampling import InvalidRequest, load, verify
 from sampling.conformance.endings import NotTestable
@@ -226,6 +227,12 @@ def test_a_reason_counts_where_the_trace_tells_what_it_should_be(
     write_trace(records, tmp_path / "t")
     finding = verify(tmp_path / "t", checks=["output.finish-reason"]).checks["output.finish-reason"]
     assert finding.verdict is verdict, finding.evidence
+
+
+def test_what_a_request_left_to_the_checkpoint_is_recorded(tmp_path):
+    loaded = load(variant(tmp_path, generation={"temperature": 0.5}))
+    records = [*from_loop(loaded, DIALECTS["vllm"], 12, seed=1)]
+    assert {record.params["temperature"] for record in records} > {0.5}
 
 
 def test_a_trace_survives_the_file(toy: LanguageModel, tmp_path: Path):

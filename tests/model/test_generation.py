@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sampling.dialects import DIALECTS, dialect
-from sampling.errors import CheckpointError
+from sampling.errors import CheckpointError, InvalidRequest
 from sampling.model.generation import GenerationConfig
 
 # Llama-3.1-8B-Instruct's, as published.
@@ -122,10 +123,15 @@ def test_what_only_the_dialect_does_not_take_is_its_own_to_refuse(tmp_path, name
 
 def test_minus_one_is_off_where_the_engine_has_it_so(tmp_path):
     config = said(tmp_path, {"top_k": -1})
-    for name in ("vllm", "sglang"):
-        style = dialect(name)
-        if style.top_k_minus_one:
-            assert config.defaults(style) == {"top_k": 0}
+    assert [config.defaults(dialect(name)) for name in ("vllm", "sglang")] == [{"top_k": 0}] * 2
+
+
+def test_a_dialect_that_names_an_unknown_field_is_wrong_in_itself(tmp_path):
+    own = replace(dialect("vllm"), generation_defaults=("temprature",))
+    with pytest.raises(
+        InvalidRequest, match="generation_defaults: got 'temprature', must be among do_sample"
+    ):
+        said(tmp_path, {}).defaults(own)
 
 
 @pytest.mark.parametrize(

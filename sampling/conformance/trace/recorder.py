@@ -159,7 +159,7 @@ def completed(said: Said, dialect: Dialect, params: dict[str, Any], n: int) -> I
         yield Record(
             prompt_ids=list(said.prompt),
             token_ids=ids,
-            params=params,
+            params={**completion.defaults, **params},
             top_logprobs=[known(row, [token, *biased]) for row, token in zip(rows, ids, strict=True)],
             log_normalizers=rows.logsumexp(-1).tolist(),
             logprobs=[token.logprob for token in choice.tokens] if dialect.logprob_mode == "raw" else None,
