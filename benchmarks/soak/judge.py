@@ -12,6 +12,7 @@ from jsonschema import Draft202012Validator
 
 DEEPEST = 100  # levels of nesting that a body may have
 LARGEST_BODY = 2**20  # bytes
+LONGEST_NAME = 100  # characters of a field that an error names
 ROOMY = 300  # UTF-8 bytes of text, with 16 for each message, that the toy's context of 512 tokens has room for in any case
 TEXTS = ("model", "messages", "stop", "chat_template_kwargs")
 STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
@@ -123,8 +124,11 @@ class Judge:
 
 
 def escaped(key: str) -> str:
-    """A key as errors show it."""
-    return key.encode(errors="backslashreplace").decode()
+    """A key as errors show it: what can not be printed as escapes, the middle of a long one left out."""
+    for _ in range(2):  # as it was sent, then with its escapes
+        key = key if len(key) <= LONGEST_NAME else f"{key[:49]}...{key[-48:]}"
+        key = "".join(c if c.isprintable() else repr(c)[1:-1] for c in key)
+    return key if len(key) <= LONGEST_NAME else f"{key[:49]}...{key[-48:]}"
 
 
 def doubtful(request: dict[str, Json]) -> Iterator[str]:
