@@ -15,18 +15,8 @@ MAPS = ("properties", "patternProperties", "$defs", "definitions")
 LISTS = ("allOf", "anyOf", "oneOf", "prefixItems")
 SINGLE = ("items", "additionalItems", "additionalProperties")
 TYPES = frozenset({"null", "boolean", "integer", "number", "string", "array", "object"})
-DRAFTS = {
-    f"{scheme}://json-schema.org/{draft}{end}"
-    for draft in (
-        "draft-04/schema",
-        "draft-06/schema",
-        "draft-07/schema",
-        "draft/2019-09/schema",
-        "draft/2020-12/schema",
-    )
-    for scheme in ("http", "https")
-    for end in ("", "#")
-}
+DRAFTS = ("draft-04", "draft-06", "draft-07", "draft/2019-09", "draft/2020-12")
+DRAFT_URIS = [f"{http}://json-schema.org/{draft}/schema" for draft in DRAFTS for http in ("http", "https")]
 
 Schema = dict[str, Any]
 Path = tuple[str | int, ...]
@@ -142,7 +132,7 @@ class SchemaDocument:
         """Take out what has served its purpose."""
         for keyword in ("$id", "$anchor"):
             schema.pop(keyword, None)
-        if "$schema" in schema and schema["$schema"] not in DRAFTS:
+        if "$schema" in schema and str(schema["$schema"]).removesuffix("#") not in DRAFT_URIS:
             words = "left out, or that of a draft from 4 to 2020-12"
             raise InvalidRequest(self.name(schema, "$schema"), schema["$schema"], words)
 

@@ -30,14 +30,15 @@ def schema_grammar(schema: Mapping[str, object]) -> str:
     Source: JSON Schema 2020-12, Validation, section 7.2.1.
     """
     document = SchemaDocument(schema)
+    for one in document.schemas:
+        if OWN in one:
+            raise InvalidRequest(document.name(one, OWN), one[OWN], "left out")
+        ease(one)
     for one in WrittenOut(document).endless():  # where something else will do, nothing begins what never ends
         one.pop("$ref", None)
         one["enum"] = []
     for one in document.schemas:
-        if OWN in one:
-            raise InvalidRequest(document.name(one, OWN), one[OWN], "left out")
         bound_numbers(document, one)
-        ease(one)
     return f"{OPTIONS}start: %json {json.dumps({**document.root, OWN: ESCAPES})}"
 
 

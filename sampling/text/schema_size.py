@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from sampling.errors import InvalidRequest
 from sampling.text.json_schema import SCHEMA, TYPES, Schema, SchemaDocument, counted, listed, mapped, types_of
+from sampling.text.schema_numbers import BOUNDS
 
 MOST_PARTS = 5000
 MOST_STEPS = 5 * MOST_PARTS  # to count them
@@ -21,19 +22,11 @@ MOST_OPTIONAL = 1000  # properties of one object: each may come next, so each is
 MOST_PATTERNS = 50  # of names in one object: each is compared with each
 SCALARS = TYPES - {"array", "object"}
 IN_PLACE = {"$ref", "allOf", "anyOf", "oneOf"}
-ASSERTIONS = {
-    *("type", "const", "enum", "items", "additionalItems", "prefixItems", "minItems", "maxItems"),
-    *(
-        "properties",
-        "additionalProperties",
-        "patternProperties",
-        "required",
-        "minProperties",
-        "maxProperties",
-    ),
-    *("minLength", "maxLength", "pattern", "format"),
-    *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
-}
+OF_STRINGS = {"format", "pattern", "minLength", "maxLength"}
+OF_ARRAYS = {"items", "additionalItems", "prefixItems", "minItems", "maxItems"}
+OF_PROPERTIES = {"properties", "additionalProperties", "patternProperties"}
+OF_OBJECTS = OF_PROPERTIES | {"required", "minProperties", "maxProperties"}
+ASSERTIONS = {"type", "const", "enum", *BOUNDS} | OF_STRINGS | OF_ARRAYS | OF_OBJECTS
 
 
 class Held(NamedTuple):
@@ -181,7 +174,7 @@ class WrittenOut:
         places: list[Place] = []
         for chosen in itertools.product(*choices):
             places.append(held | self._place(chosen))
-            self._charge(len(places[-1]))
+            self._charge(1 + len(places[-1]))
         if targets:
             self._shared.update(one for one in places if len(one) == 1)
         return Filling([Way([one]) for one in places], places)
@@ -205,9 +198,9 @@ class WrittenOut:
             name for one in schemas for name in listed(one, "required") if isinstance(name, str)
         )
         names = dict.fromkeys(itertools.chain(*(mapped(one, "properties") for one in schemas), required))
-        self._charge(len(schemas) * len(names))
-        optional = [name for name in names if name not in required]
         patterns = sum(len(mapped(one, "patternProperties")) for one in schemas)
+        self._charge(len(schemas) * (len(names) + patterns))
+        optional = [name for name in names if name not in required]
         for count, most, what in (
             (len(optional), MOST_OPTIONAL, "optional properties"),
             (patterns, MOST_PATTERNS, "patternProperties"),
@@ -288,7 +281,9 @@ def constants_of(schema: Schema) -> list[Any] | None:
 
 def type_of(value: object) -> str:
     """The type of a JSON value."""
-    kinds = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
+    if isinstance(value, float):
+        return "integer" if value.is_integer() else "number"
+    kinds = {bool: "boolean", int: "integer", str: "string", list: "array", dict: "object"}
     return next((name for kind, name in kinds.items() if isinstance(value, kind)), "null")
 
 

@@ -127,6 +127,7 @@ DRAFTS: dict[str, tuple[Schema, list[Any], list[Any]]] = {
         [1, 1.5, "é", None, [], {"a": [True]}],
         [2, "e", [1]],
     ),
+    "integers that are written as floats": ({"type": "integer", "enum": [1.0, 2.5, -3.0]}, [1, -3], [2]),
     "values beside a type": ({"type": ["integer", "string"], "enum": [1, "a", None]}, [1, "a"], [None]),
 }
 

@@ -66,6 +66,7 @@ ENDLESS: dict[str, Schema] = {
         },
         "$ref": "#/definitions/b",
     },
+    "as many items as a float says": {"type": "array", "items": SELF, "minItems": 1.0},
     "no type": {"type": []},
     "false": {"type": "array", "items": False, "minItems": 1},
 }
@@ -263,6 +264,7 @@ LARGE: dict[str, tuple[Schema, str]] = {
         {"allOf": [choices(*({"required": [f"{n}{i}"]} for i in range(80))) for n in "ab"], "type": "object"},
         "parts",
     ),
+    "choices that say nothing": ({"allOf": [{"anyOf": [{}] * 400}, {"anyOf": [{}] * 400}]}, "parts"),
     "members": ({"allOf": [{"properties": {f"p{i}": {}}} for i in range(1000)]}, "parts"),
     "large once, chosen often": (
         {
