@@ -131,11 +131,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULT)
     options = parser.parse_args()
     lines: dict[str, Any] = {}
+    measured = origin("newcomers.py")
     with served("--dialect", "openai", "--api-key", KEY) as server:
         for name in options.only:
             lines[name] = judged(KNOWN[name], server)
             print(f"{name:18} {'good' if lines[name]['good'] else lines[name]}", flush=True)
-    result = {"question": QUESTION, "known_answer": ANSWER, "clients": lines, **origin("newcomers.py")}
+    result = {"question": QUESTION, "known_answer": ANSWER, "clients": lines, **measured}
     options.out.write_text(json.dumps(result, indent=1) + "\n")
     sys.exit(not all(line["good"] for line in lines.values()))
 

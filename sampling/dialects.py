@@ -96,6 +96,7 @@ class Dialect(Rules):
         silent_assistant: Whether a message of the assistant may have no content.
         part_separator: What joins the texts of a message whose content is a list of parts.
         top_k_minus_one: Whether requests may say -1 for no top_k.
+        seed_minus_one: Whether a seed of -1 is none.
         append_final_message: Whether a final message that is continued is put behind the prompt as it is; otherwise the chat
             template renders it.
         generation_defaults: Fields of a checkpoint's `generation_config.json` that hold where a request leaves them out.
@@ -119,6 +120,7 @@ class Dialect(Rules):
     silent_assistant: bool = False
     part_separator: str = ""
     top_k_minus_one: bool = False
+    seed_minus_one: bool = False
     append_final_message: bool = False
     generation_defaults: tuple[str, ...] = ()
 
@@ -227,6 +229,7 @@ VLLM_0_4 = Dialect(
     stop_strings_from=0,
     part_separator="\n",
     top_k_minus_one=True,
+    seed_minus_one=True,
 )
 
 VLLM = Dialect(
@@ -247,6 +250,7 @@ VLLM = Dialect(
     silent_assistant=True,
     part_separator="\n",
     top_k_minus_one=True,
+    seed_minus_one=True,
     generation_defaults=(*SAMPLING_DEFAULTS, "presence_penalty", "frequency_penalty", "max_new_tokens"),
 )
 
@@ -318,6 +322,7 @@ LLAMA_CPP = Dialect(
     silent_assistant=True,
     part_separator="\n",
     top_k_minus_one=True,
+    seed_minus_one=True,
 )
 
 DIALECTS: Mapping[str, Dialect] = MappingProxyType(

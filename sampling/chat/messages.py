@@ -28,6 +28,9 @@ NOT_OFFERED: Mapping[str, str] = {
 LISTS = ("tool_calls", "annotations")
 """Those of which an empty list says nothing."""
 
+PARSED = "parsed"
+"""What the openai package makes of an answer's content, and sends along with it."""
+
 ROLES_NOT_OFFERED: Mapping[str, str] = {
     "tool": "tool calls are not offered",
     "function": "function calls are not offered",
@@ -58,7 +61,7 @@ class Messages:
         }
         message = {
             "type": "object",
-            "properties": {**members, **absent},
+            "properties": {**members, **absent, PARSED: {}},
             "required": ["role", "content"],
             "additionalProperties": {"type": "null"},
         }
@@ -88,7 +91,7 @@ class Messages:
             raise InvalidRequest(name, value, "an object with role and content")
         message = given_of(cast("Mapping[object, object]", value))
         for key, item in message.items():
-            if key not in KEYS and not (key in LISTS and item == []):
+            if key not in (*KEYS, PARSED) and not (key in LISTS and item == []):
                 words = NOT_OFFERED.get(str(key), "a message has role, content and name")
                 raise InvalidRequest(f"{name}.{key}", item, f"left out: {words}")
         role = self._role(f"{name}.role", message.get("role"))

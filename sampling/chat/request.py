@@ -110,6 +110,8 @@ def read(request: Mapping[str, object], dialect: Dialect) -> ChatRequest:
     own = {name: values[name] for name in OWN_FIELDS if name in values}
     if dialect.top_k_minus_one and is_minus_one(values.get("top_k")):
         values["top_k"] = 0
+    if dialect.seed_minus_one and is_minus_one(values.get("seed")):
+        del values["seed"]
     params = SamplingParams(**{name: values[name] for name in SAMPLING_FIELDS if name in values})
     translated(params, dialect)
     parsed = ChatRequest(params=params, given=frozenset(values), **own)

@@ -7,14 +7,17 @@ import json
 from collections.abc import Mapping
 
 from sampling.errors import InvalidRequest
-from sampling.text.json_schema import Schema, SchemaDocument
-from sampling.text.json_text import OPTIONS
+from sampling.text.json_schema import Schema, SchemaDocument, listed
+from sampling.text.json_text import MOST_DIGITS, OPTIONS
 from sampling.text.schema_numbers import bound_numbers
 from sampling.text.schema_size import WrittenOut
 
 OWN = "x-guidance"  # llguidance's options
 ESCAPES = {"json_allow_general_unicode_escapes": True}
 LONGEST_FORMAT = 64  # characters of a name that may be known
+WITH_DIGITS = ("time", "date-time", "duration")
+BOUNDED_DIGITS = rf"^[^0-9]*([0-9]{{1,{MOST_DIGITS}}}[^0-9]+)*[0-9]{{0,{MOST_DIGITS}}}$"
+SAYING_NOTHING = {"uniqueItems": ("false",), "propertyNames": ("true", "{}", '{"type": "string"}')}
 COUNTS = ("minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties")
 
 
@@ -39,6 +42,7 @@ def schema_grammar(schema: Mapping[str, object]) -> str:
         one["enum"] = []
     for one in document.schemas:
         bound_numbers(document, one)
+        bound_format(one)
     return f"{OPTIONS}start: %json {json.dumps({**document.root, OWN: ESCAPES})}"
 
 
@@ -49,6 +53,15 @@ def ease(schema: Schema) -> None:
             schema[keyword] = int(value)
     if isinstance(name := schema.get("format"), str) and not known_format(name[:LONGEST_FORMAT]):
         del schema["format"]
+    for keyword, values in SAYING_NOTHING.items():
+        if json.dumps(schema.get(keyword)) in values:
+            del schema[keyword]
+
+
+def bound_format(schema: Schema) -> None:
+    """Bound the digits in a row of times, whose fractions and counts have no end."""
+    if schema.get("format") in WITH_DIGITS:
+        schema["allOf"] = [*listed(schema, "allOf"), {"pattern": BOUNDED_DIGITS}]
 
 
 @functools.lru_cache(maxsize=256)

@@ -429,3 +429,27 @@ def test_the_page_on_serving_says_which_dialects_take_which_field():
     told = {name: {*how.split(", ")} for names, how in rows for name in re.findall(r"`(\w+)`", names)}
     taken = {name for one in DIALECTS.values() for name in one.fields if not isinstance(FIELDS[name], Only)}
     assert told == {name: {how for how in DIALECTS if name in DIALECTS[how].fields} for name in taken}
+
+
+# Seeds, and what the openai package sends along
+
+
+@pytest.mark.parametrize("how", DIALECTS)
+def test_a_seed_of_minus_one_is_none_where_the_engine_has_it_so(how: str):
+    """VLLM's SamplingParams replaces it by None, llama.cpp's -1 is the default seed, which is random."""
+    none = how in ("vllm", "vllm-pytorch", "vllm-0.4", "llama.cpp")
+    assert read(how, seed=-1).params.seed == (None if none else -1)
+    assert read(how, seed=-2).params.seed == -2
+
+
+@pytest.mark.parametrize("how", DIALECTS)
+def test_a_parsed_answer_can_be_given_back(how: str):
+    """`client.chat.completions.parse` puts what it made of the content into the message, and sends it along."""
+    answer = {"role": "assistant", "content": '{"a": 1}', "parsed": {"a": 1}}
+    messages = [*ASK, answer, *ASK]
+    taken = ChatRequest.parse({"messages": messages}, how).messages
+    assert [dict(message) for message in taken] == [
+        *ASK,
+        {**ASK[0], "role": "assistant", "content": '{"a": 1}'},
+        *ASK,
+    ]

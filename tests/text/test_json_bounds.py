@@ -245,3 +245,34 @@ def test_deep_values_can_be_indented(kind: str, indent: int | str) -> None:
         value = {"a": [value]}
     text = json.dumps(value, indent=indent)
     assert admits(grammar(kind), text) == (indent != 8)  # 60 levels
+
+
+TIMES = {
+    "time": '"10:00:00.123456Z"',
+    "date-time": '"2026-11-30T10:00:00.5+01:00"',
+    "duration": '"P3Y6M4DT12H30M5S"',
+}
+
+
+@pytest.mark.parametrize("format_", TIMES)
+@pytest.mark.parametrize("beside", [{}, {"minLength": 1}, {"allOf": [{"maxLength": 100}]}], ids=str)
+def test_times_have_bounded_digits(format_: str, beside: dict[str, Any]) -> None:
+    """Fractions of a second and counts in a duration have no end in RFC 3339."""
+    made = GRAMMARS.json_schema({"type": "string", "format": format_, **beside})
+    assert admits(made, TIMES[format_])
+    for seed in range(5):
+        text = written(made, b"0123456789.", seed)
+        assert text is not None
+        assert max(map(len, re.findall(r"\d+", text))) <= MOST_DIGITS
+
+
+@pytest.mark.parametrize(
+    "nothing", [{"uniqueItems": False}, {"propertyNames": {"type": "string"}}, {"propertyNames": True}]
+)
+def test_keywords_that_say_nothing_are_taken(nothing: dict[str, Any]) -> None:
+    schema = {"type": ["object", "array"], "additionalProperties": {"type": "integer"}, **nothing}
+    made = GRAMMARS.json_schema(schema)
+    for text in ('{"a": 1, "b": 2}', '["x", "x"]'):
+        jsonschema.Draft202012Validator(schema).validate(json.loads(text))
+        assert admits(made, text)
+    assert not begins(made, '{"a": "x')
