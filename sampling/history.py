@@ -99,6 +99,7 @@ class History:
         longest: int,
         counts: TokenCounts,
         highest_prompt_id: int,
+        highest_output_id: int,
         capacity: int | None,
     ) -> None:
         self._tokens = tokens
@@ -106,7 +107,8 @@ class History:
         self._lengths = lengths  # [B, 1]
         self.longest = longest  # upper bound of lengths, known on the host
         self._counts = counts
-        self.highest_prompt_id = highest_prompt_id  # of all rows that have been here; known on the host
+        # Of all rows that have been here, and of all tokens that came when a look at them cost nothing.
+        self.highest_prompt_id, self.highest_output_id = highest_prompt_id, highest_output_id
         self.capacity = capacity
 
     @staticmethod
@@ -147,6 +149,7 @@ class History:
             longest if capacity is None else capacity,
             TokenCounts.of(prompts, capacity),
             max((token for row in rows for token in row), default=-1),
+            -1,
             capacity,
         )
 
@@ -181,7 +184,8 @@ class History:
             tokens: int64 [B]; a negative one leaves its row as it is, and so does any in a row that has reached the capacity.
 
         Raises:
-            InvalidRequest: Not one whole number for each row, in a tensor.
+            InvalidRequest: Not one whole number for each row, in a tensor; or a token id of 2^62 or more, where a look at it
+                costs nothing.
         """
         tokens = self._checked(tokens)[:, None]
         lengths = self._lengths.values
@@ -198,6 +202,11 @@ class History:
         tokens = whole_tensor("tokens", tokens)
         if tokens.shape != self.lengths.shape:
             raise InvalidRequest("tokens", tuple(tokens.shape), f"one token for each of the {len(self)} rows")
+        if may_branch(tokens):
+            highest = max(tokens.tolist(), default=-1)
+            if highest >= NOTHING:
+                raise InvalidRequest("tokens", highest, f"token ids below {NOTHING}")
+            self.highest_output_id = max(self.highest_output_id, highest)
         return tokens.to(self.tokens.device, torch.int64)
 
     def _make_room(self) -> None:
@@ -264,6 +273,7 @@ class History:
         self._counts.write(row, other._counts, length)
         self.longest = max(self.longest, length)
         self.highest_prompt_id = max(self.highest_prompt_id, other.highest_prompt_id)
+        self.highest_output_id = max(self.highest_output_id, other.highest_output_id)
 
     def _fitting(self, other: History) -> int:
         """An upper bound of the other's lengths that fits the capacity."""
@@ -293,6 +303,7 @@ class History:
             self.longest,
             self._counts.select(index),
             self.highest_prompt_id,
+            self.highest_output_id,
             self.capacity,
         )
 

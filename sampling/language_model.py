@@ -94,6 +94,7 @@ class LanguageModel(LoadedModel):
             CheckpointError: The chat template renders nothing, or `generation_config.json` does not fit the dialect.
             InvalidRequest: A field is not allowed; the message names the field, the value and the range.
             RowError: The model's logits can not be sampled.
+            NotEnoughMemory: Memory ends; `max_tokens` has to be smaller.
 
         Source: "Create Chat Completion".
         """

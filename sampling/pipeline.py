@@ -12,7 +12,7 @@ from sampling.errors import InvalidRequest
 from sampling.history import History
 from sampling.logits import float32_logits
 from sampling.processors import Edit, Processor, Shaping
-from sampling.processors.base import Rows, overwritten
+from sampling.processors.base import Rows, as_in, overwritten
 from sampling.processors.shaping import shaped
 from sampling.trace import Trace, probabilities, traced
 
@@ -97,15 +97,20 @@ def in_two(stages: Sequence[Processor]) -> tuple[tuple[Processor, ...], tuple[Sh
     """Cut stages in two: all up to the last that does more than shape the distribution, and those that shape it."""
     shaping: list[Shaping] = []
     for stage in reversed(stages):
-        if not isinstance(stage, Shaping) or type(stage).process is not Shaping.process:
-            break  # a stage with a process of its own means what that does
+        if not is_shaping(stage):
+            break
         shaping.insert(0, stage)
     return tuple(stages[: len(stages) - len(shaping)]), tuple(shaping)
 
 
 def is_edit(stage: Processor) -> TypeGuard[Edit]:
     """Whether a stage does what an edit does, and nothing of its own."""
-    return isinstance(stage, Edit) and type(stage).process is Edit.process and type(stage).edits is Edit.edits
+    return as_in(Edit, stage, "__call__", "process", "edits")
+
+
+def is_shaping(stage: Processor) -> TypeGuard[Shaping]:
+    """Whether a stage shapes the distribution, and does nothing of its own."""
+    return as_in(Shaping, stage, "__call__", "process")
 
 
 def at_last_other(stages: Sequence[Processor]) -> tuple[tuple[Processor, ...], tuple[Edit, ...]]:

@@ -308,7 +308,7 @@ class Sampler:
 
     def _arriving(self, prompts: Prompts) -> History:
         """The histories of new slots."""
-        arrived = History.start(prompts, device=self.device)
+        arrived = started(prompts, self.device)
         if arrived.highest_prompt_id >= self.vocab_size:
             raise InvalidRequest(
                 "prompt_ids", arrived.highest_prompt_id, f"token ids below {self.vocab_size}"
@@ -400,6 +400,13 @@ class Sampler:
         if self._uniforms is None or not self._uniforms.cover(positions):
             self._uniforms = Uniforms(self._batch.seeds, self._batch.choices, positions)
         return self._uniforms.at(positions)
+
+
+def started(prompts: Prompts, device: torch.device) -> History:
+    """The histories of prompts; one prompt of several choices is read once."""
+    if isinstance(prompts, list) and len(prompts) > 1 and all(prompt is prompts[0] for prompt in prompts):
+        return History.start(prompts[:1], device=device).select([0] * len(prompts))
+    return History.start(prompts, device=device)
 
 
 def sized(name: str, given: Some) -> Some:

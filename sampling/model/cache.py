@@ -303,11 +303,11 @@ class KeyValueCache:
         if other.rows not in (1, len(chosen)) or other.capacity > self.capacity:
             words = f"a cache of 1 or {len(chosen)} rows and at most {self.capacity} positions"
             raise InvalidRequest("other", f"{other.rows} rows of {other.capacity} positions", words)
-        self.reset(chosen)
         there = chosen.to(self.lengths.device)
         pairs = [*zip(self.stored_keys, other.stored_keys, strict=True)]
         for stored, new in [*pairs, *zip(self.stored_values, other.stored_values, strict=True)]:
             stored[there, :, : other.capacity] = new[:, :, : other.capacity]
+            stored[there, :, other.capacity :] = 0  # what is hidden, too: see `reset`
         self.lengths[there] = other.lengths
         self._known[chosen] = other._known
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import ClassVar, Self
 
 import torch
+from sampling_kernels.branching import may_branch
 from torch import Tensor
 
 from sampling.errors import InvalidRequest
@@ -19,6 +20,7 @@ from sampling.history import History
 from sampling.logits import float32_logits
 
 Rows = Tensor | slice
+FLOATS = (torch.float64, torch.float32)
 
 
 class Processor:
@@ -59,13 +61,26 @@ class Processor:
 
     def _returned(self, processed: Tensor, given: Tensor) -> Tensor:
         """What `process` made of logits, if it is logits of the same form."""
-        if not isinstance(processed, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise InvalidRequest(f"{type(self).__name__}, returned", processed, "a tensor")
-        if processed.shape != given.shape or processed.dtype != given.dtype:
-            told = f"{processed.dtype} {tuple(processed.shape)}"
-            words = f"{given.dtype} {tuple(given.shape)}, as it was given"
-            raise InvalidRequest(f"{type(self).__name__}, returned", told, words)
-        return processed
+        return self.formed("returned", processed, (given.dtype,), given.shape)
+
+    def formed(
+        self, what: str, value: Tensor, dtypes: Sequence[torch.dtype], *shapes: Sequence[int]
+    ) -> Tensor:
+        """What a method of a stage returned, if it has one of the types and shapes that it has to have.
+
+        Anything else would be stretched by broadcasting, so that a row had another's numbers.
+
+        Raises:
+            InvalidRequest: It has another form.
+        """
+        name = f"{type(self).__name__}, {what}"
+        if not isinstance(value, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidRequest(name, value, "a tensor")
+        if value.dtype not in dtypes or not any(tuple(value.shape) == tuple(shape) for shape in shapes):
+            forms = " or ".join(str(tuple(shape)) for shape in shapes)
+            words = f"{' or '.join(map(str, dtypes))} {forms}, as it was given"
+            raise InvalidRequest(name, f"{value.dtype} {tuple(value.shape)}", words)
+        return value
 
     def process(self, logits: Tensor, history: History) -> Tensor:
         """What a processor does to float32 logits [B, V]."""
@@ -137,14 +152,44 @@ class Edit(Processor):
         Returns:
             Token ids, int64 [B, D], and their logits before and after, float32 [B, D].
         """
-        ids, *known = self.touched(logits, history)
-        before = logits.gather(-1, ids)
-        return ids, before, self.changed(before.double(), *known).float()
+        found = self.touched(logits, history)
+        if not isinstance(found, tuple | list) or not found:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidRequest(
+                f"{type(self).__name__}, touched", found, "a tuple that begins with token ids"
+            )
+        ids, *known = found
+        shape = (len(logits), *ids.shape[-1:]) if isinstance(ids, Tensor) else ()  # pyright: ignore[reportUnnecessaryIsInstance]
+        self.formed("touched", ids, (torch.int64,), shape)
+        before = self._before(logits, ids)
+        after = self.changed(before.double(), *known)
+        return ids, before, self.formed("changed", after, FLOATS, before.shape).float()
+
+    def _before(self, logits: Tensor, ids: Tensor) -> Tensor:
+        """The logits of token ids, float32 [B, D]."""
+        if not may_branch(logits):
+            return logits.gather(-1, ids)
+        try:
+            return logits.gather(-1, ids)
+        except RuntimeError as error:  # the operator has looked at every id
+            wrong = next(token for token in ids.flatten().tolist() if not 0 <= token < logits.shape[-1])
+            words = f"token ids from 0 to {logits.shape[-1] - 1}"
+            raise InvalidRequest(f"{type(self).__name__}, touched", wrong, words) from error
 
     def process(self, logits: Tensor, history: History) -> Tensor:
         """Change them in a copy."""
         ids, _, after = self.edits(logits, history)
         return overwritten(logits.clone(), ids, after)
+
+
+def as_in(base: type[Processor], stage: Processor, *methods: str) -> bool:
+    """Whether a stage is a `base` that has none of these methods of its own, neither by its class nor by itself.
+
+    What a stage has of its own is what it means: then no faster way may be taken past it.
+    """
+    return isinstance(stage, base) and all(
+        getattr(type(stage), method) is getattr(base, method) and method not in vars(stage)
+        for method in methods
+    )
 
 
 def same_rows(history: History, logits: Tensor) -> None:

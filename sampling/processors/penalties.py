@@ -35,9 +35,11 @@ class CountPenalty(Edit):
     def touched(self, logits: Tensor, history: History) -> tuple[Tensor, ...]:
         """The tokens in the processor's scope, and how often each occurred."""
         same_rows(history, logits)
+        words = f"token ids below {logits.shape[-1]}, the width of the logits"
         if self.scope.prompt and history.highest_prompt_id >= logits.shape[-1]:
-            words = f"token ids below {logits.shape[-1]}, the width of the logits"
             raise InvalidRequest("prompt_ids", history.highest_prompt_id, words)
+        if history.highest_output_id >= logits.shape[-1]:
+            raise InvalidRequest("tokens", history.highest_output_id, words)
         return history.counted(self.scope)
 
     def changed(self, logits: Tensor, *known: Tensor) -> Tensor:

@@ -18,6 +18,8 @@ from sampling.history import History
 from sampling.processors.base import Processor, Rows
 from sampling.processors.leading import Leading, Weighed
 
+BOOL = (torch.bool,)
+
 
 class Shaping(Processor):
     """A processor that depends on the logits alone, never swaps two of them and never makes one of two equal ones larger."""
@@ -192,10 +194,16 @@ class Truncation(Shaping):
     def shape(self, rows: Weighed) -> Weighed:
         """Ban all others."""
         rows = rows.weighed() if self.weighs else rows
-        return rows.keeping(self.keep(rows.logits, rows.w))
+        kept = self.keep(rows.logits, rows.w)
+        return rows.keeping(self.formed("keep", kept, BOOL, rows.logits.shape))
 
     def shape_leading(self, leading: Leading) -> Leading:
         """Ban all others among the leading tokens."""
         leading = replace(leading, mass=leading.masses()) if self.weighs else leading
         kept, sure = self.keep_leading(leading)
-        return leading.keeping(kept, sure, self.neutral(leading.logits, leading.width)[:, 0])
+        self.formed("keep_leading", kept, BOOL, leading.logits.shape)
+        if sure is not None:
+            self.formed("keep_leading", sure, BOOL, leading.sure.shape)
+        neutral = self.neutral(leading.logits, leading.width)
+        self.formed("neutral", neutral, BOOL, (len(leading.logits), 1), (1, 1))
+        return leading.keeping(kept, sure, neutral[:, 0])

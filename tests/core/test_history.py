@@ -358,6 +358,40 @@ def test_a_prompt_beyond_the_capacity() -> None:
         History.start([[1], [2, 3, 4]], capacity=2)
 
 
+@pytest.mark.parametrize("capacity", [None, 4])
+@pytest.mark.parametrize(
+    ("token", "dtype"),
+    [
+        (2**62, torch.int64),
+        (2**63 - 1, torch.int64),
+        (2**62, torch.uint64),
+        (2**63 + 5, torch.uint64),  # in int64 this would be negative, and leave its row as it is
+        (2**64 - 1, torch.uint64),
+    ],
+)
+def test_ids_that_are_no_tokens_are_not_accepted(
+    token: int, dtype: torch.dtype, capacity: int | None
+) -> None:
+    history = History.start([[5], [6]], capacity=capacity)
+    with pytest.raises(InvalidRequest, match=f"tokens: got {token}, must be token ids below {2**62}"):
+        history.accept(torch.tensor([7, token], dtype=dtype))
+    assert history.lengths.tolist() == [1, 1]
+    history.accept(torch.tensor([7, 2**62 - 1]))
+    assert history.counted()[0][:, 0].tolist() == [7, 2**62 - 1]
+
+
+def test_the_highest_ids_are_known_wherever_rows_go() -> None:
+    history = History.start([[5], [6]])
+    history.accept(torch.tensor([9, -1]))
+    assert (history.highest_prompt_id, history.highest_output_id) == (6, 9)
+    other = History.start([[1]])
+    other.accept(torch.tensor([30]))
+    for changed in (history.merge(other), history.clone()):
+        assert changed.highest_output_id == (30 if len(changed) == 3 else 9)
+    history.put(0, other)
+    assert history.highest_output_id == 30
+
+
 def test_a_full_row_stays_as_it_is_while_others_go_on() -> None:
     history = History.start([[1, 2, 3], [1]], capacity=3)
     for token in (4, 5, 6, 7):

@@ -151,3 +151,18 @@ def test_bad_penalties(kind: Any, bad: Any) -> None:
 def test_a_history_of_another_batch_is_refused(penalty: Any, rows: int) -> None:
     with pytest.raises(InvalidRequest, match=f"history: got '{rows} rows', must be of the 2 rows"):
         penalty(torch.zeros(2, 3), History.start([[0]] * rows))
+
+
+@pytest.mark.parametrize(
+    "penalty", [FrequencyPenalty(0.5), PresencePenalty(0.5), RepetitionPenalty(1.5)], ids=repr
+)
+@pytest.mark.parametrize("scope", [OUTPUT, PROMPT_AND_OUTPUT, Scope(last=2)], ids=["output", "both", "last"])
+def test_sampled_ids_beyond_the_logits_are_refused_by_name(penalty: Any, scope: Scope) -> None:
+    processor = type(penalty)(penalty.shown[0], scope=scope)
+    history = history_of([1], [2, 6])
+    for stage in (processor, chain(LogitBias({0: 1.0}), processor)):
+        with pytest.raises(
+            InvalidRequest, match="tokens: got 6, must be token ids below 6, the width of the"
+        ):
+            stage(torch.zeros(1, 6), history)
+    assert processor(torch.zeros(1, 7), history).shape == (1, 7)

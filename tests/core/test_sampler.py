@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import oracle
@@ -477,3 +478,22 @@ def test_prompts_in_tensors() -> None:
     for wrong in (torch.tensor(3), torch.tensor([1, 2])):
         with pytest.raises(InvalidRequest, match="prompt_ids: got"):
             Sampler([request] * 2, vocab_size=5, prompt_ids=wrong)
+
+
+def test_one_prompt_of_several_choices_is_read_once() -> None:
+    class Read(list[int]):
+        reads = 0
+
+        def __iter__(self) -> Iterator[int]:
+            self.reads += 1
+            return super().__iter__()
+
+    prompt, alone = Read([3, 1, 3, 2]), Read([3, 1, 3, 2])
+    params = [SamplingParams(seed=1, frequency_penalty=0.5)] * 4
+    together = Sampler(params, vocab_size=5, prompt_ids=[prompt] * 4, choices=range(4))
+    Sampler(params[:1], vocab_size=5, prompt_ids=[alone])
+    assert prompt.reads == alone.reads
+    apart = Sampler(params, vocab_size=5, prompt_ids=[[3, 1, 3, 2] for _ in range(4)], choices=range(4))
+    assert together.history.tokens.tolist() == apart.history.tokens.tolist()
+    logits = torch.zeros(4, 5)
+    assert together.step(logits).token_ids.tolist() == apart.step(logits).token_ids.tolist()

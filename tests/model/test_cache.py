@@ -115,6 +115,23 @@ def test_a_reset_row_starts_anew_and_leaves_nothing_behind():
     assert held(cache) == [[1, 2, 4], [5], [3]]
 
 
+def test_rows_that_are_replaced_leave_nothing_behind():
+    """By one row for all, as the choices of a prompt; and by one each, as when all move to a larger cache."""
+    one, two = new(rows=1, capacity=4), new(rows=2, capacity=4)
+    append(one, [[7, 8]], width=2)
+    append(two, [[1], [2, 3]], width=2)
+    for other, expected in ((one, [[7, 8], [7, 8]]), (two, [[1], [2, 3]])):
+        cache = new()
+        append(cache, [[float("nan")] * 6, [9], [float("nan")] * 6], width=6)
+        cache.put([2, 0], other)
+        assert held(cache) == [expected[1], [9], expected[0]]
+        assert not any(stored.isnan().any() for stored in (*cache.stored_keys, *cache.stored_values))
+    with pytest.raises(InvalidRequest, match="other: got '2 rows of 4 positions', must be a cache of 1 or 3"):
+        new().put([0, 1, 2], two)
+    with pytest.raises(InvalidRequest, match=r"other: got '1 rows of 6 positions', must be .* at most 4"):
+        two.put([0], new(rows=1))
+
+
 def test_claims():
     cache = new(rows=2, capacity=4)
     cache.claim(3, torch.tensor([3, 0]))
