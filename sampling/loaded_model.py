@@ -15,6 +15,7 @@ from torch import Tensor
 
 from sampling.dialects import Dialect
 from sampling.dialects import dialect as dialect_named
+from sampling.errors import printable
 from sampling.model import Llama
 from sampling.model.generation import GenerationConfig
 from sampling.text import Grammars, TokenFloor, Vocabulary
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 logger = logging.getLogger("sampling")
+MOST_TOLD = 16  # names from requests in the log
 
 
 class LoadedModel:
@@ -51,6 +53,9 @@ class LoadedModel:
         self.model, self.tokenizer, self.name, self.compile = model, tokenizer, name, compile
         self.generation = GenerationConfig() if generation is None else generation
         self._defaults: dict[Dialect, Mapping[str, Any]] = {}
+        self._unknown: set[str] = (
+            set()
+        )  # variables that the chat template does not read, of which the log has told
         self._digested: tuple[tuple[tuple[int, int], ...], str] | None = (
             None  # of which weights, and the digest
         )
@@ -124,6 +129,15 @@ class LoadedModel:
             if said is not None:
                 logger.warning("%s", said)
         return self._defaults[dialect]
+
+    def tell_unknown(self, names: Sequence[str]) -> None:
+        """Say in the log that the chat template does not read some variables; once each, and of so many only."""
+        for name in names:
+            if name not in self._unknown and len(self._unknown) < MOST_TOLD:
+                self._unknown.add(name)
+                logger.warning(
+                    "chat_template_kwargs.%s: the chat template does not read it", printable(name)[:80]
+                )
 
     @cached_property
     def _tokenizer_digest(self) -> str:

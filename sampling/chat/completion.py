@@ -84,6 +84,7 @@ class Completion:
             now=loaded.now(),
         )
         self.prompt_ids, self.clock = prompt.ids, prompt.read
+        loaded.tell_unknown(prompt.unknown)
         self.vocabulary = loaded.vocabulary
         room = limit.room(len(self.prompt_ids))
         self.max_tokens = room if request.max_tokens is None else min(room, request.max_tokens)

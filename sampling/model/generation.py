@@ -10,7 +10,7 @@ from typing import Any
 
 from sampling.assembly import NEUTRAL, translated
 from sampling.dialects import DIALECTS, Dialect
-from sampling.errors import CheckpointError, InvalidRequest
+from sampling.errors import CheckpointError, InvalidRequest, shown
 from sampling.model.files import is_there
 from sampling.model.json_object import LARGEST, JsonObject
 from sampling.params import SamplingParams, json_integer
@@ -51,7 +51,23 @@ READERS: Mapping[str, Callable[[JsonObject, str], float]] = {
     "frequency_penalty": between(-sys.float_info.max),
     "max_new_tokens": JsonObject.integer,
 }
-SILENT = {**NEUTRAL, "do_sample": True}
+OTHERS: Mapping[str, object] = {
+    **dict.fromkeys(
+        ("epsilon_cutoff", "eta_cutoff", "no_repeat_ngram_size", "min_length", "min_new_tokens"), 0
+    ),
+    **dict.fromkeys(("typical_p", "encoder_repetition_penalty", "num_beams", "num_return_sequences"), 1),
+    **dict.fromkeys(("guidance_scale", "length_penalty"), 1),
+    **dict.fromkeys(("diversity_penalty", "penalty_alpha"), 0),
+    **dict.fromkeys(("renormalize_logits", "remove_invalid_values"), False),
+    **dict.fromkeys(
+        ("bad_words_ids", "begin_suppress_tokens", "suppress_tokens", "sequence_bias", "stop_strings")
+    ),
+    **dict.fromkeys(("exponential_decay_length_penalty", "forced_bos_token_id", "forced_eos_token_id")),
+    **dict.fromkeys(("max_length", "max_time", "top_h", "watermarking_config")),
+}
+"""What else changes the text in transformers, and is applied in no dialect; with the values that change nothing."""
+
+SILENT = {**NEUTRAL, **OTHERS, "do_sample": True}
 """Values that change nothing."""
 
 
@@ -64,10 +80,12 @@ class GenerationConfig:
     Args:
         path: The file.
         values: Those that it has, by their names there.
+        others: What else it has that could change a text.
     """
 
     path: Path = Path(NAME)
     values: Mapping[str, float] = field(default_factory=dict[str, float])
+    others: Mapping[str, object] = field(default_factory=dict[str, object])
 
     @classmethod
     def read(cls, folder: Path) -> GenerationConfig:
@@ -78,9 +96,8 @@ class GenerationConfig:
         """
         path = folder / NAME
         file = JsonObject.read(path) if is_there(path) else JsonObject(path)
-        return cls(
-            path, {name: read(file, name) for name, read in READERS.items() if file.get(name) is not None}
-        )
+        values = {name: read(file, name) for name, read in READERS.items() if file.get(name) is not None}
+        return cls(path, values, {name: file.get(name) for name in OTHERS if file.get(name) is not None})
 
     def defaults(self, dialect: Dialect) -> dict[str, Any]:
         """Return what requests of a dialect get where they leave a field out.
@@ -115,23 +132,27 @@ class GenerationConfig:
     def announcement(self, dialect: Dialect) -> str | None:
         """Say which values a dialect applies and which it does not; None where there is nothing to say."""
         said = {name: value for name, value in self.values.items() if SILENT.get(name) != value}
+        other = {name: value for name, value in self.others.items() if SILENT[name] != value}
         if said and "do_sample" in dialect.generation_defaults and not self.values.get("do_sample"):
             said = {"do_sample": False, **said}
-        taken = [name for name in said if name in dialect.generation_defaults]
-        left = [name for name in said if name not in taken]
-        applied = f"{listed(said, taken)} where a request leaves them out" if taken else ""
-        ignored = f"{listed(said, left)} not applied by the dialect {dialect.name!r}" if left else ""
-        if ignored and not taken:
-            others = [other.name for other in DIALECTS.values() if other.generation_defaults]
-            ignored += f", which has defaults of its own ({', '.join(others)} apply them)"
-        return f"{self.path}: {'; '.join(filter(None, (applied, ignored)))}" if said else None
+        taken = {name: value for name, value in said.items() if name in dialect.generation_defaults}
+        left = {name: value for name, value in said.items() if name not in taken}
+        takers = [each.name for each in DIALECTS.values() if left.keys() & {*each.generation_defaults}]
+        parts = (
+            f"{listed(taken)} where a request leaves them out" if taken else "",
+            f"{listed(left)} not applied by the dialect {dialect.name!r} ({', '.join(takers)} do)"
+            if left
+            else "",
+            f"{listed(other)} applied by no dialect" if other else "",
+        )
+        return f"{self.path}: {'; '.join(filter(None, parts))}" if any(parts) else None
 
 
-def listed(values: Mapping[str, float], names: list[str]) -> str:
+def listed(values: Mapping[str, object]) -> str:
     """Some values and their names.
 
     Example:
-        >>> listed({"temperature": 0.6, "top_k": 50}, ["temperature", "top_k"])
+        >>> listed({"temperature": 0.6, "top_k": 50})
         'temperature 0.6, top_k 50'
     """
-    return ", ".join(f"{name} {values[name]}" for name in names)
+    return ", ".join(f"{name} {shown(value)}" for name, value in values.items())

@@ -28,10 +28,12 @@ class Prompt:
     Args:
         ids: Token ids.
         read: What the chat template has read of the clock: texts by their format of `strftime`.
+        unknown: The variables that were given and that the template does not read.
     """
 
     ids: list[int]
     read: Mapping[str, str]
+    unknown: tuple[str, ...] = ()
 
 
 def encode_chat(tokenizer: PreTrainedTokenizerFast, messages: Sequence[Message], **options: Any) -> list[int]:
@@ -112,7 +114,8 @@ def chat_prompt(
     if limit is not None:
         limit.check_text(guard.restore(text + (appended or "")))
     ids = guard.encode(text) + (guard.encode(appended) if appended else [])
-    return Prompt(_leading_bos(tokenizer) + ids if double_bos else ids, rendered.read)
+    ids = _leading_bos(tokenizer) + ids if double_bos else ids
+    return Prompt(ids, rendered.read, rendered.unknown)
 
 
 def _own_variables(tokenizer: PreTrainedTokenizerFast, variables: Mapping[str, Any]) -> dict[str, Any]:
@@ -147,7 +150,8 @@ def _error(refused: Refused, messages: Sequence[Message], guard: Guard) -> Check
     if refused.broken:
         return CheckpointError(f"tokenizer: chat template, {reason}")
     words = f"a conversation that the chat template {refused.allowed}"
-    return InvalidRequest("messages", messages, f"{words} (it says: {reason})" if reason else words)
+    shown = [dict(message) for message in messages]
+    return InvalidRequest("messages", shown, f"{words} (it says: {reason})" if reason else words)
 
 
 def _until_mark(text: str, content: str) -> str:

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any, NoReturn
 
 import jinja2
-from jinja2 import ext, nodes, parser
+from jinja2 import ext, meta, nodes, parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
 
@@ -26,12 +26,13 @@ def answer(question: Mapping[str, Any]) -> Mapping[str, object]:
     """Render a chat template.
 
     Args:
-        question: The `template`, the `variables` that it gets, of which `messages` is one, the time `now` in ISO 8601, and the
-            texts of `pinned` times by their format.
+        question: The `template`, the `variables` that it gets, of which `messages` is one, the names of those that are `given`
+            by a user, the time `now` in ISO 8601, and the texts of `pinned` times by their format.
 
     Returns:
-        The `text`, and the times that were `read` by their format. Or why there is none: the `refusal` is the template's own,
-        by its `raise_exception`; a template that is `broken` renders nothing, and one with a `failure` fails on these messages.
+        The `text`, the times that were `read` by their format, and the given names that are `unknown` to the template. Or why
+        there is none: the `refusal` is the template's own, by its `raise_exception`; a template that is `broken` renders
+        nothing, and one with a `failure` fails on these messages.
     """
     clock = Clock(datetime.fromisoformat(question["now"]), question["pinned"])
     try:
@@ -51,7 +52,8 @@ def answer(question: Mapping[str, Any]) -> Mapping[str, object]:
     except Exception as error:
         fields = {name: value for name, value in question["variables"].items() if isinstance(value, str)}
         return {"broken" if fails(template, fields) else "failure": told(error)}
-    return {"text": text, "read": clock.read}
+    unknown = sorted({*question["given"]} - names_in(question["template"]))
+    return {"text": text, "read": clock.read, "unknown": unknown}
 
 
 def fails(template: jinja2.Template, fields: Mapping[str, str]) -> bool:
@@ -172,6 +174,12 @@ def to_json(
     return json.dumps(
         value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys
     )
+
+
+@lru_cache(maxsize=8)
+def names_in(source: str) -> set[str]:
+    """The names that a template reads and does not set."""
+    return meta.find_undeclared_variables(compiled(source).environment.parse(source))
 
 
 @lru_cache(maxsize=8)

@@ -28,10 +28,12 @@ class Rendered:
     Args:
         text: The prompt.
         read: What the template has read of the clock: texts by their format of `strftime`.
+        unknown: The variables that the template does not read.
     """
 
     text: str
     read: Mapping[str, str]
+    unknown: tuple[str, ...]
 
 
 class Refused(Exception):
@@ -94,6 +96,7 @@ def render(
             "messages": [dict(message) for message in messages],
             **fixed,
         },
+        "given": [*variables, *([CLOCK] if pinned else [])],
         "pinned": {**pinned},
         "now": now.isoformat(),
     }
@@ -109,4 +112,4 @@ def render(
         case {"failure": words}:
             raise Refused("can render", words)
         case _:
-            return Rendered(outcome["text"], outcome["read"])
+            return Rendered(outcome["text"], outcome["read"], tuple(outcome["unknown"]))

@@ -104,6 +104,22 @@ def test_null_is_left_out_and_nothing_is_nothing():
     assert prompt(loaded, chat_template_kwargs={"unread": 1}) == "False"
 
 
+def test_the_log_says_what_the_template_does_not_read(caplog):
+    """Once each, and not for ever."""
+    loaded = answering("{% set own = 1 %}{{ level }}{{ messages[0].content if deep is defined }}")
+    given = {"level": 1, "date_string": "x", "own": 2, "deep": 3, "strftime_now": {"%Y": "2026"}}
+    for _ in range(2):
+        prompt(loaded, chat_template_kwargs=given)
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines == [
+        f"chat_template_kwargs.{name}: the chat template does not read it"
+        for name in ("date_string", "own", "strftime_now")
+    ]
+    prompt(loaded, chat_template_kwargs={f"{number}\n": 1 for number in range(100)})
+    assert len(caplog.records) == 16
+    assert not any("\n" in record.getMessage() for record in caplog.records)
+
+
 TOO_DEEP: list[Any] = []
 TOO_DEEP.append(TOO_DEEP)
 

@@ -158,13 +158,24 @@ TOLD = [
     (
         LLAMA,
         "qstash",
-        "temperature 0.6, top_p 0.9 not applied by the dialect 'qstash', which has defaults of its own "
-        "(vllm, vllm-pytorch, transformers, sglang apply them)",
+        "temperature 0.6, top_p 0.9 not applied by the dialect 'qstash' (vllm, vllm-pytorch, transformers, sglang do)",
     ),
     (
         {"top_k": 5, "max_new_tokens": 9},
         "sglang",
-        "top_k 5 where a request leaves them out; max_new_tokens 9 not applied by the dialect 'sglang'",
+        "top_k 5 where a request leaves them out; "
+        "max_new_tokens 9 not applied by the dialect 'sglang' (vllm, vllm-pytorch, transformers do)",
+    ),
+    (
+        {"top_p": 0.5, "num_beams": 4, "typical_p": 0.5, "suppress_tokens": [1], "length_penalty": 1.0},
+        "vllm",
+        "top_p 0.5 where a request leaves them out; "
+        "typical_p 0.5, num_beams 4, suppress_tokens [1] applied by no dialect",
+    ),
+    (
+        {"max_length": 20, "num_beams": 1, "no_repeat_ngram_size": 0},
+        "qstash",
+        "max_length 20 applied by no dialect",
     ),
     ({"top_k": 5}, "transformers", "do_sample False, top_k 5 where a request leaves them out"),
     ({"do_sample": True, "temperature": 1.0, "top_p": 1, "top_k": 0}, "qstash", None),

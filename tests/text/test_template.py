@@ -298,8 +298,9 @@ def test_what_is_read_of_the_clock_is_told_and_can_be_pinned():
 
 def test_a_template_that_reads_no_clock_tells_none():
     assert chat_prompt(with_template(TEMPLATES["llama-3"]), ASK).read == {}
-    given = {"date_string": "01 Jan 2026"}
-    assert chat_prompt(with_template(TEMPLATES["date"]), ASK, variables=given).read == {}
+    given = {"date_string": "01 Jan 2026", "date": "x"}
+    prompt = chat_prompt(with_template(TEMPLATES["date"]), ASK, variables=given)
+    assert (prompt.read, prompt.unknown) == ({}, ("date",))
 
 
 def test_variables_are_text_too():
@@ -387,5 +388,5 @@ def test_a_template_that_does_not_show_the_final_message_can_not_continue_it(sou
 def test_the_program_says_what_it_does_in_json():
     """In this process: the helper's outcome is a JSON value."""
     asked = {"template": "{{ strftime_now('%Y') }}", "variables": {"messages": []}, "pinned": {}}
-    outcome = renderer.answer({**asked, "now": NOON.isoformat()})
-    assert json.loads(json.dumps(outcome)) == {"text": "2026", "read": {"%Y": "2026"}}
+    outcome = renderer.answer({**asked, "now": NOON.isoformat(), "given": ["a"]})
+    assert json.loads(json.dumps(outcome)) == {"text": "2026", "read": {"%Y": "2026"}, "unknown": ["a"]}
