@@ -14,7 +14,7 @@ from sampling.dialects import QSTASH
 
 FAIR, LOADED = np.full(2, 0.5), np.array([0.6, 0.4])
 PLAIN = Semantics.of(QSTASH)
-FENCE = Fence((), tuple(Token(place, text, -1.0) for place, text in enumerate("abcd")), 0.0)
+FENCE = Fence((), tuple(Token(place, text, -1.0) for place, text in enumerate("abcd")), 0.0, told=True)
 EVEN = Fenced(FENCE, np.zeros(4))
 
 

@@ -65,8 +65,16 @@ class Likelihoods:
             probabilities: By reading what they should have been drawn from, float64 [V].
         """
         with np.errstate(divide="ignore"):
-            for name, rows in self._logs.items():
-                rows.append(np.log(probabilities[name])[tokens])
+            self.take({name: np.log(row)[tokens] for name, row in probabilities.items()})
+
+    def take(self, logs: Mapping[str, Row]) -> None:
+        """Take in draws from several distributions.
+
+        Args:
+            logs: By reading the logarithm of each draw's probability, float64 [N].
+        """
+        for name, rows in self._logs.items():
+            rows.append(logs[name])
 
     def against(self, name: str, threshold: float, rivals: Sequence[str] | None = None) -> Evidence:
         """The evidence against a reading: the mean of its rivals' likelihood ratios.

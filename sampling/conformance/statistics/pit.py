@@ -31,7 +31,18 @@ def transform(tokens: NDArray[np.int64], probabilities: Row, inside: Row) -> Row
     rows = np.broadcast_to(probabilities, (len(tokens), probabilities.shape[-1]))
     below = np.cumsum(rows, axis=-1) - rows
     at = np.arange(len(tokens)), tokens
-    return np.minimum(below[at] + rows[at] * inside, np.nextafter(1.0, 0.0))
+    return placed(below[at], rows[at], inside)
+
+
+def placed(below: Row, shares: Row, inside: Row) -> Row:
+    """The same from intervals.
+
+    Args:
+        below: By draw the probability of the tokens before it, float64 [N].
+        shares: By draw its own, float64 [N].
+        inside: Uniforms of our own, float64 [N].
+    """
+    return np.minimum(below + shares * inside, np.nextafter(1.0, 0.0))
 
 
 def cells(uniforms: Row, bins: int) -> NDArray[np.int64]:

@@ -16,10 +16,11 @@ from sampling.conformance.endings import NotTestable
 from sampling.conformance.readings import Readings, by_count, by_joint, by_size
 from sampling.conformance.semantics import Semantics, moved
 from sampling.conformance.statistics.pearson import pearson
-from sampling.conformance.statistics.pit import cells, pair_cells, transform
+from sampling.conformance.statistics.pit import cells, pair_cells, placed
 from sampling.conformance.trace.record import Record
-from sampling.conformance.trace.steps import Step, delicate, row_of, steps_of
+from sampling.conformance.trace.steps import delicate, steps_of
 from sampling.conformance.trace.target import TraceTarget
+from sampling.conformance.trace.tokens import Tokens
 from sampling.conformance.verdict import FALSE_ALARM, Finding, Verdict
 from sampling.dialects import TRUNCATIONS, parts
 from sampling.history import OUTPUT, PROMPT_AND_OUTPUT
@@ -43,23 +44,23 @@ class TraceLab:
         self.records, self.semantics = target.records, semantics
 
     @cached_property
-    def steps(self) -> list[Step]:
+    def tokens(self) -> Tokens:
         """The tokens whose distributions are known."""
-        found = steps_of(self.records)
-        return [step for step in found if not delicate(step, self.semantics)]
+        found = Tokens.of(steps_of(self.records))
+        return found.where(lambda situation: not delicate(situation, self.semantics))
 
     @property
     def notes(self) -> tuple[str, ...]:
         """How much of the trace could be used."""
         tokens = sum(len(record.token_ids) for record in self.records)
-        return (f"{len(self.steps)} of {tokens} tokens have distributions that the trace tells well enough",)
+        return (f"{len(self.tokens)} of {tokens} tokens have distributions that the trace tells well enough",)
 
-    def found(self, *names: str, besides: tuple[str, ...] = ()) -> list[Step]:
+    def found(self, *names: str, besides: tuple[str, ...] = ()) -> Tokens:
         """The tokens that were sampled with all of these parameters and no others, but for biases and some that may be."""
         allowed = {*names, *besides, "logit_bias"}
-        return [step for step in self.steps if {*names} <= step.uses <= allowed]
+        return self.tokens.where(lambda situation: {*names} <= situation.uses <= allowed)
 
-    def using(self, *names: str, besides: tuple[str, ...] = ()) -> list[Step]:
+    def using(self, *names: str, besides: tuple[str, ...] = ()) -> Tokens:
         """The same, if there are any.
 
         Raises:
@@ -79,31 +80,30 @@ class TraceLab:
             raise NotTestable(f"the dialect {self.semantics.name!r} has no {', '.join(missing)}")
 
 
-def some(steps: list[Step], names: str) -> list[Step]:
+def some(tokens: Tokens, names: str) -> Tokens:
     """Tokens that were sampled with some parameters.
 
     Raises:
         NotTestable: There are none.
     """
-    if not steps:
+    if not len(tokens):
         words = "no token of the trace whose distribution is known was sampled with"
         raise NotTestable(f"{words} {names} alone")
-    return steps
+    return tokens
 
 
 Run = Callable[[TraceLab], Finding]
 
 
-def decide(steps: list[Step], right: Readings, wrong: Readings) -> Finding:
+def decide(tokens: Tokens, right: Readings, wrong: Readings) -> Finding:
     """Compare readings on some tokens."""
-    rows = {name: [row_of(step, reading) for step in steps] for name, reading in {**right, **wrong}.items()}
+    rows = {name: tokens.rows(reading) for name, reading in {**right, **wrong}.items()}
     wrongs = [name for name in wrong if not any(alike(rows[name], rows[other], SAME) for other in right)]
     if not wrongs:
         raise NotTestable("all readings give the same distributions for the tokens of the trace")
     standing = Standing([*right], wrongs)
-    for place, step in enumerate(steps):
-        standing.seen.add(np.array([step.token]), {name: rows[name][place] for name in (*right, *wrongs)})
-    return standing.finding(len(steps), DETECTS)
+    standing.seen.take({name: tokens.logs(rows[name]) for name in (*right, *wrongs)})
+    return standing.finding(len(tokens), DETECTS)
 
 
 def ignoring(lab: TraceLab, name: str) -> Readings:
@@ -119,25 +119,25 @@ def temperature_scale(lab: TraceLab) -> Finding:
         "logits multiplied by the temperature": replace(own, temperature_power=-1.0),
         "logits divided twice": replace(own, temperature_power=2.0),
     }
-    steps = [step for step in lab.using("temperature") if step.question.params["temperature"] > 0]
-    return decide(steps, {"logits divided": own}, wrong)
+    tokens = lab.using("temperature").where(lambda situation: situation.question.params["temperature"] > 0)
+    return decide(tokens, {"logits divided": own}, wrong)
 
 
 def temperature_zero(lab: TraceLab) -> Finding:
     """Tokens at temperature 0."""
-    steps = lab.using("temperature", besides=TRUNCATIONS)
-    steps = [step for step in steps if step.question.params["temperature"] == 0]
-    if not steps:
+    tokens = lab.using("temperature", besides=TRUNCATIONS)
+    tokens = tokens.where(lambda situation: situation.question.params["temperature"] == 0)
+    if not len(tokens):
         raise NotTestable("no token of the trace was sampled at temperature 0")
-    wrong = [step for step in steps if row_of(step, lab.semantics)[step.token] == 0]
-    words = f"{len(wrong)} of {len(steps)} tokens at temperature 0 are not the arg max"
-    return Finding(Verdict.DEVIATES if wrong else Verdict.CONFORMS, words, len(steps), false_alarm=0.0)
+    wrong = int((tokens.probabilities(tokens.rows(lab.semantics)) == 0).sum())
+    words = f"{wrong} of {len(tokens)} tokens at temperature 0 are not the arg max"
+    return Finding(Verdict.DEVIATES if wrong else Verdict.CONFORMS, words, len(tokens), false_alarm=0.0)
 
 
 def by_order(lab: TraceLab, stage: str, counts: Readings) -> Finding:
     """Whether the temperature comes before or after a stage; the counts are another check's."""
     own = lab.semantics
-    steps = lab.using("temperature", stage)
+    tokens = lab.using("temperature", stage)
     joint = next(entry for entry in own.order if stage in parts(entry))
     orders = {
         f"temperature before {stage}": moved(own.order, "temperature", before=parts(joint)[0]),
@@ -147,7 +147,7 @@ def by_order(lab: TraceLab, stage: str, counts: Readings) -> Finding:
     mine, other = orders if stages.index("temperature") < stages.index(stage) else [*orders][::-1]
     right = {f"{mine}{words}": replace(reading, order=orders[mine]) for words, reading in counts.items()}
     wrong = {f"{other}{words}": replace(reading, order=orders[other]) for words, reading in counts.items()}
-    return decide(steps, right, {**wrong, **ignoring(lab, stage)})
+    return decide(tokens, right, {**wrong, **ignoring(lab, stage)})
 
 
 def top_p_order(lab: TraceLab) -> Finding:
@@ -176,8 +176,8 @@ def joint(lab: TraceLab) -> Finding:
 
 def scope(lab: TraceLab, name: str, counts: str) -> Finding:
     """Which tokens a penalty counts."""
-    steps = [step for step in lab.using(name, besides=("temperature",)) if step.has_prompt]
-    if not steps:
+    tokens = lab.using(name, besides=("temperature",)).where(lambda situation: situation.has_prompt)
+    if not len(tokens):
         raise NotTestable("the trace does not tell its prompts")
     readings = {
         "sampled tokens only": replace(lab.semantics, **{counts: OUTPUT}),
@@ -185,15 +185,15 @@ def scope(lab: TraceLab, name: str, counts: str) -> Finding:
     }
     prompt = getattr(lab.semantics, counts).prompt
     mine, other = [*readings][::-1] if prompt else [*readings]
-    return decide(steps, {mine: readings[mine]}, {other: readings[other]})
+    return decide(tokens, {mine: readings[mine]}, {other: readings[other]})
 
 
 def frequency_counts(lab: TraceLab) -> Finding:
     """Tokens under a frequency penalty."""
     own = lab.semantics
     wrong = {**ignoring(lab, "frequency_penalty"), "once for all": replace(own, frequency_multiplies=False)}
-    steps = lab.using("frequency_penalty", besides=("temperature",))
-    return decide(steps, {"times the count": own}, wrong)
+    tokens = lab.using("frequency_penalty", besides=("temperature",))
+    return decide(tokens, {"times the count": own}, wrong)
 
 
 def penalty_order(lab: TraceLab) -> Finding:
@@ -201,10 +201,10 @@ def penalty_order(lab: TraceLab) -> Finding:
     own, names = lab.semantics, ("presence_penalty", "frequency_penalty")
     lab.require(*names, "temperature")
     known = {name: lab.found(name, "temperature") for name in names}
-    name = next((name for name in names if known[name]), names[0])
-    steps = some(known[name], f"temperature and {' or '.join(names)}")
+    name = next((name for name in names if len(known[name])), names[0])
+    tokens = some(known[name], f"temperature and {' or '.join(names)}")
     late = replace(own, order=moved(own.order, name, after="temperature"))
-    return decide(steps, {"penalty before temperature": own}, {"penalty after it": late})
+    return decide(tokens, {"penalty before temperature": own}, {"penalty after it": late})
 
 
 def bias_order(lab: TraceLab) -> Finding:
@@ -227,11 +227,9 @@ def bias_order(lab: TraceLab) -> Finding:
 
 def uniformity(lab: TraceLab) -> Finding:
     """Turn tokens into uniforms; truncations and penalties are left to their own checks."""
-    steps = lab.using(besides=("temperature",))
-    inside = np.random.default_rng(0).random(len(steps))
-    pairs = zip(steps, inside, strict=True)
-    found = [transform(np.array([s.token]), row_of(s, lab.semantics), np.array([i]))[0] for s, i in pairs]
-    uniforms = np.array(found)
+    tokens = lab.using(besides=("temperature",))
+    rows, inside = tokens.rows(lab.semantics), np.random.default_rng(0).random(len(tokens))
+    uniforms = placed(tokens.below(rows), tokens.probabilities(rows), inside)
     couples = uniforms[: len(uniforms) // 2 * 2].reshape(-1, 2)
     single = pearson([cells(uniforms, BINS)], [np.full(BINS, 1 / BINS)])
     joint = pearson(

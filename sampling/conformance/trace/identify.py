@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from sampling.conformance.contest import shown
 from sampling.conformance.identity import Exclusion, Identification
 from sampling.conformance.semantics import Semantics
 from sampling.conformance.statistics.eprocess import Likelihoods
 from sampling.conformance.trace.checks import TraceLab
-from sampling.conformance.trace.steps import delicate, row_of
+from sampling.conformance.trace.steps import delicate
 from sampling.conformance.verdict import FALSE_ALARM
 from sampling.dialects import DIALECTS
 
@@ -20,9 +18,11 @@ def identify(lab: TraceLab) -> Identification:
     """Weigh the dialects against each other on the tokens of the trace."""
     readings = {name: Semantics.of(dialect) for name, dialect in DIALECTS.items()}
     seen = Likelihoods([*readings])
-    steps = [step for step in lab.steps if not any(delicate(step, own) for own in readings.values())]
-    for step in steps:
-        seen.add(np.array([step.token]), {name: row_of(step, reading) for name, reading in readings.items()})
+    tokens = lab.tokens.where(
+        lambda situation: not any(delicate(situation, own) for own in readings.values())
+    )
+    if len(tokens):
+        seen.take({name: tokens.logs(tokens.rows(reading)) for name, reading in readings.items()})
     excluded: dict[str, Exclusion] = {}
     for name in readings:
         evidence = seen.against(name, 1 / FALSE_ALARM)
@@ -30,4 +30,4 @@ def identify(lab: TraceLab) -> Identification:
             words = f"e-value {shown(evidence.e_value)} after {evidence.crossed} tokens"
             excluded[name] = Exclusion(evidence.e_value, evidence.crossed, words)
     winners = tuple(name for name in readings if name not in excluded)
-    return Identification(winners, excluded, dict.fromkeys(winners[1:], MORE), len(steps))
+    return Identification(winners, excluded, dict.fromkeys(winners[1:], MORE), len(tokens))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,22 +24,20 @@ NEGLIGIBLE = 1e-6  # mass of all tokens of which nothing is known
 GUARD = 1e-4  # of mass: a boundary of top_p closer than this to a token's may be rounding
 
 
-@dataclass(frozen=True)
-class Step:
-    """One sampled token, and what it was sampled from as far as the trace tells.
+@dataclass(frozen=True, eq=False)
+class Situation:
+    """What tokens were sampled from, as far as the trace tells.
 
     Ids count in the question: the known tokens, then one that stands for all others and can not be drawn, then, where
     nothing but their sum matters, one that stands for all others and can.
 
     Args:
         question: Logits of the model, up to a constant where that plays no part; parameters and past.
-        token: Which was sampled.
         has_prompt: Whether the prompt is known.
         mode: Which distribution the log probabilities are of.
     """
 
     question: Question
-    token: int
     has_prompt: bool
     mode: str
 
@@ -50,24 +48,76 @@ class Step:
         return frozenset(name for name in given if given[name] != NEUTRAL[name])
 
 
-def steps_of(records: Sequence[Record]) -> list[Step]:
-    """The tokens of a trace whose distributions are known well enough."""
-    return [step for record in records for step in steps_in(record)]
+class Step(NamedTuple):
+    """One sampled token.
+
+    Args:
+        situation: What it was sampled from.
+        token: Which it was, as the question counts.
+    """
+
+    situation: Situation
+    token: int
 
 
-def steps_in(record: Record) -> Iterator[Step]:
-    """The usable tokens of one record."""
+# A situation, and the places of the known tokens in its question.
+Known = tuple[Situation, Mapping[int, int]]
+
+
+def steps_of(records: Iterable[Record]) -> Iterator[Step]:
+    """The tokens of a trace whose distributions are known well enough; what is told alike is one situation."""
+    seen: dict[Any, Known | None] = {}
+    for record in records:
+        yield from steps_in(record, seen)
+
+
+def steps_in(record: Record, seen: dict[Any, Known | None] | None = None) -> Iterator[Step]:
+    """The usable tokens of one record.
+
+    Args:
+        record: The record.
+        seen: Situations of other records, to which its own are added; the lists of a trace are one where they are equal.
+    """
+    seen = {} if seen is None else seen
     given = {name: record.params[name] for name in NEUTRAL if record.params.get(name) is not None}
+    levels = record.log_normalizers or [None] * len(record.token_ids)
+    prompt = None if record.prompt_ids is None else tuple(record.prompt_ids)
+    alike = (repr(given), prompt, record.logprob_mode)
+    for place, (token, listed) in enumerate(zip(record.token_ids, record.top_logprobs, strict=True)):
+        past = tuple(record.token_ids[:place])
+        key = (id(listed), levels[place], past, alike)
+        if key not in seen:
+            seen[key] = known_at(record, place, given)
+        known = seen[key]
+        if known is not None and token in known[1]:
+            yield Step(known[0], known[1][token])
+
+
+def known_at(record: Record, place: int, given: Mapping[str, Any]) -> Known | None:
+    """The situation of a record's token; None if what is not known of it matters."""
     bias = {int(token): float(value) for token, value in given.get("logit_bias", {}).items()}
-    for place, listed in enumerate(record.top_logprobs):
-        # by id: an order in which the sampled token has a place of its own would bias the integral transform
-        known = {entry.id: entry.logprob for entry in sorted(listed, key=lambda entry: entry.id)}
-        if record.token_ids[place] not in known or not bias.keys() <= known.keys():
-            continue
-        level = level_at(record, place, given)
-        step = None if level is None else step_of(known, level, {**given, "logit_bias": bias}, record, place)
-        if step is not None:
-            yield step
+    # by id: an order in which the sampled token has a place of its own would bias the integral transform
+    listed = sorted(record.top_logprobs[place], key=lambda entry: entry.id)
+    local = {entry.id: index for index, entry in enumerate(listed)}
+    level = level_at(record, place, given)
+    if level is None or not bias.keys() <= local.keys():
+        return None
+    own = {**given, "logit_bias": {local[token]: value for token, value in bias.items()}}
+    past, other = record.token_ids[:place], len(local)
+    prompt = tuple(local.get(token, other) for token in record.prompt_ids or ())
+    logprobs = np.array([entry.logprob for entry in listed])
+    logits = np.append(logprobs, -math.inf).astype(np.float32) + np.float32(level)
+    question = Question(logits, own, prompt, tuple(local.get(token, other) for token in past))
+    situation = Situation(question, record.prompt_ids is not None, record.logprob_mode)
+    rest = max(1 - float(np.exp(logprobs).sum()), 0.0)
+    # other log probabilities than raw ones have temperature, penalties and biases in them
+    unknown = rest_bound(rest, level, question) if record.logprob_mode == "raw" else rest
+    if unknown <= NEGLIGIBLE:
+        return situation, local
+    if situation.uses <= {"logit_bias"} and rest < 1:
+        whole = np.append(logits, np.float32(math.log(rest)))
+        return replace(situation, question=replace(question, logits=whole)), local
+    return None
 
 
 def level_at(record: Record, place: int, given: Mapping[str, Any]) -> float | None:
@@ -78,29 +128,6 @@ def level_at(record: Record, place: int, given: Mapping[str, Any]) -> float | No
     if record.logprob_mode != "raw" or given.get("repetition_penalty", 1.0) == 1.0:
         return 0.0
     return None if record.log_normalizers is None else record.log_normalizers[place]
-
-
-def step_of(
-    known: Mapping[int, float], level: float, params: Mapping[str, Any], record: Record, place: int
-) -> Step | None:
-    """A token as a draw; None if what is not known of the distribution matters."""
-    past, token = record.token_ids[:place], record.token_ids[place]
-    local = {token_id: index for index, token_id in enumerate(known)}
-    logits = np.array([*known.values(), -math.inf], dtype=np.float32) + np.float32(level)
-    own = {**params, "logit_bias": {local[i]: value for i, value in params["logit_bias"].items()}}
-    other = len(local)
-    prompt = tuple(local.get(i, other) for i in record.prompt_ids or ())
-    question = Question(logits, own, prompt, tuple(local.get(i, other) for i in past))
-    rest = max(1 - float(np.exp([*known.values()]).sum()), 0.0)
-    step = Step(question, local[token], record.prompt_ids is not None, record.logprob_mode)
-    # other log probabilities than raw ones have temperature, penalties and biases in them
-    unknown = rest_bound(rest, level, question) if record.logprob_mode == "raw" else rest
-    if unknown <= NEGLIGIBLE:
-        return step
-    if step.uses <= {"logit_bias"} and rest < 1:
-        whole = np.append(logits, np.float32(math.log(rest)))
-        return replace(step, question=replace(question, logits=whole))
-    return None
 
 
 def rest_bound(rest: float, level: float, question: Question) -> float:
@@ -121,62 +148,61 @@ def rest_bound(rest: float, level: float, question: Question) -> float:
     given = {**NEUTRAL, **question.params}
     t, penalty, biases = given["temperature"], given["repetition_penalty"], given["logit_bias"]
     low, high = sorted((penalty, 1 / penalty))
-    *known, other = (shifts(question, place) for place in range(len(question.logits)))
+    added = np.zeros(len(question.logits))
+    added[[*biases]] = [*biases.values()]
+    least, most = shifts(question)
     gaps: list[float] = []
     for order in (bias_first, bias_last):
-        top = max(
-            min(order(float(question.logits[place]), biases.get(place, 0.0), least, x) for x in (low, high))
-            for place, (least, _) in enumerate(known)
-        )
-        gaps.append(max(order(math.log(rest) + level, 0.0, other[1], x) for x in (low, high)) - top)
+        known = [order(question.logits[:-1], added[:-1], least[:-1], x) for x in (low, high)]
+        others = [order(math.log(rest) + level, 0.0, most[-1], x) for x in (low, high)]
+        gaps.append(float(max(others) - np.minimum(*known).max(initial=-math.inf)))
     if t == 0:
         return 0.0 if max(gaps) < 0 else 1.0
     spread = max(0.0, 1 - low / t) * math.log(LARGEST_VOCABULARY)
     return math.exp(min(max(gaps) / t + spread, 0.0))
 
 
-def shifts(question: Question, token: int) -> tuple[float, float]:
-    """The least and the most that frequency and presence penalty can add to a token's logit, whatever they count."""
-    count = (*question.prompt_ids, *question.output_ids).count(token)
+def shifts(question: Question) -> tuple[Row, Row]:
+    """The least and the most that frequency and presence penalty can add to each logit, whatever they count."""
+    past = np.array((*question.prompt_ids, *question.output_ids), dtype=np.int64)
+    count = np.bincount(past, minlength=len(question.logits))
     given = {**NEUTRAL, **question.params}
-    added = (-given["frequency_penalty"] * count, -given["presence_penalty"] * min(count, 1))
-    return sum(min(value, 0.0) for value in added), sum(max(value, 0.0) for value in added)
+    added = (-given["frequency_penalty"] * count, -given["presence_penalty"] * np.minimum(count, 1))
+    return sum(np.minimum(value, 0.0) for value in added), sum(np.maximum(value, 0.0) for value in added)
 
 
-def bias_first(logit: float, bias: float, shift: float, factor: float) -> float:
+def bias_first(logit: Any, bias: Any, shift: Any, factor: float) -> Any:
     """Logits where the bias comes before the penalties, as in vLLM."""
     return (logit + bias) * factor + shift
 
 
-def bias_last(logit: float, bias: float, shift: float, factor: float) -> float:
+def bias_last(logit: Any, bias: Any, shift: Any, factor: float) -> Any:
     """Logits where it comes after them, as in SGLang."""
     return (logit + shift) * factor + bias
 
 
 def row_of(step: Step, reading: Semantics) -> Row:
+    """What a reading draws from at a step."""
+    return row(step.situation, reading)
+
+
+def row(situation: Situation, reading: Semantics) -> Row:
     """What a reading draws from; stages that the trace's log probabilities have in them already are left out."""
-    return row(step.question, step.mode, reading)
-
-
-@lru_cache(maxsize=2**14)
-def row(question: Question, mode: str, reading: Semantics) -> Row:
-    """The same: a trace asks few questions, and each of them many times."""
-    if mode != "raw":
+    if situation.mode != "raw":
         left = tuple(stage for stage in reading.order if set(parts(stage)) & set(TRUNCATIONS))
-        reading = replace(reading, order=left if mode == "temperature" else ())
-    found = probabilities(question, reading)
-    found.flags.writeable = False
-    return found
+        reading = replace(reading, order=left if situation.mode == "temperature" else ())
+    return probabilities(situation.question, reading)
 
 
-def delicate(step: Step, reading: Semantics) -> bool:
+def delicate(situation: Situation, reading: Semantics) -> bool:
     """Whether rounding could move a boundary of top_p over a token."""
-    p = step.question.params.get("top_p", 1.0)
+    question = situation.question
+    p = question.params.get("top_p", 1.0)
     if not 0 < p < 1:
         return False
     near = (
-        replace(step, question=replace(step.question, params={**step.question.params, "top_p": p + e}))
+        replace(situation, question=replace(question, params={**question.params, "top_p": p + e}))
         for e in (-GUARD, GUARD)
     )
-    kept = [row_of(other, reading) > 0 for other in near]
+    kept = [row(other, reading) > 0 for other in near]
     return bool((kept[0] != kept[1]).any())
