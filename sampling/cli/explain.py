@@ -34,6 +34,10 @@ def explain(completion: Completion, console: Console) -> None:
 
     batch, tokens = ChatBatch.alone(completion), completion.choices[0].tokens
     run, decoder = batch.run(), batch.decoder
+    while completion.running and not batch.decoding:
+        batch.prefill()
+    if completion.error is not None:
+        raise completion.error
     while completion.running:
         trace = decoder.sampler.trace(decoder.next_logits(), top=KEPT)
         next(run)
