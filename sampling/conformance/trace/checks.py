@@ -248,18 +248,14 @@ def uniformity(lab: TraceLab) -> Finding:
 
 def mass(lab: TraceLab) -> Finding:
     """Add the listed probabilities up."""
-    sums = [
-        sum(math.exp(min(entry.logprob, 50)) for entry in listed)
-        for record in lab.records
-        for listed in record.top_logprobs
-        if listed
-    ]
-    if not sums:
+    lists = [listed for record in lab.records for listed in record.top_logprobs if listed]
+    if not lists:
         raise NotTestable("the trace lists no log probabilities")
-    words = f"in {len(sums)} lists the largest sum is {max(sums):.6f}"
-    return Finding(
-        Verdict.CONFORMS if max(sums) <= 1 + CLOSE else Verdict.DEVIATES, words, len(sums), false_alarm=0.0
-    )
+    different = {id(listed): listed for listed in lists}.values()
+    largest = max(sum(math.exp(entry.logprob) for entry in listed) for listed in different)
+    words = f"in {len(lists)} lists the largest sum is {largest:.6f}"
+    verdict = Verdict.CONFORMS if largest <= 1 + CLOSE else Verdict.DEVIATES
+    return Finding(verdict, words, len(lists), false_alarm=0.0)
 
 
 def chosen_is_listed(lab: TraceLab) -> Finding:

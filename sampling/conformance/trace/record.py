@@ -9,17 +9,17 @@ from collections import Counter
 from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from sampling.chat.fields import FIELDS, kinds_of
 from sampling.chat.request import SAMPLING_FIELDS
+from sampling.conformance.trace.parts import name_of, name_without_seed, parsed
 from sampling.dialects import QSTASH
 from sampling.errors import InvalidRequest
 from sampling.files import opened
 from sampling.params import SamplingParams
-from sampling.reading import read_json
 
 Natural = Annotated[int, Field(ge=0)]
 Reason = Literal["stop", "length"]
@@ -36,7 +36,28 @@ class Alternative(BaseModel):
     logprob: FiniteFloat
 
 
-class Record(BaseModel):
+class Head(BaseModel):
+    """What a record has besides `top_logprobs`."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    prompt_ids: list[Natural] | None
+    token_ids: list[Natural]
+    params: dict[str, Any]
+    logprob_mode: Literal["raw", "temperature", "processed"] = "raw"
+    log_normalizers: list[FiniteFloat] | None = None
+    logprobs: list[FiniteFloat | None] | None = None
+    engine: str
+    version: str = ""
+    model: str = ""
+    choice: Natural = 0
+    finish_reason: Reason | None = None
+
+
+H = TypeVar("H", bound=Head)
+
+
+class Record(Head):
     """One completion.
 
     Args:
@@ -55,20 +76,7 @@ class Record(BaseModel):
         finish_reason: "stop" or "length".
     """
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
-
-    prompt_ids: list[Natural] | None
-    token_ids: list[Natural]
-    params: dict[str, Any]
     top_logprobs: list[list[Alternative]]
-    logprob_mode: Literal["raw", "temperature", "processed"] = "raw"
-    log_normalizers: list[FiniteFloat] | None = None
-    logprobs: list[FiniteFloat | None] | None = None
-    engine: str
-    version: str = ""
-    model: str = ""
-    choice: Natural = 0
-    finish_reason: Reason | None = None
 
 
 def read_trace(path: Path) -> list[Record]:
@@ -80,33 +88,77 @@ def read_trace(path: Path) -> list[Record]:
     Raises:
         InvalidRequest: It can not be read; the message names the line and the field.
     """
+    reader = Reader()
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8", newline="\n") as lines:  # JSON strings may hold other ends of lines
+            records = [
+                reader.read(line, number) for number, line in enumerate(lines, start=1) if line.strip()
+            ]
     except (OSError, UnicodeDecodeError) as error:
         words = f"a file of JSON Lines that can be read ({error})"
         raise InvalidRequest("trace", str(path), words) from error
-    lines = text.split("\n")  # not at the other ends of lines, which JSON strings may hold
-    records = [record_of(line, number) for number, line in enumerate(lines, start=1) if line.strip()]
     if not records:
         raise InvalidRequest("trace", str(path), "a file with at least one record")
     return records
 
 
-def record_of(line: str, number: int) -> Record:
-    """Read one line."""
+class Reader:
+    """Reads lines; a list or a request that many of them have is checked once, and lists that are equal are one."""
+
+    def __init__(self) -> None:
+        self._lists: dict[bytes, list[Alternative]] = {}
+        self._params: set[bytes] = set()
+
+    def read(self, line: str, number: int) -> Record:
+        """Read one line.
+
+        Raises:
+            InvalidRequest: It is no record; the message names the line and the field.
+        """
+        told: Any = parsed(line, number)
+        try:
+            params, names = name_without_seed(told["params"]), [*map(name_of, told["top_logprobs"])]
+        except (ValueError, TypeError, LookupError, AttributeError):
+            return checked(told, number)
+        if params not in self._params or not self._lists.keys() >= {*names}:
+            for name, listed in zip(names, checked(told, number).top_logprobs, strict=True):
+                self._lists.setdefault(name, listed)
+            self._params.add(params)
+        head = validated(Head, {name: told[name] for name in told if name != "top_logprobs"}, number)
+        record = Record.model_construct(**dict(head), top_logprobs=[self._lists[name] for name in names])
+        check_lengths(record, number)
+        check_mode(record, number)
+        return record
+
+
+def checked(told: object, number: int) -> Record:
+    """A record, all of it checked.
+
+    Raises:
+        InvalidRequest: It is none; the message names the line and the field.
+    """
+    record = validated(Record, told, number)
+    check_lengths(record, number)
+    check_mode(record, number)
+    check_params(record, number)
+    check_values(record, number)
+    return record
+
+
+def validated(kind: type[H], told: object, number: int) -> H:
+    """A line's values in their types.
+
+    Raises:
+        InvalidRequest: They have others; the message names the line and the first such field.
+    """
     try:
-        record = Record.model_validate(read_json(line, f"trace, line {number}"))
+        return kind.model_validate(told)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(["line " + str(number), *map(str, first["loc"])])
         raise InvalidRequest(
             f"trace, {where}", first["input"], f"as in docs/trace_format.md ({first['msg']})"
         ) from None
-    check_lengths(record, number)
-    check_mode(record, number)
-    check_params(record, number)
-    check_values(record, number)
-    return record
 
 
 def check_lengths(record: Record, number: int) -> None:

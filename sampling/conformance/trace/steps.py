@@ -167,8 +167,8 @@ def shifts(question: Question) -> tuple[Row, Row]:
     past = np.array((*question.prompt_ids, *question.output_ids), dtype=np.int64)
     count = np.bincount(past, minlength=len(question.logits))
     given = {**NEUTRAL, **question.params}
-    often, once = -given["frequency_penalty"] * count, -given["presence_penalty"] * np.minimum(count, 1)
-    return np.minimum(often, 0.0) + np.minimum(once, 0.0), np.maximum(often, 0.0) + np.maximum(once, 0.0)
+    added = (-given["frequency_penalty"] * count, -given["presence_penalty"] * np.minimum(count, 1))
+    return np.minimum(added, 0.0).sum(axis=0), np.maximum(added, 0.0).sum(axis=0)
 
 
 def bias_first(logit: Any, bias: Any, shift: Any, factor: float) -> Any:
