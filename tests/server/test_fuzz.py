@@ -42,7 +42,8 @@ def test_no_request_is_answered_wrongly_and_the_known_answer_comes_in_between(so
     # the rest: what the judge takes for refusable, such as long prompts, and final messages that can not be continued
     assert valid["200"] >= 0.75 * valid.total()
     assert valid["200"] + valid["400"] == valid.total()
-    assert invalid["400"] > 0.5 * invalid.total()
+    # a model of another name, which many of them have, is 404 whatever else is wrong
+    assert invalid["400"] > 0.25 * invalid.total()
 
 
 def test_nor_is_one_over_a_socket(soak, server):
