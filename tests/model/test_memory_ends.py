@@ -6,7 +6,7 @@ import pickle
 import sys
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from sampling.model.divided import DividedCache
 from sampling.model.growing import GrowingCache
 from sampling.model.room import unless_memory_ends
 
+LARGE = 2**23  # bytes; a cache that grows takes more
 GREEDY = SamplingParams(temperature=0)
 LONG, SHORT = [(7 * place) % 97 for place in range(510)], [5, 6, 7]
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="limits of address space are Linux's")
@@ -43,16 +44,21 @@ def decoder(model: Llama, rows: int = 2) -> Decoder:
 
 @contextmanager
 def address_space(spare: int) -> Iterator[None]:
-    """So many bytes, and no more, can be mapped: allocators are refused as where memory ends."""
+    """So many bytes, and no more, can be mapped, and what the allocator has kept is in use: it fails as where memory ends."""
     import resource
 
     before = resource.getrlimit(resource.RLIMIT_AS)
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + spare, before[1]))
+    kept_by_allocator: list[torch.Tensor] = []
     try:
+        with suppress(RuntimeError):
+            while True:
+                kept_by_allocator.append(torch.empty(LARGE, dtype=torch.uint8))
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_AS, before)
+        kept_by_allocator.clear()
 
 
 @contextmanager
