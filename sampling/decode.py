@@ -124,8 +124,8 @@ class Decoder:
     @property
     def free(self) -> int:
         """How many rows are free, and not promised to a prompt that is on its way."""
-        taken = sum(slot is not None for slot in self.sampler.slots)
-        return self.rows - taken - sum(prefill.choices for prefill in self._coming)
+        in_use = sum(slot is not None for slot in self.sampler.slots)
+        return self.rows - in_use - sum(prefill.choices for prefill in self._coming)
 
     @torch.no_grad()
     def add(
