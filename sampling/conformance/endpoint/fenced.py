@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,8 @@ from sampling.conformance.contest import SAME, Standing
 from sampling.conformance.distributions import alike
 from sampling.conformance.endings import CheckEnded, NotTestable
 from sampling.conformance.endpoint.lab import EndpointLab, choices_of
-from sampling.conformance.endpoint.survey import Fence
+from sampling.conformance.endpoint.reply import Choice
+from sampling.conformance.endpoint.survey import Fence, Messages
 from sampling.conformance.oracle import probabilities
 from sampling.conformance.question import Question
 from sampling.conformance.semantics import Semantics
@@ -36,9 +37,36 @@ LEAST_DRAWS = 512  # so that a deviation without a name shows, too
 MARGIN = 1.3  # draws are planned for the mean of many runs
 
 
+class Asked(Protocol):
+    """A question to an endpoint: what is sent, which token came, and what a reading draws from."""
+
+    @property
+    def messages(self) -> Messages:
+        """The context."""
+        ...
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The request's other fields."""
+        ...
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens can be told apart; a place behind theirs stands for all others."""
+        ...
+
+    def place(self, choice: Choice) -> int | None:
+        """Which token came; None for one that can not be drawn."""
+        ...
+
+    def row(self, reading: Semantics) -> Row:
+        """What a reading draws from, by place."""
+        ...
+
+
 @dataclass(frozen=True)
 class Fenced:
-    """A question to an endpoint.
+    """A question to an endpoint whose biases keep all but a few tokens out.
 
     Args:
         fence: The tokens.
@@ -51,6 +79,16 @@ class Fenced:
     logits: Row
     params: Mapping[str, Any] = field(default_factory=dict[str, Any])
     in_prompt: tuple[int, ...] = ()
+
+    @property
+    def messages(self) -> Messages:
+        """The context."""
+        return self.fence.messages
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens there are."""
+        return len(self.fence.tokens)
 
     @property
     def biases(self) -> list[float]:
@@ -70,21 +108,29 @@ class Fenced:
         pairs = zip(self.fence.tokens, self.biases, strict=True)
         return {**self.params, "logit_bias": {str(token.id): bias for token, bias in pairs}}
 
+    def place(self, choice: Choice) -> int | None:
+        """Which token a message is; None if it is none of them."""
+        return self.fence.index(choice.text)
+
+    def row(self, reading: Semantics) -> Row:
+        """What a reading draws from, float64 [K]."""
+        return probabilities(self.question, reading)
+
 
 def slope(count: int, spacing: float = SPACING) -> Row:
     """Logits that fall by the same step."""
     return -spacing * np.arange(count, dtype=np.float64)
 
 
-def draws(lab: EndpointLab, asked: Fenced) -> NDArray[np.int64]:
-    """Draws of one request, as places in the fence.
+def draws(lab: EndpointLab, asked: Asked) -> NDArray[np.int64]:
+    """Draws of one request, as places of the question's tokens.
 
     Raises:
         CheckEnded: A token from outside of the fence was drawn.
     """
     n = lab.survey.per_request()
-    reply = choices_of(lab.ask(asked.fence.messages, n=n, **asked.fields, **lab.seeds()), n)
-    found = [asked.fence.index(choice.text) for choice in reply.choices]
+    reply = choices_of(lab.ask(asked.messages, n=n, **asked.fields, **lab.seeds()), n)
+    found = [asked.place(choice) for choice in reply.choices]
     for choice, place in zip(reply.choices, found, strict=True):
         if place is None:
             words = f"{shown(choice.text)} was sampled though biases make it less likely than e^-20 (see bias.force)"
@@ -102,10 +148,11 @@ class Contest:
     """
 
     def __init__(
-        self, questions: Sequence[Fenced], right: Mapping[str, Semantics], wrong: Mapping[str, Semantics]
+        self, questions: Sequence[Asked], right: Mapping[str, Semantics], wrong: Mapping[str, Semantics]
     ) -> None:
         self.questions = questions
-        rows = {name: rows_of(questions, reading) for name, reading in {**right, **wrong}.items()}
+        readings = {**right, **wrong}.items()
+        rows = {name: [asked.row(reading) for asked in questions] for name, reading in readings}
         wrongs = [name for name in wrong if not any(alike(rows[name], rows[other], SAME) for other in right)]
         self.standing = Standing([*right], wrongs)
         self.expected = {name: rows[name] for name in (*right, *wrongs)}
@@ -147,16 +194,16 @@ class Contest:
 
         When the questions end depends on what was drawn; when this is looked at does not.
         """
-        counts = [np.zeros(len(asked.logits), dtype=np.int64) for asked in self.questions]
+        widths = [asked.tokens for asked in self.questions]
+        counts = [np.zeros(width, dtype=np.int64) for width in widths]
         for which, tokens in self.answers:
             if sum(found.sum() for found in counts) < planned:
-                counts[which] += np.bincount(tokens, minlength=len(counts[which]))
-        return {name: pearson(counts, self.expected[name]) for name in self.standing.rights}
+                counts[which] += np.bincount(tokens[tokens < widths[which]], minlength=widths[which])
 
+        def told(name: str) -> list[Row]:
+            return [row[:width] for row, width in zip(self.expected[name], widths, strict=True)]
 
-def rows_of(questions: Sequence[Fenced], reading: Semantics) -> list[Row]:
-    """What a reading draws from, by question."""
-    return [probabilities(asked.question, reading) for asked in questions]
+        return {name: pearson(counts, told(name)) for name in self.standing.rights}
 
 
 def decide(lab: EndpointLab, contest: Contest) -> Finding:
@@ -180,7 +227,7 @@ def decide(lab: EndpointLab, contest: Contest) -> Finding:
     return contest.finding(planned)
 
 
-def batches(lab: EndpointLab, questions: Sequence[Fenced]) -> Iterator[tuple[int, NDArray[np.int64]]]:
+def batches(lab: EndpointLab, questions: Sequence[Asked]) -> Iterator[tuple[int, NDArray[np.int64]]]:
     """Draws from the questions in turns, without end; what another check has drawn from the same question comes first."""
     pools = [lab.pools.setdefault(repr(asked), []) for asked in questions]
     for turn in count():
