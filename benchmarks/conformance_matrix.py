@@ -1,6 +1,6 @@
 """Which sampling semantics do real engines have? The conformance kit on each, against the page and against its own dialect.
 
-    PYTHONPATH=benchmarks:UNPACKED_WHEELS python benchmarks/conformance_matrix.py [ENGINE ...] [--out DIR]
+    PYTHONPATH=benchmarks:UNPACKED_WHEELS python benchmarks/conformance_matrix.py [ENGINE ...] [--environments DIR] [--out DIR]
 
 One engine a process is the rule: some change what others import. An engine that can not be imported or started is recorded
 with the reason. Writes benchmarks/results/conformance-ENGINE.json; `python benchmarks/conformance_table.py` makes
@@ -18,19 +18,20 @@ from typing import Any
 from engines.table import ENGINES, Engine
 from timing import origin
 
+from sampling.conformance.endings import CheckEnded
 from sampling.conformance.verify import verify
 
 RESULTS = Path(__file__).parent / "results"
 PAGE = "qstash"
 
 
-def examined(key: str, engine: Engine) -> dict[str, Any]:
+def examined(key: str, engine: Engine, environments: Path) -> dict[str, Any]:
     """The reports on one engine, or why there is none."""
     head = {"engine": engine.name, "key": key, "dialect": engine.dialect, **origin("conformance_matrix.py")}
     with ExitStack() as stack:
         try:
-            opened = stack.enter_context(engine.open())
-        except (ImportError, OSError, RuntimeError, AttributeError) as error:
+            opened = stack.enter_context(engine.open(environments))
+        except (ImportError, OSError, RuntimeError, AttributeError, CheckEnded) as error:
             return {**head, "not_available": f"{type(error).__name__}: {error}"}
         asked = dict.fromkeys((PAGE, engine.dialect))
         reports = {name: verify(opened.target(), name).to_json() for name in asked}
@@ -41,10 +42,13 @@ def main() -> None:
     """Examine engines and store what was found."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("engines", nargs="*", default=[], help=f"of {', '.join(ENGINES)}; all when left out")
+    parser.add_argument(
+        "--environments", type=Path, default=Path("environments"), help="folder of engines/environments.sh"
+    )
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
     options = parser.parse_args()
     for key in options.engines or ENGINES:
-        result = examined(key, ENGINES[key])
+        result = examined(key, ENGINES[key], options.environments)
         (options.out / f"conformance-{key}.json").write_text(json.dumps(result, indent=1) + "\n")
         found = {name: report["headline"] for name, report in result.get("reports", {}).items()}
         print(f"{key}: {result.get('not_available') or found}")

@@ -1,7 +1,9 @@
-"""Servers of the built-in checkpoint, each in a process of its own."""
+"""Servers, each in a process of its own."""
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -11,7 +13,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-PATIENCE = 120.0  # seconds until a server answers
+PATIENCE = 600.0  # seconds until a server answers
 
 
 def free_port() -> int:
@@ -21,11 +23,15 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(command: Sequence[str]) -> Generator[str]:
-    """Run a server until the block ends.
+def serving(
+    command: Sequence[str], python: str | Path = sys.executable, folder: Path | None = None
+) -> Generator[str]:
+    """Run a server until the block ends, and all processes that it started with it.
 
     Args:
-        command: Arguments of this Python; "PORT" among them becomes a free port.
+        command: Arguments of Python; "PORT" among them becomes a free port.
+        python: Which Python.
+        folder: Where it runs; here when left out.
 
     Yields:
         The URL of its API.
@@ -34,14 +40,16 @@ def serving(command: Sequence[str]) -> Generator[str]:
         RuntimeError: It ended, or did not listen in time; the message is the end of its log.
     """
     port = free_port()
-    with tempfile.TemporaryDirectory() as folder, Path(folder, "log").open("w+") as log:
-        filled = [str(port) if part == "PORT" else part for part in command]
-        process = subprocess.Popen([sys.executable, *filled], stdout=log, stderr=subprocess.STDOUT)
+    with tempfile.NamedTemporaryFile("w+", suffix=".log") as log:
+        filled = [str(python), *(str(port) if part == "PORT" else part for part in command)]
+        process = subprocess.Popen(
+            filled, stdout=log, stderr=subprocess.STDOUT, cwd=folder, start_new_session=True
+        )
         try:
             wait_for(process, port, log.name)
             yield f"http://127.0.0.1:{port}/v1"
         finally:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
 

