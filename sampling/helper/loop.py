@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import os
 import resource
 import runpy
 import sys
@@ -20,10 +21,11 @@ def main(program: str, handle: str, bounds: str) -> None:
     Args:
         program: A Python file with a function `answer`.
         handle: The connection's file descriptor.
-        bounds: JSON: most bytes of `memory`, the `longest` answer in bytes, and a `path` of modules.
+        bounds: JSON: most bytes of `memory`, the `longest` answer in bytes, how `nice` to be, and a `path` of modules.
     """
     given = json.loads(bounds)
     sys.path += [place for place in given["path"] if place not in sys.path]
+    os.nice(given["nice"])
     answer: Callable[[Any], object] = runpy.run_path(program)["answer"]
     limit(resource.RLIMIT_AS, given["memory"])
     limit(resource.RLIMIT_CORE, 0)

@@ -37,6 +37,7 @@ class Helper:
         memory: Most bytes of a process's address space.
         longest: Most bytes of an answer.
         most: Most processes at a time.
+        nice: By how much the processes give way to others, 0 to 19; see `os.nice`.
 
     Example:
         >>> import tempfile
@@ -46,8 +47,8 @@ class Helper:
         3
     """
 
-    def __init__(self, program: Path, *, memory: int, longest: int, most: int = 2) -> None:
-        self.program, self.memory, self.longest, self.most = program, memory, longest, most
+    def __init__(self, program: Path, *, memory: int, longest: int, most: int = 2, nice: int = 0) -> None:
+        self.program, self.memory, self.longest, self.most, self.nice = program, memory, longest, most, nice
         self._begin()
         atexit.register(self.close)
         os.register_at_fork(after_in_child=self._begin)  # the processes are the parent's
@@ -148,7 +149,7 @@ class Process:
 
 def started(helper: Helper, theirs: Connection) -> subprocess.Popen[bytes]:
     """Start a process that answers on a connection."""
-    bounds = {"memory": helper.memory, "longest": helper.longest, "path": sys.path}
+    bounds = {"memory": helper.memory, "longest": helper.longest, "nice": helper.nice, "path": sys.path}
     return subprocess.Popen(
         [sys.executable, "-P", LOOP, helper.program, str(theirs.fileno()), json.dumps(bounds)],
         pass_fds=[theirs.fileno()],

@@ -33,7 +33,9 @@ LIMITS: dict[str, Any] = {
     "step_lexer_fuel": 100_000,  # for one mask, some ten milliseconds
     "max_items_in_row": 10 * MOST_OPTIONAL,  # four for each property that may come next
 }
-TRIAL = Helper(Path(__file__).with_name("trial.py"), memory=2**29, longest=2**20)
+TRIAL = Helper(
+    Path(__file__).with_name("trial.py"), memory=2**29, longest=2**20, nice=10
+)  # decoding goes first
 SECONDS = 10.0  # that a schema may take to compile; ordinary ones take milliseconds
 
 

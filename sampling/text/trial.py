@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 
 BYTES = LLTokenizer("byte")
-os.nice(10)  # decoding goes first
 
 
 def answer(question: Mapping[str, Any]) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from sampling.helper import BoundExceeded, Helper
+from sampling.text.grammar import TRIAL
+from sampling.text.template import RENDERER
 
 PATIENCE = 60.0  # seconds that nothing takes unless it hangs
 SHORT = 0.3  # seconds: what does not end takes longer
@@ -32,6 +35,8 @@ def answer(question):
             return "x" * 2000
         case "abort":
             os.abort()
+        case "nice":
+            return os.nice(0)
         case "print":
             print("x", flush=True)
         case "fault":
@@ -58,6 +63,25 @@ def gone(number: int) -> bool:
 @pytest.mark.parametrize("value", [None, 1, 2.5, "é\ud800 \U0001f642", [{"a": [True]}, {}], "print"])
 def test_answers_are_json_values(helper: Helper, value: object) -> None:
     assert helper.ask(value, PATIENCE) == value
+
+
+def test_processes_give_way_as_far_as_is_said(helper: Helper) -> None:
+    polite = Helper(helper.program, memory=helper.memory, longest=helper.longest, nice=3)
+    try:
+        assert (helper.ask("nice", PATIENCE), polite.ask("nice", PATIENCE)) == (
+            os.nice(0),
+            min(os.nice(0) + 3, 19),
+        )
+    finally:
+        polite.close()
+
+
+@pytest.mark.parametrize("helper", [TRIAL, RENDERER], ids=lambda helper: helper.program.stem)
+def test_who_imports_a_program_is_no_helper(helper: Helper) -> None:
+    """As a test run does that looks for examples in every module."""
+    before = os.nice(0)
+    runpy.run_path(str(helper.program))
+    assert os.nice(0) == before
 
 
 def test_a_process_answers_again(helper: Helper) -> None:
