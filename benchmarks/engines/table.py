@@ -6,7 +6,7 @@ import importlib
 import subprocess
 import tempfile
 from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -140,9 +140,8 @@ class PinnedServer:
         with tempfile.TemporaryDirectory() as folder:
             checkpoints.make(self.checkpoint, Path(folder), self.defaults, self.as_gguf)
             with serving(command, python, Path(folder)) as url:
-                target(
-                    url, checkpoints.NAME, Patience(seconds=300, tries=1)
-                ).reach()  # the first takes longer
+                with closing(target(url, checkpoints.NAME, Patience(seconds=300, tries=1))) as first:
+                    first.reach()  # the first answer takes longer
                 yield Opened(lambda: target(url, checkpoints.NAME), found, self.through)
 
 
