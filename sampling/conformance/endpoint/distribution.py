@@ -8,39 +8,49 @@ from typing import Any
 
 from sampling.conformance.contest import IGNORED
 from sampling.conformance.endings import NotTestable
-from sampling.conformance.endpoint.fenced import (
-    Contest,
-    Fenced,
+from sampling.conformance.endpoint.fenced import Asked, Contest, Fenced, decide, draws, slope
+from sampling.conformance.endpoint.ground import (
+    FencedGround,
+    Ground,
+    NaturalGround,
+    clear_k,
+    clear_min_p,
     clear_p,
-    decide,
-    draws,
-    slope,
 )
 from sampling.conformance.endpoint.lab import EndpointLab, Run
-from sampling.conformance.oracle import softmax
 from sampling.conformance.readings import Readings, by_count, by_joint, by_size, place
 from sampling.conformance.semantics import Semantics, moved
 from sampling.conformance.verdict import Finding, Verdict
 from sampling.dialects import parts
 
 
-def questions(lab: EndpointLab, *params: Mapping[str, Any]) -> list[Fenced]:
-    """Fenced questions with evenly spaced logits."""
-    fence = lab.survey.fence()
-    return [Fenced(fence, slope(len(fence.tokens)), given) for given in params]
+def ground(lab: EndpointLab) -> Ground:
+    """Where questions come from: fenced tokens, or contexts as they are where biases fence nothing.
+
+    Raises:
+        NotTestable: Neither can be had.
+    """
+    try:
+        return FencedGround(lab.survey.fence())
+    except NotTestable as unfenced:
+        try:
+            return NaturalGround(lab.survey.contexts())
+        except NotTestable as unknown:
+            raise NotTestable(f"{unfenced}; {unknown}") from None
 
 
-def spaced(lab: EndpointLab, temperature: float = 1.0):
-    """The probabilities of evenly spaced logits."""
-    return softmax(slope(len(lab.survey.fence().tokens)) / temperature)
+def questions(lab: EndpointLab, *params: Mapping[str, Any]) -> list[Asked]:
+    """Questions about parameters in which several tokens are likely."""
+    found = ground(lab)
+    return [found.asked(given) for given in params]
 
 
-def contest(lab: EndpointLab, asked: Sequence[Fenced], readings: Readings, right: Readings) -> Finding:
+def contest(lab: EndpointLab, asked: Sequence[Asked], readings: Readings, right: Readings) -> Finding:
     """Decide between readings, some of which are right; a bias after the temperature is another check's."""
     rights = {**right}
     for name, reading in right.items():
         late = moved(reading.order, "logit_bias", after="temperature")
-        if any(given.params.get("temperature", 1) not in (0, 1) for given in asked) and late != reading.order:
+        if any(given.fields.get("temperature", 1) not in (0, 1) for given in asked) and late != reading.order:
             rights[f"{name}, the bias after the temperature"] = replace(reading, order=late)
     return decide(lab, Contest(asked, rights, {n: r for n, r in readings.items() if n not in rights}))
 
@@ -60,37 +70,32 @@ def temperature_scale(lab: EndpointLab) -> Finding:
 
 
 def temperature_zero(lab: EndpointLab) -> Finding:
-    """Temperature 0 with each of four tokens on top."""
-    fence = lab.survey.fence()
-    wrong: list[str] = []
-    count = 0
-    for top in range(min(4, len(fence.tokens))):
-        logits = slope(len(fence.tokens))
-        logits[top] = 0.2
-        tokens = draws(lab, Fenced(fence, logits, {"temperature": 0}))
+    """Temperature 0 where one of several tokens is on top, by little."""
+    tops = ground(lab).tops({"temperature": 0})
+    if not tops:
+        raise NotTestable("in no context is the likeliest token known and clear")
+    wrong = count = 0
+    for asked, top in tops:
+        tokens = draws(lab, asked)
         count += len(tokens)
-        wrong += [fence.tokens[t].text for t in tokens if t != top]
+        wrong += int((tokens != top).sum())
     detects = f"other tokens of a probability of {1 - 0.01 ** (1 / count):.2g}"
     if wrong:
-        words = f"{len(wrong)} of {count} draws at temperature 0 are not the arg max"
+        words = f"{wrong} of {count} draws at temperature 0 are not the arg max"
         return Finding(Verdict.DEVIATES, words, count, detects, false_alarm=0.0)
     words = f"{count} draws are all the arg max; exact ties can not be made at an endpoint"
     return Finding(Verdict.CONFORMS, words, count, detects, false_alarm=0.0)
 
 
 def temperature_limit(lab: EndpointLab) -> Finding:
-    """A temperature of 0.001 and a gap of 0.02 between the first two logits."""
-    fence, own = lab.survey.fence(), lab.semantics
-    if fence.slack > 2e-3:
-        raise NotTestable("log probabilities are known to 0.004 only, too roughly for temperatures near 0")
-    logits = slope(len(fence.tokens))
-    logits[1] = -0.02
+    """A temperature of 0.001 where the first two logits are close to each other."""
+    own = lab.semantics
     floors = {f"clamped to {low:g}": replace(own, lowest_temperature=low) for low in (0.01, 0.1)}
     wrong = {**floors, IGNORED: replace(own, ignores=frozenset({"temperature"}))}
     if own.lowest_temperature:
         wrong["not clamped"] = replace(own, lowest_temperature=0.0)
         wrong.pop(f"clamped to {own.lowest_temperature:g}", None)
-    return contest(lab, [Fenced(fence, logits, {"temperature": 0.001})], wrong, {"as temperature 0": own})
+    return contest(lab, [ground(lab).near({"temperature": 0.001})], wrong, {"as temperature 0": own})
 
 
 def temperature_range(lab: EndpointLab) -> Finding:
@@ -115,16 +120,23 @@ def temperature_order(lab: EndpointLab) -> Finding:
 
 def cold_nucleus(lab: EndpointLab) -> dict[str, float]:
     """A temperature of 0.4 and a top_p at which its place decides about three tokens at least."""
-    return {"temperature": 0.4, "top_p": clear_p([spaced(lab, 0.4), spaced(lab)], differ=3)}
+    found = ground(lab)
+    return {"temperature": 0.4, "top_p": clear_p([found.row(0.4), found.row()], differ=3)}
 
 
 def min_p_order(lab: EndpointLab) -> Finding:
     """Temperature 0.5 and a min_p at which the two orders keep different tokens."""
-    asked = questions(lab, {"temperature": 0.5, "min_p": 0.15})
+    asked = questions(lab, cold_least(lab))
     return by_order(lab, asked, "min_p")
 
 
-def by_order(lab: EndpointLab, asked: Sequence[Fenced], stage: str) -> Finding:
+def cold_least(lab: EndpointLab) -> dict[str, float]:
+    """A temperature of 0.5 and a min_p at which its place decides about a token at least."""
+    found = ground(lab)
+    return {"temperature": 0.5, "min_p": clear_min_p([found.row(0.5), found.row()])}
+
+
+def by_order(lab: EndpointLab, asked: Sequence[Asked], stage: str) -> Finding:
     """Decide whether the temperature comes before or after a truncation."""
     own = lab.semantics
     if stage not in own.stages:
@@ -166,9 +178,9 @@ def no_token_more(lab: EndpointLab) -> Finding:
     return contest(lab, nucleus(lab), wrong, {kept: readings[kept], dropped: readings[dropped]})
 
 
-def nucleus(lab: EndpointLab) -> list[Fenced]:
+def nucleus(lab: EndpointLab) -> list[Asked]:
     """A question at temperature 1 with a top_p that a token of some mass crosses."""
-    return questions(lab, {"top_p": clear_p([spaced(lab)])})
+    return questions(lab, {"top_p": clear_p([ground(lab).row()])})
 
 
 def top_p_to_zero(lab: EndpointLab) -> Finding:
@@ -186,9 +198,9 @@ def top_p_to_zero(lab: EndpointLab) -> Finding:
 
 
 def top_k(lab: EndpointLab) -> Finding:
-    """A top_k of 4."""
+    """A top_k of about 4."""
     right, wrong = by_size(has(lab, "top_k"))
-    return contest(lab, questions(lab, {"top_k": 4}), wrong, right)
+    return contest(lab, questions(lab, {"top_k": clear_k(ground(lab).row(), 4)}), wrong, right)
 
 
 def disabled(lab: EndpointLab) -> Finding:
@@ -208,13 +220,15 @@ def disabled(lab: EndpointLab) -> Finding:
 
 def joint(lab: EndpointLab) -> Finding:
     """A top_k and a top_p that keep fewer tokens when top_p sees what top_k left."""
-    own = has(lab, "top_k")
-    row = spaced(lab)
-    k = 5
-    left = row[:k] / row[:k].sum()
-    p = clear_p([row, left])
-    right, wrong = by_joint(own)
-    return contest(lab, questions(lab, {"top_k": k, "top_p": p}), wrong, right)
+    right, wrong = by_joint(has(lab, "top_k"))
+    return contest(lab, questions(lab, both(lab)), wrong, right)
+
+
+def both(lab: EndpointLab) -> dict[str, float]:
+    """A top_k of about 5, and a top_p that keeps fewer of the tokens that it left than of all."""
+    row = ground(lab).row()
+    k = clear_k(row, 5)
+    return {"top_k": k, "top_p": clear_p([row, row[:k] / row[:k].sum()])}
 
 
 def has(lab: EndpointLab, stage: str) -> Semantics:

@@ -18,8 +18,9 @@ from sampling.conformance.contest import SAME, Standing
 from sampling.conformance.distributions import alike
 from sampling.conformance.endings import CheckEnded, NotTestable
 from sampling.conformance.endpoint.lab import EndpointLab, choices_of
+from sampling.conformance.endpoint.prompts import Messages
 from sampling.conformance.endpoint.reply import Choice
-from sampling.conformance.endpoint.survey import Fence, Messages
+from sampling.conformance.endpoint.survey import Fence
 from sampling.conformance.oracle import probabilities
 from sampling.conformance.question import Question
 from sampling.conformance.semantics import Semantics
@@ -235,20 +236,3 @@ def batches(lab: EndpointLab, questions: Sequence[Asked]) -> Iterator[tuple[int,
             if turn == len(pool):
                 pool.append(draws(lab, asked))
             yield which, pool[turn]
-
-
-def clear_p(rows: Sequence[Row], differ: int = 1) -> float:
-    """A top_p far from every running mass of some distributions, at which they keep different numbers of tokens.
-
-    Args:
-        rows: Probabilities, each sorted from large to small, float64 [K].
-        differ: By how many tokens at least.
-    """
-    sums = [np.cumsum(row) for row in rows]
-    best, widest = 0.9, -1.0
-    for p in np.arange(0.3, 0.95, 0.005):
-        kept = sorted(int(np.searchsorted(s, p)) for s in sums)
-        margin = min(float(np.abs(s - p).min()) for s in sums)
-        if min(np.diff(kept), default=differ) >= differ and kept[0] > 0 and margin > widest:
-            best, widest = round(float(p), 3), margin
-    return best

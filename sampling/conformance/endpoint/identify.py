@@ -9,13 +9,12 @@ from typing import Any
 
 from sampling.conformance.contest import shown
 from sampling.conformance.endings import CheckEnded, NotTestable
-from sampling.conformance.endpoint.distribution import cold_nucleus, questions, spaced
-from sampling.conformance.endpoint.fenced import Fenced, batches, clear_p, slope
+from sampling.conformance.endpoint.distribution import both, cold_least, cold_nucleus, questions
+from sampling.conformance.endpoint.fenced import Asked, Fenced, batches, slope
 from sampling.conformance.endpoint.lab import EndpointLab
 from sampling.conformance.endpoint.penalties import with_prompt
 from sampling.conformance.endpoint.reported import modes_that_fit
 from sampling.conformance.identity import Exclusion, Identification
-from sampling.conformance.oracle import probabilities
 from sampling.conformance.semantics import Semantics
 from sampling.conformance.statistics.eprocess import Likelihoods
 from sampling.conformance.verdict import FALSE_ALARM
@@ -45,7 +44,7 @@ def identified(lab: EndpointLab) -> Identification:
     seen, drawn = Likelihoods([*readings]), 0
     what: list[tuple[str, int]] = []
     for words, question in asked.items():
-        rows = {name: probabilities(question.question, reading) for name, reading in readings.items()}
+        rows = {name: question.row(reading) for name, reading in readings.items()}
         for _, tokens in islice(batches(lab, [question]), -(-DRAWS // lab.survey.per_request())):
             seen.add(tokens, rows)
             drawn += len(tokens)
@@ -62,9 +61,9 @@ def identified(lab: EndpointLab) -> Identification:
     return Identification(winners, excluded, same, drawn, tuple(refused))
 
 
-def answered(lab: EndpointLab) -> tuple[dict[str, Fenced], list[str]]:
+def answered(lab: EndpointLab) -> tuple[dict[str, Asked], list[str]]:
     """The questions that the endpoint takes, by what they are about, and the parameters that it refuses."""
-    taken: dict[str, Fenced] = {}
+    taken: dict[str, Asked] = {}
     refused: list[str] = []
     for words, params in separating(lab).items():
         refusals = {name for name, value in params.items() if lab.refuses(**{name: value})}
@@ -86,12 +85,10 @@ def answered(lab: EndpointLab) -> tuple[dict[str, Fenced], list[str]]:
 
 def separating(lab: EndpointLab) -> dict[str, dict[str, Any]]:
     """Parameters under which dialects differ."""
-    row = spaced(lab)
-    left = row[:5] / row[:5].sum()
     return {
         "temperature and top_p": cold_nucleus(lab),
-        "temperature and min_p": {"temperature": 0.5, "min_p": 0.15},
-        "top_k and top_p": {"top_k": 5, "top_p": clear_p([row, left])},
+        "temperature and min_p": cold_least(lab),
+        "top_k and top_p": both(lab),
         "a temperature near 0": {"temperature": 0.005},
     }
 

@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sampling.conformance.endings import CheckEnded
+from sampling.conformance.endpoint.prompts import LETTERS, Messages
 from sampling.conformance.endpoint.reply import Reply
-from sampling.conformance.endpoint.survey import LETTERS, Messages, Survey
+from sampling.conformance.endpoint.survey import Survey
 from sampling.conformance.endpoint.target import EndpointTarget
 from sampling.conformance.endpoint.trouble import Malformed, Refused
-from sampling.conformance.endpoint.weights import against_weights
+from sampling.conformance.endpoint.weights import ReferenceWeights, against_weights
 from sampling.conformance.semantics import Semantics
 from sampling.conformance.typed import typed
 from sampling.conformance.verdict import Finding
@@ -43,8 +44,10 @@ class EndpointLab:
     ) -> None:
         integer("seed", seed, 0)
         typed("reference", reference, LoadedModel | None, "a model as `sampling.load` gives it, or None")
-        self.client, self.semantics, self.reference = target.client, semantics, reference
-        self.survey, self.rng = Survey(target.client), np.random.default_rng(seed)
+        self.client, self.semantics = target.client, semantics
+        self.reference = None if reference is None else ReferenceWeights(reference, semantics.name)
+        self.survey = Survey(target.client, self.reference)
+        self.rng = np.random.default_rng(seed)
         self.pools: dict[str, list[NDArray[np.int64]]] = {}  # draws by the question that they are from
 
     def ask(self, messages: Messages = LETTERS, **fields: Any) -> Reply:
@@ -80,7 +83,7 @@ class EndpointLab:
         if self.reference is None:
             return ("the model's identity was not tested: no reference weights were given", spent)
         try:
-            return (against_weights(self.survey, self.reference, self.semantics.name), spent)
+            return (against_weights(self.survey, self.reference), spent)
         except CheckEnded as end:
             return (f"the model's identity could not be tested: {end}", spent)
 

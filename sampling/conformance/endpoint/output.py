@@ -7,10 +7,11 @@ from functools import partial
 from typing import Any
 
 from sampling.conformance.endings import CheckEnded, NotTestable
-from sampling.conformance.endpoint.fenced import Fenced, draws, slope
+from sampling.conformance.endpoint.distribution import ground
+from sampling.conformance.endpoint.fenced import draws
 from sampling.conformance.endpoint.lab import EndpointLab, Run
+from sampling.conformance.endpoint.prompts import Messages
 from sampling.conformance.endpoint.reply import Choice, Reply
-from sampling.conformance.endpoint.survey import Messages
 from sampling.conformance.verdict import Finding, Verdict
 from sampling.errors import shown
 
@@ -183,10 +184,9 @@ def unheeded(lab: EndpointLab, refused: list[str]) -> list[str]:
 
 def leaves_one(lab: EndpointLab, name: str) -> bool:
     """Whether a truncation leaves one token of several alike enough to be drawn."""
-    fence = lab.survey.fence()
-    asked = Fenced(fence, slope(len(fence.tokens)), {name: ONE_LEFT[name]})
+    asked, top = ground(lab).tops({name: ONE_LEFT[name]})[0]
     requests = -(-LOOKS // lab.survey.per_request())
-    return all((draws(lab, asked) == 0).all() for _ in range(requests))
+    return all((draws(lab, asked) == top).all() for _ in range(requests))
 
 
 def used(reply: Reply) -> int:

@@ -119,9 +119,10 @@ def choices_differ(lab: EndpointLab) -> Finding:
 def uniformity(lab: EndpointLab) -> Finding:
     """Turn draws from one question into uniforms; look at their shares, and at pairs of neighbours."""
     asked = questions(lab, {"top_p": 1})
-    p = probabilities(asked[0].question, lab.semantics)
+    p = asked[0].row(lab.semantics)[: asked[0].tokens]
     needed = -(-DRAWS // lab.survey.per_request())
     tokens = np.concatenate([part for _, part in islice(batches(lab, asked), needed)])
+    tokens = tokens[tokens < len(p)]
     uniforms = transform(tokens, p, lab.rng.random(len(tokens)))
     pairs = uniforms[: len(uniforms) // 2 * 2].reshape(-1, 2).T
     single = pearson([cells(uniforms, BINS)], [np.full(BINS, 1 / BINS)])

@@ -15,13 +15,11 @@ from typing import Any, TypeVar
 
 from sampling.conformance.endings import CheckEnded, NotTestable
 from sampling.conformance.endpoint.client import Client
-from sampling.conformance.endpoint.reply import Reply, unlikely, values_of
+from sampling.conformance.endpoint.contexts import Weights, known_contexts
+from sampling.conformance.endpoint.natural import Context
+from sampling.conformance.endpoint.prompts import LETTERS, Messages
+from sampling.conformance.endpoint.reply import Position, Reply, unlikely, values_of
 from sampling.conformance.endpoint.trouble import Malformed, Missing, Refused
-
-Messages = tuple[Mapping[str, str], ...]
-
-LETTERS: Messages = ({"role": "user", "content": "Name a letter."},)
-"""A context in which single letters are likely."""
 
 # Where vocabularies have letters and digits: byte-level BPE (GPT-2, tiktoken, Llama 3, Qwen), Tekken, SentencePiece (Llama 2).
 CANDIDATES = (
@@ -119,10 +117,11 @@ class Survey:
 
     Args:
         client: The endpoint.
+        weights: Those that it should serve; None where they are not at hand.
     """
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
+    def __init__(self, client: Client, weights: Weights | None = None) -> None:
+        self._client, self._weights = client, weights
         self.known: dict[Any, tuple[Any, CheckEnded | None]] = {}
 
     def ask(self, messages: Messages = LETTERS, **fields: Any) -> Reply:
@@ -162,12 +161,17 @@ class Survey:
 
     def logprobs_in(self, messages: Messages) -> dict[str, float]:
         """Log probabilities by text in a context; none if the endpoint tells none, or what can be none."""
+        position = self.position_in(messages)
+        return {} if position is None else values_of(position)
+
+    def position_in(self, messages: Messages) -> Position | None:
+        """What is said about the next token in a context; None if nothing is, or what can be none."""
         try:
             reply = self.ask(messages, logprobs=True, top_logprobs=LISTED)
             position = reply.choices[0].positions[0]
         except (Refused, Missing, Malformed):
-            return {}
-        return {} if unlikely(position) else values_of(position)
+            return None
+        return None if unlikely(position) else position
 
     @once
     def fence(self) -> Fence:
@@ -193,6 +197,15 @@ class Survey:
         return Fence(messages, tuple(kept), 1e-3 if listed else PRECISION, listed)
 
     @once
+    def contexts(self) -> list[Context]:
+        """Contexts as they are, the broadest first.
+
+        Raises:
+            NotTestable: No log probabilities are known in any.
+        """
+        return known_contexts(self.position_in, self._weights)
+
+    @once
     def greedy(self) -> dict[str, Any]:
         """The parameters by which the arg max can be had."""
         refusal: Refused | None = None
@@ -209,17 +222,24 @@ class Survey:
     @once
     def per_request(self) -> int:
         """How many independent draws one request gives: n, if it is honoured and the choices differ."""
-        fence = self.fence()
-        equal = {str(token.id): 60 - token.logprob for token in fence.tokens}
+        messages, fields = self._broad()
         for n in (MOST_CHOICES, 4):
             try:
                 seeded: dict[str, Any] = {"seed": 1} if self.takes_seed() else {}
-                reply = self.ask(n=n, logit_bias=equal, **seeded)
+                reply = self.ask(messages, n=n, **fields, **seeded)
             except Refused:
                 continue
             if len(reply.choices) == n and len({choice.text for choice in reply.choices}) > 1:
                 return n
         return 1
+
+    def _broad(self) -> tuple[Messages, dict[str, Any]]:
+        """A context in which many tokens are likely, and the biases that make it so."""
+        try:
+            fence = self.fence()
+        except NotTestable:
+            return self.contexts()[0].messages, {}
+        return fence.messages, {"logit_bias": {str(token.id): 60 - token.logprob for token in fence.tokens}}
 
     @once
     def takes_seed(self) -> bool:

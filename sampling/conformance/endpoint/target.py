@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sampling.conformance.endpoint.client import Client
-from sampling.conformance.endpoint.survey import LETTERS
+from sampling.conformance.endpoint.prompts import LETTERS
 
 
 class EndpointTarget:

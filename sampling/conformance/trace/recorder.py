@@ -17,7 +17,8 @@ from sampling.chat.completion import Completion
 from sampling.chat.request import ChatRequest
 from sampling.conformance.endings import NotTestable
 from sampling.conformance.endpoint.fenced import HEIGHT, Fenced, slope
-from sampling.conformance.endpoint.survey import LETTERS, LISTED, Fence, Survey
+from sampling.conformance.endpoint.prompts import LETTERS
+from sampling.conformance.endpoint.survey import LISTED, Fence, Survey
 from sampling.conformance.endpoint.target import EndpointTarget
 from sampling.conformance.endpoint.trouble import Malformed, Refused
 from sampling.conformance.trace.record import REASONS, Alternative, Reason, Record

@@ -1,0 +1,67 @@
+"""Contexts as they are, and what an endpoint or reference weights tell about the next token there."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+from sampling.conformance.endings import NotTestable
+from sampling.conformance.endpoint.natural import Context
+from sampling.conformance.endpoint.prompts import CONTEXTS, Messages
+from sampling.conformance.endpoint.reply import Position
+
+Known = tuple[str, float]  # text and log probability of a token
+
+
+class Weights(Protocol):
+    """Weights that the endpoint serves."""
+
+    def shown(self, messages: Messages) -> list[Known]:
+        """What messages show of the likeliest tokens, and their log probabilities."""
+        ...
+
+
+def known_contexts(listed: Callable[[Messages], Position | None], weights: Weights | None) -> list[Context]:
+    """The contexts of some use, the broadest first.
+
+    Args:
+        listed: What an endpoint says about the next token in a context; None where it says nothing.
+        weights: The reference, for an endpoint that lists no log probabilities; None where there is none.
+
+    Raises:
+        NotTestable: There is none.
+    """
+    told = [(messages, position) for messages in CONTEXTS if (position := listed(messages))]
+    found = [context_of(messages, entries_of(position), listed=True) for messages, position in told]
+    if not found and weights is not None:
+        found = [context_of(messages, weights.shown(messages), listed=False) for messages in CONTEXTS]
+    useful = sorted((c for c in found if c.breadth > 0), key=lambda c: -c.breadth)
+    if not useful:
+        raise NotTestable(
+            "in no context are log probabilities told of several likely tokens, by the endpoint or by reference weights"
+        )
+    return useful
+
+
+def entries_of(position: Position) -> list[Known]:
+    """The listed tokens that have a probability."""
+    return [(entry.token, entry.logprob) for entry in position.top_logprobs if entry.possible]
+
+
+def context_of(messages: Messages, known: Sequence[Known], *, listed: bool) -> Context:
+    """A context; tokens whose texts are empty, broken or those of several tokens can not be told from others."""
+    texts = [text if listed else text.strip() for text, _ in known]
+    unclear = repeated(texts) | {""}
+    told = {
+        text: value
+        for text, (_, value) in zip(texts, known, strict=True)
+        if text not in unclear and "\ufffd" not in text
+    }
+    hidden = [value for text, (_, value) in zip(texts, known, strict=True) if text not in told]
+    return Context.of(messages, told, hidden, listed)
+
+
+def repeated(texts: Iterable[str]) -> set[str]:
+    """Texts that come more than once."""
+    return {text for text, times in Counter(texts).items() if times > 1}
