@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
@@ -11,6 +12,7 @@ from sampling.conformance.endpoint.natural import Context
 from sampling.conformance.endpoint.prompts import CONTEXTS, Messages
 from sampling.conformance.endpoint.reply import Position
 
+CONTROL = re.compile(r"<.+>|\[.+\]", re.DOTALL)  # how vocabularies write control tokens
 Known = tuple[str, float]  # text and log probability of a token
 
 
@@ -45,8 +47,12 @@ def known_contexts(listed: Callable[[Messages], Position | None], weights: Weigh
 
 
 def entries_of(position: Position) -> list[Known]:
-    """The listed tokens that have a probability."""
-    return [(entry.token, entry.logprob) for entry in position.top_logprobs if entry.possible]
+    """The listed tokens that have a probability; "" for those that may end a message and show nothing in it."""
+    return [
+        ("" if CONTROL.fullmatch(entry.token) else entry.token, entry.logprob)
+        for entry in position.top_logprobs
+        if entry.possible
+    ]
 
 
 def context_of(messages: Messages, known: Sequence[Known], *, listed: bool) -> Context:

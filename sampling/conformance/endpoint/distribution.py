@@ -8,6 +8,7 @@ from typing import Any
 
 from sampling.conformance.contest import IGNORED
 from sampling.conformance.endings import NotTestable
+from sampling.conformance.endpoint.acting import require_effect
 from sampling.conformance.endpoint.fenced import Asked, Contest, Fenced, decide, draws, slope
 from sampling.conformance.endpoint.ground import (
     FencedGround,
@@ -115,6 +116,7 @@ def temperature_range(lab: EndpointLab) -> Finding:
 
 def temperature_order(lab: EndpointLab) -> Finding:
     """A temperature and a top_p at which the two orders keep different tokens; one more or fewer is another check's."""
+    has(lab, "top_p")
     return by_order(lab, questions(lab, cold_nucleus(lab)), "top_p")
 
 
@@ -126,6 +128,7 @@ def cold_nucleus(lab: EndpointLab) -> dict[str, float]:
 
 def min_p_order(lab: EndpointLab) -> Finding:
     """Temperature 0.5 and a min_p at which the two orders keep different tokens."""
+    has(lab, "min_p")
     asked = questions(lab, cold_least(lab))
     return by_order(lab, asked, "min_p")
 
@@ -139,8 +142,7 @@ def cold_least(lab: EndpointLab) -> dict[str, float]:
 def by_order(lab: EndpointLab, asked: Sequence[Asked], stage: str) -> Finding:
     """Decide whether the temperature comes before or after a truncation."""
     own = lab.semantics
-    if stage not in own.stages:
-        raise NotTestable(f"the dialect {own.name!r} has no {stage}")
+    require_effect(lab, ground(lab), "temperature", stage)
     joint = next(entry for entry in own.order if stage in parts(entry))
     orders = {
         f"temperature before {stage}": moved(own.order, "temperature", before=parts(joint)[0]),
@@ -221,6 +223,7 @@ def disabled(lab: EndpointLab) -> Finding:
 def joint(lab: EndpointLab) -> Finding:
     """A top_k and a top_p that keep fewer tokens when top_p sees what top_k left."""
     right, wrong = by_joint(has(lab, "top_k"))
+    require_effect(lab, ground(lab), "top_k", "top_p")
     return contest(lab, questions(lab, both(lab)), wrong, right)
 
 
@@ -248,11 +251,10 @@ def bias_order(lab: EndpointLab) -> Finding:
     first = place(own.order, "logit_bias") < place(own.order, "temperature")
     mine, other = orders if first else [*orders][::-1]
     readings = {name: replace(own, order=order) for name, order in orders.items()}
-    ignored = replace(own, ignores=frozenset({"temperature"}))
     fence = lab.survey.fence()
+    require_effect(lab, FencedGround(fence), "temperature")
     asked = [Fenced(fence, slope(len(fence.tokens))[::-1], {"temperature": 0.5})]
-    right = {mine: readings[mine], "temperature ignored": ignored}
-    return decide(lab, Contest(asked, right, {other: readings[other]}))
+    return decide(lab, Contest(asked, {mine: readings[mine]}, {other: readings[other]}))
 
 
 RUNS: dict[str, Run] = {

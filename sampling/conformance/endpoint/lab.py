@@ -49,6 +49,7 @@ class EndpointLab:
         self.survey = Survey(target.client, self.reference)
         self.rng = np.random.default_rng(seed)
         self.pools: dict[str, list[NDArray[np.int64]]] = {}  # draws by the question that they are from
+        self.effective: dict[str, bool] = {}  # by parameter, as far as it was asked for
 
     def ask(self, messages: Messages = LETTERS, **fields: Any) -> Reply:
         """Ask for one token, unless the fields say otherwise."""

@@ -134,8 +134,10 @@ class Natural:
 
     def place(self, choice: Choice) -> int:
         """Which token came; the place behind them for all others."""
-        text = choice.positions[0].token if self.context.listed else choice.text.strip()
         told = [self.context.texts[place] for place in self.context.told]
+        if not choice.text:
+            return len(told)  # an end token, or one that shows nothing
+        text = choice.positions[0].token if self.context.listed else choice.text.strip()
         return told.index(text) if text in told else len(told)
 
     def row(self, reading: Semantics) -> Row:

@@ -1,0 +1,120 @@
+"""Endpoints that take no biases are judged in contexts as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from conformance.letters import FIRST, LOGITS, lettered
+from conformance.proxy import Fields
+from conformance.transports import in_process
+
+from sampling import load, verify
+from sampling.conformance.endings import NotTestable
+from sampling.conformance.endpoint.ground import clear_k, clear_min_p, clear_p
+from sampling.conformance.endpoint.natural import Context, Natural
+from sampling.conformance.endpoint.prompts import LETTERS
+from sampling.conformance.semantics import Semantics, moved
+from sampling.conformance.verdict import Verdict
+from sampling.dialects import QSTASH
+from sampling.errors import InvalidRequest
+from sampling.language_model import LanguageModel
+
+OWN = Semantics.of(QSTASH)
+STEEP = LOGITS.copy()
+STEEP[FIRST : FIRST + 12] = -0.7 * np.random.default_rng(0).permutation(12)
+STEEP[FIRST + 12 :] = -40.0
+CHECKS = (
+    "reported.mass",
+    "temperature.scale",
+    "temperature.zero",
+    "truncation.temperature-order",
+    "truncation.crossing-token",
+    "truncation.no-token-more",
+    "truncation.top-k",
+    "truncation.disabled",
+    "truncation.joint",
+    "truncation.min-p-order",
+    "randomness.uniformity",
+)
+FAULTS = {
+    "truncation.temperature-order": replace(OWN, order=moved(OWN.order, "temperature", after="top_p")),
+    "truncation.min-p-order": replace(OWN, order=moved(OWN.order, "min_p", before="temperature")),
+    "truncation.crossing-token": replace(OWN, crossing_tokens=-1),
+    "truncation.top-k": replace(OWN, top_k_offset=1),
+    "temperature.scale": replace(OWN, highest_temperature=1.0),
+}
+
+
+@pytest.fixture(scope="module")
+def toy() -> LanguageModel:
+    return load(None)
+
+
+def without_biases(asked: Fields) -> Fields:
+    if asked.get("logit_bias"):
+        raise InvalidRequest("logit_bias", "(some)", "left out")
+    return asked
+
+
+def wrong_at(semantics: Semantics, checks: Sequence[str]) -> dict[str, str]:
+    report = verify(lettered(ask=without_biases, logits=STEEP, semantics=semantics), checks=checks)
+    return {n: f.evidence for n, f in report.checks.items() if f.verdict is not Verdict.CONFORMS}
+
+
+def test_a_right_sampler_passes_all_that_can_be_asked_without_biases():
+    assert wrong_at(OWN, CHECKS) == {}
+
+
+def test_the_library_itself_passes_with_a_vocabulary_of_which_it_lists_a_part(toy: LanguageModel):
+    report = verify(in_process(toy, ask=without_biases), checks=("temperature.scale", "truncation.top-k"))
+    assert {finding.verdict for finding in report.checks.values()} == {Verdict.CONFORMS}, report.checks
+
+
+@pytest.mark.parametrize("check", FAULTS)
+def test_a_fault_is_caught_in_its_check_and_in_no_other(check: str):
+    assert wrong_at(FAULTS[check], ("temperature.scale", *FAULTS)).keys() == {check}
+
+
+def test_a_parameter_without_effect_is_not_judged_by_its_place():
+    deaf = replace(OWN, ignores=frozenset({"temperature"}))
+    target = lettered(ask=without_biases, logits=STEEP, semantics=deaf)
+    names = ("temperature.scale", "truncation.temperature-order", "truncation.crossing-token")
+    verdicts = [finding.verdict for finding in verify(target, checks=names).checks.values()]
+    assert verdicts == [Verdict.IGNORED, Verdict.NOT_TESTABLE, Verdict.CONFORMS]
+
+
+def test_the_same_is_true_of_biases():
+    deaf = replace(OWN, ignores=frozenset({"temperature"}))
+    found = verify(lettered(semantics=deaf), checks=("bias.temperature-order",)).checks
+    assert found["bias.temperature-order"].verdict is Verdict.NOT_TESTABLE
+
+
+def test_shares_are_those_of_tokens_that_can_be_told_and_the_last_says_whether_others_may_come():
+    context = Context.of(LETTERS, {"A": np.log(0.4), "C": np.log(0.1)}, [np.log(0.3)], listed=True)
+    assert context.texts == ("A", "", "C")
+    row = Natural(context).row(OWN)
+    np.testing.assert_allclose(row, [0.8, 0.2, 1.0])
+    nucleus = Natural(context, {"top_p": 0.35}).row(OWN)
+    np.testing.assert_allclose(nucleus, [1.0, 0.0, 0.0])
+
+
+def test_what_depends_on_unknown_tokens_is_not_asked():
+    context = Context.of(LETTERS, {"A": np.log(0.3), "B": np.log(0.2), "C": np.log(0.1)}, [], listed=True)
+    with pytest.raises(NotTestable, match="not listed"):
+        Natural(context, {"temperature": 0.5, "top_p": 0.8}).row(OWN)
+
+
+def test_values_are_chosen_where_rounding_decides_nothing():
+    row = np.array([0.4, 0.3, 0.15, 0.1, 0.05])
+    cold = row**2.5 / (row**2.5).sum()
+    p = clear_p([cold, row])
+    kept = [int(np.searchsorted(np.cumsum(one), p)) for one in (cold, row)]
+    assert kept[0] != kept[1]
+    assert min(np.abs(np.cumsum(one) - p).min() for one in (cold, row)) > 0.02
+    least = clear_min_p([cold, row])
+    shares = [one / one[0] for one in (cold, row)]
+    assert (shares[0] >= least).sum() != (shares[1] >= least).sum()
+    assert clear_k(np.array([0.3, 0.3, 0.3, 0.05, 0.05]), 4) == 3
