@@ -174,6 +174,10 @@ class CheckpointError(SamplingError, ValueError):
     """A model directory can not be used; the message names the file and what is wrong with it."""
 
 
+class Overloaded(SamplingError):
+    """Something could not be begun in time: as many are at work as may be. Later it may go."""
+
+
 class RowError(SamplingError):
     """One row of a batch can not be sampled; the message names the row and the stage."""
 

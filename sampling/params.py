@@ -18,6 +18,7 @@ SMALLEST = float(np.finfo(np.float32).smallest_subnormal)
 LARGEST = float(np.finfo(np.float32).max)
 LARGEST_TOP_K = 2**31
 LARGEST_MIN_TOKENS = 2**31 - 1
+MOST_DIGITS = 20  # of a token id; of longer ones many can have one hash, and each would be compared with each
 
 # What requests may say. A repetition penalty outside of its range would take a model's logits out of float32's.
 BIASES = (-100, 100)
@@ -101,8 +102,12 @@ def boolean(name: str, value: object) -> bool:
 
 def token_id(name: str, key: object) -> int:
     """Read a token id that may be written as a string of digits, as JSON object keys are."""
-    text = isinstance(key, str) and key.isascii() and key.isdigit() and len(key) < 40
+    text = isinstance(key, str) and key.isascii() and key.isdigit()
+    if text and len(cast("str", key)) > MOST_DIGITS:
+        raise InvalidRequest(name, key, f"keyed by token ids, integers of at most {MOST_DIGITS} digits")
     value = int(cast("str", key)) if text else key
+    if type(value) is int and value >= 0:  # asking an abstract class takes most of the time
+        return value
     if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < 0:
         raise InvalidRequest(name, key, "keyed by token ids, integers of at least 0")
     return int(value)
@@ -181,7 +186,8 @@ def bias_table(name: str, value: object, low: float, high: float) -> dict[int, f
         token = token_id(name, key)
         if token in table:
             raise InvalidRequest(name, key, f"given once: token id {token} appears twice")
-        table[token] = number(f"{name}[{token}]", bias, low, high)
+        plain = type(bias) in (int, float) and low <= cast("float", bias) <= high
+        table[token] = float(cast("float", bias)) if plain else number(f"{name}[{token}]", bias, low, high)
     return table
 
 

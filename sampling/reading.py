@@ -42,12 +42,10 @@ def read_json(text: str | bytes, name: str = "body", *, constants: bool = False)
         raise InvalidRequest(name, Verbatim(word), "JSON, which has no such number")
 
     def without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
-        whole: dict[str, object] = {}
-        for key, value in pairs:
-            if key in whole:
-                words = Verbatim(f"{shortened(shown(key), 50)} twice in one object")
-                raise InvalidRequest(name, words, "JSON that names each key once")
-            whole[key] = value
+        whole = dict(pairs)
+        if len(whole) < len(pairs):
+            words = Verbatim(f"{shortened(shown(first_repeat(pairs)), 50)} twice in one object")
+            raise InvalidRequest(name, words, "JSON that names each key once")
         return whole
 
     try:
@@ -73,6 +71,12 @@ class Verbatim(str):
 
     def __repr__(self) -> str:
         return str(self)
+
+
+def first_repeat(pairs: Iterable[tuple[str, object]]) -> str | None:
+    """The first key that was there before."""
+    seen: set[str] = set()
+    return next((key for key, _ in pairs if key in seen or seen.add(key)), None)
 
 
 def depth(value: object) -> int:

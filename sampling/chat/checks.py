@@ -3,12 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import NamedTuple, cast
 
 from sampling.errors import InvalidRequest
 
 
-def text_of(name: str, value: object) -> str:
+class Place(NamedTuple):
+    """Where a value is, put into words when it is asked for: a value may have many others, and a key be long.
+
+    Args:
+        within: The field, or the place of what holds the value.
+        step: Its key, or its index.
+
+    Example:
+        >>> str(Place(Place("chat_template_kwargs", "names"), 3))
+        'chat_template_kwargs.names[3]'
+    """
+
+    within: str | Place
+    step: object
+
+    def __str__(self) -> str:
+        return f"{self.within}[{self.step}]" if isinstance(self.step, int) else f"{self.within}.{self.step}"
+
+
+def text_of(name: str | Place, value: object) -> str:
     """Check a string.
 
     Args:
@@ -22,11 +41,12 @@ def text_of(name: str, value: object) -> str:
         InvalidRequest: No string, or one that UTF-8 can not hold.
     """
     if not isinstance(value, str):
-        raise InvalidRequest(name, value, "a string")
+        raise InvalidRequest(str(name), value, "a string")
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise InvalidRequest(name, value, "valid Unicode: a lone surrogate has no UTF-8 bytes") from None
+        words = "valid Unicode: a lone surrogate has no UTF-8 bytes"
+        raise InvalidRequest(str(name), value, words) from None
     return value
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from sampling.chat.checks import list_of, text_of
+from sampling.chat.checks import Place, list_of, text_of
 from sampling.chat.kinds import Schema
 from sampling.errors import InvalidRequest
 from sampling.reading import DEEPEST
@@ -42,6 +42,9 @@ RESERVED: Mapping[str, str] = {
     ),
 }
 """Names that no request may give a value, and why."""
+
+
+MOST_BITS = 4096  # of an integer
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ def check_clock(name: str, value: object) -> None:
         raise InvalidRequest(name, value, words)
 
 
-def json_value(name: str, value: object, levels: int = DEEPEST) -> Any:
+def json_value(name: str | Place, value: object, levels: int = DEEPEST) -> Any:
     """Check a JSON value, all of it.
 
     Args:
@@ -99,19 +102,25 @@ def json_value(name: str, value: object, levels: int = DEEPEST) -> Any:
         return value
     items = list_of(value)
     if not levels and (items is not None or isinstance(value, Mapping)):
-        raise InvalidRequest(name, value, f"of at most {DEEPEST} levels")
+        raise InvalidRequest(str(name), value, f"of at most {DEEPEST} levels")
     if items is not None:
-        return [json_value(f"{name}[{index}]", item, levels - 1) for index, item in enumerate(items)]
+        return [json_value(Place(name, index), item, levels - 1) for index, item in enumerate(items)]
     if not isinstance(value, Mapping):
-        raise InvalidRequest(name, value, "a JSON value")
+        raise InvalidRequest(str(name), value, "a JSON value")
     members = cast("Mapping[object, object]", value).items()
-    return {
-        text_of(f"{name}, a key", key): json_value(f"{name}.{key}", item, levels - 1) for key, item in members
-    }
+    return {key_of(name, key): json_value(Place(name, key), item, levels - 1) for key, item in members}
+
+
+def key_of(name: str | Place, key: object) -> str:
+    """Check a key of an object."""
+    try:
+        return text_of("", key)
+    except InvalidRequest as error:
+        raise InvalidRequest(f"{name}, a key", key, error.allowed) from None
 
 
 def is_number(value: object) -> bool:
     """Return True for a number that JSON can write, in at most some thousand digits."""
     if type(value) is int:
-        return abs(value) < 2**4096
+        return value.bit_length() <= MOST_BITS
     return type(value) is float and abs(value) <= sys.float_info.max

@@ -9,16 +9,20 @@ import signal
 import subprocess
 import sys
 import threading
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from multiprocessing import Pipe
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from sampling.errors import Overloaded
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
 LOOP = Path(__file__).with_name("loop.py")
 START = 60.0  # seconds that a process may take to start
+TURN = 30.0  # seconds that a question may wait for one
 
 
 class BoundExceeded(Exception):
@@ -29,7 +33,8 @@ class Helper:
     r"""Answers questions in processes of their own, each under a deadline and with bounded memory.
 
     A Python thread can not be ended, a process can. Processes start when they are needed, in a fraction of a second, and are
-    kept for the next question; one that passes a bound is ended. Many threads may ask at a time; they wait for their turn.
+    kept for the next question; one that passes a bound is ended. Many threads may ask at a time; they wait for their turn,
+    not for ever.
 
     Args:
         program: A Python file with a function `answer`, from a JSON value to a JSON value. It must not import this package,
@@ -66,8 +71,9 @@ class Helper:
 
         Raises:
             BoundExceeded: It took too long, too much memory, or the answer is too long.
+            Overloaded: As many processes as may be were at work on other questions, and none came to its end in time.
         """
-        with self._turns:
+        with self._turn():
             process = self._ready()
             try:
                 answer = process.ask(question, seconds)
@@ -81,6 +87,17 @@ class Helper:
         """End the processes that wait for questions."""
         while self._idle:
             self._idle.pop().end()
+
+    @contextmanager
+    def _turn(self) -> Generator[None]:
+        """Keep others waiting, once it is one's turn."""
+        if not self._turns.acquire(timeout=TURN):
+            busy = f"{self.most} processes of {self.program.name} were at work on others for {TURN:g} seconds"
+            raise Overloaded(f"{busy}, and no more may be")
+        try:
+            yield
+        finally:
+            self._turns.release()
 
     def _ready(self) -> Process:
         """Take a process that waits for questions, or start one."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import asyncio
 from collections.abc import Mapping
 from typing import cast
 
@@ -17,13 +17,16 @@ from sampling.chat.stream import DONE
 from sampling.errors import InvalidRequest
 from sampling.reading import read_json
 from sampling.server.connection import disconnect, read_body, unless_gone
-from sampling.server.errors import api_error
+from sampling.server.errors import api_error, no_turn
 from sampling.server.job import Job, encoded
 from sampling.server.records import record_of
 from sampling.server.replies import json_response
 from sampling.server.service import Service
+from sampling.server.values import require_few_values
 
 AT_ONCE = 4  # threads that check requests, and as many that write answers: each may hold the others up
+LARGE = 2**16  # bytes of a body whose check may take a while: those are checked one at a time
+TURN = 60.0  # seconds that a request may wait for its check
 STREAM_HEADERS = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-store")]
 
 
@@ -36,8 +39,8 @@ class ChatEndpoint:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._checks, self._answers = CapacityLimiter(AT_ONCE), CapacityLimiter(AT_ONCE)
-        self._reading = threading.Lock()  # Python reads a megabyte of JSON in one go, other threads stopped
+        self._small, self._large = asyncio.Semaphore(AT_ONCE), asyncio.Semaphore(1)
+        self._answers = CapacityLimiter(AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, and count it."""
@@ -74,12 +77,25 @@ class ChatEndpoint:
             record.fields |= told(job)
 
     async def _checked(self, body: bytes) -> Completion:
-        """Check a request, all of it, on one of a few threads."""
-        return await to_thread.run_sync(self._completion, body, limiter=self._checks)
+        """Check a request, all of it, on one of a few threads.
+
+        Raises:
+            ApiError: It is not its turn in time.
+        """
+        turns = self._large if len(body) > LARGE else self._small
+        try:
+            async with asyncio.timeout(TURN):
+                await turns.acquire()
+        except TimeoutError:
+            raise no_turn(TURN) from None
+        try:
+            return await to_thread.run_sync(self._completion, body)
+        finally:
+            turns.release()
 
     def _completion(self, body: bytes) -> Completion:
-        with self._reading:
-            value = read_json(body)
+        require_few_values(body)
+        value = read_json(body)
         if not isinstance(value, Mapping):
             raise InvalidRequest("body", value, "a JSON object")
         request = ChatRequest.parse(cast("Mapping[str, object]", value), self._service.dialect)

@@ -9,7 +9,7 @@ from typing import Any
 from h11 import RemoteProtocolError
 from starlette.exceptions import HTTPException
 
-from sampling.errors import CheckpointError, InvalidRequest, NotEnoughMemory, RowError, listed
+from sampling.errors import CheckpointError, InvalidRequest, NotEnoughMemory, Overloaded, RowError, listed
 
 BAD_REQUEST = "invalid_request_error"
 
@@ -92,7 +92,17 @@ def connections_full(most: int) -> ApiError:
 
 def descriptors_used_up() -> ApiError:
     """The process may open no more files."""
-    words = "the server has no file descriptor left; try again later"
+    return overloaded("the server has no file descriptor left")
+
+
+def no_turn(seconds: float) -> ApiError:
+    """The requests before it were not checked in time."""
+    return overloaded(f"the request could not be checked within {seconds:g} seconds, others come first")
+
+
+def overloaded(why: str) -> ApiError:
+    """Too much is asked for at a time."""
+    words = f"{why}; try again later"
     return ApiError(503, words, "server_error", code="overloaded", headers={"Retry-After": "1"})
 
 
@@ -184,6 +194,8 @@ def api_error(error: BaseException) -> ApiError:
             return unsampleable(error)
         case CheckpointError():
             return unusable(error)
+        case Overloaded():
+            return overloaded(str(error))
         case HTTPException():
             return routing(error)
         case OSError(errno=errno.EMFILE | errno.ENFILE):

@@ -15,6 +15,7 @@ MAPS = ("properties", "patternProperties", "$defs", "definitions")
 LISTS = ("allOf", "anyOf", "oneOf", "prefixItems")
 SINGLE = ("items", "additionalItems", "additionalProperties")
 TYPES = frozenset({"null", "boolean", "integer", "number", "string", "array", "object"})
+MOST_SCHEMAS = 20_000
 DRAFTS = ("draft-04", "draft-06", "draft-07", "draft/2019-09", "draft/2020-12")
 DRAFT_URIS = [f"{http}://json-schema.org/{draft}/schema" for draft in DRAFTS for http in ("http", "https")]
 
@@ -45,7 +46,8 @@ class SchemaDocument:
         schemas: The root and every subschema that is an object, also those that only a reference reaches.
 
     Raises:
-        InvalidRequest: No JSON object, or a reference that leads nowhere or elsewhere; nothing is fetched.
+        InvalidRequest: No JSON object, or one of very many schemas, or a reference that leads nowhere or elsewhere; nothing is
+            fetched.
 
     Source: JSON Schema 2020-12, Core, sections 8 and 9; RFC 6901.
     """
@@ -81,6 +83,9 @@ class SchemaDocument:
         base = self._named(known, place.base)
         self._places[id(known)] = Place(place.path, base)
         self.schemas.append(known)
+        if len(self.schemas) > MOST_SCHEMAS:
+            words = f"a schema of at most {MOST_SCHEMAS} parts, used or not"
+            raise InvalidRequest(SCHEMA, f"more than {MOST_SCHEMAS} parts", words)
         for path, child in subschemas(known):
             self._enter(child, Place((*place.path, *path), base))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -163,6 +164,23 @@ REFUSED = [
 def test_what_is_no_variable_is_refused_by_name(given, words):
     with pytest.raises(InvalidRequest, match=words):
         ChatRequest.parse({"messages": ASK, "chat_template_kwargs": given})
+
+
+def test_a_long_key_costs_nothing_for_each_value_below_it():
+    """Written out for each of them it would come to four gigabytes here."""
+
+    def seconds(key: str) -> float:
+        kwargs = {key: ["é"] * 20_000, "last": {key: [{key: 1}] * 20_000}}
+        started = time.perf_counter()
+        ChatRequest.parse({"messages": ASK, "chat_template_kwargs": kwargs})
+        return time.perf_counter() - started
+
+    short = min(seconds("k") for _ in range(3))
+    assert min(seconds("k" * 100_000) for _ in range(3)) < 8 * short
+    with pytest.raises(
+        InvalidRequest, match=r"^chat_template_kwargs\.k.*k\[1\]: got nan, must be a JSON value$"
+    ):
+        ChatRequest.parse({"messages": ASK, "chat_template_kwargs": {"k" * 1000: [0, math.nan]}})
 
 
 # What each engine's server takes, and the default dialect, which has them as an extension.

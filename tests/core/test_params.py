@@ -89,6 +89,10 @@ def test_defaults_are_the_page_s() -> None:
             "logit_bias: got True, must be keyed by token ids, integers of at least 0",
         ),
         ({"logit_bias": {7: 1, "7": 2}}, "logit_bias: got '7', must be given once: token id 7 appears twice"),
+        (
+            {"logit_bias": {"1" * 21: 1}},
+            f"logit_bias: got {'1' * 21!r}, must be keyed by token ids, integers of at most 20 digits",
+        ),
         ({"logit_bias": [1]}, "logit_bias: got [1], must be an object of token ids and biases"),
         ({"logit_bias": None}, "logit_bias: got None, must be an object of token ids and biases"),
         (
@@ -210,3 +214,12 @@ def test_an_error_comes_back_from_another_process() -> None:
         assert str(back) == str(error)
         assert (back.param, back.allowed) == (error.param, error.allowed)
     assert pickle.loads(pickle.dumps(InvalidRequest("n", 5.0, "less"))).value == 5.0
+
+
+def test_ids_of_one_hash_are_refused_before_they_are_compared():
+    """Python's hash of an integer is its remainder by 2^61 - 1: so many equal ones take minutes in a table."""
+    equal = {str(index * (2**61 - 1)): 0 for index in range(1, 60_000)}
+    assert len({hash(int(key)) for key in equal}) == 1
+    with pytest.raises(InvalidRequest, match="integers of at most 20 digits"):
+        SamplingParams(logit_bias=equal)
+    assert SamplingParams(logit_bias={str(2**64 - 1): 1}).logit_bias == {2**64 - 1: 1}

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from sampling.errors import Overloaded
 from sampling.helper import BoundExceeded, Helper
 from sampling.text.grammar import TRIAL
 from sampling.text.template import RENDERER
@@ -180,3 +181,30 @@ def test_a_fork_has_processes_of_its_own(helper: Helper) -> None:
 
     assert in_a_fork(work) == 0
     assert helper.ask("number", PATIENCE) == number
+
+
+def test_a_question_does_not_wait_for_ever_for_its_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sampling.helper.process.TURN", 0.2)
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+    asked = Helper(program, memory=2**30, longest=1000, most=1)
+    began = threading.Event()
+
+    def take() -> None:
+        with asked._turn():  # pyright: ignore[reportPrivateUsage]
+            began.set()
+            assert over.wait(PATIENCE)
+
+    over, busy = threading.Event(), threading.Thread(target=take)
+    busy.start()
+    assert began.wait(PATIENCE)
+    with pytest.raises(
+        Overloaded, match=r"^1 processes of program.py were at work on others for 0.2 seconds"
+    ):
+        asked.ask(1, PATIENCE)
+    over.set()
+    busy.join()
+    assert asked.ask(1, PATIENCE) == 1
+    asked.close()

@@ -9,14 +9,16 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from server.live import CHAT, PATIENCE
+from server.live import CHAT, PATIENCE, QUESTION, Live, Reply, eventually
 from starlette.responses import Response
 
 import sampling.server.chat
 from sampling.chat.completion import Completion
 from sampling.chat.request import ChatRequest
+from sampling.server.chat import AT_ONCE, LARGE
 from sampling.server.json_text import json_bytes
 from sampling.server.service import Service
+from sampling.text.grammar import TRIAL
 from sampling.text.guard import Guard, free_characters
 from sampling.text.tokenising import ids_of
 
@@ -174,6 +176,54 @@ def test_few_requests_are_checked_at_a_time_and_those_that_wait_are_in_the_queue
     assert all(answer.headers["retry-after"] == "1" for answer in refused)
     assert {answer.error["code"] for answer in refused} == {"queue_full"}
     assert small.metric("sampling_requests_entering") == 0
+
+
+def padded(server: Live, size: int) -> Reply:
+    """The reply to a request with so many bytes of white space."""
+    request = {"model": server.service.names[0], "messages": QUESTION, "max_tokens": 1}
+    return server.send(CHAT, json.dumps(request).encode() + b" " * size)
+
+
+def test_large_requests_are_checked_one_at_a_time_and_small_ones_beside_them(serving, slow):
+    both = serving()
+    with ThreadPoolExecutor(6) as clients:
+        large = [clients.submit(padded, both, LARGE) for _ in range(3)]
+        assert both.reaches("sampling_requests_entering", 3)
+        assert eventually(lambda: slow.now == 1)
+        small = [clients.submit(both.chat, max_tokens=1) for _ in range(2)]
+        assert eventually(lambda: slow.now == 3)
+        slow.go.set()
+        assert [reply.result().status for reply in small] == [200] * 2
+        assert [reply.result().status for reply in large] == [200] * 3
+    assert slow.most == 3
+
+
+@pytest.mark.parametrize("size", [1, LARGE])
+def test_a_request_whose_check_does_not_begin_in_time_is_told_to_come_again(serving, slow, monkeypatch, size):
+    monkeypatch.setattr(sampling.server.chat, "TURN", 0.2)
+    small = serving()
+    with ThreadPoolExecutor(AT_ONCE) as clients:
+        held = [clients.submit(padded, small, size) for _ in range(AT_ONCE)]
+        assert eventually(lambda: slow.now == (1 if size == LARGE else AT_ONCE))
+        refused = padded(small, size)
+        assert (refused.status, refused.error["code"]) == (503, "overloaded")
+        assert refused.headers["retry-after"] == "1"
+        assert "0.2 seconds, others come first; try again later" in refused.error["message"]
+        slow.go.set()
+        assert {reply.result().status for reply in held} <= {200, 503}
+    assert small.metric("sampling_requests_entering") == 0
+    assert small.chat(max_tokens=1).status == 200
+
+
+def test_a_request_that_needs_a_process_others_have_is_told_to_come_again(server, monkeypatch):
+    """Of processes that try schemas there are two."""
+    monkeypatch.setattr("sampling.helper.process.TURN", 0.1)
+    monkeypatch.setattr(TRIAL, "_turns", threading.Semaphore(0))
+    schema = {"type": "json_schema", "json_schema": {"name": "a", "schema": {"const": "a new one"}}}
+    reply = server.chat(response_format=schema)
+    assert (reply.status, reply.error["code"]) == (503, "overloaded")
+    assert reply.headers["retry-after"] == "1"
+    assert server.chat(max_tokens=1).status == 200
 
 
 def test_a_client_that_leaves_while_it_waits_for_the_check_gives_its_place_up(serving, slow):

@@ -14,7 +14,7 @@ from json_writer import BYTES, admits, begins, written
 
 from sampling.errors import InvalidRequest
 from sampling.text import Grammars
-from sampling.text.json_schema import SchemaDocument
+from sampling.text.json_schema import MOST_SCHEMAS, SchemaDocument
 from sampling.text.schema_size import MOST_OPTIONAL, MOST_PARTS, WrittenOut
 
 GRAMMARS = Grammars(BYTES)
@@ -243,6 +243,14 @@ def test_what_grows_is_counted_before_it_is_compiled(case: str) -> None:
 def test_plain_references_are_shared_and_do_not_grow() -> None:
     grammar = GRAMMARS.json_schema(doubled(60, lambda one: record([], a=one, b=one)))
     assert admits(grammar, '{"b":{"a":{}}}')
+
+
+def test_schemas_that_nothing_refers_to_are_counted_before_they_are_looked_at() -> None:
+    unused = {"type": "integer", "$defs": {f"d{i}": {} for i in range(MOST_SCHEMAS)}}
+    with pytest.raises(InvalidRequest, match=f"at most {MOST_SCHEMAS} parts, used or not"):
+        SchemaDocument(unused)
+    del unused["$defs"]["d0"]
+    assert len(SchemaDocument(unused).schemas) == MOST_SCHEMAS
 
 
 LARGE: dict[str, tuple[Schema, str]] = {

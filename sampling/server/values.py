@@ -1,0 +1,36 @@
+"""How many values a JSON text has, counted before it is read: Python reads all of it in one go, other threads stopped."""
+
+from __future__ import annotations
+
+import re
+
+from sampling.errors import InvalidRequest
+from sampling.reading import Verbatim
+
+MOST_VALUES = 2**17  # read in some ten milliseconds; a bias for each of Llama-3's tokens is fewer
+
+STRING = rb'"(?:[^"\\]++|\\.?)*+(?:"|\Z)'
+VALUE = re.compile(rb"(?:%b\s*+:\s*+)?+(?:%b|[\[{]|[^\s\[\]{},:\"]++)" % (STRING, STRING), re.DOTALL)
+"""A value with the key before it, if it has one; of a list or an object only the beginning."""
+
+
+def require_few_values(text: bytes) -> None:
+    """Refuse a text of very many values.
+
+    Args:
+        text: JSON in UTF-8. What is none may count as anything up to its number of bytes.
+
+    Raises:
+        InvalidRequest: It has more than 131,072 lists, objects, strings, numbers and constants; keys do not count.
+
+    Example:
+        >>> require_few_values(b'{"logit_bias": {"42": -100}}')
+    """
+    if (
+        sum(map(text.count, (b",", b"[", b"{"))) < MOST_VALUES
+    ):  # each value but the first is behind one of them
+        return
+    for number, _ in enumerate(VALUE.finditer(text), 1):  # bit by bit, so that others get their turn
+        if number > MOST_VALUES:
+            words = f"JSON of at most {MOST_VALUES} lists, objects, strings, numbers and constants"
+            raise InvalidRequest("body", Verbatim(f"more than {MOST_VALUES} values"), words)
