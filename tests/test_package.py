@@ -60,6 +60,16 @@ def test_load_does_not_import_transformers_by_itself():
     )
 
 
+def test_who_compiles_nothing_waits_for_no_compiler():
+    """Its import takes as long as torch's own."""
+    code = (
+        "import sys; from sampling import load;"
+        "load(None).chat([{'role': 'user', 'content': 'Hi'}], temperature=1.5, top_p=0.9, logprobs=True, n=2, max_tokens=3);"
+        "print({'transformers', 'torch._dynamo', 'sympy'} & {*sys.modules})"
+    )
+    assert printed_by(code).strip() == "{'transformers'}"
+
+
 def test_verify_and_record_need_nothing_of_the_server():
     code = "import sys, sampling.cli.verify, sampling.cli.record; print({'starlette', 'uvicorn'} & {*sys.modules})"
     assert printed_by(code).strip() == "set()"
