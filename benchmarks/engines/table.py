@@ -164,7 +164,7 @@ def servers() -> Generator[tuple[str, PinnedServer]]:
     """The servers with environments of their own, each on both checkpoints."""
     for kind, words in NAMES.items():
         yield (
-            f"vllm-{kind}",
+            f"vllm-server-{kind}",
             PinnedServer(
                 f"vLLM, {kind}",
                 "vllm-pytorch",
@@ -178,7 +178,7 @@ def servers() -> Generator[tuple[str, PinnedServer]]:
             ),
         )
         yield (
-            f"vllm-{kind}-defaults",
+            f"vllm-server-{kind}-defaults",
             PinnedServer(
                 f"vLLM, {kind}, with defaults",
                 "vllm-pytorch",
