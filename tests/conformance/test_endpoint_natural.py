@@ -20,6 +20,7 @@ from sampling.conformance.semantics import Semantics, moved
 from sampling.conformance.verdict import Verdict
 from sampling.dialects import QSTASH
 from sampling.errors import InvalidRequest
+from sampling.history import PROMPT_AND_OUTPUT
 from sampling.language_model import LanguageModel
 
 OWN = Semantics.of(QSTASH)
@@ -37,7 +38,15 @@ CHECKS = (
     "truncation.disabled",
     "truncation.joint",
     "truncation.min-p-order",
+    "penalties.presence-scope",
+    "penalties.frequency-counts",
+    "penalties.temperature-order",
+    "penalties.per-choice",
     "randomness.uniformity",
+    "randomness.seed-repeats",
+    "randomness.seeds-differ",
+    "randomness.choices-differ",
+    "randomness.unseeded-vary",
 )
 FAULTS = {
     "truncation.temperature-order": replace(OWN, order=moved(OWN.order, "temperature", after="top_p")),
@@ -76,6 +85,44 @@ def test_the_library_itself_passes_with_a_vocabulary_of_which_it_lists_a_part(to
 @pytest.mark.parametrize("check", FAULTS)
 def test_a_fault_is_caught_in_its_check_and_in_no_other(check: str):
     assert wrong_at(FAULTS[check], ("temperature.scale", *FAULTS)).keys() == {check}
+
+
+PENALTIES = {
+    "penalties.presence-scope": replace(OWN, presence_counts=PROMPT_AND_OUTPUT),
+    "penalties.frequency-counts": replace(OWN, presence_multiplies=True),
+    "penalties.temperature-order": replace(
+        OWN, order=moved(OWN.order, "presence_penalty", after="temperature")
+    ),
+}
+
+
+@pytest.mark.parametrize("check", PENALTIES)
+def test_a_fault_of_a_penalty_is_caught_in_completions(check: str):
+    assert wrong_at(PENALTIES[check], [check]).keys() == {check}
+
+
+def test_a_penalty_without_effect_is_no_penalty_that_leaves_the_prompt_alone():
+    deaf = replace(OWN, ignores=frozenset({"presence_penalty"}))
+    target = lettered(ask=without_biases, logits=STEEP, semantics=deaf)
+    found = verify(target, checks=["penalties.presence-scope"]).checks["penalties.presence-scope"]
+    assert found.verdict is Verdict.IGNORED
+
+
+def penalised(asked: Fields, told: Fields) -> Fields:
+    """Values that have the presence penalty in them."""
+    for choice in told["choices"]:
+        before: set[str] = set()
+        for position in (choice["logprobs"] or {"content": ()})["content"]:
+            for entry in position["top_logprobs"]:
+                entry["logprob"] -= asked.get("presence_penalty", 0) * (entry["token"] in before)
+            before.add(position["token"])
+    return told
+
+
+def test_values_with_penalties_in_them_are_not_taken_for_the_models_own():
+    target = lettered(ask=without_biases, answer=penalised, logits=STEEP)
+    found = verify(target, checks=["penalties.temperature-order"]).checks["penalties.temperature-order"]
+    assert (found.verdict, "after penalties" in found.evidence) == (Verdict.NOT_TESTABLE, True)
 
 
 def test_a_parameter_without_effect_is_not_judged_by_its_place():

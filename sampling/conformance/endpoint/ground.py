@@ -45,6 +45,10 @@ class Ground(Protocol):
         """
         ...
 
+    def flat(self, count: int) -> Asked:
+        """A question of so many tokens whose draws hardly ever repeat by chance, or of as many as there are."""
+        ...
+
 
 @dataclass(frozen=True)
 class FencedGround:
@@ -79,6 +83,11 @@ class FencedGround:
         logits[1] = -0.02
         return Fenced(self.fence, logits, params)
 
+    def flat(self, count: int) -> Asked:
+        """Some equally likely tokens."""
+        fence = self.fence.first(count)
+        return Fenced(fence, np.zeros(len(fence.tokens)))
+
 
 @dataclass(frozen=True)
 class NaturalGround:
@@ -110,6 +119,11 @@ class NaturalGround:
         if not gaps or min(gaps)[0] > NEAR:
             raise NotTestable("in no context are the two likeliest tokens close enough to each other")
         return Natural(self.contexts[min(gaps)[1]], params)
+
+    def flat(self, count: int) -> Asked:
+        """The broadest context; what there is to choose from is not ours to say."""
+        del count
+        return Natural(self.contexts[0])
 
 
 def clear_p(rows: Sequence[Row], differ: int = 1) -> float:

@@ -23,6 +23,7 @@ from sampling.conformance.endpoint.reply import Choice
 from sampling.conformance.oracle import probabilities
 from sampling.conformance.question import Question
 from sampling.conformance.semantics import Semantics
+from sampling.dialects import TRUNCATIONS
 
 Row = NDArray[np.float64]
 
@@ -111,11 +112,13 @@ class Natural:
         context: What is known.
         params: The request's parameters.
         in_prompt: Which of the known tokens the prompt contains.
+        output_ids: Which of them were sampled before.
     """
 
     context: Context
     params: Mapping[str, Any] = field(default_factory=dict[str, Any])
     in_prompt: tuple[int, ...] = ()
+    output_ids: tuple[int, ...] = ()
 
     @property
     def messages(self) -> Messages:
@@ -135,9 +138,11 @@ class Natural:
     def place(self, choice: Choice) -> int:
         """Which token came; the place behind them for all others."""
         told = [self.context.texts[place] for place in self.context.told]
-        if not choice.text:
-            return len(told)  # an end token, or one that shows nothing
-        text = choice.positions[0].token if self.context.listed else choice.text.strip()
+        text = choice.text.strip()
+        if text and self.context.listed:
+            # servers strip messages; and some put another token than the sampled one into the entry
+            entry = choice.positions[0].token
+            text = entry if entry.strip() == text else choice.text
         return told.index(text) if text in told else len(told)
 
     def row(self, reading: Semantics) -> Row:
@@ -151,6 +156,8 @@ class Natural:
         Raises:
             NotTestable: It depends on tokens that are not known.
         """
+        if not self.params.keys() & set(TRUNCATIONS):
+            return self._row(reading, next(self.context.others()))
         rows = [self._row(reading, others) for others in self.context.others()]
         if not alike(rows[:1] * len(rows), rows, SAME):
             raise NotTestable("what a reading draws from depends on tokens that are not listed")
@@ -159,7 +166,7 @@ class Natural:
     def _row(self, reading: Semantics, others: Row) -> Row:
         """The same, with some log probabilities of the tokens that are not known."""
         logits = np.concatenate([self.context.values, others]).astype(np.float32)
-        p = probabilities(Question(logits, self.params, self.in_prompt), reading)
+        p = probabilities(Question(logits, self.params, self.in_prompt, self.output_ids), reading)
         known = p[self.context.told]
         mass = float(known.sum())
         return np.append(known / mass if mass > 0 else known, float(1.0 - mass > CUT_OFF))

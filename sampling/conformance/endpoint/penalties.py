@@ -19,6 +19,7 @@ from scipy import stats
 
 from sampling.conformance.contest import IGNORED, shown
 from sampling.conformance.endings import NotTestable
+from sampling.conformance.endpoint import completions
 from sampling.conformance.endpoint.distribution import has
 from sampling.conformance.endpoint.fenced import Contest, Fenced, decide, slope
 from sampling.conformance.endpoint.lab import EndpointLab, Run, choices_of
@@ -172,6 +173,15 @@ def scope(lab: EndpointLab, name: str, value: float, counts: str, prompt_counts:
     return decide(lab, Contest([asked], {mine: readings[mine]}, {other: readings[other]}))
 
 
+def fenced(lab: EndpointLab) -> bool:
+    """Whether biases fence tokens; otherwise penalties are looked at in completions as they are."""
+    try:
+        lab.survey.fence()
+    except NotTestable:
+        return False
+    return True
+
+
 def with_prompt(lab: EndpointLab) -> tuple[Fence, tuple[int, ...]]:
     """A fence whose prompt contains some of its tokens, and which.
 
@@ -207,6 +217,8 @@ def single_tokens(lab: EndpointLab, fence: Fence) -> list[int]:
 
 def presence_scope(lab: EndpointLab) -> Finding:
     """A presence penalty of 2 after a prompt that contains three tokens of the fence."""
+    if not fenced(lab):
+        return completions.presence_scope(lab)
     return scope(lab, "presence_penalty", 2.0, "presence_counts", lab.semantics.presence_counts.prompt)
 
 
@@ -230,6 +242,8 @@ def repetition_scope(lab: EndpointLab) -> Finding:
 
 def frequency_counts(lab: EndpointLab) -> Finding:
     """A third token after two equal ones, under a frequency penalty; then under a presence penalty."""
+    if not fenced(lab):
+        return together(completions.frequency_counts(lab))
     f, p = 1.0, 1.5
     wrong = {"once for two": -f, "four times for two": -4 * f, IGNORED: 0.0, "a reward": 2 * f}
     frequency = Shifts({"twice for two": -2 * f}, wrong)
@@ -245,6 +259,8 @@ def frequency_counts(lab: EndpointLab) -> Finding:
 
 def penalty_order(lab: EndpointLab) -> Finding:
     """A second token like the first, under a presence penalty of 2 at a temperature of 0.5."""
+    if not fenced(lab):
+        return completions.penalty_order(lab)
     t, p = 0.5, 2.0
     before, after = {"penalty before temperature": -p / t}, {"penalty after temperature": -p}
     own = [*lab.semantics.stages]
@@ -256,6 +272,8 @@ def penalty_order(lab: EndpointLab) -> Finding:
 
 def per_choice(lab: EndpointLab) -> Finding:
     """A second token like the first, where other choices of the request have sampled the other tokens."""
+    if not fenced(lab):
+        return completions.per_choice(lab)
     if lab.survey.per_request() == 1:
         raise NotTestable("one request gives one choice, or n choices that are all the same")
     p = 2.0

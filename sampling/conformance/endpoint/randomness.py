@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from sampling.conformance.endings import NotTestable
-from sampling.conformance.endpoint.distribution import questions
-from sampling.conformance.endpoint.fenced import Fenced, batches
+from sampling.conformance.endings import CheckEnded, NotTestable
+from sampling.conformance.endpoint.distribution import ground, questions
+from sampling.conformance.endpoint.fenced import Asked, batches
 from sampling.conformance.endpoint.lab import EndpointLab, Run, choices_of
-from sampling.conformance.oracle import probabilities
 from sampling.conformance.statistics.binomial import tail
 from sampling.conformance.statistics.pearson import pearson
 from sampling.conformance.statistics.pit import cells, pair_cells, transform
@@ -24,19 +23,15 @@ SEEDS = (1, 2, 12345, 2**31 - 2)
 LENGTH = 12  # tokens of a seeded completion
 NEIGHBOURS = 4
 DRAWS = 512
+FLAT_DRAWS = 162  # of three equally likely tokens
 BINS, PAIR_BINS = 8, 3
-
-
-def flat(lab: EndpointLab, count: int) -> Fenced:
-    """Some equally likely tokens."""
-    fence = lab.survey.fence().first(count)
-    return Fenced(fence, np.zeros(len(fence.tokens)))
 
 
 def completion(lab: EndpointLab, n: int = 1, **fields: Any) -> list[str]:
     """The texts of a request whose tokens are hardly ever the same by chance."""
-    asked = flat(lab, 12)
-    reply = lab.ask(asked.fence.messages, n=n, max_tokens=LENGTH, temperature=2, **asked.fields, **fields)
+    asked = ground(lab).flat(12)
+    given = {**asked.fields, "max_tokens": LENGTH, "temperature": 2, **fields}
+    reply = lab.ask(asked.messages, n=n, **given)
     return [choice.text for choice in choices_of(reply, n).choices]
 
 
@@ -69,30 +64,33 @@ def seeds_differ(lab: EndpointLab) -> Finding:
     """Consecutive seeds, one draw each, from three equally likely tokens."""
     if not lab.survey.takes_seed():
         lab.ask(seed=1)
-    asked = flat(lab, 3)
-    count = 54 * len(asked.fence.tokens)
+    asked = ground(lab).flat(3)
+    count = FLAT_DRAWS
     tokens = [first(lab, asked, seed=seed) for seed in range(1, count + 1)]
     return spread(lab, asked, tokens, "consecutive seeds")
 
 
 def unseeded_vary(lab: EndpointLab) -> Finding:
     """Requests without a seed, from three equally likely tokens."""
-    asked = flat(lab, 3)
-    tokens = [first(lab, asked) for _ in range(54 * len(asked.fence.tokens))]
+    asked = ground(lab).flat(3)
+    tokens = [first(lab, asked) for _ in range(FLAT_DRAWS)]
     return spread(lab, asked, tokens, "requests without a seed")
 
 
-def first(lab: EndpointLab, asked: Fenced, **fields: Any) -> int:
+def first(lab: EndpointLab, asked: Asked, **fields: Any) -> int:
     """One draw from a question, as a place in the fence."""
-    place = asked.fence.index(lab.ask(asked.fence.messages, **asked.fields, **fields).choices[0].text)
+    place = asked.place(lab.ask(asked.messages, **asked.fields, **fields).choices[0])
     if place is None:
         raise NotTestable("a token from outside of the fence was sampled (see bias.force)")
     return place
 
 
-def spread(lab: EndpointLab, asked: Fenced, tokens: Sequence[int], what: str) -> Finding:
+def spread(lab: EndpointLab, asked: Asked, tokens: Sequence[int], what: str) -> Finding:
     """Whether draws are spread as they should be, and each is independent of the one before."""
-    p = probabilities(asked.question, lab.semantics)
+    p = asked.row(lab.semantics)[: asked.tokens]
+    tokens = [token for token in tokens if token < len(p)]
+    if len(tokens) < FLAT_DRAWS // 2:
+        raise CheckEnded(f"only {len(tokens)} draws are among the tokens whose probabilities are known")
     shape = pearson([np.bincount(tokens, minlength=len(p))], [p])
     pairs = [*zip(tokens[::2], tokens[1::2], strict=False)]
     equal = tail(sum(a == b for a, b in pairs), len(pairs), float((p**2).sum()))
@@ -105,11 +103,11 @@ def spread(lab: EndpointLab, asked: Fenced, tokens: Sequence[int], what: str) ->
 
 def choices_differ(lab: EndpointLab) -> Finding:
     """The choices of seeded requests, in neighbouring pairs."""
-    n, asked = 8, flat(lab, 3)
+    n, asked = 8, ground(lab).flat(3)
     tokens: list[int] = []
-    for _ in range(-(-54 * len(asked.fence.tokens) // n)):
-        reply = choices_of(lab.ask(asked.fence.messages, n=n, **asked.fields, **lab.seeds()), n)
-        found = [asked.fence.index(choice.text) for choice in reply.choices]
+    for _ in range(-(-FLAT_DRAWS // n)):
+        reply = choices_of(lab.ask(asked.messages, n=n, **asked.fields, **lab.seeds()), n)
+        found = [asked.place(choice) for choice in reply.choices]
         if None in found:
             raise NotTestable("a token from outside of the fence was sampled (see bias.force)")
         tokens += [place for place in found if place is not None]
