@@ -185,7 +185,7 @@ def frequency_counts(lab: EndpointLab) -> list[tuple[str, Finding]]:
     reward = replace(own, penalty_factor=-1.0)
     frequency = decide(
         lab,
-        [{"frequency_penalty": value} for value in (-0.7, 0.7)],
+        [{"frequency_penalty": value} for value in (-1.5, 1.0)],
         {"times the count": own},
         {
             "once for all": replace(own, frequency_multiplies=False),
@@ -195,7 +195,7 @@ def frequency_counts(lab: EndpointLab) -> list[tuple[str, Finding]]:
     )
     presence = decide(
         lab,
-        [{"presence_penalty": 1.5}],
+        [{"presence_penalty": value} for value in (-1.5, 1.5)],
         {"once for all": own},
         {
             "times the count": replace(own, presence_multiplies=True),
