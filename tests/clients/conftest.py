@@ -75,14 +75,14 @@ def serving(toy: LanguageModel) -> Iterator[Callable[..., InProcess]]:
         yield lambda **options: stack.enter_context(in_process(toy, **options))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def listening(toy: LanguageModel) -> Iterator[Live]:
     """A server on a socket, as `sampling serve` starts it."""
     with live(toy, ServerOptions(names=("sampling-toy", PAGE_MODEL))) as running:
         yield running
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def command(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of `sampling serve --api-key TOKEN`, a process."""
     with served(tmp_path_factory.mktemp("serve"), "--api-key", TOKEN) as server:

@@ -67,16 +67,22 @@ def test_a_second_signal_ends_at_once(tmp_path):
         running.close()
 
 
-def test_the_key_may_come_from_the_environment(tmp_path):
-    with served(tmp_path, SAMPLING_API_KEY="TOKEN") as server:
-        connection = server.ask({"model": PAGE_MODEL, "messages": QUESTION})
-        assert read_reply(connection).status == 401
-        connection.close()
+@pytest.fixture(scope="module")
+def named(tmp_path_factory):
+    """A server with names and a key."""
+    folder = tmp_path_factory.mktemp("named")
+    with served(folder, "--served-model-name", "one", "two", SAMPLING_API_KEY="TOKEN") as server:
+        yield server
 
 
-def test_the_first_line_says_what_is_served_and_where(tmp_path):
-    with served(tmp_path, "--served-model-name", "one", "two") as server:
-        assert server.line.startswith(f"one, two, {PAGE_MODEL}: serving on http://127.0.0.1:")
+def test_the_key_may_come_from_the_environment(named):
+    connection = named.ask({"model": PAGE_MODEL, "messages": QUESTION})
+    assert read_reply(connection).status == 401
+    connection.close()
+
+
+def test_the_first_line_says_what_is_served_and_where(named):
+    assert named.line.startswith(f"one, two, {PAGE_MODEL}: serving on http://127.0.0.1:")
 
 
 def run(*flags: str, hidden: str = "") -> tuple[int, str, str]:
