@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic_core import from_json
 
 from sampling import InvalidRequest, verify
 from sampling.conformance.semantics import Semantics
-from sampling.conformance.trace import steps
-from sampling.conformance.trace.record import read_trace
+from sampling.conformance.trace import parts, steps
+from sampling.conformance.trace.record import Reader, Record, checked, read_trace
 from sampling.conformance.trace.steps import row_of, steps_of
 from sampling.conformance.trace.tokens import Tokens
 from sampling.dialects import DIALECTS
+from sampling.reading import read_json
 
 LISTED = [{"id": token, "logprob": math.log(share)} for token, share in ((1, 0.5), (7, 0.3), (4, 0.2))]
 
@@ -138,3 +143,100 @@ def test_numbers_that_json_does_not_have_are_none(tmp_path: Path):
     text = json.dumps(line(1, logprobs=[math.nan]))
     with pytest.raises(InvalidRequest, match="trace, line 1: got NaN, must be JSON"):
         read_trace(written(tmp_path / "t", [text]))
+
+
+def outcome(read: Callable[[str], Record], text: str) -> tuple[object, str]:
+    """What comes of reading a line: a record, or an error's words."""
+    try:
+        return read(text).model_dump(), ""
+    except InvalidRequest as error:
+        return None, str(error)
+
+
+def strictly(text: str) -> Record:
+    """Read a line by Python's parser, and look at all of it."""
+    return checked(read_json(text, "trace, line 2"), 2)
+
+
+WRITTEN = [
+    json.dumps(line(1)),
+    json.dumps(line(1), separators=(",", ":")),
+    json.dumps(line(7, logprobs=None)),
+]
+JUNK = [
+    "[",
+    "]",
+    "]]",
+    "[[",
+    "{",
+    "}",
+    ",",
+    ":",
+    '"',
+    "\\",
+    " ",
+    "1",
+    '"top_logprobs":[[',
+    '"engine":"]]",',
+    '"id":1,',
+]
+
+
+@given(st.data())
+def test_a_line_that_differs_in_a_place_from_those_before_is_read_as_if_it_were_the_first(
+    data: st.DataObject,
+):
+    text = data.draw(st.sampled_from(WRITTEN))
+    for _ in range(data.draw(st.integers(1, 2))):
+        start = data.draw(st.integers(0, len(text)))
+        end = data.draw(st.integers(start, min(start + 3, len(text))))
+        text = text[:start] + data.draw(st.sampled_from(["", *JUNK])) + text[end:]
+    reader = Reader()
+    for number, plain in enumerate(WRITTEN):
+        reader.read(plain, number)
+    assert outcome(lambda one: reader.read(one, 2), text) == outcome(strictly, text)
+    reader.read(WRITTEN[0], 3)
+    assert outcome(lambda one: reader.read(one, 2), text) == outcome(strictly, text)
+
+
+ODD = '{"prompt_ids":null,"token_ids":[1],"params":%s,"engine":"%s","top_logprobs":[[%s] ]%s}'
+ENTRY = '{"id":1,"logprob":0.0}'
+LISTS = '"top_logprobs":[[' + ENTRY + "]]"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ODD % ("{}", "a", ENTRY, ""),
+        ODD % ("{}", "]]", ENTRY, ""),
+        (ODD % ("{}", "a", ENTRY + "] ,[" + ENTRY, "")).replace("] ]", "]]").replace("[1]", "[1,1]"),
+        ODD % ("{}", "a", ENTRY, ',"version":"]]"'),
+        ODD % ("{}", "a", ENTRY, ',"version":"","model":"x]]y"'),
+        ODD % ("{" + LISTS + "}", "a", ENTRY, ""),
+        ODD % ('{"logit_bias":{' + LISTS + "}}", "a", ENTRY, ""),
+        (ODD % ("{}", "a", ENTRY, "")).replace("] ]", "]]")[:-1] + "," + LISTS + "}",
+        (ODD % ("{}", "a", ENTRY, "")).replace("] ]", "]]")[:-1] + ',"top_logprobs":3}',
+        '{"top_logprobs":3,' + (ODD % ("{}", "a", ENTRY, "")).replace("] ]", "]]")[1:],
+        '{"top_logprobs":[[' + ENTRY + "]]}",
+        '["top_logprobs",[[' + ENTRY + "]]]",
+    ],
+)
+def test_brackets_in_odd_places_do_not_move_the_lists(text: str):
+    reader = Reader()
+    reader.read((ODD % ("{}", "a", ENTRY, "")).replace("] ]", "]]"), 1)
+    for _ in range(3):
+        assert outcome(lambda one: reader.read(one, 2), text) == outcome(strictly, text)
+
+
+def test_lists_that_were_there_as_text_are_not_parsed_again(monkeypatch: pytest.MonkeyPatch):
+    """They are most of a trace."""
+    reader, lines = Reader(), [json.dumps(line(1, params={"seed": seed})) for seed in range(3)]
+    first = reader.read(lines[0], 1)
+    read: list[str] = []
+    monkeypatch.setattr(parts, "from_json", lambda text, **how: read.append(text) or from_json(text, **how))
+    for number in (1, 2):
+        record = reader.read(lines[number], number + 1)
+        assert record.params == {"seed": number}
+        assert record.top_logprobs[0] is first.top_logprobs[0]
+    assert len(read) == 2
+    assert not any('logprob":' in text for text in read)

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from sampling.chat.fields import FIELDS, kinds_of
 from sampling.chat.request import SAMPLING_FIELDS
-from sampling.conformance.trace.parts import name_of, name_without_seed, parsed
+from sampling.conformance.trace.parts import Cut, cut, name_of, name_without_seed, parsed, without_lists
 from sampling.dialects import QSTASH
 from sampling.errors import InvalidRequest
 from sampling.files import opened
@@ -107,6 +107,7 @@ class Reader:
 
     def __init__(self) -> None:
         self._lists: dict[bytes, list[Alternative]] = {}
+        self._texts: dict[str, list[Alternative]] = {}
         self._params: set[bytes] = set()
 
     def read(self, line: str, number: int) -> Record:
@@ -115,6 +116,15 @@ class Reader:
         Raises:
             InvalidRequest: It is no record; the message names the line and the field.
         """
+        parts = cut(line)
+        if parts and all(map(self._texts.__contains__, parts.lists)):
+            told = without_lists(parts)
+            if told is not None and self._known(told["params"]):
+                return record_of(told, [self._texts[text] for text in parts.lists], number)
+        return self._read(line, number, parts)
+
+    def _read(self, line: str, number: int, parts: Cut | None) -> Record:
+        """Read a line of which not all was there before."""
         told: Any = parsed(line, number)
         try:
             params, names = name_without_seed(told["params"]), [*map(name_of, told["top_logprobs"])]
@@ -124,11 +134,37 @@ class Reader:
             for name, listed in zip(names, checked(told, number).top_logprobs, strict=True):
                 self._lists.setdefault(name, listed)
             self._params.add(params)
-        head = validated(Head, {name: told[name] for name in told if name != "top_logprobs"}, number)
-        record = Record.model_construct(**dict(head), top_logprobs=[self._lists[name] for name in names])
-        check_lengths(record, number)
-        check_mode(record, number)
-        return record
+        lists = [self._lists[name] for name in names]
+        self._remember(parts, lists)
+        return record_of(told, lists, number)
+
+    def _known(self, params: object) -> bool:
+        """Whether the same request was checked before."""
+        try:
+            return name_without_seed(params) in self._params
+        except ValueError:
+            return False
+
+    def _remember(self, parts: Cut | None, lists: list[list[Alternative]]) -> None:
+        """Note the texts of lists that were checked, if each is the text of one list.
+
+        No other value of a record that is right ends in two brackets, so that what was cut out are the lists and no more.
+        """
+        if parts and len(parts.lists) == len(lists) and without_lists(parts) is not None:
+            self._texts.update(zip(parts.lists, lists, strict=True))
+
+
+def record_of(told: dict[str, Any], lists: list[list[Alternative]], number: int) -> Record:
+    """A record whose request and lists are checked.
+
+    Raises:
+        InvalidRequest: Something else of it is wrong; the message names the line and the field.
+    """
+    head = validated(Head, {name: told[name] for name in told if name != "top_logprobs"}, number)
+    record = Record.model_construct(**dict(head), top_logprobs=lists)
+    check_lengths(record, number)
+    check_mode(record, number)
+    return record
 
 
 def checked(told: object, number: int) -> Record:
