@@ -18,7 +18,7 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ from tqdm import tqdm
 
 from sampling import load
 from sampling.server import ServerOptions, create_app
-from soak.bodies import LARGE, MOST_ROWS, MOST_TOKENS, NAMES, PATHS, sent_requests
+from soak.bodies import LARGE, MOST_ROWS, MOST_TOKENS, NAMES, PATHS, Sent, sent_requests
 from soak.client import ask
 from soak.observer import KNOWN, MOST_EVENTS, PATIENCE, Observer, Part
 from soak.serving import Address, served
@@ -72,16 +72,16 @@ def each(strategy: SearchStrategy[Any], count: int, number: int, visit: Callable
     visited()
 
 
-def bodies(observer: Observer, count: int, number: int) -> Part:
-    """Requests as text; first the largest."""
+def bodies(observer: Observer, first: Sequence[Sent], count: int, number: int) -> Part:
+    """Requests as text: some, then generated ones."""
     part = Part("bodies")
-    with tqdm(total=count + len(LARGE), desc="bodies", unit=" requests") as bar:
+    with tqdm(total=count + len(first), desc="bodies", unit=" requests") as bar:
 
         def visit(sent: Any) -> None:
             observer.send(sent, part)
             bar.update()
 
-        for sent in LARGE:
+        for sent in first:
             visit(sent)
         each(sent_requests(), count, number, visit)
     return part
@@ -170,19 +170,22 @@ def exchanged(port: int, kind: str, request: bytes, part: Part) -> None:
         part.fail(kind, status, request, answer)
 
 
-def run(body_count: int, case_count: int, number: int, *, watched: bool = False) -> list[Part]:
+def run(
+    body_count: int, case_count: int, number: int, first: Sequence[Sent] = LARGE, *, watched: bool = False
+) -> list[Part]:
     """Everything.
 
     Args:
         body_count: How many requests as text.
         case_count: How many from the description, half of them as described.
         number: The seed.
+        first: Requests before all others.
         watched: Whether a hang ends the process.
     """
     app = create_app(load(None), ServerOptions(names=NAMES, max_batch=MOST_ROWS))
     observer, half = Observer(app, watched=watched), case_count // 2
     return [
-        bodies(observer, body_count, number),
+        bodies(observer, first, body_count, number),
         cases(app, observer, GenerationMode.POSITIVE, half, number),
         cases(app, observer, GenerationMode.NEGATIVE, case_count - half, number),
     ]

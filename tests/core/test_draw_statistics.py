@@ -5,10 +5,11 @@ probability 0.99; a correct draw fails, had the seed been chosen at random,
 
 - in chi-square tests once in 10^6 times. 10^6 draws show an error of 1.0% over 32 tokens and of 3.1% over 128256 tokens
   in a Zipf distribution (root mean square of the relative error, weighted by probability), which is a temperature off by 0.9%;
+  the Gumbel rule, whose noise is dear, draws a quarter of that, which shows 2.0% over 32 tokens;
 - in races, which count unlikely tokens, once in 100 times. 10^6 draws by the integer rule, where all tokens but one have
   probabilities from 10^-10 to 10^-8, show 29% too few or 34% too many; 256 draws by the Gumbel rule, where the tail holds a
   tenth, show a third of what there should be, or more than twice as much;
-- in kept sets never. 10^6 draws show a token outside, if such tokens have a probability of 5 in 10^6.
+- in kept sets never. 10^6 draws show a token outside, if such tokens have a probability of 5 in 10^6; a quarter, of 2 in 10^5.
 
 `benchmarks/draw_statistics.py` does the same with 10^8 draws, and says what those detect.
 """
@@ -50,7 +51,7 @@ from statistics_tools import ChiSquare, PoissonCount, Support, Verdict, chi_squa
 
 from sampling import History, TopP, chain, draw
 
-DRAWS, WIDE_DRAWS = 1_000_000, 256
+DRAWS, WIDE_DRAWS = {"integer": 1_000_000, "gumbel": 250_000}, 256
 Lines = dict[str, tuple[Trial, Verdict, Verdict]]
 
 
@@ -59,12 +60,12 @@ def by_name() -> Lines:
     """Every trial with its two verdicts."""
     wide = gumbels(VOCABULARY)
     gumbel_trials = [
-        distribution("peaked", peaked(), by_gumbel, DRAWS),
+        distribution("peaked", peaked(), by_gumbel, DRAWS["gumbel"]),
         *truncations(peaked(), by_gumbel, 0.9),
     ]
     return {
-        **named("integer", verdicts(uniforms, integer_trials(DRAWS), blocks(DRAWS, 1))),
-        **named("gumbel", verdicts(gumbels(32), gumbel_trials, blocks(DRAWS, 32))),
+        **named("integer", verdicts(uniforms, integer_trials(DRAWS["integer"]), blocks(DRAWS["integer"], 1))),
+        **named("gumbel", verdicts(gumbels(32), gumbel_trials, blocks(DRAWS["gumbel"], 32))),
         **named("gumbel", verdicts(wide, wide_gumbel_trials(), blocks(WIDE_DRAWS, VOCABULARY))),
     }
 
@@ -78,14 +79,14 @@ def named(rule: str, lines: list[tuple[Trial, Verdict, Verdict]]) -> Lines:
     [
         ("integer: chi-square, peaked", 0.010),
         ("integer: chi-square, Zipf", 0.031),
-        ("gumbel: chi-square, peaked", 0.010),
+        ("gumbel: chi-square, peaked", 0.020),
     ],
 )
 def test_distribution(by_name: Lines, name: str, detectable: float) -> None:
-    """The faulty sampler's temperature is 1.016 (peaked) or 1.017 (Zipf) in place of 1."""
+    """The faulty sampler's temperature is 1.016 (peaked; 1.032 by the Gumbel rule) or 1.017 (Zipf) in place of 1."""
     _, right, wrong = by_name[name]
     assert isinstance(right, ChiSquare)
-    assert right.draws == DRAWS
+    assert right.draws == DRAWS[name.partition(":")[0]]
     assert right.detectable_effect < detectable
     assert right.passed, right
     assert not wrong.passed
@@ -121,8 +122,8 @@ def test_no_token_outside_the_kept_set(by_name: Lines, rule: str, which: str) ->
         line for name, line in by_name.items() if name.startswith(f"{rule}: kept set, {which}")
     ]
     assert isinstance(right, Support)
-    assert right.draws == DRAWS
-    assert right.detectable_effect < 5e-6
+    assert right.draws == DRAWS[rule]
+    assert right.detectable_effect < {"integer": 5e-6, "gumbel": 2e-5}[rule]
     assert right.outside == 0
     assert not wrong.passed
 
