@@ -82,6 +82,21 @@ def test_the_library_itself_passes_with_a_vocabulary_of_which_it_lists_a_part(to
     assert {finding.verdict for finding in report.checks.values()} == {Verdict.CONFORMS}, report.checks
 
 
+def without_log_probabilities(asked: Fields) -> Fields:
+    if asked.get("logprobs"):
+        raise InvalidRequest("logprobs", True, "left out")
+    return without_biases(asked)
+
+
+def test_reference_weights_say_what_an_endpoint_does_not_list(toy: LanguageModel):
+    checks = ("truncation.top-k", "truncation.crossing-token")
+    silent = in_process(toy, ask=without_log_probabilities)
+    told = verify(silent, checks=checks).checks.values()
+    assert {finding.verdict for finding in told} == {Verdict.NOT_TESTABLE}
+    known = verify(in_process(toy, ask=without_log_probabilities), reference=toy, checks=checks)
+    assert {finding.verdict for finding in known.checks.values()} == {Verdict.CONFORMS}, known.checks
+
+
 @pytest.mark.parametrize("check", FAULTS)
 def test_a_fault_is_caught_in_its_check_and_in_no_other(check: str):
     assert wrong_at(FAULTS[check], ("temperature.scale", *FAULTS)).keys() == {check}
