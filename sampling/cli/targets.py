@@ -17,7 +17,7 @@ from sampling.conformance.endpoint.target import EndpointTarget
 from sampling.conformance.endpoint.transcript import Transcript
 from sampling.conformance.target import CallableTarget, Target
 from sampling.conformance.trace.target import TraceTarget
-from sampling.errors import InvalidRequest
+from sampling.errors import InvalidRequest, printable
 from sampling.params import integer, number
 
 ENDPOINT_FLAGS = ("model", "api_key", "max_requests", "timeout", "tries")
@@ -49,6 +49,10 @@ def seed_of(options: argparse.Namespace) -> int:
 
 def endpoint_of(options: argparse.Namespace, transcript: Transcript | None = None) -> EndpointTarget:
     """The endpoint that the flags name."""
+
+    def waiting(words: str) -> None:
+        print(f"sampling {options.command}: {printable(words)}", file=sys.stderr, flush=True)
+
     most = options.max_requests
     return EndpointTarget(
         options.url,
@@ -60,6 +64,7 @@ def endpoint_of(options: argparse.Namespace, transcript: Transcript | None = Non
             tries=integer("tries", given(options.tries, Patience.tries), 1, 100),
         ),
         transcript=transcript,
+        waiting=waiting,
     )
 
 

@@ -17,6 +17,7 @@ from sampling.server.replies import error_response
 ORIGIN = re.compile(
     r"(?P<scheme>[a-z][a-z0-9+.-]*)://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:(?P<port>[1-9][0-9]{0,4}))?"
 )
+NAMED = re.compile(rb"\norigin:[ \t]*([^\r\n]*[^\r\n \t])", re.IGNORECASE)
 DEFAULT_PORTS = {"http": 80, "https": 443}
 READABLE = (
     "x-request-id",
@@ -53,6 +54,25 @@ class CrossOrigin(CORSMiddleware):
         refused = error_response(not_for_pages())
         refused.headers.update(self.preflight_headers)
         return refused
+
+
+def headers_for(origins: Sequence[str], head: bytes) -> dict[str, str]:
+    """Headers by which a page can read an answer that comes from below `CrossOrigin`.
+
+    Args:
+        origins: Those that may use the server.
+        head: The request's head, or what came of it: where it does not name its origin, and only one is allowed, it is that.
+    """
+    found = NAMED.search(head)
+    origin = found[1].decode("latin-1") if found else origins[0] if len(origins) == 1 else ""
+    if not origins or not ("*" in origins or origin in origins):
+        return {}
+    allowed = (
+        {"Access-Control-Allow-Origin": "*"}
+        if "*" in origins
+        else {"Access-Control-Allow-Origin": origin, "Vary": "Origin"}
+    )
+    return {**allowed, "Access-Control-Expose-Headers": ", ".join(READABLE)}
 
 
 def check_origin(origin: object) -> None:

@@ -8,11 +8,13 @@ import sys
 from typing import Any, cast
 
 import h11
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn import Config
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
 from uvicorn.server import ServerState
 
+from sampling.server.cors import headers_for
 from sampling.server.deadline import Deadline
 from sampling.server.errors import (
     ApiError,
@@ -68,6 +70,7 @@ class HttpConnection(H11Protocol):
         self._refusal: ApiError | None = None
         self._half_closed = False
         self._untaken = self._late = 0
+        self._seen = b""  # of a request's head
         self._patience = ALONE
 
     def connection_made(self, transport: asyncio.Transport) -> None:
@@ -97,6 +100,8 @@ class HttpConnection(H11Protocol):
         elif self._answering and not self.cycle.more_body:
             self._keep(data)
         elif self._head.running or self.conn.their_state is not h11.IDLE or (data := data.lstrip(b"\r\n")):
+            if self.conn.their_state is h11.IDLE:
+                self._seen = (self._seen + data)[:LARGEST_HEAD]
             super().data_received(data)
             self._await_head()
 
@@ -127,7 +132,7 @@ class HttpConnection(H11Protocol):
         """Go on to the next request, which may have begun."""
         late, _ = self.conn.trailing_data
         self.conn = h11.Connection(h11.SERVER, LARGEST_HEAD)
-        self._late, self._refusal = 0, None
+        self._late, self._refusal, self._seen = 0, None, b""
         super().on_response_complete()
         if late:
             self.data_received(late)
@@ -155,7 +160,7 @@ class HttpConnection(H11Protocol):
         cycle, fault = self.cycle, fault_of_head(scope, LARGEST_HEAD)
         if fault is not None:
             cycle.keep_alive = False
-        app = self._app if fault is None else error_response(fault)
+        app = self._app if fault is None else self._response(fault)
 
         async def receiving() -> Message:
             message = await receive()
@@ -184,7 +189,7 @@ class HttpConnection(H11Protocol):
 
     def _answer(self, error: ApiError) -> None:
         """Answer below the application, and end."""
-        response = error_response(error)
+        response = self._response(error)
         headers = [*self.server_state.default_headers, *response.raw_headers, (b"connection", b"close")]
         for event in (
             h11.Response(status_code=error.status, headers=headers, reason=STATUS_PHRASES[error.status]),
@@ -194,6 +199,12 @@ class HttpConnection(H11Protocol):
             self._out.write(self.conn.send(event))
         self._out.gently = not self._half_closed
         self._out.close()
+
+    def _response(self, error: ApiError) -> Response:
+        """The response to an error, for pages of other origins, too."""
+        response = error_response(error)
+        response.headers.update(headers_for(self._options.cors, self._seen))
+        return response
 
     def _keep(self, data: bytes) -> None:
         """Keep the beginning of the next request until this one is answered; whoever sends very much is cut off."""

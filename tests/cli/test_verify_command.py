@@ -13,6 +13,7 @@ from xml.etree import ElementTree as Xml
 
 import pytest
 from cli.redirection import redirected
+from conformance.sockets import sending
 from server.live import PATIENCE, eventually, live
 
 from sampling import load
@@ -116,9 +117,25 @@ def test_dry_run_sends_nothing(capsys):
 
 
 def test_nobody_there_is_2(capsys):
-    code, out, err = run(capsys, "verify", "http://127.0.0.1:9", "--tries", "1", "--model", "m")
-    assert (code, out) == (2, "")
-    assert re.fullmatch("sampling verify: m at http://127.0.0.1:9/v1: .*ConnectError.*\n", err)
+    """And is not waited for."""
+    for model in (["--model", "m"], []):
+        code, out, err = run(capsys, "verify", "http://127.0.0.1:9", *model)
+        assert (code, out) == (2, "")
+        words = "no answer in 1 try, the last with: ConnectError: Connection refused"
+        assert err == f"sampling verify: {'m' if model else 'a model'} at http://127.0.0.1:9/v1: {words}\n"
+
+
+def test_an_endpoint_that_is_starting_is_waited_for_and_that_is_told(capsys, monkeypatch):
+    monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
+    answer = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 7\r\nConnection: close\r\n\r\nloading"
+    with sending(lambda: [answer]) as url:
+        code, _, err = run(capsys, "verify", url, "--model", "m", "--tries", "4")
+    *waits, last = err.splitlines()
+    assert code == 2
+    assert last == f"sampling verify: m at {url}/v1: no answer in 4 tries, the last with: HTTP 503: loading"
+    assert waits
+    told = r"sampling verify: http://.*: HTTP 503: loading; try [1-3] of 4, the next in \d+ s"
+    assert all(re.fullmatch(told, words) for words in waits)
 
 
 def test_a_model_that_is_not_there_is_one_line_with_the_servers_words(capsys, url: str):
@@ -354,9 +371,7 @@ def test_record_an_endpoint(capsys, url: str, tmp_path: Path):
 
 def test_a_trace_stays_until_the_endpoint_answers(capsys, tmp_path: Path):
     (tmp_path / "t").write_text("an older trace")
-    code, _, err = run(
-        capsys, "record", "http://127.0.0.1:9", "--tries", "1", "--model", "m", "--out", str(tmp_path / "t")
-    )
+    code, _, err = run(capsys, "record", "http://127.0.0.1:9", "--model", "m", "--out", str(tmp_path / "t"))
     assert (code, err.count("\n")) == (2, 1)
     assert "ConnectError" in err
     assert err.endswith(f"; {tmp_path / 't'} is as it was\n")

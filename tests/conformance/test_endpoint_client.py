@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import httpx2
 import pytest
@@ -63,6 +64,46 @@ def test_passing_failures_are_tried_again(status: int):
     client = answering(failing(2, status), patience=Patience(5, 3, 0.001)).client
     assert client.ask(messages=[]).choices[0].text == "A"
     assert client.budget.sent == 3
+
+
+def breaking(answers: int):
+    """Answers so many times, then breaks the connection once, then answers again."""
+    asked = [0]
+
+    def answer(_: httpx2.Request) -> httpx2.Response:
+        asked[0] += 1
+        if asked[0] == answers + 1:
+            raise httpx2.ConnectError("nobody")
+        return httpx2.Response(200, json=GOOD)
+
+    return answer
+
+
+def test_where_nobody_has_ever_answered_nobody_is_waited_for():
+    client = answering(breaking(0), patience=Patience(5, 6, 1000.0)).client
+    with pytest.raises(Unanswered, match=r"^no answer in 1 try, the last with: ConnectError: nobody$"):
+        client.ask(messages=[])
+    assert client.budget.sent == 1
+
+
+def test_who_has_answered_is_waited_for():
+    """An engine that is still starting answers, if only with an error; later it may be started anew."""
+    answers = iter([failing(1, 503), breaking(0), breaking(1)])
+    client = answering(lambda request: next(answers)(request), patience=Patience(5, 3, 0.001)).client
+    client.ask(messages=[])
+    assert client.budget.sent == 3
+
+
+def test_what_is_waited_for_is_told(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
+    told: list[str] = []
+    answering(failing(2, 503), patience=Patience(5, 3, 2.0), waiting=told.append).client.ask(messages=[])
+    assert [re.sub("in [0-9]+ s", "in N s", words.partition(": ")[2]) for words in told] == [
+        "HTTP 503: no; try 1 of 3, the next in N s",
+        "HTTP 503: no; try 2 of 3, the next in N s",
+    ]
+    answering(failing(1, 503), patience=Patience(5, 3, 0.001), waiting=told.append).client.ask(messages=[])
+    assert len(told) == 2
 
 
 def test_a_refusal_is_not_tried_again():

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from server.live import CHAT, QUESTION, live
+from server.live import CHAT, QUESTION, live, read_raw
+from server.raw import connect
 
 import sampling.server.chat
 from sampling.cli.main import main
@@ -212,3 +213,53 @@ def test_the_command_refuses_it_in_one_line(capsys):
     printed = capsys.readouterr()
     assert printed.err.startswith(f"sampling serve: cors: got '{PAGE}/', must be * or an origin")
     assert printed.err.count("\n") == 1
+
+
+BELOW = {
+    "no HTTP": (b"what\r\nOrigin: %s\r\n\r\n", 400),
+    "a length that is none": (b"POST / HTTP/1.1\r\nHost: x\r\norigin:%s \r\nContent-Length: x\r\n\r\n", 400),
+    "two lengths": (
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nTransfer-Encoding: chunked\r\nOrigin: %s\r\n\r\n0\r\n\r\n",
+        400,
+    ),
+    "a large head": (b"GET / HTTP/1.1\r\nHost: x\r\nOrigin: %s\r\nX: " + b"x" * 2**15, 431),
+    "another HTTP": (b"GET / HTTP/3.0\r\nHost: x\r\nOrigin: %s\r\n\r\n", 505),
+}
+
+
+def told(server, sent: bytes):
+    """The answer to bytes."""
+    with connect(server, sent) as connection:
+        return read_raw(connection)
+
+
+@pytest.mark.parametrize(("sent", "status"), BELOW.values(), ids=BELOW)
+def test_pages_can_read_errors_from_below_the_application(some, every, serving, sent, status):
+    for server in (some, every):
+        for origin in (PAGE, APP):
+            reply = told(server, sent % origin.encode())
+            assert (reply.status, readable(reply, origin)) == (status, True)
+            assert "retry-after" in reply.headers["access-control-expose-headers"]
+    other = told(some, sent % b"https://other.org")
+    assert (other.status, readable(other, "https://other.org")) == (status, False)
+    assert "access-control-allow-origin" not in other.headers
+    assert "access-control-allow-origin" not in told(serving(), sent % PAGE.encode()).headers
+
+
+def test_pages_of_the_only_origin_can_read_errors_without_a_head(serving):
+    server = serving(cors=(PAGE,), max_connections=1, head_timeout=0.2)
+    with connect(server, b"GET / HTTP/1.1\r\n") as first:
+        refused = told(server, b"")
+        assert (refused.status, readable(refused, PAGE)) == (503, True)
+        late = read_raw(first)
+        assert (late.status, readable(late, PAGE)) == (408, True)
+
+
+def test_an_origin_counts_for_its_own_request_alone(some):
+    first = f"GET /health HTTP/1.1\r\nHost: x\r\nOrigin: {PAGE}\r\n\r\n".encode()
+    with connect(some, first) as connection:
+        assert readable(read_raw(connection), PAGE)
+        connection.sendall(b"what\r\n\r\n")
+        reply = read_raw(connection)
+    assert reply.status == 400
+    assert "access-control-allow-origin" not in reply.headers

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
@@ -11,7 +11,7 @@ import httpx2
 import tenacity
 
 from sampling.conformance.endpoint.address import chat_url, plain_key, plain_name
-from sampling.conformance.endpoint.connections import Connections, Passing
+from sampling.conformance.endpoint.connections import Connections, Passing, Unreached
 from sampling.conformance.endpoint.patience import LONGEST_PAUSE, Patience, seconds_of
 from sampling.conformance.endpoint.reply import Chunk, Model, Models, Reply, part, read
 from sampling.conformance.endpoint.transcript import Received, Transcript
@@ -64,6 +64,7 @@ class Client:
         budget: How many requests may be sent.
         patience: How long to wait.
         transcript: Where answers are kept.
+        waiting: Called before a pause of a second or more, with words about what is waited for.
         transport: What carries the requests; None for a network.
 
     Raises:
@@ -83,6 +84,7 @@ class Client:
         budget: Budget | None = None,
         patience: Patience | None = None,
         transcript: Transcript | None = None,
+        waiting: Callable[[str], None] | None = None,
         transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
         typed("budget", budget, Budget | None, "a Budget, or None")
@@ -91,7 +93,8 @@ class Client:
         self.url = chat_url(url)
         self.budget, self.patience = budget or Budget(), patience or Patience()
         self.named, self.fingerprint = None if model is None else plain_name(model), ""
-        self._silences, self._last = 0, ""
+        self._silences, self._last, self._answered = 0, "", False
+        self._waiting = waiting
         self._transcript = transcript or Transcript(None, {})
         self._headers = {} if key is None else {"Authorization": f"Bearer {plain_key(key)}"}
         self._transport = transport
@@ -179,7 +182,8 @@ class Client:
         retrying = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(self.patience.tries),
             wait=self._pause,
-            retry=tenacity.retry_if_exception(worth_waiting_for),
+            retry=tenacity.retry_if_exception(self._worth_waiting_for),
+            before_sleep=self._tell,
             reraise=True,
         )
         try:
@@ -191,6 +195,19 @@ class Client:
             raise Unanswered(f"no answer in {words}, the last with: {error}") from None
         self._silences = 0
         return received
+
+    def _worth_waiting_for(self, error: BaseException) -> bool:
+        """Whether a request that failed is to be sent again; where nobody has ever answered, nobody may be there."""
+        if isinstance(error, Unreached):
+            return self._answered
+        return isinstance(error, Passing) and (error.wait is None or error.wait <= LONGEST_PAUSE)
+
+    def _tell(self, state: tenacity.RetryCallState) -> None:
+        """Say what is waited for."""
+        pause = state.next_action.sleep if state.next_action else 0.0
+        if self._waiting is not None and state.outcome is not None and pause >= 1:
+            tries = f"try {state.attempt_number} of {self.patience.tries}"
+            self._waiting(f"{self.url}: {state.outcome.exception()}; {tries}, the next in {pause:.0f} s")
 
     def _pause(self, state: tenacity.RetryCallState) -> float:
         """Seconds until the next try."""
@@ -205,6 +222,7 @@ class Client:
         """Send a request once."""
         self.budget.take()
         answer = self._connected().send(method, url, body)
+        self._answered = True
         status = answer.status
         if status >= 500 or status in PASSING:
             wait = seconds_of(answer.retry_after)
@@ -228,8 +246,3 @@ def refusal(text: str) -> str:
     except (ValueError, LookupError, TypeError):
         words = text
     return (words if isinstance(words, str) else text).strip()[:200] or "no message"
-
-
-def worth_waiting_for(error: BaseException) -> bool:
-    """Whether a request that failed is to be sent again."""
-    return isinstance(error, Passing) and (error.wait is None or error.wait <= LONGEST_PAUSE)

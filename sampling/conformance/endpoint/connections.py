@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -27,6 +28,10 @@ class Passing(Exception):
     def __init__(self, words: str, wait: float | None = None) -> None:
         super().__init__(words)
         self.wait = wait
+
+
+class Unreached(Passing):
+    """No answer at all: nobody listens there, the connection broke, or time was up."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +75,7 @@ class Connections:
         """Send one request and wait for the whole answer.
 
         Raises:
-            Passing: There is none, or not in time.
+            Unreached: There is none, or not in time.
             Malformed: It is too long.
         """
         coming = self._loop.start_task_soon(self._exchange, method, url, body)
@@ -85,10 +90,20 @@ class Connections:
                 async with self._http.stream(method, url, json=body) as response:
                     whole = await bounded(response)
         except TimeoutError:
-            raise Passing(f"the answer took longer than {self._seconds:g} s") from None
+            raise Unreached(f"the answer took longer than {self._seconds:g} s") from None
         except (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL) as error:
-            raise Passing(f"{type(error).__name__}: {error}".removesuffix(": ")) from None
+            raise Unreached(f"{type(error).__name__}: {reason(error)}".removesuffix(": ")) from None
         return Answer(response.status_code, whole, response.headers.get("retry-after"))
+
+
+def reason(error: BaseException) -> str:
+    """What the system said first, such as "Connection refused"; where it said nothing, what the error says."""
+    first = error
+    while below := first.__cause__ or first.__context__:
+        first = below.exceptions[0] if isinstance(below, BaseExceptionGroup) else below
+    if isinstance(first, OSError) and first.errno is not None and first.errno > 0:
+        return os.strerror(first.errno)
+    return str(error)
 
 
 async def bounded(response: httpx2.Response) -> bytes:
