@@ -24,10 +24,11 @@ FORMS: Mapping[str, Form] = {"NFC": "NFC", "NFD": "NFD", "NFKC": "NFKC", "NFKD":
 
 
 class TokenFloor:
-    """Bounds the number of a text's tokens from below by counting its bytes.
+    """Bounds the number of a text's tokens from below, by the larger of two counts.
 
     A byte counts 1 / (length of the longest token that holds it), so that the bytes of no token count more than 1 together,
-    and those of a text no more than it has tokens. Added tokens, which may be long, are counted where they stand. With a
+    and those of a text no more than it has tokens. And where two bytes follow each other that do so in no token, such as a
+    letter and a space, a token ends between them. Added tokens, which may be long, are counted where they stand. With a
     tokenizer that could change a text, or drop parts of it, in ways not known here the bound is 0.
 
     Args:
@@ -42,27 +43,33 @@ class TokenFloor:
         forms = normal_forms(state_of(backend.normalizer))
         known = isinstance(backend.model, BPE) and keeps_everything(state_of(backend.pre_tokenizer))
         self._forms = forms or ()
-        self._weights = np.zeros(256)
+        self._weights, self._apart = np.zeros(256), np.zeros(2**16, dtype=bool)
         if known and forms is not None:
             ordinary = [
                 vocabulary.bytes_of(index) or b"" for index in range(len(vocabulary)) if index not in added
             ]
             greedy = any(token.lstrip or token.rstrip for token in added.values())
             self._weights = byte_weights(ordinary, white_space_taken=greedy)
+            self._apart = pairs_apart(ordinary, self._weights > 0)
         spelled = {text for token in added.values() for text in spellings(token.content, self._forms)}
-        self._added = {text: more for text in spelled if (more := self._weight(text) - 1) > 0}
+        self._added = {text: self._counts(text) for text in spelled}
 
     def of(self, text: str) -> int:
         """The fewest tokens that a text can have; no lone surrogates may be in it."""
         if not self._unchanged(text):
             return 0
-        more = sum(text.count(token) * extra for token, extra in self._added.items())
-        return math.ceil((self._weight(text) - more) * (1 - ROUNDING))
+        weight, ends = self._counts(text)
+        for token, (its_weight, its_ends) in self._added.items():
+            if its_weight > 1 or its_ends:
+                times = text.count(token)
+                weight, ends = weight - times * max(its_weight - 1, 0), ends - times * its_ends
+        return max(math.ceil(weight * (1 - ROUNDING)), ends)
 
-    def _weight(self, text: str) -> float:
-        """What the bytes of a text count together."""
-        counts = np.bincount(np.frombuffer(text.encode(), np.uint8), minlength=256)
-        return float(counts @ self._weights)
+    def _counts(self, text: str) -> tuple[float, int]:
+        """What the bytes of a text count together, and how many of its tokens end before the last one, at least."""
+        raw = np.frombuffer(text.encode(), np.uint8)
+        weight = float(np.bincount(raw, minlength=256) @ self._weights)
+        return weight, int(np.count_nonzero(self._apart[raw[:-1].astype(np.uint16) << 8 | raw[1:]]))
 
     def _unchanged(self, text: str) -> bool:
         """Whether the tokenizer is known to take a text and all of its parts as they are.
@@ -97,6 +104,25 @@ def byte_weights(
     if white_space_taken:
         longest[list(white_space_bytes())] = np.inf
     return 1 / longest
+
+
+def pairs_apart(tokens: Sequence[bytes], kept: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Which bytes follow each other in no token.
+
+    Args:
+        tokens: The vocabulary, tokens that were added left aside.
+        kept: Which bytes are never lost, bool [256].
+
+    Returns:
+        bool [65536], by 256 times the first byte and the second; False where one of them may be lost.
+    """
+    found = np.frombuffer(b"".join(tokens), np.uint8)
+    whole = np.ones(len(found), dtype=bool)
+    whole[np.cumsum([len(token) for token in tokens if token]) - 1] = False  # the last byte of each
+    first = np.flatnonzero(whole)
+    apart = kept[:, None] & kept
+    apart[found[first], found[first + 1]] = False
+    return apart.reshape(-1)
 
 
 def spellings(content: str, forms: Sequence[Form]) -> Iterator[str]:
