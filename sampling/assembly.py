@@ -10,7 +10,7 @@ import torch
 
 from sampling.dialects import Dialect, parts
 from sampling.errors import InvalidRequest
-from sampling.params import SamplingParams
+from sampling.params import SamplingParams, json_integer
 from sampling.pipeline import Pipeline, at_last_other, in_two
 from sampling.processors import (
     AllowedTokens,
@@ -107,12 +107,28 @@ def is_greedy(params: SamplingParams, dialect: Dialect) -> bool:
     return params.temperature < dialect.greedy_below
 
 
+def top_k_of(value: object, dialect: Dialect) -> int:
+    """Check a top_k as a dialect's requests write it; 0 is what pipelines know as off."""
+    low, high = dialect.ranges.top_k
+    off = {*dialect.top_k_off}
+    if isinstance(value, int | float) and not isinstance(value, bool) and value in off:
+        return 0
+    lowest = low if low in off else low + 1
+    try:
+        return json_integer("top_k", value, lowest, high)
+    except InvalidRequest as error:
+        others = "".join(f", or {one} for all tokens" for one in sorted(off - {low}))
+        raise InvalidRequest("top_k", value, f"{error.allowed}{others}") from None
+
+
 def translated(params: SamplingParams, dialect: Dialect) -> SamplingParams:
     """The parameters as the dialect's engine would run them.
 
     Raises:
-        InvalidRequest: The dialect has no such stage, or does not take temperature 0.
+        InvalidRequest: The dialect has no such stage, a value is outside of its ranges, or it does not take temperature 0.
     """
+    if params.ranges != dialect.ranges:
+        params = replace(params, ranges=dialect.ranges)
     for name, neutral in NEUTRAL.items():
         if name not in dialect.stages and getattr(params, name) != neutral:
             raise InvalidRequest(

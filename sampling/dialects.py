@@ -12,8 +12,17 @@ from types import MappingProxyType
 from typing import cast
 
 from sampling.errors import InvalidRequest
+from sampling.field_names import (
+    LLAMA_CPP_FIELDS,
+    OPENAI_FIELDS,
+    SGLANG_FIELDS,
+    TEMPLATE_FIELDS,
+    TRANSFORMERS_FIELDS,
+    VLLM_0_4_FIELDS,
+    VLLM_FIELDS,
+)
 from sampling.history import OUTPUT, PROMPT_AND_OUTPUT, Scope
-from sampling.params import SMALLEST
+from sampling.params import LARGEST, PAGE, SMALLEST, Ranges
 
 Stage = str | tuple[str, ...]
 
@@ -35,6 +44,7 @@ class Rules:
     Args:
         name: What they are called.
         order: Stages in order; a tuple of truncations looks at one distribution jointly.
+        ranges: What the values of their parameters may be.
         repetition_counts: Which tokens the repetition penalty counts.
         low_ids_first: Which of two equal logits top_k and top_p take first.
         top_k_keeps_ties: Whether top_k keeps all that equal the k-th logit.
@@ -52,6 +62,7 @@ class Rules:
 
     name: str
     order: tuple[Stage, ...]
+    ranges: Ranges = PAGE
     repetition_counts: Scope = PROMPT_AND_OUTPUT
     low_ids_first: bool = True
     top_k_keeps_ties: bool = False
@@ -82,6 +93,7 @@ class Dialect(Rules):
         double_bos: Whether the rendered chat template is tokenised with a second BOS in front.
         parse_control_tokens: Whether text in a message that looks like a control token becomes one.
         id_prefix: What response ids begin with.
+        request_id_is_whole: Whether an id that the request gives is all of the response's, without the prefix.
         gives_stop_reason: Whether choices have a `stop_reason`.
         end_token_entry: Whether the token that ends a choice has an entry in `logprobs.content`.
         blank_special_tokens: Whether special tokens are shown as "" with no bytes, [], instead of by name and null.
@@ -95,7 +107,9 @@ class Dialect(Rules):
         roles: The roles of messages.
         silent_assistant: Whether a message of the assistant may have no content.
         part_separator: What joins the texts of a message whose content is a list of parts.
-        top_k_minus_one: Whether requests may say -1 for no top_k.
+        most_stop_strings: How many stop strings a request may have.
+        top_k_off: What requests may say for no top_k.
+        max_tokens_minus_one: Whether max_tokens may be -1, which is no limit.
         seed_minus_one: Whether a seed of -1 is none.
         append_final_message: Whether a final message that is continued is put behind the prompt as it is; otherwise the chat
             template renders it.
@@ -107,6 +121,7 @@ class Dialect(Rules):
     double_bos: bool = False
     parse_control_tokens: bool = False
     id_prefix: str = "chatcmpl-"
+    request_id_is_whole: bool = False
     gives_stop_reason: bool = True
     end_token_entry: bool = False
     blank_special_tokens: bool = False
@@ -119,7 +134,9 @@ class Dialect(Rules):
     roles: tuple[str, ...] = ("system", "user", "assistant")
     silent_assistant: bool = False
     part_separator: str = ""
-    top_k_minus_one: bool = False
+    most_stop_strings: int = 4
+    top_k_off: tuple[int, ...] = (0,)
+    max_tokens_minus_one: bool = False
     seed_minus_one: bool = False
     append_final_message: bool = False
     generation_defaults: tuple[str, ...] = ()
@@ -135,7 +152,9 @@ class Dialect(Rules):
             raise InvalidRequest("logprob_mode", self.logprob_mode, f"one of {', '.join(MODES)}")
 
 
-TEMPLATE_FIELDS = ("chat_template_kwargs", "add_generation_prompt", "continue_final_message")
+# Engines without a bound of their own: where float32 ends, and as many stop strings as cost next to nothing.
+ANY = (-1e6, 1e6)
+MANY_STOP_STRINGS = 128
 SAMPLING_DEFAULTS = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")
 
 QSTASH = Dialect(
@@ -148,51 +167,6 @@ QSTASH = Dialect(
     fields=TEMPLATE_FIELDS,
 )
 
-# What clients of OpenAI send and engines let pass, and what the engines have on top.
-OPENAI_FIELDS = (
-    "audio",
-    "function_call",
-    "functions",
-    "max_completion_tokens",
-    "metadata",
-    "modalities",
-    "moderation",
-    "parallel_tool_calls",
-    "prediction",
-    "prompt_cache_key",
-    "prompt_cache_options",
-    "prompt_cache_retention",
-    "reasoning_effort",
-    "safety_identifier",
-    "service_tier",
-    "store",
-    "tool_choice",
-    "tools",
-    "user",
-    "verbosity",
-    "web_search_options",
-)
-STOP_FIELDS = ("ignore_eos", "min_tokens", "stop_token_ids", "skip_special_tokens")
-VLLM_0_4_FIELDS = (
-    *STOP_FIELDS,
-    "add_special_tokens",
-    "best_of",
-    "echo",
-    "include_stop_str_in_output",
-    "length_penalty",
-    "spaces_between_special_tokens",
-    "use_beam_search",
-    "user",
-)
-VLLM_FIELDS = (
-    *OPENAI_FIELDS,
-    *(name for name in VLLM_0_4_FIELDS if name not in ("best_of", "user")),
-    "allowed_token_ids",
-    "bad_words",
-    "prompt_logprobs",
-    "truncate_prompt_tokens",
-)
-SGLANG_FIELDS = (*OPENAI_FIELDS, *STOP_FIELDS, "ebnf", "no_stop_trim", "regex", "stop_regex")
 WITH_DEVELOPER = ("developer", "system", "user", "assistant")
 CONTINUOUS = ("include_usage", "continuous_usage_stats")
 
@@ -225,10 +199,12 @@ VLLM_0_4 = Dialect(
     end_token_entry=True,
     blank_special_tokens=True,
     sampled_first=True,
-    fields=(*VLLM_0_4_FIELDS, "add_generation_prompt"),
+    fields=VLLM_0_4_FIELDS,
     stop_strings_from=0,
     part_separator="\n",
-    top_k_minus_one=True,
+    ranges=Ranges(temperature=(0, LARGEST)),
+    most_stop_strings=MANY_STOP_STRINGS,
+    top_k_off=(-1,),
     seed_minus_one=True,
 )
 
@@ -242,14 +218,15 @@ VLLM = Dialect(
     sampled_first=True,
     at_most_k=False,
     usage_when_asked=True,
-    fields=(*VLLM_FIELDS, *TEMPLATE_FIELDS),
+    fields=VLLM_FIELDS,
     stream_options=CONTINUOUS,
     continuous_needs_usage=True,
     stop_strings_from=1,
     roles=WITH_DEVELOPER,
     silent_assistant=True,
     part_separator="\n",
-    top_k_minus_one=True,
+    ranges=Ranges(logit_bias=ANY),
+    top_k_off=(0, -1),
     seed_minus_one=True,
     generation_defaults=(*SAMPLING_DEFAULTS, "presence_penalty", "frequency_penalty", "max_new_tokens"),
 )
@@ -274,14 +251,17 @@ TRANSFORMERS = Dialect(
     greedy_arg_max=True,
     logprob_mode="processed",
     parse_control_tokens=True,
-    fields=("max_completion_tokens", *TEMPLATE_FIELDS),
+    fields=TRANSFORMERS_FIELDS,
     silent_assistant=True,
     part_separator=" ",
+    ranges=Ranges(temperature=(0, LARGEST), logit_bias=ANY),
+    most_stop_strings=MANY_STOP_STRINGS,
     generation_defaults=("do_sample", *SAMPLING_DEFAULTS, "max_new_tokens"),
 )
 
 SGLANG = Dialect(
     name="sglang",
+    request_id_is_whole=True,
     source="SGLang 0.5.23, sglang/srt/sampling and layers/sampler.py",
     order=(
         "frequency_penalty",
@@ -300,13 +280,15 @@ SGLANG = Dialect(
     logprob_mode="temperature",
     parse_control_tokens=True,
     usage_when_asked=True,
-    fields=(*SGLANG_FIELDS, "chat_template_kwargs", "continue_final_message"),
+    fields=SGLANG_FIELDS,
     stream_options=CONTINUOUS,
     ignore_eos_ignores_stop_ids=True,
     roles=WITH_DEVELOPER,
     silent_assistant=True,
     part_separator=" ",
-    top_k_minus_one=True,
+    ranges=Ranges(temperature=(0, LARGEST), logit_bias=ANY, top_logprobs=(0, 100)),
+    most_stop_strings=32,
+    top_k_off=(-1,),
     append_final_message=True,
     generation_defaults=SAMPLING_DEFAULTS,
 )
@@ -318,10 +300,19 @@ LLAMA_CPP = Dialect(
     repetition_counts=Scope(prompt=True, last=64),
     penalties_count=Scope(prompt=True, last=64),
     parse_control_tokens=True,
-    fields=(*OPENAI_FIELDS, "chat_template_kwargs", "add_generation_prompt"),
+    fields=LLAMA_CPP_FIELDS,
+    max_tokens_minus_one=True,
     silent_assistant=True,
     part_separator="\n",
-    top_k_minus_one=True,
+    ranges=Ranges(
+        temperature=(0, LARGEST),
+        frequency_penalty=ANY,
+        presence_penalty=ANY,
+        logit_bias=ANY,
+        top_logprobs=(0, 100),
+    ),
+    most_stop_strings=MANY_STOP_STRINGS,
+    top_k_off=(0, -1),
     seed_minus_one=True,
 )
 

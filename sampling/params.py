@@ -20,22 +20,43 @@ LARGEST_TOP_K = 2**31
 LARGEST_MIN_TOKENS = 2**31 - 1
 MOST_DIGITS = 20  # of a token id; of longer ones many can have one hash, and each would be compared with each
 
-# What requests may say. A repetition penalty outside of its range would take a model's logits out of float32's.
-BIASES = (-100, 100)
-NUMBERS: Mapping[str, tuple[float, float]] = {
-    "temperature": (0, 2),
-    "top_p": (0, 1),
-    "frequency_penalty": (-2, 2),
-    "presence_penalty": (-2, 2),
-    "repetition_penalty": (1e-6, 1e6),
-    "min_p": (0, 1),
-}
-INTEGERS: Mapping[str, tuple[int, int]] = {
-    "seed": (LOWEST_SEED, HIGHEST_SEED),
-    "top_logprobs": (0, 20),
-    "top_k": (0, LARGEST_TOP_K),
-    "min_tokens": (0, LARGEST_MIN_TOKENS),
-}
+
+@dataclass(frozen=True, kw_only=True)
+class Ranges:
+    """What requests may say: the smallest and the largest value of each field.
+
+    Penalties and biases end where they would take a model's logits out of float32's range.
+
+    Args:
+        temperature: The published page's, like all but the last four.
+        top_p: A share of the mass.
+        frequency_penalty: What one use of a token may cost.
+        presence_penalty: The same.
+        logit_bias: Of each bias.
+        seed: All integers of 64 bits, signed or not.
+        top_logprobs: How many alternatives.
+        repetition_penalty: A factor.
+        top_k: How many tokens; 0 for all.
+        min_p: A fraction.
+        min_tokens: How many tokens.
+    """
+
+    temperature: tuple[float, float] = (0, 2)
+    top_p: tuple[float, float] = (0, 1)
+    frequency_penalty: tuple[float, float] = (-2, 2)
+    presence_penalty: tuple[float, float] = (-2, 2)
+    logit_bias: tuple[float, float] = (-100, 100)
+    seed: tuple[int, int] = (LOWEST_SEED, HIGHEST_SEED)
+    top_logprobs: tuple[int, int] = (0, 20)
+    repetition_penalty: tuple[float, float] = (1e-6, 1e6)
+    top_k: tuple[int, int] = (0, LARGEST_TOP_K)
+    min_p: tuple[float, float] = (0, 1)
+    min_tokens: tuple[int, int] = (0, LARGEST_MIN_TOKENS)
+
+
+PAGE = Ranges()
+NUMBERS = ("temperature", "top_p", "frequency_penalty", "presence_penalty", "repetition_penalty", "min_p")
+INTEGERS = ("seed", "top_logprobs", "top_k", "min_tokens")
 
 
 def number(name: str, value: object, low: float, high: float) -> float:
@@ -196,6 +217,7 @@ class SamplingParams:
     """One request's sampling parameters, checked on construction.
 
     The first group is the published page's, with its ranges; the second group holds what other engines offer, off by default.
+    A dialect whose engine takes more has `ranges` of its own.
 
     Args:
         temperature: Divides the logits; 0 takes the most likely token. 0 to 2.
@@ -211,6 +233,8 @@ class SamplingParams:
         min_p: Sample only tokens at least this fraction as likely as the likeliest. 0 to 1; 0 is off.
         min_tokens: Sample none of `stop_token_ids` before so many tokens were sampled. 0 to 2^31 - 1.
         stop_token_ids: Token ids that end a choice.
+        ranges: What the values may be, such as `dialect("llama.cpp").ranges`; the ranges above when left out. It is no
+            parameter itself: params that differ in it alone are equal.
 
     Raises:
         InvalidRequest: A value is not allowed; the message names the field, the value and the range.
@@ -237,18 +261,20 @@ class SamplingParams:
     min_p: float = 0.0
     min_tokens: int = 0
     stop_token_ids: Sequence[int] = ()
+    ranges: Ranges = field(default=PAGE, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Check every field and store it in its canonical type."""
         checked: dict[str, object] = {
-            "logit_bias": BiasTable(bias_table("logit_bias", self.logit_bias, *BIASES)),
+            "logit_bias": BiasTable(bias_table("logit_bias", self.logit_bias, *self.ranges.logit_bias)),
             "logprobs": boolean("logprobs", self.logprobs),
             "stop_token_ids": token_ids("stop_token_ids", self.stop_token_ids),
         }
-        checked |= {name: number(name, getattr(self, name), *ends) for name, ends in NUMBERS.items()}
-        for name, ends in INTEGERS.items():
+        for name in NUMBERS:
+            checked[name] = number(name, getattr(self, name), *getattr(self.ranges, name))
+        for name in INTEGERS:
             if name != "seed" or self.seed is not None:
-                checked[name] = json_integer(name, getattr(self, name), *ends)
+                checked[name] = json_integer(name, getattr(self, name), *getattr(self.ranges, name))
         if checked["top_logprobs"] and not checked["logprobs"]:
             raise InvalidRequest("top_logprobs", self.top_logprobs, "left out (or 0) unless logprobs is true")
         for name, value in checked.items():

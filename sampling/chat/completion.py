@@ -65,7 +65,7 @@ class Completion:
         self.defaults = loaded.defaults(dialect)
         request = request.filled(self.defaults)
         self.loaded, self.request, self.dialect = loaded, request, dialect
-        self.id = f"{dialect.id_prefix}{uuid.uuid4().hex}"
+        self.id = response_id(request.request_id, dialect)
         self.created = int(time.time())
         check_params(request.params, loaded.model.config.vocab_size, dialect)
         self.fresh_seed = request.params.seed is None
@@ -190,3 +190,10 @@ class Completion:
             stop_token_ids=() if deaf else asked.params.stop_token_ids,
             stop_after=0 if first is None else max(asked.params.min_tokens + first - 1, 0),
         )
+
+
+def response_id(given: str | None, dialect: Dialect) -> str:
+    """The id of a response: the request's own, or a random one."""
+    if given is not None and dialect.request_id_is_whole:
+        return given
+    return dialect.id_prefix + (uuid.uuid4().hex if given is None else given)

@@ -8,39 +8,47 @@ from functools import lru_cache
 
 from sampling.chat.checks import list_of, object_of, text_of
 from sampling.chat.formats import Formats
-from sampling.chat.kinds import Flag, Kind, Labels, Members, OneOf, Only, Schema, Text, Whole
-from sampling.chat.messages import Content, Messages
+from sampling.chat.kinds import Flag, Identifier, Kind, Real, Schema, Text, Whole, WholeOr
+from sampling.chat.messages import Messages
+from sampling.chat.not_offered import NOT_OFFERED
 from sampling.chat.template_kwargs import TemplateKwargs
+from sampling.chat.without_effect import WITHOUT_EFFECT
 from sampling.dialects import Dialect
 from sampling.errors import InvalidRequest
-from sampling.params import INTEGERS, boolean, token_ids
+from sampling.params import PAGE, boolean, token_ids
 
-MOST_STOPS = 4
 LONGEST_STOP = 1024  # characters
 MOST_TOKEN_IDS = 128
 MOST_CHOICES = 1024
+LONGEST_REQUEST_ID = 256
 MOST_TOKENS = 2**31 - 1
 
 
 @dataclass(frozen=True)
 class Stops:
-    """Strings before which a choice ends: one, or a list."""
+    """Strings before which a choice ends: one, or a list.
+
+    Args:
+        most: How many there may be; the page's limit when left out.
+    """
+
+    most: int = 4
 
     @property
     def schema(self) -> Schema:
         """A string or a list of strings."""
         text = {"type": "string", "minLength": 1, "maxLength": LONGEST_STOP}
-        return {"anyOf": [text, {"type": "array", "items": text, "maxItems": MOST_STOPS}]}
+        return {"anyOf": [text, {"type": "array", "items": text, "maxItems": self.most}]}
 
     def read(self, name: str, value: object) -> tuple[str, ...]:
         """Check the stop strings."""
         given = list_of(value)
         items = [value] if given is None else given
         allowed = (
-            f"a list of at most {MOST_STOPS} strings of 1 to {LONGEST_STOP} characters, or one such string"
+            f"a list of at most {self.most} strings of 1 to {LONGEST_STOP} characters, or one such string"
         )
         texts = [item for item in items if isinstance(item, str) and 1 <= len(item) <= LONGEST_STOP]
-        if len(texts) < len(items) or len(texts) > MOST_STOPS:
+        if len(texts) < len(items) or len(texts) > self.most:
             raise InvalidRequest(name, value, allowed)
         names = [name] if given is None else [f"{name}[{index}]" for index in range(len(texts))]
         return tuple(map(text_of, names, texts))
@@ -115,56 +123,30 @@ COMMON: Mapping[str, Kind] = {
     "response_format": Formats(),
 }
 
-NOT_OFFERED: Mapping[str, Only] = {
-    "tools": Only(([],), "tools are not offered"),
-    "tool_choice": Only(("none",), "tools are not offered"),
-    "functions": Only(([],), "functions are not offered"),
-    "function_call": Only(("none",), "functions are not offered"),
-    "audio": Only((), "audio is not offered"),
-    "modalities": Only((["text"],), "text is all that is offered"),
-    "moderation": Only((), "moderation is not offered"),
-    "reasoning_effort": Only(("none",), "the models do not reason before they answer"),
-    "verbosity": Only((), "the length of an answer is the model's own"),
-    "web_search_options": Only((), "web search is not offered"),
-    "add_special_tokens": Only((False,), "the chat template has all of them"),
-    "allowed_token_ids": Only((), "a list of allowed tokens is not offered"),
-    "bad_words": Only(([],), "banned words are not offered; logit_bias bans tokens"),
-    "best_of": Only((1,), "a choice among more completions is not offered"),
-    "ebnf": Only((), "other grammars than those of response_format are not offered"),
-    "echo": Only((False,), "the messages are not repeated"),
-    "include_stop_str_in_output": Only((False,), "a stop string is no part of the content"),
-    "length_penalty": Only((1.0,), "beam search is not offered"),
-    "no_stop_trim": Only((False,), "a stop string is no part of the content"),
-    "prompt_logprobs": Only((), "log probabilities of the prompt are not offered"),
-    "regex": Only((), "other grammars than those of response_format are not offered"),
-    "skip_special_tokens": Only((True,), "special tokens are no part of the content"),
-    "spaces_between_special_tokens": Only((True,), "special tokens are no part of the content"),
-    "stop_regex": Only((), "stop strings are literal"),
-    "truncate_prompt_tokens": Only((), "a prompt is never cut"),
-    "use_beam_search": Only((False,), "beam search is not offered"),
-}
-
 FIELDS: Mapping[str, Kind] = {
     "add_generation_prompt": Flag(),
     "chat_template_kwargs": TemplateKwargs(),
     "continue_final_message": Flag(),
     "ignore_eos": Flag(),
     "max_completion_tokens": COMMON["max_tokens"],
-    "metadata": Labels(most=16, longest_key=64, longest=512),
-    "min_tokens": Whole(*INTEGERS["min_tokens"]),
-    "parallel_tool_calls": Flag(),
-    "prediction": Members({"type": OneOf(("content",)), "content": Content()}),
-    "prompt_cache_key": Text(),
-    "prompt_cache_options": Members({"mode": OneOf(("implicit", "explicit")), "ttl": OneOf(("30m",))}),
-    "prompt_cache_retention": OneOf(("in_memory", "24h")),
-    "safety_identifier": Text(128),
-    "service_tier": OneOf(("auto", "default", "flex", "scale", "priority", "fast")),
+    "min_tokens": Whole(*PAGE.min_tokens),
+    "n_predict": COMMON["max_tokens"],
+    "repeat_penalty": Real(*PAGE.repetition_penalty),
+    "request_id": Identifier(LONGEST_REQUEST_ID),
+    "rid": Identifier(LONGEST_REQUEST_ID),
     "stop_token_ids": TokenIds(),
-    "store": Flag(),
-    "user": Text(),
+    **WITHOUT_EFFECT,
     **NOT_OFFERED,
 }
-"""What a dialect can name in its `fields`. Those that `ChatRequest` and `SamplingParams` do not have are checked, no more."""
+"""What a dialect can name in its `fields`."""
+
+OTHER_NAMES: Mapping[str, str] = {
+    "max_completion_tokens": "max_tokens",
+    "n_predict": "max_tokens",
+    "repeat_penalty": "repetition_penalty",
+    "rid": "request_id",
+}
+"""Second names of fields."""
 
 
 @lru_cache(maxsize=64)
@@ -177,5 +159,14 @@ def kinds_of(dialect: Dialect) -> Mapping[str, Kind]:
     unknown = next((name for name in dialect.fields if name not in FIELDS), None)
     if unknown is not None:
         raise InvalidRequest("fields", unknown, "a name in sampling.chat.fields.FIELDS")
-    own = {"messages": Messages(dialect), "stream_options": StreamOptionFields(dialect.stream_options)}
-    return {**COMMON, **own, **{name: FIELDS[name] for name in dialect.fields}}
+    own = {
+        "messages": Messages(dialect),
+        "stop": Stops(dialect.most_stop_strings),
+        "stream_options": StreamOptionFields(dialect.stream_options),
+    }
+    kinds = {**COMMON, **own, **{name: FIELDS[name] for name in dialect.fields}}
+    if dialect.max_tokens_minus_one:
+        limit = WholeOr(-1, Whole(1, MOST_TOKENS))
+        limits = (name for name in kinds if OTHER_NAMES.get(name, name) == "max_tokens")
+        kinds |= dict.fromkeys(limits, limit)
+    return kinds

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 from sampling.chat.checks import list_of, object_of, text_of
 from sampling.errors import InvalidRequest
-from sampling.params import boolean, json_integer
+from sampling.params import LARGEST, boolean, json_integer, number
 
 Schema = dict[str, Any]
 
@@ -69,6 +70,50 @@ class Whole:
 
 
 @dataclass(frozen=True)
+class WholeOr:
+    """An integer of a closed range, or one integer that stands for none.
+
+    Args:
+        none: That integer.
+        range: The others.
+    """
+
+    none: int
+    range: Whole
+
+    @property
+    def schema(self) -> Schema:
+        """Either of the two."""
+        return {"anyOf": [{"const": self.none}, self.range.schema]}
+
+    def read(self, name: str, value: object) -> int | None:
+        """Check an integer; None for the one that stands for none."""
+        if isinstance(value, int | float) and not isinstance(value, bool) and value == self.none:
+            return None
+        try:
+            return self.range.read(name, value)
+        except InvalidRequest as error:
+            raise InvalidRequest(name, value, f"{error.allowed}, or {self.none} for no limit") from None
+
+
+@dataclass(frozen=True)
+class Real:
+    """A number of a closed range."""
+
+    low: float = -LARGEST
+    high: float = LARGEST
+
+    @property
+    def schema(self) -> Schema:
+        """A number."""
+        return {"type": "number", "minimum": self.low, "maximum": self.high}
+
+    def read(self, name: str, value: object) -> float:
+        """Check a number."""
+        return number(name, value, self.low, self.high)
+
+
+@dataclass(frozen=True)
 class Text:
     """A string; of at most so many characters, where there is a limit."""
 
@@ -86,6 +131,44 @@ class Text:
         if self.longest is not None and len(text) > self.longest:
             raise InvalidRequest(name, value, f"a string of at most {self.longest} characters")
         return text
+
+
+@dataclass(frozen=True)
+class Identifier:
+    """A string that an HTTP header can hold as it is: visible ASCII characters."""
+
+    longest: int
+
+    @property
+    def schema(self) -> Schema:
+        """A string."""
+        return {"type": "string", "pattern": f"^[!-~]{{1,{self.longest}}}$"}
+
+    def read(self, name: str, value: object) -> str:
+        """Check a string."""
+        text = text_of(name, value)
+        if not 1 <= len(text) <= self.longest or not all("!" <= character <= "~" for character in text):
+            raise InvalidRequest(name, value, f"1 to {self.longest} visible ASCII characters")
+        return text
+
+
+@dataclass(frozen=True)
+class Texts:
+    """A list of strings."""
+
+    most: int
+
+    @property
+    def schema(self) -> Schema:
+        """A list of strings."""
+        return {"type": "array", "items": Text().schema, "maxItems": self.most}
+
+    def read(self, name: str, value: object) -> tuple[str, ...]:
+        """Check a list of strings."""
+        items = list_of(value)
+        if items is None or len(items) > self.most:
+            raise InvalidRequest(name, value, f"a list of at most {self.most} strings")
+        return tuple(text_of(f"{name}[{index}]", item) for index, item in enumerate(items))
 
 
 @dataclass(frozen=True)
@@ -175,5 +258,5 @@ class Only:
         given = value if plain is None else [*plain]
         if any(given == one and isinstance(given, bool) == isinstance(one, bool) for one in self.neutral):
             return given
-        words = "".join(f"{one!r} or " for one in self.neutral)
+        words = "".join(f"{json.dumps(one)} or " for one in self.neutral)
         raise InvalidRequest(name, value, f"{words}left out: {self.reason}")

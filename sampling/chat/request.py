@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from sampling.assembly import translated
-from sampling.chat.fields import FIELDS, NO_OPTIONS, NOT_OFFERED, StreamOptions, kinds_of
+from sampling.assembly import top_k_of, translated
+from sampling.chat.fields import FIELDS, NO_OPTIONS, OTHER_NAMES, StreamOptions, kinds_of
 from sampling.chat.formats import TEXT, ResponseFormat
 from sampling.chat.messages import ALLOWED as MESSAGES
+from sampling.chat.not_offered import NOT_OFFERED
 from sampling.dialects import Dialect
 from sampling.dialects import dialect as dialect_named
 from sampling.errors import InvalidRequest
 from sampling.other_dialects import naming_others
 from sampling.params import SamplingParams
 
-SAMPLING_FIELDS = tuple(field.name for field in fields(SamplingParams))
+SAMPLING_FIELDS = tuple(field.name for field in fields(SamplingParams) if field.name != "ranges")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +31,7 @@ class ChatRequest:
         model: The name to answer under; None for the model's own.
         max_tokens: Most tokens of a choice; None for what is left of the context.
         n: How many choices, at most 1024.
-        stop: Strings before which a choice ends, at most four of at most 1024 characters.
+        stop: Strings before which a choice ends, at most four (in some dialects more) of at most 1024 characters.
         stream: Whether the answer comes in chunks.
         stream_options: What else a stream tells.
         response_format: What the message has to be.
@@ -38,6 +40,7 @@ class ChatRequest:
             is continued.
         continue_final_message: Whether the answer goes on from the end of the final message, which is the assistant's.
         chat_template_kwargs: What else the chat template may read.
+        request_id: What the response's id ends with; None for something random.
         given: The names of the fields that were not left out; equal requests may differ in them.
     """
 
@@ -54,6 +57,7 @@ class ChatRequest:
     add_generation_prompt: bool | None = None
     continue_final_message: bool = False
     chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    request_id: str | None = None
     given: frozenset[str] = field(default=frozenset(), compare=False)
 
     def filled(self, defaults: Mapping[str, Any]) -> ChatRequest:
@@ -106,13 +110,14 @@ def read(request: Mapping[str, object], dialect: Dialect) -> ChatRequest:
     }
     if "messages" not in values:
         raise InvalidRequest("messages", None, MESSAGES)
-    values |= token_limit(values)
+    values |= by_their_first_names(values)
     own = {name: values[name] for name in OWN_FIELDS if name in values}
-    if dialect.top_k_minus_one and is_minus_one(values.get("top_k")):
-        values["top_k"] = 0
+    if "top_k" in values:
+        values["top_k"] = top_k_of(values["top_k"], dialect)
     if dialect.seed_minus_one and is_minus_one(values.get("seed")):
         del values["seed"]
-    params = SamplingParams(**{name: values[name] for name in SAMPLING_FIELDS if name in values})
+    asked = {name: values[name] for name in SAMPLING_FIELDS if name in values}
+    params = SamplingParams(**asked, ranges=dialect.ranges)
     translated(params, dialect)
     parsed = ChatRequest(params=params, given=frozenset(values), **own)
     check_together(parsed, given)
@@ -151,11 +156,15 @@ def is_minus_one(value: object) -> bool:
     return isinstance(value, int | float) and value == -1
 
 
-def token_limit(values: Mapping[str, Any]) -> dict[str, int]:
-    """The most tokens of a choice, which has two names."""
-    new, old = values.get("max_completion_tokens"), values.get("max_tokens")
-    if new is not None and old is not None and new != old:
-        raise InvalidRequest(
-            "max_completion_tokens", new, f"{old} like max_tokens, or one of the two left out"
-        )
-    return {} if new is None else {"max_tokens": new}
+def by_their_first_names(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of fields that were given by another name."""
+    renamed: dict[str, Any] = {}
+    for name, first in OTHER_NAMES.items():
+        if name not in values:
+            continue
+        value, known = values[name], {**values, **renamed}
+        if first in known and known[first] != value:
+            words = f"{json.dumps(known[first])} like {first}, or one of the two left out"
+            raise InvalidRequest(name, value, words)
+        renamed[first] = value
+    return renamed

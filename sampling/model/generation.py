@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sampling.assembly import NEUTRAL, translated
+from sampling.assembly import NEUTRAL, top_k_of, translated
 from sampling.dialects import DIALECTS, Dialect
 from sampling.errors import CheckpointError, InvalidRequest, shown
 from sampling.model.files import is_there
@@ -120,11 +120,11 @@ class GenerationConfig:
         }
         if applied and "do_sample" in dialect.generation_defaults and not applied.pop("do_sample", False):
             applied["temperature"] = dialect.greedy_below / 2
-        if dialect.top_k_minus_one and applied.get("top_k") == -1:
-            applied["top_k"] = 0
         tokens = {"max_tokens": applied.pop("max_new_tokens")} if "max_new_tokens" in applied else {}
         try:
-            translated(SamplingParams(**applied), dialect)
+            if "top_k" in applied:
+                applied["top_k"] = top_k_of(applied["top_k"], dialect)
+            translated(SamplingParams(**applied, ranges=dialect.ranges), dialect)
         except InvalidRequest as error:
             raise CheckpointError(f"{self.path}: {error}") from None
         return {**applied, **tokens}

@@ -8,7 +8,7 @@ from sampling.assembly import NEUTRAL
 from sampling.chat.fields import FIELDS, MOST_CHOICES, kinds_of
 from sampling.chat.kinds import Schema
 from sampling.dialects import Dialect
-from sampling.params import BIASES, INTEGERS, NUMBERS
+from sampling.params import INTEGERS, NUMBERS, PAGE
 
 TEXT: Schema = {"type": "string"}
 NUMBER: Schema = {"type": "number"}
@@ -80,15 +80,16 @@ def request_schema(dialect: Dialect, *, names: tuple[str, ...], vocab_size: int,
         vocab_size: V; biases are on ids below it.
         most_choices: The highest `n`.
     """
-    numbers = {name: within(NUMBER, *ends) for name, ends in NUMBERS.items()}
-    integers = {name: within(INTEGER, *ends) for name, ends in INTEGERS.items() if name not in FIELDS}
+    ranges = dialect.ranges
+    numbers = {name: within(NUMBER, *getattr(ranges, name)) for name in NUMBERS}
+    integers = {name: within(INTEGER, *getattr(ranges, name)) for name in INTEGERS if name not in FIELDS}
     fields: dict[str, Schema] = {
         **numbers,
         **integers,
         "logit_bias": {
             "type": "object",
             "propertyNames": {"pattern": below(vocab_size)},
-            "additionalProperties": within(NUMBER, *BIASES),
+            "additionalProperties": within(NUMBER, *ranges.logit_bias),
         },
         "logprobs": BOOLEAN,
         **{name: kind.schema for name, kind in kinds_of(dialect).items()},
@@ -99,13 +100,21 @@ def request_schema(dialect: Dialect, *, names: tuple[str, ...], vocab_size: int,
         fields["stop_token_ids"] = {**fields["stop_token_ids"], "items": known}
     if not dialect.zero_temperature:
         fields["temperature"] = {**fields["temperature"], "exclusiveMinimum": 0}
-    if dialect.top_k_minus_one:
-        fields["top_k"] = {**fields["top_k"], "minimum": -1}
+    fields["top_k"] = top_k(dialect)
     fields |= {name: neutral(name) for name in NEUTRAL if name in fields and name not in dialect.stages}
     always = {"model": {"enum": [*names]}, "messages": fields["messages"]}
     kept = {**{name: optional(schema) for name, schema in fields.items()}, **always}
     whole = record(kept, [*always])
     return {**whole, "additionalProperties": NULL, "allOf": needs(dialect)}
+
+
+def top_k(dialect: Dialect) -> Schema:
+    """How many tokens to keep, or what a dialect has for all."""
+    low, high = dialect.ranges.top_k
+    off = dialect.top_k_off
+    if low in off:
+        return within(INTEGER, min(off), high)
+    return {"anyOf": [{"enum": [*off]}, within(INTEGER, low + 1, high)]}
 
 
 def neutral(name: str) -> Schema:
@@ -150,7 +159,7 @@ USAGE = full(prompt_tokens=INTEGER, completion_tokens=INTEGER, total_tokens=INTE
 HEADER: Schema = {"id": TEXT, "created": INTEGER, "model": TEXT, "system_fingerprint": TEXT}
 SEED = {
     "description": "The seed that was used, where the request has none.",
-    **within(INTEGER, 0, INTEGERS["seed"][1]),
+    **within(INTEGER, 0, PAGE.seed[1]),
 }
 
 

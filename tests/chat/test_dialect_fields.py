@@ -363,7 +363,7 @@ def test_a_refusal_names_the_dialects_that_would_serve(how: str, fields: dict[st
 @pytest.mark.parametrize("how", DIALECTS)
 def test_what_none_would_serve_names_none(how: str):
     for fields in (
-        {"temperature": 3},
+        {"temperature": -1},
         {"n": 0},
         {"nope": 1},
         {"messages": []},

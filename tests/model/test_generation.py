@@ -110,6 +110,7 @@ BEYOND = [
     ("vllm", {"frequency_penalty": 3}, "frequency_penalty: got 3.0, must be a number from -2 to 2"),
     ("transformers", {"do_sample": True, "temperature": 0}, "temperature: got 0.0, must be above 0"),
     ("transformers", {"do_sample": True, "top_k": -1}, "top_k: got -1, must be an integer from 0"),
+    ("sglang", {"top_k": 0}, "top_k: got 0, must be an integer from 1 to 2147483648, or -1 for all"),
 ]
 
 
@@ -119,6 +120,12 @@ def test_what_only_the_dialect_does_not_take_is_its_own_to_refuse(tmp_path, name
     assert config.defaults(dialect("qstash")) == {}
     with pytest.raises(CheckpointError, match=rf"generation_config\.json: {words}"):
         config.defaults(dialect(name))
+
+
+@pytest.mark.parametrize("name", ["transformers", "sglang"])
+def test_a_high_temperature_is_taken_where_the_engine_takes_it(tmp_path, name):
+    config = said(tmp_path, {"do_sample": True, "temperature": 2.5})
+    assert config.defaults(dialect(name)) == {"temperature": 2.5}
 
 
 def test_minus_one_is_off_where_the_engine_has_it_so(tmp_path):

@@ -23,6 +23,7 @@ from sampling.conformance.readings import Readings, by_count, by_joint, by_size,
 from sampling.conformance.semantics import Semantics, moved
 from sampling.conformance.verdict import Finding, Verdict
 from sampling.dialects import parts
+from sampling.params import LARGEST
 
 
 def ground(lab: EndpointLab) -> Ground:
@@ -100,8 +101,10 @@ def temperature_limit(lab: EndpointLab) -> Finding:
 
 
 def temperature_range(lab: EndpointLab) -> Finding:
-    """Temperatures of -0.5 and 2.5."""
-    said = {value: lab.refuses(temperature=value) for value in (-0.5, 2.5)}
+    """Temperatures outside of the dialect's range: -0.5, and 2.5 unless it has no upper end."""
+    low, high = lab.semantics.ranges.temperature
+    outside = (low - 0.5, *((high + 0.5,) if high < LARGEST else ()))
+    said = {value: lab.refuses(temperature=value) for value in outside}
     taken = [f"{value:g}" for value, refusal in said.items() if not refusal]
     if taken:
         return Finding(
@@ -110,7 +113,10 @@ def temperature_range(lab: EndpointLab) -> Finding:
             false_alarm=0.0,
         )
     named = all("temperature" in words for words in said.values())
-    words = "-0.5 and 2.5 are refused" + ("" if named else ", in words that do not name the field")
+    refused = (
+        " and ".join(f"{value:g}" for value in outside) + (" are" if outside[1:] else " is") + " refused"
+    )
+    words = refused + ("" if named else ", in words that do not name the field")
     return Finding(Verdict.CONFORMS, words, false_alarm=0.0)
 
 
