@@ -106,6 +106,7 @@ class Dialect(Rules):
         ignore_eos_ignores_stop_ids: Whether `ignore_eos` goes on after `stop_token_ids`, too.
         roles: The roles of messages.
         silent_assistant: Whether a message of the assistant may have no content.
+        assistant_parts: The types of parts that the assistant's messages may have; the others' have text alone.
         part_separator: What joins the texts of a message whose content is a list of parts.
         most_stop_strings: How many stop strings a request may have.
         top_k_off: What requests may say for no top_k.
@@ -133,6 +134,7 @@ class Dialect(Rules):
     ignore_eos_ignores_stop_ids: bool = False
     roles: tuple[str, ...] = ("system", "user", "assistant")
     silent_assistant: bool = False
+    assistant_parts: tuple[str, ...] = ("text",)
     part_separator: str = ""
     most_stop_strings: int = 4
     top_k_off: tuple[int, ...] = (0,)
@@ -181,6 +183,7 @@ OPENAI = Dialect(
     stream_options=("include_usage", "include_obfuscation"),
     roles=WITH_DEVELOPER,
     silent_assistant=True,
+    assistant_parts=("text", "refusal"),
 )
 
 VLLM_0_4 = Dialect(
@@ -224,6 +227,7 @@ VLLM = Dialect(
     stop_strings_from=1,
     roles=WITH_DEVELOPER,
     silent_assistant=True,
+    assistant_parts=("text", "refusal"),
     part_separator="\n",
     ranges=Ranges(logit_bias=ANY),
     top_k_off=(0, -1),

@@ -36,6 +36,21 @@ ROLES_NOT_OFFERED: Mapping[str, str] = {
     "function": "function calls are not offered",
 }
 TEXT_SCHEMA: Schema = {"type": "string"}
+TEXT_PART = 'a text part, {"type": "text", "text": TEXT}'
+
+PARTS_NOT_OFFERED: Mapping[str, str] = {
+    **dict.fromkeys(
+        ("image", "image_url", "input_image", "image_pil", "image_embeds"), "images are not offered"
+    ),
+    **dict.fromkeys(("audio", "audio_url", "input_audio", "audio_embeds"), "audio is not offered"),
+    **dict.fromkeys(("video", "video_url"), "video is not offered"),
+    **dict.fromkeys(("file", "input_file", "document"), "files are not offered"),
+    **dict.fromkeys(("tool_use", "tool_result", "tool_reference"), "tool calls are not offered"),
+    **dict.fromkeys(("input_text", "output_text"), f"it is of another API; {TEXT_PART} says the same here"),
+    "refusal": f"{NOT_OFFERED['refusal'].partition(';')[0]}; put its words into {TEXT_PART}",
+    "thinking": "the models do not reason before they answer",
+}
+"""Types of parts that APIs have, and why they are refused."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +71,7 @@ class Messages:
         optional_text = {"type": ["string", "null"]}
         members = {
             "role": {"enum": [*self.dialect.roles]},
-            "content": self._content.schema,
+            "content": self._content().schema,
             "name": optional_text,
         }
         message = {
@@ -65,7 +80,7 @@ class Messages:
             "required": ["role", "content"],
             "additionalProperties": {"type": "null"},
         }
-        items = {"anyOf": [message, self._silent(message)]} if self.dialect.silent_assistant else message
+        items = {"anyOf": [message, *self._of_the_assistant(message)]}
         return {"type": "array", "items": items, "minItems": 1, "maxItems": MOST_MESSAGES}
 
     def read(self, name: str, value: object) -> tuple[Mapping[str, str], ...]:
@@ -77,14 +92,21 @@ class Messages:
             raise InvalidRequest(name, f"{len(given)} messages", ALLOWED)
         return tuple(self._message(f"{name}[{index}]", one) for index, one in enumerate(given))
 
-    @property
-    def _content(self) -> Content:
-        return Content(self.dialect.part_separator)
+    def _content(self, role: str | None = None) -> Content:
+        """What the content of a message may be; of a role, or of any."""
+        kinds = self.dialect.assistant_parts if role == "assistant" else ("text",)
+        return Content(self.dialect.part_separator, kinds)
 
-    def _silent(self, message: Schema) -> Schema:
-        """An assistant's message without content."""
-        silent = {"role": {"const": "assistant"}, "content": {"type": "null"}}
-        return {**message, "properties": {**message["properties"], **silent}, "required": ["role"]}
+    def _of_the_assistant(self, message: Schema) -> list[Schema]:
+        """What messages the assistant alone has: with parts of its own, or without content."""
+        role = {"role": {"const": "assistant"}}
+        parts = {**role, "content": self._content("assistant").schema}
+        silent = {**role, "content": {"type": "null"}}
+        more = [{**message, "properties": {**message["properties"], **parts}}]
+        none = [{**message, "properties": {**message["properties"], **silent}, "required": ["role"]}]
+        return (more if self.dialect.assistant_parts != ("text",) else []) + (
+            none if self.dialect.silent_assistant else []
+        )
 
     def _message(self, name: str, value: object) -> Mapping[str, str]:
         if not isinstance(value, Mapping):
@@ -96,7 +118,7 @@ class Messages:
                 raise InvalidRequest(f"{name}.{key}", item, f"left out: {words}")
         role = self._role(f"{name}.role", message.get("role"))
         silent = role == "assistant" and self.dialect.silent_assistant and "content" not in message
-        content = "" if silent else self._content.read(f"{name}.content", message.get("content"))
+        content = "" if silent else self._content(role).read(f"{name}.content", message.get("content"))
         whole = {"role": role, "content": content}
         return {**whole, "name": text_of(f"{name}.name", message["name"])} if "name" in message else whole
 
@@ -115,19 +137,16 @@ class Content:
 
     Args:
         separator: What joins the parts.
+        kinds: The types of parts; each has its text in a member of the type's name.
     """
 
     separator: str = ""
+    kinds: tuple[str, ...] = ("text",)
 
     @property
     def schema(self) -> Schema:
         """A string or a list of parts."""
-        part = {
-            "type": "object",
-            "properties": {"type": {"const": "text"}, "text": TEXT_SCHEMA},
-            "required": ["type", "text"],
-            "additionalProperties": {"type": "null"},
-        }
+        part = {"anyOf": [part_schema(kind) for kind in self.kinds]}
         parts = {"type": "array", "items": part, "minItems": 1, "maxItems": MOST_PARTS}
         return {"anyOf": [TEXT_SCHEMA, parts]}
 
@@ -137,15 +156,29 @@ class Content:
         if parts is None:
             return text_of(name, value)
         if not 1 <= len(parts) <= MOST_PARTS:
-            raise InvalidRequest(name, f"{len(parts)} parts", f"a string, or 1 to {MOST_PARTS} text parts")
-        return self.separator.join(part_of(f"{name}[{index}]", part) for index, part in enumerate(parts))
+            given = f"{len(parts)} parts" if parts else value
+            raise InvalidRequest(name, given, f"a string, or a list of 1 to {MOST_PARTS} text parts")
+        return self.separator.join(self._part(f"{name}[{index}]", part) for index, part in enumerate(parts))
+
+    def _part(self, name: str, value: object) -> str:
+        """Read the text of a part."""
+        if not isinstance(value, Mapping):
+            raise InvalidRequest(name, value, TEXT_PART)
+        kind = cast("Mapping[object, object]", value).get("type")
+        if not isinstance(kind, str) or kind not in self.kinds:
+            reason = PARTS_NOT_OFFERED.get(kind) if isinstance(kind, str) else None
+            words = " or ".join(f"'{known}'" for known in self.kinds)
+            raise InvalidRequest(
+                f"{name}.type", kind, f"{words}: {reason or f'what is taken is {TEXT_PART}'}"
+            )
+        return text_of(f"{name}.{kind}", object_of(name, value, ("type", kind)).get(kind))
 
 
-def part_of(name: str, value: object) -> str:
-    """Read the text of a part."""
-    if not isinstance(value, Mapping):
-        raise InvalidRequest(name, value, 'a text part, {"type": "text", "text": TEXT}')
-    kind = cast("Mapping[object, object]", value).get("type")
-    if kind != "text":
-        raise InvalidRequest(f"{name}.type", kind, "'text': images, audio and files are not offered")
-    return text_of(f"{name}.text", object_of(name, value, ("type", "text")).get("text"))
+def part_schema(kind: str) -> Schema:
+    """A part of a type."""
+    return {
+        "type": "object",
+        "properties": {"type": {"const": kind}, kind: TEXT_SCHEMA},
+        "required": ["type", kind],
+        "additionalProperties": {"type": "null"},
+    }

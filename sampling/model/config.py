@@ -288,5 +288,8 @@ def _end_tokens(file: JsonObject, vocab_size: int) -> tuple[int, ...]:
     value = file.get("eos_token_id", [])
     tokens = cast("list[object]", value if isinstance(value, list) else [value])
     if not all(type(token) is int and 0 <= token < vocab_size for token in tokens):
-        raise file.error("eos_token_id", value, f"an id, or a list of ids, from 0 to {vocab_size - 1}")
+        words = (
+            f"an id, or a list of ids, from 0 to {vocab_size - 1}: vocab_size in config.json is {vocab_size}"
+        )
+        raise file.error("eos_token_id", value, words)
     return tuple(cast("list[int]", tokens))

@@ -20,8 +20,9 @@ from sampling.server.cors import CrossOrigin
 from sampling.server.errors import ApiError, shutting_down
 from sampling.server.middleware import BearerKey, LastResort, Observed
 from sampling.server.models import Models
-from sampling.server.openapi import CHAT_PATHS, MODELS_PATHS, description
+from sampling.server.openapi import description
 from sampling.server.options import ServerOptions
+from sampling.server.paths import CHAT_PATHS, MODELS_PATHS
 from sampling.server.replies import answer_error, json_response
 from sampling.server.service import Service
 

@@ -10,6 +10,7 @@ from h11 import RemoteProtocolError
 from starlette.exceptions import HTTPException
 
 from sampling.errors import CheckpointError, InvalidRequest, NotEnoughMemory, Overloaded, RowError, listed
+from sampling.server.paths import CHAT_PATHS, MODELS_PATHS
 
 BAD_REQUEST = "invalid_request_error"
 
@@ -175,7 +176,12 @@ def unusable(error: CheckpointError) -> ApiError:
 
 def routing(error: HTTPException) -> ApiError:
     """No such path, or not with that method."""
-    words = {404: "there is no such path", 405: "the path does not take this method"}
+    allowed = (error.headers or {}).get("Allow", "others")
+    words = {
+        404: f"there is no such path: chat completions are all that is offered, at POST {CHAT_PATHS[0]}; models are listed at "
+        f"GET {MODELS_PATHS[0]}",
+        405: f"the path does not take this method; it takes {allowed}",
+    }
     codes = {404: "not_found", 405: "method_not_allowed"}
     message = words.get(error.status_code, error.detail)
     return ApiError(error.status_code, message, code=codes.get(error.status_code), headers=error.headers)

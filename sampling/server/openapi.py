@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from sampling.server import schemas
+from sampling.server.paths import CHAT_PATHS, MODELS_PATHS
 from sampling.server.service import Service
 from sampling.version import __version__
-
-CHAT_PATHS = ("/v1/chat/completions", "/llm/v1/chat/completions")
-MODELS_PATHS = ("/v1/models", "/llm/v1/models")
 
 REFUSALS = {
     400: "A field is not allowed, or the request does not fit into memory; `param` names the field.",

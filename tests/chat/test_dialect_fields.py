@@ -453,3 +453,63 @@ def test_a_parsed_answer_can_be_given_back(how: str):
         {**ASK[0], "role": "assistant", "content": '{"a": 1}'},
         *ASK,
     ]
+
+
+# What is said about parts that are no text
+
+
+@pytest.mark.parametrize("how", DIALECTS)
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("image_url", "images are not offered"),
+        ("input_image", "images are not offered"),
+        ("input_audio", "audio is not offered"),
+        ("video_url", "video is not offered"),
+        ("file", "files are not offered"),
+        (
+            "input_text",
+            'it is of another API; a text part, {"type": "text", "text": TEXT} says the same here',
+        ),
+        (
+            "output_text",
+            'it is of another API; a text part, {"type": "text", "text": TEXT} says the same here',
+        ),
+        ("refusal", "a model can not be told that it has refused; put its words into a text part"),
+        ("tool_result", "tool calls are not offered"),
+        ("poem", 'what is taken is a text part, {"type": "text", "text": TEXT}'),
+    ],
+)
+def test_the_type_of_a_part_is_named_with_what_is_taken(how: str, kind: str, reason: str):
+    error = refused(how, messages=[{"role": "user", "content": [{"type": kind, kind: "x"}]}])
+    assert str(error).startswith(f"messages[0].content[0].type: got '{kind}', must be 'text': {reason}")
+    assert "--dialect" not in str(error)
+    assert refused(how, messages=[{"role": "user", "content": [{"type": [kind]}]}]).value == [kind]
+
+
+@pytest.mark.parametrize("how", DIALECTS)
+def test_no_parts_are_shown_as_they_are(how: str):
+    error = refused(how, messages=[{"role": "user", "content": []}])
+    assert str(error).startswith(
+        "messages[0].content: got [], must be a string, or a list of 1 to 4096 text parts"
+    )
+
+
+@pytest.mark.parametrize("how", DIALECTS)
+def test_an_assistant_s_refusal_is_what_it_said_where_the_api_has_such_parts(how: str):
+    """OpenAI's types (ChatCompletionContentPartRefusalParam); vLLM reads them as text (renderers/chat_utils.py)."""
+    parts = [{"type": "refusal", "refusal": "No."}, {"type": "text", "text": "Ask again.", "refusal": None}]
+    messages = [*ASK, {"role": "assistant", "content": parts}, *ASK]
+    if how in ("openai", "vllm", "vllm-pytorch"):
+        content = read(how, messages=messages).messages[1]["content"]
+        assert content == ("No.Ask again." if how == "openai" else "No.\nAsk again.")
+        wrong = [{"type": "refusal", "text": "No."}]
+        error = refused(how, messages=[*ASK, {"role": "assistant", "content": wrong}])
+        assert error.param == "messages[1].content[0].text"
+        other = [{"type": "file", "file": {}}]
+        error = refused(how, messages=[*ASK, {"role": "assistant", "content": other}])
+        assert "must be 'text' or 'refusal': files are not offered" in str(error)
+    else:
+        error = refused(how, messages=messages)
+        assert error.param == "messages[1].content[0].type"
+        assert "or serve with --dialect openai (" in str(error)

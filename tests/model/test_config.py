@@ -243,6 +243,7 @@ REFUSED: list[tuple[dict[str, object], str]] = [
         "rope_theta: got 500000.0, must be the same as rope_parameters.rope_theta, 10000.0",
     ),
     ({"eos_token_id": 128256}, "eos_token_id: got 128256, must be an id, or a list of ids, from 0 to 128255"),
+    ({"vocab_size": 5}, "from 0 to 4: vocab_size in config.json is 5"),
     ({"eos_token_id": "</s>"}, "eos_token_id: got '</s>', must be an id"),
     ({"eos_token_id": [1, True]}, "eos_token_id: got [1, True], must be an id"),
 ]

@@ -110,6 +110,11 @@ VALUES: dict[str, list[Any]] = {
             for role in ("user", "assistant")
             for content in ("", None, [TEXT, TEXT], [], 1)
         ],
+        *[
+            [{"role": role, "content": [{"type": "refusal", "refusal": "x"}, TEXT]}]
+            for role in ("user", "assistant")
+        ],
+        [{"role": "assistant", "content": [{"type": "refusal", "text": "x"}]}],
         [{"role": "user"}],
         [{"role": "assistant"}],
         [

@@ -153,6 +153,16 @@ def test_options_that_do_not_fit_the_model_are_refused(serving):
         serving(max_context=100_000)
 
 
+@pytest.mark.parametrize(
+    "path", ["/v1/completions", "/v1/embeddings", "/v1/responses", "/v1/audio/speech", "/api/chat"]
+)
+def test_what_is_not_offered_says_what_is(server, path):
+    reply = server.send(path, b"{}")
+    assert (reply.status, reply.error["code"]) == (404, "not_found")
+    assert f"chat completions are all that is offered, at POST {CHAT}" in reply.error["message"]
+    assert "GET /v1/models" in reply.error["message"]
+
+
 def test_paths_and_methods(server):
     for path in ("/", "/v1", "/v1/chat/completions/", "/v1/model", "/%00", "/v1//models"):
         reply = server.send(path)
@@ -160,6 +170,7 @@ def test_paths_and_methods(server):
     for path, method in ((CHAT, "GET"), (CHAT, "DELETE"), ("/v1/models", "POST"), ("/health", "PUT")):
         reply = server.send(path, method=method)
         assert (reply.status, reply.error["code"]) == (405, "method_not_allowed")
+        assert "it takes POST" in reply.error["message"] or "it takes GET, HEAD" in reply.error["message"]
         assert reply.headers["allow"]
 
 
