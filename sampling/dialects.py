@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
-from typing import cast
+from typing import Any, cast
 
 from sampling.errors import InvalidRequest
 from sampling.field_names import (
@@ -44,7 +44,8 @@ class Rules:
     Args:
         name: What they are called.
         order: Stages in order; a tuple of truncations looks at one distribution jointly.
-        ranges: What the values of their parameters may be.
+        highest: The largest values of parameters where they are not the published page's; what may be negative there goes as
+            far below 0.
         repetition_counts: Which tokens the repetition penalty counts.
         low_ids_first: Which of two equal logits top_k and top_p take first.
         top_k_keeps_ties: Whether top_k keeps all that equal the k-th logit.
@@ -62,7 +63,7 @@ class Rules:
 
     name: str
     order: tuple[Stage, ...]
-    ranges: Ranges = PAGE
+    highest: tuple[tuple[str, float], ...] = ()
     repetition_counts: Scope = PROMPT_AND_OUTPUT
     low_ids_first: bool = True
     top_k_keeps_ties: bool = False
@@ -76,6 +77,15 @@ class Rules:
     listed_ranks: int | None = None
     sampled_first: bool = False
     at_most_k: bool = True
+
+    @cached_property
+    def ranges(self) -> Ranges:
+        """What the values of parameters may be."""
+        ends: dict[str, Any] = {}
+        for name, high in self.highest:
+            low, _ = getattr(PAGE, name)
+            ends[name] = (-high if low < 0 else low, high)
+        return replace(PAGE, **ends)
 
     @cached_property
     def stages(self) -> tuple[str, ...]:
@@ -155,7 +165,8 @@ class Dialect(Rules):
 
 
 # Engines without a bound of their own: where float32 ends, and as many stop strings as cost next to nothing.
-ANY = (-1e6, 1e6)
+ANY_BIAS = ANY_PENALTY = 1e6  # either way
+ANY_TEMPERATURE = ("temperature", LARGEST)
 MANY_STOP_STRINGS = 128
 SAMPLING_DEFAULTS = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")
 
@@ -205,7 +216,7 @@ VLLM_0_4 = Dialect(
     fields=VLLM_0_4_FIELDS,
     stop_strings_from=0,
     part_separator="\n",
-    ranges=Ranges(temperature=(0, LARGEST)),
+    highest=(ANY_TEMPERATURE,),
     most_stop_strings=MANY_STOP_STRINGS,
     top_k_off=(-1,),
     seed_minus_one=True,
@@ -229,7 +240,7 @@ VLLM = Dialect(
     silent_assistant=True,
     assistant_parts=("text", "refusal"),
     part_separator="\n",
-    ranges=Ranges(logit_bias=ANY),
+    highest=(("logit_bias", ANY_BIAS),),
     top_k_off=(0, -1),
     seed_minus_one=True,
     generation_defaults=(*SAMPLING_DEFAULTS, "presence_penalty", "frequency_penalty", "max_new_tokens"),
@@ -258,7 +269,7 @@ TRANSFORMERS = Dialect(
     fields=TRANSFORMERS_FIELDS,
     silent_assistant=True,
     part_separator=" ",
-    ranges=Ranges(temperature=(0, LARGEST), logit_bias=ANY),
+    highest=(ANY_TEMPERATURE, ("logit_bias", ANY_BIAS)),
     most_stop_strings=MANY_STOP_STRINGS,
     generation_defaults=("do_sample", *SAMPLING_DEFAULTS, "max_new_tokens"),
 )
@@ -290,7 +301,7 @@ SGLANG = Dialect(
     roles=WITH_DEVELOPER,
     silent_assistant=True,
     part_separator=" ",
-    ranges=Ranges(temperature=(0, LARGEST), logit_bias=ANY, top_logprobs=(0, 100)),
+    highest=(ANY_TEMPERATURE, ("logit_bias", ANY_BIAS), ("top_logprobs", 100)),
     most_stop_strings=32,
     top_k_off=(-1,),
     append_final_message=True,
@@ -308,12 +319,12 @@ LLAMA_CPP = Dialect(
     max_tokens_minus_one=True,
     silent_assistant=True,
     part_separator="\n",
-    ranges=Ranges(
-        temperature=(0, LARGEST),
-        frequency_penalty=ANY,
-        presence_penalty=ANY,
-        logit_bias=ANY,
-        top_logprobs=(0, 100),
+    highest=(
+        ANY_TEMPERATURE,
+        ("frequency_penalty", ANY_PENALTY),
+        ("presence_penalty", ANY_PENALTY),
+        ("logit_bias", ANY_BIAS),
+        ("top_logprobs", 100),
     ),
     most_stop_strings=MANY_STOP_STRINGS,
     top_k_off=(0, -1),
