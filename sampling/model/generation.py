@@ -58,7 +58,10 @@ OTHERS: Mapping[str, object] = {
     **dict.fromkeys(("typical_p", "encoder_repetition_penalty", "num_beams", "num_return_sequences"), 1),
     **dict.fromkeys(("guidance_scale", "length_penalty"), 1),
     **dict.fromkeys(("diversity_penalty", "penalty_alpha"), 0),
-    **dict.fromkeys(("renormalize_logits", "remove_invalid_values"), False),
+    **dict.fromkeys(("renormalize_logits", "remove_invalid_values", "token_healing"), False),
+    "encoder_no_repeat_ngram_size": 0,
+    "num_beam_groups": 1,
+    **dict.fromkeys(("constraints", "dola_layers", "force_words_ids", "forced_decoder_ids")),
     **dict.fromkeys(
         ("bad_words_ids", "begin_suppress_tokens", "suppress_tokens", "sequence_bias", "stop_strings")
     ),
@@ -132,7 +135,7 @@ class GenerationConfig:
     def announcement(self, dialect: Dialect) -> str | None:
         """Say which values a dialect applies and which it does not; None where there is nothing to say."""
         said = {name: value for name, value in self.values.items() if SILENT.get(name) != value}
-        other = {name: value for name, value in self.others.items() if SILENT[name] != value}
+        other = {name: value for name, value in self.others.items() if value not in (SILENT[name], [], {})}
         if said and "do_sample" in dialect.generation_defaults and not self.values.get("do_sample"):
             said = {"do_sample": False, **said}
         taken = {name: value for name, value in said.items() if name in dialect.generation_defaults}

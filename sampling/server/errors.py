@@ -176,7 +176,7 @@ def unusable(error: CheckpointError) -> ApiError:
 
 def routing(error: HTTPException) -> ApiError:
     """No such path, or not with that method."""
-    allowed = (error.headers or {}).get("Allow", "others")
+    allowed = ", ".join(sorted((error.headers or {}).get("Allow", "others").split(", ")))
     words = {
         404: f"there is no such path: chat completions are all that is offered, at POST {CHAT_PATHS[0]}; models are listed at "
         f"GET {MODELS_PATHS[0]}",

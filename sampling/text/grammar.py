@@ -21,6 +21,7 @@ from sampling.errors import InvalidRequest
 from sampling.helper import BoundExceeded, Helper
 from sampling.text.json_schema import SCHEMA
 from sampling.text.json_text import json_text
+from sampling.text.schema_fault import fault_of
 from sampling.text.schema_grammar import schema_grammar
 from sampling.text.schema_size import MOST_OPTIONAL
 from sampling.text.vocabulary import Vocabulary
@@ -94,7 +95,9 @@ class Grammars:
             parser = self._parser(text)
             if (refusal := refusal_of(parser)) is None:
                 return Grammar("json_schema", [parser, self._json_value], self.vocabulary)
-        raise InvalidRequest(SCHEMA, schema, f"a schema that llguidance supports (it says: {plain(refusal)})")
+        path, part = fault_of(schema, refusal_by_trial)
+        words = f"a schema that llguidance supports (it says: {plain(refusal)})"
+        raise InvalidRequest(".".join(map(str, (SCHEMA, *path))), part, words)
 
     @cached_property
     def _json_value(self) -> LLMatcher:
@@ -225,6 +228,17 @@ def tried(text: str) -> str | None:
     return TRIAL.ask({"grammar": text, "limits": LIMITS}, SECONDS)
 
 
+def refusal_by_trial(schema: Mapping[str, object]) -> str | None:
+    """What llguidance has against a schema, in one line.
+
+    Raises:
+        BoundExceeded: It takes too long, or too much memory.
+        InvalidRequest: It is none that llguidance is asked about.
+    """
+    refusal = TRIAL.ask({"grammar": schema_grammar(schema), "limits": LIMITS}, SECONDS)
+    return None if refusal is None else plain(refusal)
+
+
 def refusal_of(parser: LLMatcher) -> str | None:
     """What llguidance has against a grammar; what is too complex shows after a token."""
     parser = parser.deep_copy()
@@ -237,7 +251,9 @@ def refusal_of(parser: LLMatcher) -> str | None:
 
 def plain(message: str) -> str:
     """An error message of llguidance in one line, without the places in a text that nobody sees."""
-    words = message.partition("\n   1 | ")[0].partition("\n<")[0]
+    words = (
+        message.partition("\n   1 | ")[0].partition("\n<")[0].partition(" while processing json-schema:")[0]
+    )
     for prefix in ("at 2(8): ", "failed to compile JSON schema: ", 'failed to parse "%json": '):
         words = words.removeprefix(prefix)
     return "no text fits it" if words == "NoExtensionBias" else " ".join(words.split())[:200]

@@ -122,7 +122,7 @@ class SchemaDocument:
         self._enter(found, Place(path, address))
         self._targets[id(schema)] = found
         schema["$ref"] = "#" + "".join(
-            f"/{quote(str(key).replace('~', '~0').replace('/', '~1'))}" for key in path
+            f"/{quote(str(key).replace('~', '~0').replace('/', '~1'), safe='$')}" for key in path
         )
 
     def _resolved(self, schema: Schema, keyword: str, base: str) -> tuple[str, str]:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import transformers
 
 from sampling.dialects import DIALECTS, dialect
 from sampling.errors import CheckpointError, InvalidRequest
-from sampling.model.generation import GenerationConfig
+from sampling.model.generation import OTHERS, READERS, GenerationConfig
 
 # Llama-3.1-8B-Instruct's, as published.
 LLAMA = {
@@ -184,6 +186,27 @@ TOLD = [
         "qstash",
         "max_length 20 applied by no dialect",
     ),
+    (
+        {"do_sample": True, "guidance_scale": 1.5, "encoder_no_repeat_ngram_size": 3, "num_beam_groups": 2},
+        "transformers",
+        "guidance_scale 1.5, encoder_no_repeat_ngram_size 3, num_beam_groups 2 applied by no dialect",
+    ),
+    (
+        {"do_sample": True, "min_new_tokens": 5, "forced_eos_token_id": 1, "force_words_ids": [[1]]},
+        "transformers",
+        "min_new_tokens 5, force_words_ids [[1]], forced_eos_token_id 1 applied by no dialect",
+    ),
+    (
+        {
+            "suppress_tokens": [],
+            "bad_words_ids": [],
+            "stop_strings": [],
+            "sequence_bias": {},
+            "token_healing": False,
+        },
+        "transformers",
+        None,
+    ),
     ({"top_k": 5}, "transformers", "do_sample False, top_k 5 where a request leaves them out"),
     ({"do_sample": True, "temperature": 1.0, "top_p": 1, "top_k": 0}, "qstash", None),
 ]
@@ -193,3 +216,17 @@ TOLD = [
 def test_one_line_says_what_is_applied_and_what_is_not(tmp_path, members, name, words):
     line = said(tmp_path, members).announcement(dialect(name))
     assert line == (None if words is None else f"{tmp_path / 'generation_config.json'}: {words}")
+
+
+# What transformers' own class has besides, none of which changes which tokens are likely: memory, speed, what is returned, who
+# drafts, special ids.
+ELSEWHERE = re.compile(
+    r"assistant_|bos_token_id|eos_token_id|pad_token_id|decoder_start_token_id|.*cache|compile_config|disable_compile"
+    r"|continuous_batching_config|is_assistant|low_memory|max_matching_ngram_size|num_assistant|output_|prefill_chunk_size"
+    r"|prompt_lookup|return_dict|speculation_type|target_lookbehind|transformers_version|use_mtp|early_stopping|_"
+)
+
+
+def test_every_field_of_transformers_that_changes_a_text_is_known():
+    fields = {name for name in vars(transformers.GenerationConfig()) if not ELSEWHERE.match(name)}
+    assert fields <= {*READERS, *OTHERS}

@@ -27,7 +27,9 @@ from transformers import PreTrainedTokenizerFast
 from sampling.errors import InvalidRequest
 from sampling.processors import Constraint
 from sampling.text import Grammars, Vocabulary
+from sampling.text import grammar as grammar_module
 from sampling.text.grammar import Grammar
+from sampling.text.schema_grammar import schema_grammar
 
 SPACES = [*(b" " * n for n in (1, 3, 7, 8, 9)), b"\n" + b" " * 15, b"\r\n", b"\t\t", b"\n\t", b"\n\n", b" \n"]
 PIECES = [
@@ -413,3 +415,60 @@ def test_without_llguidance_the_error_names_the_extra(monkeypatch: pytest.Monkey
 def test_llguidance_is_imported_when_it_is_needed() -> None:
     code = "import sys, sampling.text, sampling.chat.completion; sys.exit('llguidance' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+BAD = {"type": "string", "pattern": "("}
+FAULTS: list[tuple[dict[str, Any], str, object]] = [
+    ({"properties": {"name": BAD}}, ".properties.name.pattern", "("),
+    ({"properties": {"ok": {}, "name": {"not": {"type": "null"}}}}, ".properties.name.not", {"type": "null"}),
+    ({"properties": {"a": {"items": {"type": "strin"}}}}, ".properties.a.items.type", "strin"),
+    ({"properties": {"a": {"uniqueItems": True}}}, ".properties.a.uniqueItems", True),
+    ({"properties": {"a": {"anyOf": [{"type": "string"}, BAD]}}}, ".properties.a.anyOf.1.pattern", "("),
+    ({"$ref": "#/$defs/X", "$defs": {"X": {"properties": {"b": BAD}}}}, ".$defs.X.properties.b.pattern", "("),
+    (
+        {"properties": {"a": {"$ref": "#/definitions/a~1b"}}, "definitions": {"a/b": BAD}},
+        ".definitions.a/b.pattern",
+        "(",
+    ),
+    (
+        {
+            "properties": {"a": {"$ref": "#/$defs/N"}},
+            "$defs": {"N": {"properties": {"next": {"$ref": "#/$defs/N"}, "v": {"not": {}}}}},
+        },
+        ".$defs.N.properties.v.not",
+        {},
+    ),
+    (
+        {"allOf": [{"properties": {"a": {"minimum": "x", "type": "integer"}}}]},
+        ".allOf.0.properties.a.minimum",
+        "x",
+    ),
+    ({"not": {}}, "", {"not": {}}),
+]
+
+
+@pytest.mark.parametrize(("schema", "path", "value"), FAULTS, ids=[path for _, path, _ in FAULTS])
+def test_the_part_of_a_schema_that_is_refused_is_named(
+    schema: dict[str, Any], path: str, value: object
+) -> None:
+    with pytest.raises(InvalidRequest, match="a schema that llguidance supports") as caught:
+        Grammars(SMALL).grammar("json_schema", schema)
+    assert caught.value.param == f"response_format.json_schema.schema{path}"
+    assert caught.value.value == value
+    assert "%24" not in str(caught.value)
+
+
+def test_a_reference_is_shown_as_it_was_written() -> None:
+    text = schema_grammar({"properties": {"a": {"$ref": "#/$defs/X"}}, "$defs": {"X": {"type": "null"}}})
+    assert "#/$defs/X" in text
+
+
+def test_a_large_schema_is_refused_without_very_many_trials(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    trial = grammar_module.refusal_by_trial
+    monkeypatch.setattr(grammar_module, "refusal_by_trial", lambda one: asked.append(one) or trial(one))
+    wide = {"properties": {**{f"p{number}": {} for number in range(300)}, "last": BAD}}
+    with pytest.raises(InvalidRequest) as caught:
+        Grammars(SMALL).grammar("json_schema", wide)
+    assert caught.value.param == "response_format.json_schema.schema"
+    assert len(asked) <= 65
