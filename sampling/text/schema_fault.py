@@ -62,7 +62,7 @@ class Trials:
     def inner(self, schema: Schema) -> tuple[Path, Schema] | None:
         """A part of a schema that is refused by itself, or what its reference refers to (from "#" on)."""
         parts = ((path, part) for path, part in subschemas(schema) if path[0] not in DEFINITIONS)
-        plain = [(path, part) for path, part in parts if isinstance(part, dict)]
+        plain: list[tuple[Path, Schema]] = [(path, part) for path, part in parts if isinstance(part, dict)]
         for path, part in sorted(plain, key=lambda each: "$ref" in each[1]):  # a reference may lead back
             if self._alike(part):
                 return path, part
