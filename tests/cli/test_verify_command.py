@@ -126,7 +126,7 @@ def test_nobody_there_is_2(capsys):
 
 
 def test_an_endpoint_that_is_starting_is_waited_for_and_that_is_told(capsys, monkeypatch):
-    monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
+    monkeypatch.setattr("tenacity.nap.sleep_using_event.__call__", lambda *_: None)
     answer = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 7\r\nConnection: close\r\n\r\nloading"
     with sending(lambda: [answer]) as url:
         code, _, err = run(capsys, "verify", url, "--model", "m", "--tries", "4")

@@ -95,7 +95,7 @@ def test_who_has_answered_is_waited_for():
 
 
 def test_what_is_waited_for_is_told(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
+    monkeypatch.setattr("tenacity.nap.sleep_using_event.__call__", lambda *_: None)
     told: list[str] = []
     answering(failing(2, 503), patience=Patience(5, 3, 2.0), waiting=told.append).client.ask(messages=[])
     assert [re.sub("in [0-9]+ s", "in N s", words.partition(": ")[2]) for words in told] == [
@@ -115,14 +115,14 @@ def test_a_refusal_is_not_tried_again():
 
 def test_retry_after_is_waited_for(monkeypatch: pytest.MonkeyPatch):
     waits: list[float] = []
-    monkeypatch.setattr("tenacity.nap.time.sleep", waits.append)
+    monkeypatch.setattr("tenacity.nap.sleep_using_event.__call__", lambda _, seconds: waits.append(seconds))
     answering(failing(2, 429, **{"Retry-After": "7"}), patience=Patience(5, 3, 0.001)).client.ask(messages=[])
     assert waits == [7.0, 7.0]
 
 
 def test_pauses_grow(monkeypatch: pytest.MonkeyPatch):
     waits: list[float] = []
-    monkeypatch.setattr("tenacity.nap.time.sleep", waits.append)
+    monkeypatch.setattr("tenacity.nap.sleep_using_event.__call__", lambda _, seconds: waits.append(seconds))
     answering(failing(4, 503), patience=Patience(5, 5, 1.0)).client.ask(messages=[])
     assert [1 <= waits[0] <= 2, 2 <= waits[1] <= 3, 4 <= waits[2] <= 5, 8 <= waits[3] <= 9] == [True] * 4
 
@@ -166,7 +166,8 @@ def test_an_interrupted_run_goes_on_without_asking_again(toy: LanguageModel, tmp
 
 def test_a_transcript_of_another_run_is_refused(tmp_path):
     file = tmp_path / "transcript"
-    Transcript(file, RUN).add({}, Received(200, ""))
+    log = Transcript(file, RUN)
+    log.add(log.claim({}), Received(200, ""))
     with pytest.raises(InvalidRequest, match="transcript"):
         Transcript(file, {**RUN, "seed": 1})
 
@@ -192,10 +193,11 @@ def test_a_transcript_begins_with_its_first_answer(tmp_path):
     file = tmp_path / "file"
     log = Transcript(file, RUN)
     assert not file.exists()
-    log.add({"n": 1}, Received(200, "one"))
-    log.add({"n": 1}, Received(200, "two"))
+    first, second = log.claim({"n": 1}), log.claim({"n": 1})
+    log.add(second, Received(200, "two"))
+    log.add(first, Received(200, "one"))
     again = Transcript(file, RUN)
-    told = [again.recall({"n": 1}) for _ in range(3)]
+    told = [again.claim({"n": 1}).received for _ in range(3)]
     assert told == [Received(200, "one"), Received(200, "two"), None]
 
 

@@ -124,7 +124,7 @@ def test_seconds_to_wait(header: str | None, seconds: float | None):
 
 def test_a_date_to_wait_for_is_waited_for(monkeypatch: pytest.MonkeyPatch):
     waits: list[float] = []
-    monkeypatch.setattr("tenacity.nap.time.sleep", waits.append)
+    monkeypatch.setattr("tenacity.nap.sleep_using_event.__call__", lambda _, seconds: waits.append(seconds))
     due = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + 40))
     busy = [httpx2.Response(429, headers={"Retry-After": due})]
     client = answering(lambda _: busy.pop() if busy else httpx2.Response(200, content=GOOD)).client

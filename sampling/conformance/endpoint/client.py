@@ -2,56 +2,84 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from threading import Lock
-from typing import Any
+from threading import Event, Lock
+from typing import Any, TypeVar
 
 import httpx2
 import tenacity
 
+from sampling.conformance.endings import CheckEnded
 from sampling.conformance.endpoint.address import chat_url, plain_key, plain_name
-from sampling.conformance.endpoint.connections import Connections, Passing, Unreached
-from sampling.conformance.endpoint.patience import LONGEST_PAUSE, Patience, seconds_of
+from sampling.conformance.endpoint.connections import Connections, Gate, Passing, Unreached
+from sampling.conformance.endpoint.patience import LONGEST, LONGEST_PAUSE, Patience, seconds_of
 from sampling.conformance.endpoint.reply import Chunk, Model, Models, Reply, part, read
-from sampling.conformance.endpoint.transcript import Received, Transcript
+from sampling.conformance.endpoint.transcript import Claim, Received, Transcript
 from sampling.conformance.endpoint.trouble import Malformed, Refused, Spent, Unanswered
 from sampling.conformance.typed import typed
-from sampling.params import integer
+from sampling.params import integer, number
 from sampling.reading import read_json
 
 SILENCES = 3  # unanswered requests in a row after which an endpoint counts as gone
 PASSING = (408, 409, 425, 429)  # statuses below 500 that another try may change
+CROWDED = (429, 503)  # statuses that ask for fewer requests at a time
+PARALLEL, MOST_PARALLEL = 8, 256  # requests at a time
+
+R = TypeVar("R")
 
 
 @dataclass
 class Budget:
-    """How many requests may be sent.
+    """How many requests may be sent, and for how long.
 
     Args:
         most: None for no limit.
         sent: How many were, retries included.
+        seconds: From the first request to the last; None for no limit.
     """
 
     most: int | None = None
     sent: int = 0
+    seconds: float | None = None
+    _begun: float | None = None
     _lock: Lock = field(default_factory=Lock)
 
     def __post_init__(self) -> None:
-        """Check the limit."""
+        """Check the limits."""
         if self.most is not None:
             integer("budget.most", self.most, 1)
+        if self.seconds is not None:
+            number("budget.seconds", self.seconds, 1e-3, LONGEST)
 
     def take(self) -> None:
         """Count one.
 
         Raises:
-            Spent: It is one too many.
+            Spent: It is one too many, or too late.
         """
         with self._lock:
+            if self._begun is None:
+                self._begun = time.monotonic()
             if self.most is not None and self.sent >= self.most:
                 raise Spent(f"the budget of {self.most} requests is used up (--max-requests)")
+            self.within(0.0)
             self.sent += 1
+
+    def within(self, seconds: float) -> float:
+        """So many seconds, or as many as are left.
+
+        Raises:
+            Spent: None are left.
+        """
+        if self.seconds is None or self._begun is None:
+            return seconds
+        left = self._begun + self.seconds - time.monotonic()
+        if left <= 0:
+            raise Spent(f"the {self.seconds:g} s for all requests are over (--max-seconds)")
+        return min(seconds, left)
 
 
 class Client:
@@ -66,6 +94,7 @@ class Client:
         transcript: Where answers are kept.
         waiting: Called before a pause of a second or more, with words about what is waited for.
         transport: What carries the requests; None for a network.
+        parallel: How many requests may be under way at a time, where several are known; fewer when the endpoint asks for that.
 
     Raises:
         InvalidRequest: No such URL, a key that no header can hold, or an argument of another type.
@@ -86,6 +115,7 @@ class Client:
         transcript: Transcript | None = None,
         waiting: Callable[[str], None] | None = None,
         transport: httpx2.AsyncBaseTransport | None = None,
+        parallel: int = PARALLEL,
     ) -> None:
         typed("budget", budget, Budget | None, "a Budget, or None")
         typed("patience", patience, Patience | None, "a Patience, or None")
@@ -99,6 +129,8 @@ class Client:
         self._headers = {} if key is None else {"Authorization": f"Bearer {plain_key(key)}"}
         self._transport = transport
         self._connections: Connections | None = None
+        self.parallel = integer("parallel", parallel, 1, MOST_PARALLEL)
+        self._gate, self._ended = Gate(self.parallel), Event()
 
     def close(self) -> None:
         """Close the connections; the next request opens new ones."""
@@ -125,7 +157,38 @@ class Client:
         Raises:
             CheckEnded: There is none that could be used.
         """
-        reply = read(Reply, self.text(fields))
+        return self._read(self.text(fields), fields)
+
+    def ask_all(self, requests: Sequence[Mapping[str, Any]]) -> list[Reply | CheckEnded]:
+        """Send requests, as many at a time as may be.
+
+        Args:
+            requests: The fields of each, the model left out.
+
+        Returns:
+            By request the response, or why there is none that could be used.
+        """
+        claims: list[Claim | CheckEnded] = [ended(self._claim, fields) for fields in requests]
+        pool = ThreadPoolExecutor(self.parallel)
+        try:
+            return [*pool.map(lambda claim, fields: ended(self._answer, claim, fields), claims, requests)]
+        except BaseException:  # Ctrl+C above all: nothing may go on behind it
+            self._ended.set()
+            self._connected().give_up()
+            raise
+        finally:
+            pool.shutdown(cancel_futures=True)
+            self._ended.clear()
+
+    def _answer(self, claim: Claim | CheckEnded, fields: Mapping[str, Any]) -> Reply:
+        """The response to a claimed request."""
+        if isinstance(claim, CheckEnded):
+            raise claim
+        return self._read(self._text(claim), fields)
+
+    def _read(self, text: str, fields: Mapping[str, Any]) -> Reply:
+        """A response from its body."""
+        reply = read(Reply, text)
         most = max(fields.get("n", 1), 1)
         if len(reply.choices) > most:
             raise Malformed(f"{len(reply.choices)} choices for n = {most}")
@@ -151,11 +214,31 @@ class Client:
 
     def text(self, fields: Mapping[str, Any]) -> str:
         """The body of the answer to one request."""
-        body = {"model": self.model, **fields}
-        received = self._transcript.recall(body)
+        return self._text(self._claim(fields))
+
+    def _claim(self, fields: Mapping[str, Any]) -> Claim:
+        """A request's place in the transcript and, where it has to be sent, in the budget."""
+        claim = self._transcript.claim({"model": self.model, **fields})
+        if claim.received is None:
+            self._count()
+        return claim
+
+    def _count(self) -> None:
+        """Take a request from the budget.
+
+        Raises:
+            CheckEnded: There is none left, or nobody to send it to.
+        """
+        if self._silences >= SILENCES:
+            raise Unanswered(f"given up after {SILENCES} unanswered requests, the last with: {self._last}")
+        self.budget.take()
+
+    def _text(self, claim: Claim) -> str:
+        """The body of the answer to a claimed request."""
+        received = claim.received
         if received is None:
-            received = self._sent("POST", self.url, body)
-            self._transcript.add(body, received)
+            received = self._sent("POST", self.url, claim.body)
+            self._transcript.add(claim, received)
         if received.status >= 400:
             raise Refused(received.status, refusal(received.text))
         return received.text
@@ -163,10 +246,11 @@ class Client:
     def _connected(self) -> Connections:
         """The connections."""
         if self._connections is None:
-            self._connections = Connections(self._headers, self.patience.seconds, self._transport)
+            self._connections = Connections(self._headers, self._transport)
         return self._connections
 
     def _first_model(self) -> str:
+        self._count()
         received = self._sent("GET", self.url.removesuffix("/chat/completions") + "/models")
         try:
             if received.status >= 400:
@@ -176,14 +260,13 @@ class Client:
             raise Malformed(f"no model was named, and the endpoint lists none: {error}") from None
 
     def _sent(self, method: str, url: str, body: Mapping[str, Any] | None = None) -> Received:
-        """Send a request, again and again if need be."""
-        if self._silences >= SILENCES:
-            raise Unanswered(f"given up after {SILENCES} unanswered requests, the last with: {self._last}")
+        """Send a request that was counted, again and again if need be."""
         retrying = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(self.patience.tries),
             wait=self._pause,
             retry=tenacity.retry_if_exception(self._worth_waiting_for),
             before_sleep=self._tell,
+            sleep=tenacity.nap.sleep_using_event(self._ended),
             reraise=True,
         )
         try:
@@ -198,12 +281,15 @@ class Client:
 
     def _worth_waiting_for(self, error: BaseException) -> bool:
         """Whether a request that failed is to be sent again; where nobody has ever answered, nobody may be there."""
+        if self._ended.is_set():
+            return False
         if isinstance(error, Unreached):
             return self._answered
         return isinstance(error, Passing) and (error.wait is None or error.wait <= LONGEST_PAUSE)
 
     def _tell(self, state: tenacity.RetryCallState) -> None:
-        """Say what is waited for."""
+        """Count the next try, and say what is waited for."""
+        self.budget.take()
         pause = state.next_action.sleep if state.next_action else 0.0
         if self._waiting is not None and state.outcome is not None and pause >= 1:
             tries = f"try {state.attempt_number} of {self.patience.tries}"
@@ -213,17 +299,20 @@ class Client:
         """Seconds until the next try."""
         error = state.outcome.exception() if state.outcome else None
         if isinstance(error, Passing) and error.wait is not None:
-            return error.wait
+            return self.budget.within(error.wait)
         pause = self.patience.pause
         backing_off = tenacity.wait_exponential_jitter(multiplier=pause, max=LONGEST_PAUSE, jitter=pause)
-        return backing_off(state)
+        return self.budget.within(backing_off(state))
 
     def _try(self, method: str, url: str, body: Mapping[str, Any] | None) -> Received:
         """Send a request once."""
-        self.budget.take()
-        answer = self._connected().send(method, url, body)
+        with self._gate:
+            if self._ended.is_set():
+                raise Passing("given up")
+            answer = self._connected().send(method, url, body, self.budget.within(self.patience.seconds))
         self._answered = True
         status = answer.status
+        self._gate.told(fewer=status in CROWDED)
         if status >= 500 or status in PASSING:
             wait = seconds_of(answer.retry_after)
             asked = "" if wait is None else f" (it asks to wait for {wait:g} s)"
@@ -246,3 +335,11 @@ def refusal(text: str) -> str:
     except (ValueError, LookupError, TypeError):
         words = text
     return (words if isinstance(words, str) else text).strip()[:200] or "no message"
+
+
+def ended(ask: Callable[..., R], *given: Any) -> R | CheckEnded:
+    """What asking gives, or why it gives nothing."""
+    try:
+        return ask(*given)
+    except CheckEnded as end:
+        return end

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict, deque
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,23 @@ class Received:
     text: str
 
 
+@dataclass(frozen=True)
+class Claim:
+    """A request that is about to be sent, and its number among those with the same body.
+
+    Requests that go out together are claimed one after the other: whichever is answered first, each finds its own answer again.
+
+    Args:
+        body: What is sent.
+        number: How many with the same body were claimed before.
+        received: The answer, where it was received before.
+    """
+
+    body: Mapping[str, Any]
+    number: int
+    received: Received | None = None
+
+
 class Transcript:
     """A log of requests and answers, JSON Lines; its first line says which run it is of.
 
@@ -42,7 +59,8 @@ class Transcript:
         typed("transcript", path, str | Path | None, "the path of a file, or None")
         path = None if path is None else Path(path)
         self._path, self._lock = path, Lock()
-        self._known: dict[str, deque[Received]] = defaultdict(deque)
+        self._known: dict[tuple[str, int], Received] = {}
+        self._claimed: Counter[str] = Counter()
         if path is None:
             return
         head = json.dumps({"transcript": 1, **run}, sort_keys=True)
@@ -51,21 +69,29 @@ class Transcript:
             raise InvalidRequest("transcript", str(path), f"a new file, or the transcript of {head}")
         *lines, _ = told.split("\n")  # a last line that an interruption cut short is none
         for number, line in enumerate(lines[1:], start=2):
-            body, received = answer_of(path, number, line)
-            self._known[key_of(body)].append(received)
+            claim = answer_of(path, number, line)
+            self._known[key_of(claim.body), claim.number] = cast("Received", claim.received)
         self._begun: str | None = "".join(f"{line}\n" for line in lines or [head])
 
-    def recall(self, body: Mapping[str, Any]) -> Received | None:
-        """The answer to a request as it was received before; each is given once."""
+    def claim(self, body: Mapping[str, Any]) -> Claim:
+        """Number a request, and look its answer up."""
         with self._lock:
-            known = self._known.get(key_of(body))
-            return known.popleft() if known else None
+            key = key_of(body)
+            number = self._claimed[key]
+            self._claimed[key] += 1
+            return Claim(body, number, self._known.get((key, number)))
 
-    def add(self, body: Mapping[str, Any], received: Received) -> None:
+    def add(self, claim: Claim, received: Received) -> None:
         """Write an answer down."""
         if self._path is None:
             return
-        line = json.dumps({"body": dict(body), "status": received.status, "text": received.text})
+        told = {
+            "body": dict(claim.body),
+            "number": claim.number,
+            "status": received.status,
+            "text": received.text,
+        }
+        line = json.dumps(told)
         with self._lock:
             if self._begun is not None:
                 self._path.write_text(self._begun, encoding="utf-8")
@@ -95,7 +121,7 @@ def text_of(path: Path) -> str:
         raise InvalidRequest("transcript", str(path), f"a text file that can be read ({error})") from error
 
 
-def answer_of(path: Path, number: int, line: str) -> tuple[Mapping[str, Any], Received]:
+def answer_of(path: Path, number: int, line: str) -> Claim:
     """A request and its answer from one line.
 
     Raises:
@@ -103,11 +129,11 @@ def answer_of(path: Path, number: int, line: str) -> tuple[Mapping[str, Any], Re
     """
     try:
         told = cast("dict[str, Any]", json.loads(line))
-        body, status, text = told["body"], told["status"], told["text"]
+        body, place, status, text = told["body"], told["number"], told["status"], told["text"]
     except (ValueError, LookupError, TypeError):
-        body = status = text = None
-    if not (isinstance(body, dict) and isinstance(status, int) and isinstance(text, str)):
-        raise InvalidRequest(
-            f"transcript, line {number}", line, f"an object with body, status and text, as {path} began"
-        )
-    return cast("dict[str, Any]", body), Received(status, text)
+        body = place = status = text = None
+    right = isinstance(body, dict) and isinstance(place, int) and isinstance(status, int)
+    if not (right and isinstance(text, str)):
+        allowed = f"an object with body, number, status and text, as {path} began"
+        raise InvalidRequest(f"transcript, line {number}", line, allowed)
+    return Claim(cast("dict[str, Any]", body), place, Received(status, text))
