@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Event, Lock
 from typing import Any, TypeVar
 
@@ -171,7 +172,7 @@ class Client:
         claims: list[Claim | CheckEnded] = [ended(self._claim, fields) for fields in requests]
         pool = ThreadPoolExecutor(self.parallel)
         try:
-            return [*pool.map(lambda claim, fields: ended(self._answer, claim, fields), claims, requests)]
+            return [*pool.map(partial(ended, self._answer), claims, requests)]
         except BaseException:  # Ctrl+C above all: nothing may go on behind it
             self._ended.set()
             self._connected().give_up()

@@ -6,35 +6,39 @@ the bias among them too, says what should come.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import count
+from dataclasses import dataclass, field, replace
+from itertools import count, islice
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sampling.conformance.contest import SAME, Standing
+from sampling.conformance.contest import ANYTHING, SAME, Standing
 from sampling.conformance.distributions import alike
 from sampling.conformance.endings import CheckEnded, NotTestable
-from sampling.conformance.endpoint.lab import EndpointLab, choices_of
+from sampling.conformance.endpoint.lab import EndpointLab, choices_of, reply_of
 from sampling.conformance.endpoint.prompts import Messages
-from sampling.conformance.endpoint.reply import Choice
+from sampling.conformance.endpoint.reply import Choice, Reply
 from sampling.conformance.endpoint.survey import Fence
 from sampling.conformance.oracle import probabilities
 from sampling.conformance.question import Question
 from sampling.conformance.semantics import Semantics
 from sampling.conformance.statistics.pearson import Pearson, pearson
 from sampling.conformance.statistics.planning import draws_by_likelihood
+from sampling.conformance.statistics.universal import anything
 from sampling.conformance.verdict import FALSE_ALARM, SHARE, Finding
 from sampling.errors import shown
 
 Row = NDArray[np.float64]
 
 HEIGHT = 65.0  # how far fenced logits lie above log probabilities
+ALWAYS = "always the arg max"
 SPACING = 0.4  # between the fenced logits
 MOST_DRAWS = 4096  # for one check
-LEAST_DRAWS = 512  # so that a deviation without a name shows, too
+# Requests of a check: where n choices come with each, many draws cost little, and deviations without a name show, too.
+LEAST_REQUESTS, MOST_REQUESTS = 32, 400
 MARGIN = 1.3  # draws are planned for the mean of many runs
 
 
@@ -123,16 +127,38 @@ def slope(count: int, spacing: float = SPACING) -> Row:
     return -spacing * np.arange(count, dtype=np.float64)
 
 
-def draws(lab: EndpointLab, asked: Asked) -> NDArray[np.int64]:
-    """Draws of one request, as places of the question's tokens.
+def draws(lab: EndpointLab, asked: Asked, count: int = 1) -> NDArray[np.int64]:
+    """Draws of some requests, as places of the question's tokens.
 
     Raises:
         CheckEnded: A token from outside of the fence was drawn.
     """
-    n = lab.survey.per_request()
-    reply = choices_of(lab.ask(asked.messages, n=n, **asked.fields, **lab.seeds()), n)
-    found = [asked.place(choice) for choice in reply.choices]
-    for choice, place in zip(reply.choices, found, strict=True):
+    return np.concatenate([tokens for _, tokens in islice(batches(lab, [asked]), count)])
+
+
+def per_request(lab: EndpointLab, asked: Asked) -> int:
+    """How many draws one request gives: n, but 1 at temperature 0, where engines refuse more."""
+    return 1 if asked.fields.get("temperature") == 0 else lab.survey.per_request()
+
+
+def request(lab: EndpointLab, asked: Asked, number: int) -> tuple[Messages, dict[str, Any]]:
+    """A question's request of some number; its seed is fixed, whatever else is asked before."""
+    return asked.messages, {
+        "n": per_request(lab, asked),
+        **asked.fields,
+        **lab.seed_of(repr(asked), number),
+    }
+
+
+def drawn(lab: EndpointLab, asked: Asked, reply: Reply) -> NDArray[np.int64]:
+    """The draws of one response.
+
+    Raises:
+        CheckEnded: A token from outside of the fence was drawn, or there are fewer choices than were asked for.
+    """
+    choices = choices_of(reply, per_request(lab, asked)).choices
+    found = [asked.place(choice) for choice in choices]
+    for choice, place in zip(choices, found, strict=True):
         if place is None:
             words = f"{shown(choice.text)} was sampled though biases make it less likely than e^-20 (see bias.force)"
             raise CheckEnded(words)
@@ -152,21 +178,31 @@ class Contest:
         self, questions: Sequence[Asked], right: Mapping[str, Semantics], wrong: Mapping[str, Semantics]
     ) -> None:
         self.questions = questions
-        readings = {**right, **wrong}.items()
+        own = right[next(iter(right))]
+        readings = {**right, **wrong, ALWAYS: always(own)}.items()
         rows = {name: [asked.row(reading) for asked in questions] for name, reading in readings}
-        wrongs = [name for name in wrong if not any(alike(rows[name], rows[other], SAME) for other in right)]
-        self.standing = Standing([*right], wrongs)
+        wrongs = [
+            name
+            for name in (*wrong, ALWAYS)
+            if not any(alike(rows[name], rows[other], SAME) for other in right)
+        ]
+        self.standing = Standing([*right], wrongs, [ANYTHING])
         self.expected = {name: rows[name] for name in (*right, *wrongs)}
         self.answers: list[tuple[int, NDArray[np.int64]]] = []
+        self._counts = [np.zeros(len(row), dtype=np.int64) for row in self.expected[next(iter(right))]]
 
     @property
     def count(self) -> int:
         """How many draws there were."""
         return sum(len(tokens) for _, tokens in self.answers)
 
-    def planned(self) -> int:
-        """Draws after which each wrong reading is told from the dialect's own, whichever of them is served."""
-        own, others = self.expected[self.standing.rights[0]], len(self.expected) - 1
+    def planned(self, per_request: int) -> int:
+        """Draws after which each wrong reading is told from the dialect's own, whichever of them is served.
+
+        Args:
+            per_request: Draws of one request.
+        """
+        own, others = self.expected[self.standing.rights[0]], len(self.expected)
         needed = [
             max(
                 draws_by_likelihood(own, rows, false_alarm=SHARE / others),
@@ -174,12 +210,15 @@ class Contest:
             )
             for rows in (self.expected[name] for name in self.standing.wrongs)
         ]
-        return int(min(max(MARGIN * max(needed) * len(self.questions), LEAST_DRAWS), MOST_DRAWS))
+        enough = max(MARGIN * max(needed) * len(self.questions), LEAST_REQUESTS * per_request)
+        return int(min(enough, most_draws(per_request)))
 
     def add(self, which: int, tokens: NDArray[np.int64]) -> None:
         """Take in the draws from one question."""
         self.answers.append((which, tokens))
-        self.standing.seen.add(tokens, {name: rows[which] for name, rows in self.expected.items()})
+        with np.errstate(divide="ignore"):
+            logs = {name: np.log(rows[which])[tokens] for name, rows in self.expected.items()}
+        self.standing.seen.take({**logs, ANYTHING: anything(self._counts[which], tokens)})
 
     def finding(self, planned: int) -> Finding:
         """What the draws say."""
@@ -191,7 +230,7 @@ class Contest:
         return self.standing.finding(self.count, detects, shapes)
 
     def shapes(self, planned: int) -> dict[str, Pearson]:
-        """Pearson's test of each right reading, on the first requests whose draws are as many as planned.
+        """Pearson's test of each reading, on the first requests whose draws are as many as planned.
 
         When the questions end depends on what was drawn; when this is looked at does not.
         """
@@ -204,7 +243,7 @@ class Contest:
         def told(name: str) -> list[Row]:
             return [row[:width] for row, width in zip(self.expected[name], widths, strict=True)]
 
-        return {name: pearson(counts, told(name)) for name in self.standing.rights}
+        return {name: pearson(counts, told(name)) for name in self.expected}
 
 
 def decide(lab: EndpointLab, contest: Contest) -> Finding:
@@ -219,20 +258,57 @@ def decide(lab: EndpointLab, contest: Contest) -> Finding:
     """
     if not contest.standing.wrongs:
         raise NotTestable("all readings give the same distribution in the model's context")
-    planned, standing = contest.planned(), contest.standing
+    each = max(per_request(lab, asked) for asked in contest.questions)
+    planned, standing = contest.planned(each), contest.standing
     for which, tokens in batches(lab, contest.questions):
         contest.add(which, tokens)
-        passed = contest.count >= planned and standing.passed
-        if passed or contest.count >= MOST_DRAWS or standing.failed:
+        decided = contest.count >= planned and (standing.passed or standing.failed)
+        if decided or contest.count >= most_draws(each):
             break
     return contest.finding(planned)
 
 
+def most_draws(per_request: int) -> int:
+    """Draws after which a check gives up."""
+    return min(MOST_DRAWS, MOST_REQUESTS * per_request)
+
+
 def batches(lab: EndpointLab, questions: Sequence[Asked]) -> Iterator[tuple[int, NDArray[np.int64]]]:
-    """Draws from the questions in turns, without end; what another check has drawn from the same question comes first."""
+    """Draws from the questions in turns, without end; what another check has drawn from the same question comes first.
+
+    Requests go out together, and their answers are taken in their order: what is decided does not depend on how many at a time.
+    """
     pools = [lab.pools.setdefault(repr(asked), []) for asked in questions]
     for turn in count():
-        for which, (pool, asked) in enumerate(zip(pools, questions, strict=True)):
+        for which, pool in enumerate(pools):
             if turn == len(pool):
-                pool.append(draws(lab, asked))
-            yield which, pool[turn]
+                fill(lab, questions, turn)
+            yield which, drawn(lab, questions[which], pool[turn])
+
+
+def fill(lab: EndpointLab, questions: Sequence[Asked], turn: int) -> None:
+    """Ask what is not known of a turn and of those behind it, as much as may be under way at a time.
+
+    Raises:
+        CheckEnded: The first request has no response; where a later one has none, those before it are kept.
+    """
+    pools = [lab.pools[repr(asked)] for asked in questions]
+    turns = range(turn, turn + lab.client.parallel)
+    missing = [
+        (pool, asked, t)
+        for t in turns
+        for pool, asked in zip(pools, questions, strict=True)
+        if t >= len(pool)
+    ]
+    missing = missing[: lab.client.parallel]
+    replies = lab.survey.ask_all([request(lab, asked, t) for _, asked, t in missing])
+    reply_of(replies[0])
+    for (pool, _, _), reply in zip(missing, replies, strict=True):
+        if isinstance(reply, CheckEnded):
+            break
+        pool.append(reply)
+
+
+def always(own: Semantics) -> Semantics:
+    """The reading of a sampler that takes the most likely token, whatever the temperature."""
+    return replace(own, greedy_below=math.inf, greedy_becomes=(), greedy_arg_max=True)

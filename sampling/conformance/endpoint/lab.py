@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+from zlib import crc32
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sampling.conformance.endings import CheckEnded
 from sampling.conformance.endpoint.prompts import LETTERS, Messages
@@ -44,20 +44,35 @@ class EndpointLab:
     ) -> None:
         integer("seed", seed, 0)
         typed("reference", reference, LoadedModel | None, "a model as `sampling.load` gives it, or None")
-        self.client, self.semantics = target.client, semantics
+        self.client, self.semantics, self.seed = target.client, semantics, seed
         self.reference = None if reference is None else ReferenceWeights(reference, semantics.name)
         self.survey = Survey(target.client, self.reference)
         self.rng = np.random.default_rng(seed)
-        self.pools: dict[str, list[NDArray[np.int64]]] = {}  # draws by the question that they are from
+        self.pools: dict[str, list[Reply]] = {}  # responses by the question that they are to
         self.effective: dict[str, bool] = {}  # by parameter, as far as it was asked for
 
     def ask(self, messages: Messages = LETTERS, **fields: Any) -> Reply:
         """Ask for one token, unless the fields say otherwise."""
         return self.survey.ask(messages, **fields)
 
+    def ask_all(self, requests: Sequence[Mapping[str, Any]], messages: Messages = LETTERS) -> list[Reply]:
+        """Ask several things of one context, as many at a time as may be.
+
+        Raises:
+            CheckEnded: One of them has no response.
+        """
+        return [reply_of(reply) for reply in self.survey.ask_all([(messages, fields) for fields in requests])]
+
     def seeds(self) -> dict[str, Any]:
         """A fresh seed as a field, where one is accepted."""
         return {"seed": int(self.rng.integers(2**31))} if self.survey.takes_seed() else {}
+
+    def seed_of(self, question: str, number: int) -> dict[str, Any]:
+        """The seed of a question's request of some number as a field, where one is accepted; no other request changes it."""
+        if not self.survey.takes_seed():
+            return {}
+        dice = np.random.default_rng([self.seed, number, crc32(question.encode())])
+        return {"seed": int(dice.integers(2**31))}
 
     def refuses(self, **fields: Any) -> str:
         """What the endpoint says to a request that it refuses; nothing if it takes it.
@@ -90,6 +105,13 @@ class EndpointLab:
 
 
 Run = Callable[[EndpointLab], Finding]
+
+
+def reply_of(reply: Reply | CheckEnded) -> Reply:
+    """A response, or the end of the check where there is none."""
+    if isinstance(reply, CheckEnded):
+        raise reply
+    return reply
 
 
 def choices_of(reply: Reply, count: int) -> Reply:

@@ -126,7 +126,15 @@ class Survey:
 
     def ask(self, messages: Messages = LETTERS, **fields: Any) -> Reply:
         """Ask for one token, unless the fields say otherwise."""
-        return self._client.ask(messages=list(messages), **{"max_tokens": 1, **fields})
+        return self._client.ask(**self.request(messages, fields))
+
+    def ask_all(self, requests: Sequence[tuple[Messages, Mapping[str, Any]]]) -> list[Reply | CheckEnded]:
+        """Ask several things, as many at a time as may be: by request its response, or why there is none."""
+        return self._client.ask_all([self.request(messages, fields) for messages, fields in requests])
+
+    def request(self, messages: Messages, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """A request as it is sent."""
+        return {"messages": list(messages), "max_tokens": 1, **fields}
 
     @once
     def plain(self) -> Reply:

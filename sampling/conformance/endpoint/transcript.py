@@ -128,12 +128,17 @@ def answer_of(path: Path, number: int, line: str) -> Claim:
         InvalidRequest: The line is no such thing.
     """
     try:
-        told = cast("dict[str, Any]", json.loads(line))
-        body, place, status, text = told["body"], told["number"], told["status"], told["text"]
-    except (ValueError, LookupError, TypeError):
-        body = place = status = text = None
-    right = isinstance(body, dict) and isinstance(place, int) and isinstance(status, int)
-    if not (right and isinstance(text, str)):
-        allowed = f"an object with body, number, status and text, as {path} began"
-        raise InvalidRequest(f"transcript, line {number}", line, allowed)
-    return Claim(cast("dict[str, Any]", body), place, Received(status, text))
+        told: object = json.loads(line)
+    except ValueError:
+        told = None
+    match told:
+        case {
+            "body": dict() as body,
+            "number": int() as place,
+            "status": int() as status,
+            "text": str() as text,
+        }:
+            return Claim(cast("dict[str, Any]", body), place, Received(status, text))
+        case _:
+            allowed = f"an object with body, number, status and text, as {path} began"
+            raise InvalidRequest(f"transcript, line {number}", line, allowed)
