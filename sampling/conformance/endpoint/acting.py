@@ -4,27 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from sampling.conformance.contest import ENOUGH, IGNORED
 from sampling.conformance.endings import NotTestable
 from sampling.conformance.endpoint.fenced import Contest, batches
-from sampling.conformance.endpoint.ground import Ground, clear_k, clear_p
+from sampling.conformance.endpoint.ground import Ground
 from sampling.conformance.endpoint.lab import EndpointLab
+from sampling.conformance.endpoint.topics import cold, leading, likely, nucleus
 from sampling.conformance.readings import Readings, by_count, by_size
 from sampling.conformance.semantics import Semantics
 
 MOST = 256  # draws; a parameter of which they say nothing is taken to act
 
 
-def alone(ground: Ground, name: str) -> dict[str, Any]:
-    """A parameter by itself, at a value at which it shows."""
-    return {
-        "temperature": lambda: {"temperature": 0.6},
-        "top_p": lambda: {"top_p": clear_p([ground.row()])},
-        "top_k": lambda: {"top_k": clear_k(ground.row(), 4)},
-        "min_p": lambda: {"min_p": 0.3},
-    }[name]()
+ALONE = {"temperature": cold, "top_p": nucleus, "top_k": leading, "min_p": likely}
+"""A parameter by itself, at a value at which it shows."""
 
 
 def effects(own: Semantics, name: str) -> Readings:
@@ -62,7 +56,7 @@ def require_effect(lab: EndpointLab, ground: Ground, *names: str) -> None:
 
 def acts(lab: EndpointLab, ground: Ground, name: str) -> bool:
     """Whether draws under a parameter differ from those without it; True where they do not say."""
-    asked = ground.asked(alone(ground, name))
+    asked = ALONE[name](ground)
     none = {IGNORED: replace(lab.semantics, ignores=frozenset({name}))}
     contest = Contest([asked], effects(lab.semantics, name), none)
     for which, tokens in batches(lab, [asked]):

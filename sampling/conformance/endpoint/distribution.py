@@ -14,11 +14,9 @@ from sampling.conformance.endpoint.ground import (
     FencedGround,
     Ground,
     NaturalGround,
-    clear_k,
-    clear_min_p,
-    clear_p,
 )
 from sampling.conformance.endpoint.lab import EndpointLab, Run
+from sampling.conformance.endpoint.topics import both, cold, cold_least, cold_nucleus, hot, leading, nucleus
 from sampling.conformance.readings import Readings, by_count, by_joint, by_size, place
 from sampling.conformance.semantics import Semantics, moved
 from sampling.conformance.verdict import Finding, Verdict
@@ -66,9 +64,8 @@ def temperature_scale(lab: EndpointLab) -> Finding:
         "logits divided twice": replace(own, temperature_power=2.0),
         "temperatures above 1 clamped to 1": replace(own, highest_temperature=1.0),
     }
-    return contest(
-        lab, questions(lab, {"temperature": 0.6}, {"temperature": 1.7}), wrong, {"logits divided": own}
-    )
+    found = ground(lab)
+    return contest(lab, [cold(found), hot(found)], wrong, {"logits divided": own})
 
 
 def temperature_zero(lab: EndpointLab) -> Finding:
@@ -123,26 +120,13 @@ def temperature_range(lab: EndpointLab) -> Finding:
 def temperature_order(lab: EndpointLab) -> Finding:
     """A temperature and a top_p at which the two orders keep different tokens; one more or fewer is another check's."""
     has(lab, "top_p")
-    return by_order(lab, questions(lab, cold_nucleus(lab)), "top_p")
-
-
-def cold_nucleus(lab: EndpointLab) -> dict[str, float]:
-    """A temperature of 0.4 and a top_p at which its place decides about three tokens at least."""
-    found = ground(lab)
-    return {"temperature": 0.4, "top_p": clear_p([found.row(0.4), found.row()], differ=3)}
+    return by_order(lab, [cold_nucleus(ground(lab))], "top_p")
 
 
 def min_p_order(lab: EndpointLab) -> Finding:
-    """Temperature 0.5 and a min_p at which the two orders keep different tokens."""
+    """A temperature and a min_p at which the two orders keep different tokens."""
     has(lab, "min_p")
-    asked = questions(lab, cold_least(lab))
-    return by_order(lab, asked, "min_p")
-
-
-def cold_least(lab: EndpointLab) -> dict[str, float]:
-    """A temperature of 0.5 and a min_p at which its place decides about a token at least."""
-    found = ground(lab)
-    return {"temperature": 0.5, "min_p": clear_min_p([found.row(0.5), found.row()])}
+    return by_order(lab, [cold_least(ground(lab))], "min_p")
 
 
 def by_order(lab: EndpointLab, asked: Sequence[Asked], stage: str) -> Finding:
@@ -175,7 +159,7 @@ def crossing_token(lab: EndpointLab) -> Finding:
     readings = by_count(lab.semantics)
     kept, dropped, more = readings
     wrong = {dropped: readings[dropped], IGNORED: replace(lab.semantics, ignores=frozenset({"top_p"}))}
-    return contest(lab, nucleus(lab), wrong, {kept: readings[kept], more: readings[more]})
+    return contest(lab, [nucleus(ground(lab))], wrong, {kept: readings[kept], more: readings[more]})
 
 
 def no_token_more(lab: EndpointLab) -> Finding:
@@ -183,12 +167,7 @@ def no_token_more(lab: EndpointLab) -> Finding:
     readings = by_count(lab.semantics)
     kept, dropped, more = readings
     wrong = {more: readings[more], IGNORED: replace(lab.semantics, ignores=frozenset({"top_p"}))}
-    return contest(lab, nucleus(lab), wrong, {kept: readings[kept], dropped: readings[dropped]})
-
-
-def nucleus(lab: EndpointLab) -> list[Asked]:
-    """A question at temperature 1 with a top_p that a token of some mass crosses."""
-    return questions(lab, {"top_p": clear_p([ground(lab).row()])})
+    return contest(lab, [nucleus(ground(lab))], wrong, {kept: readings[kept], dropped: readings[dropped]})
 
 
 def top_p_to_zero(lab: EndpointLab) -> Finding:
@@ -206,9 +185,9 @@ def top_p_to_zero(lab: EndpointLab) -> Finding:
 
 
 def top_k(lab: EndpointLab) -> Finding:
-    """A top_k of about 4."""
+    """A top_k of a few tokens."""
     right, wrong = by_size(has(lab, "top_k"))
-    return contest(lab, questions(lab, {"top_k": clear_k(ground(lab).row(), 4)}), wrong, right)
+    return contest(lab, [leading(ground(lab))], wrong, right)
 
 
 def disabled(lab: EndpointLab) -> Finding:
@@ -230,14 +209,7 @@ def joint(lab: EndpointLab) -> Finding:
     """A top_k and a top_p that keep fewer tokens when top_p sees what top_k left."""
     right, wrong = by_joint(has(lab, "top_k"))
     require_effect(lab, ground(lab), "top_k", "top_p")
-    return contest(lab, questions(lab, both(lab)), wrong, right)
-
-
-def both(lab: EndpointLab) -> dict[str, float]:
-    """A top_k of about 5, and a top_p that keeps fewer of the tokens that it left than of all."""
-    row = ground(lab).row()
-    k = clear_k(row, 5)
-    return {"top_k": k, "top_p": clear_p([row, row[:k] / row[:k].sum()])}
+    return contest(lab, [both(ground(lab))], wrong, right)
 
 
 def has(lab: EndpointLab, stage: str) -> Semantics:

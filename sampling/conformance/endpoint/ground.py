@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sampling.conformance.endings import NotTestable
+from sampling.conformance.endpoint.design import Option, sharpest
 from sampling.conformance.endpoint.fenced import Asked, Fenced, slope
 from sampling.conformance.endpoint.natural import Context, Natural
 from sampling.conformance.endpoint.survey import Fence
 from sampling.conformance.oracle import softmax
+from sampling.conformance.semantics import Semantics
 
 Row = NDArray[np.float64]
 
@@ -22,11 +24,25 @@ AHEAD = 0.02  # by how much an arg max has to be ahead
 NEAR = 0.3  # the largest difference of the first two logits of a question about temperatures near 0
 
 
+Options = tuple[Option, ...]
+Otherwise = Callable[["Ground"], Mapping[str, Any]]
+
+
 class Ground(Protocol):
     """Where questions come from."""
 
     def asked(self, params: Mapping[str, Any]) -> Asked:
         """A question about parameters in which several tokens are likely."""
+        ...
+
+    def sharpest(self, options: Options, readings: tuple[Semantics, ...], otherwise: Otherwise) -> Asked:
+        """A question that tells readings apart with few draws.
+
+        Args:
+            options: Parameters to choose from, where the logits can be chosen, too.
+            readings: What they may mean.
+            otherwise: The parameters where the logits are as they are.
+        """
         ...
 
     def row(self, temperature: float = 1.0) -> Row:
@@ -52,12 +68,18 @@ class Ground(Protocol):
 
 @dataclass(frozen=True)
 class FencedGround:
-    """Questions of fenced tokens with evenly spaced logits."""
+    """Questions of fenced tokens."""
 
     fence: Fence
 
+    def sharpest(self, options: Options, readings: tuple[Semantics, ...], otherwise: Otherwise) -> Asked:
+        """The question that tells readings apart with the fewest draws."""
+        del otherwise
+        logits, option = sharpest(len(self.fence.tokens), options, readings)
+        return Fenced(self.fence, np.array(logits), dict(option))
+
     def asked(self, params: Mapping[str, Any]) -> Asked:
-        """A question about parameters."""
+        """A question about parameters, with evenly spaced logits."""
         return Fenced(self.fence, slope(len(self.fence.tokens)), params)
 
     def row(self, temperature: float = 1.0) -> Row:
@@ -74,13 +96,13 @@ class FencedGround:
         return found
 
     def near(self, params: Mapping[str, Any]) -> Asked:
-        """A question with a gap of 0.02 between the first two logits."""
+        """A question whose first logit is 0.02 above all others."""
         if self.fence.slack > 2e-3:
             raise NotTestable(
                 "log probabilities are known to 0.004 only, too roughly for temperatures near 0"
             )
-        logits = slope(len(self.fence.tokens))
-        logits[1] = -0.02
+        logits = np.full(len(self.fence.tokens), -0.02)
+        logits[0] = 0.0
         return Fenced(self.fence, logits, params)
 
     def flat(self, count: int) -> Asked:
@@ -98,6 +120,11 @@ class NaturalGround:
     """
 
     contexts: Sequence[Context]
+
+    def sharpest(self, options: Options, readings: tuple[Semantics, ...], otherwise: Otherwise) -> Asked:
+        """A question in the broadest context."""
+        del options, readings
+        return self.asked(otherwise(self))
 
     def asked(self, params: Mapping[str, Any]) -> Asked:
         """A question about parameters in the broadest context."""

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from itertools import islice
-from typing import Any
 
-from sampling.conformance.contest import shown
+from sampling.conformance.contest import SAME, shown
+from sampling.conformance.distributions import alike
 from sampling.conformance.endings import CheckEnded, NotTestable
-from sampling.conformance.endpoint.distribution import both, cold_least, cold_nucleus, questions
-from sampling.conformance.endpoint.fenced import Asked, Fenced, batches, slope
+from sampling.conformance.endpoint.distribution import ground
+from sampling.conformance.endpoint.fenced import Asked, Row, batches
 from sampling.conformance.endpoint.lab import EndpointLab
-from sampling.conformance.endpoint.penalties import with_prompt
+from sampling.conformance.endpoint.penalties import in_prompt
 from sampling.conformance.endpoint.reported import modes_that_fit
+from sampling.conformance.endpoint.topics import both, cold_least, cold_nucleus
 from sampling.conformance.identity import Exclusion, Identification
 from sampling.conformance.semantics import Semantics
 from sampling.conformance.statistics.eprocess import Likelihoods
 from sampling.conformance.verdict import FALSE_ALARM
 from sampling.dialects import DIALECTS
 
-DRAWS = 256  # for each question
+DRAWS, LEAST_REQUESTS = 256, 16  # for each question
 
 Readings = Mapping[str, Semantics]
 
@@ -45,9 +45,12 @@ def identified(lab: EndpointLab) -> Identification:
     what: list[tuple[str, int]] = []
     for words, question in asked.items():
         rows = {name: question.row(reading) for name, reading in readings.items()}
-        for _, tokens in islice(batches(lab, [question]), -(-DRAWS // lab.survey.per_request())):
+        least, most = drawn + LEAST_REQUESTS * lab.survey.per_request(), drawn + DRAWS
+        for _, tokens in batches(lab, [question]):
             seen.add(tokens, rows)
             drawn += len(tokens)
+            if drawn >= most or (drawn >= least and settled(seen, rows)):
+                break
         what.append((words, drawn))
     excluded = by_values(lab, readings)
     for name in readings:
@@ -61,35 +64,41 @@ def identified(lab: EndpointLab) -> Identification:
     return Identification(winners, excluded, same, drawn, tuple(refused))
 
 
+def settled(seen: Likelihoods, rows: Mapping[str, Row]) -> bool:
+    """Whether all readings that are not excluded draw from the same distribution."""
+    left = [name for name in rows if seen.against(name, 1 / FALSE_ALARM).e_value < 1 / FALSE_ALARM]
+    return all(alike([rows[name]], [rows[left[0]]], SAME) for name in left)
+
+
 def answered(lab: EndpointLab) -> tuple[dict[str, Asked], list[str]]:
     """The questions that the endpoint takes, by what they are about, and the parameters that it refuses."""
     taken: dict[str, Asked] = {}
     refused: list[str] = []
-    for words, params in separating(lab).items():
-        refusals = {name for name, value in params.items() if lab.refuses(**{name: value})}
+    for words, question in separating(lab).items():
+        params = [(name, value) for name, value in question.fields.items() if name != "logit_bias"]
+        refusals = {name for name, value in params if lab.refuses(**{name: value})}
         if refusals:
             refused += sorted(refusals - set(refused))
         else:
-            taken[words] = questions(lab, params)[0]
+            taken[words] = question
     for name in ("presence_penalty", "repetition_penalty"):
         try:
-            context, here = with_prompt(lab)
-            value = 2.0 if name == "presence_penalty" else 1.03
-            asked = Fenced(context, slope(len(context.tokens), 0.1), {name: value}, here)
+            asked = in_prompt(lab, name)
         except NotTestable:
             continue
-        if not lab.refuses(**{name: value}):
+        if not lab.refuses(**asked.params):
             taken[f"{name} and the prompt"] = asked
     return taken, refused
 
 
-def separating(lab: EndpointLab) -> dict[str, dict[str, Any]]:
-    """Parameters under which dialects differ."""
+def separating(lab: EndpointLab) -> dict[str, Asked]:
+    """Questions in which dialects differ."""
+    found = ground(lab)
     return {
-        "temperature and top_p": cold_nucleus(lab),
-        "temperature and min_p": cold_least(lab),
-        "top_k and top_p": both(lab),
-        "a temperature near 0": {"temperature": 0.005},
+        "temperature and top_p": cold_nucleus(found),
+        "temperature and min_p": cold_least(found),
+        "top_k and top_p": both(found),
+        "a temperature near 0": found.asked({"temperature": 0.005}),
     }
 
 

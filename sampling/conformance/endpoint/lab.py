@@ -9,6 +9,7 @@ from zlib import crc32
 import numpy as np
 
 from sampling.conformance.endings import CheckEnded
+from sampling.conformance.endpoint.duel import Duel
 from sampling.conformance.endpoint.prompts import LETTERS, Messages
 from sampling.conformance.endpoint.reply import Reply
 from sampling.conformance.endpoint.survey import Survey
@@ -49,6 +50,8 @@ class EndpointLab:
         self.survey = Survey(target.client, self.reference)
         self.rng = np.random.default_rng(seed)
         self.pools: dict[str, list[Reply]] = {}  # responses by the question that they are to
+        self.thresholds: dict[Duel, list[float]] = {}  # as far as they were measured
+        self.ways: dict[bool, Mapping[str, Any]] = {}  # to the most likely token, at temperatures or not
         self.effective: dict[str, bool] = {}  # by parameter, as far as it was asked for
 
     def ask(self, messages: Messages = LETTERS, **fields: Any) -> Reply:

@@ -20,12 +20,14 @@ from scipy import stats
 from sampling.conformance.contest import IGNORED, shown
 from sampling.conformance.endings import NotTestable
 from sampling.conformance.endpoint import completions
-from sampling.conformance.endpoint.distribution import has
+from sampling.conformance.endpoint.acting import require_effect
+from sampling.conformance.endpoint.distribution import ground, has
 from sampling.conformance.endpoint.fenced import Contest, Fenced, decide, slope
-from sampling.conformance.endpoint.lab import EndpointLab, Run, choices_of
+from sampling.conformance.endpoint.lab import EndpointLab, Run, choices_of, reply_of
 from sampling.conformance.endpoint.survey import Fence
+from sampling.conformance.endpoint.thresholds import shifts
 from sampling.conformance.together import together
-from sampling.conformance.verdict import FALSE_ALARM, Finding, Verdict
+from sampling.conformance.verdict import FALSE_ALARM, Finding, Verdict, certain
 from sampling.history import OUTPUT, PROMPT_AND_OUTPUT
 
 FEW = 3  # tokens of the fence: few, so that runs of the same one come up
@@ -33,6 +35,11 @@ ROUNDS = 150  # pairs of requests after which a check gives up
 LEAST_ROUNDS = 6
 # What a repetition penalty of 1.2 may take off a logit whose level is not known.
 LOWERED = {f"lowered by about {shift}": -float(shift) for shift in (1, 3, 10)}
+
+# Penalties on what the prompt contains, and the odds of a token that it contains, before a penalty that turns them around.
+IN_PROMPT = {"presence_penalty": 2.0, "repetition_penalty": 1.03}
+ODDS = math.e
+CLOSE = 0.3  # how far a measured shift may be from a reading's: thresholds are found within 0.1
 
 Cell = tuple[int, int]  # how often a token came again, of how many times it could
 
@@ -160,16 +167,15 @@ def concluded(shifts: Shifts, drawn: int) -> Finding:
     return Finding(verdict, f"{words}; e-values against: {told}", drawn, detects, e_values=e_values)
 
 
-def scope(lab: EndpointLab, name: str, value: float, counts: str, prompt_counts: bool) -> Finding:
+def scope(lab: EndpointLab, name: str, counts: str, prompt_counts: bool) -> Finding:
     """Put tokens of the fence into the prompt and see whether a penalty finds them there."""
     own = has(lab, name)
-    context, here = with_prompt(lab)
-    asked = Fenced(context, slope(len(context.tokens), 0.1), {name: value}, here)
     readings = {
         "sampled tokens only": replace(own, **{counts: OUTPUT}),
         "the prompt, too": replace(own, **{counts: PROMPT_AND_OUTPUT}),
     }
     mine, other = [*readings][::-1] if prompt_counts else [*readings]
+    asked = in_prompt(lab, name)
     return decide(lab, Contest([asked], {mine: readings[mine]}, {other: readings[other]}))
 
 
@@ -180,6 +186,19 @@ def fenced(lab: EndpointLab) -> bool:
     except NotTestable:
         return False
     return True
+
+
+def in_prompt(lab: EndpointLab, name: str) -> Fenced:
+    """A question under a penalty whose prompt contains tokens that are drawn as often as is best to see them penalised.
+
+    Raises:
+        NotTestable: No such context is found.
+    """
+    context, here = with_prompt(lab)
+    count = len(context.tokens)
+    logits = slope(count, 0.05)
+    logits[[*here]] += math.log(ODDS * (count - len(here)) / len(here))
+    return Fenced(context, logits, {name: IN_PROMPT[name]}, here)
 
 
 def with_prompt(lab: EndpointLab) -> tuple[Fence, tuple[int, ...]]:
@@ -206,8 +225,10 @@ def said(fence: Fence, place: int) -> Mapping[str, str]:
 def single_tokens(lab: EndpointLab, fence: Fence) -> list[int]:
     """Three tokens whose texts, as messages, are the shortest prompts there are: one token each."""
     lengths: dict[int, int] = {}
-    for place in range(min(6, len(fence.tokens))):
-        usage = lab.ask((said(fence, place),)).counts
+    places = range(min(6, len(fence.tokens)))
+    replies = lab.survey.ask_all([((said(fence, place),), {}) for place in places])
+    for place, reply in zip(places, replies, strict=True):
+        usage = reply_of(reply).counts
         if usage is None:
             raise NotTestable("no `usage` by which to know that a text is one token of the prompt")
         lengths[place] = usage.prompt_tokens
@@ -216,58 +237,121 @@ def single_tokens(lab: EndpointLab, fence: Fence) -> list[int]:
 
 
 def presence_scope(lab: EndpointLab) -> Finding:
-    """A presence penalty of 2 after a prompt that contains three tokens of the fence."""
+    """A token that was sampled, under presence penalties; then one of 2 after a prompt that contains three tokens of the fence.
+
+    The first shows a penalty without effect, the second what it counts.
+    """
     if not fenced(lab):
         return completions.presence_scope(lab)
-    return scope(lab, "presence_penalty", 2.0, "presence_counts", lab.semantics.presence_counts.prompt)
+    has(lab, "presence_penalty")
+    acts = shifted(lab, "presence_penalty", {"lowered": (1.0,)}, {IGNORED: (0.0,)})
+    if acts.verdict is not Verdict.CONFORMS:
+        return acts
+    counts = scope(lab, "presence_penalty", "presence_counts", lab.semantics.presence_counts.prompt)
+    return together([("a token that was sampled", acts), ("the prompt", counts)])
 
 
 def repetition_scope(lab: EndpointLab) -> Finding:
-    """A second token like the first under a penalty of 1.2; then one of 1.03 after a prompt with three tokens of the fence.
+    """A token that was sampled, under penalties of 1.1 and 1.2; then one of 1.03 after a prompt with three tokens of the fence.
 
     The first shows a penalty without effect, the second what it counts. The logits' level is not known, but biases lifted it
-    to about 65: a penalty of 1.03 takes about 1.9 off and one of 1.2 about 11, or less where the model's own are far below 0.
+    to about 65: a penalty of 1.03 takes about 1.9 off.
     """
     own = has(lab, "repetition_penalty")
     if [*own.stages].index("repetition_penalty") < [*own.stages].index("logit_bias"):
         raise NotTestable(
             "the penalty comes before the bias in this dialect, and the logits' level is not known there"
         )
-    acts = compared(lab, Shifts(LOWERED, {IGNORED: 0.0}), 1, {"repetition_penalty": 1.2})
+    acts = repetition_acts(lab)
     if acts.verdict is not Verdict.CONFORMS:
         return acts
-    counts = scope(lab, "repetition_penalty", 1.03, "repetition_counts", own.repetition_counts.prompt)
+    counts = scope(lab, "repetition_penalty", "repetition_counts", own.repetition_counts.prompt)
     return together([("a token that was sampled", acts), ("the prompt", counts)])
 
 
+def repetition_acts(lab: EndpointLab) -> Finding:
+    """Whether a repetition penalty lowers a token that was sampled, by how much soever."""
+    try:
+        told = shifts(lab, "repetition_penalty", 1.1, 1.2)[0]
+    except NotTestable:
+        return compared(lab, Shifts(LOWERED, {IGNORED: 0.0}), 1, {"repetition_penalty": 1.2})
+    words = f"a penalty of 1.2 shifts it {told:.2f} further than one of 1.1"
+    if told >= CLOSE:
+        return certain(Verdict.CONFORMS, words, detects=MEASURED)
+    verdict = Verdict.IGNORED if told > -CLOSE else Verdict.DEVIATES
+    return certain(verdict, f"{words}: fits {IGNORED if told > -CLOSE else 'a reward'!r}", detects=MEASURED)
+
+
+MEASURED = f"shifts, not draws: any difference above {CLOSE} shows"
+
+Runs = Mapping[
+    str, tuple[float, ...]
+]  # by reading, by how often the token came before, what a penalty of 1 more takes off
+
+
+def shifted(lab: EndpointLab, name: str, right: Runs, wrong: Runs, **both: float) -> Finding:
+    """Compare how far a penalty of 2 shifts a token further than one of 1 with readings; by draws where it can not be seen.
+
+    Args:
+        lab: The lab.
+        name: Of the penalty.
+        right: Readings under which the check is passed.
+        wrong: The others.
+        both: Parameters of all requests.
+    """
+    runs = len(next(iter(right.values())))
+    try:
+        told = shifts(lab, name, 1.0, 2.0, **both)[:runs]
+    except NotTestable:
+        told = []
+    if len(told) < runs:
+        by_runs = ({reading: -2 * values[-1] for reading, values in some.items()} for some in (right, wrong))
+        return compared(lab, Shifts(*by_runs), runs, {name: 2.0}, both)
+    fits = [
+        reading
+        for reading, values in {**right, **wrong}.items()
+        if all(abs(value - seen) <= CLOSE for value, seen in zip(values, told, strict=True))
+    ]
+    words = f"a penalty of 2 shifts it {' and '.join(f'{seen:.2f}' for seen in told)} further than one of 1"
+    if not fits:
+        return certain(Verdict.DEVIATES, f"no named reading fits: {words}", detects=MEASURED)
+    passed = any(reading in right for reading in fits)
+    verdict = Verdict.CONFORMS if passed else Verdict.IGNORED if IGNORED in fits else Verdict.DEVIATES
+    return certain(verdict, f"fits {' or '.join(map(repr, fits))}: {words}", detects=MEASURED)
+
+
+ONCE, TIMES = {"once, whatever the count": (1.0, 1.0)}, {"times the count": (1.0, 2.0)}
+NEITHER = {"times its square": (1.0, 4.0), IGNORED: (0.0, 0.0), "a reward": (-1.0, -2.0)}
+
+
 def frequency_counts(lab: EndpointLab) -> Finding:
-    """A third token after two equal ones, under a frequency penalty; then under a presence penalty."""
+    """A token that was sampled once and twice, under frequency penalties; then under presence penalties."""
     if not fenced(lab):
         return together(completions.frequency_counts(lab))
-    f, p = 1.0, 1.5
-    wrong = {"once for two": -f, "four times for two": -4 * f, IGNORED: 0.0, "a reward": 2 * f}
-    frequency = Shifts({"twice for two": -2 * f}, wrong)
-    first = compared(lab, frequency, 2, {"frequency_penalty": f})
-    presence = Shifts({"once for two": -p}, {"twice for two": -2 * p, IGNORED: 0.0, "a reward": p})
-    second = compared(lab, presence, 2, {"presence_penalty": p})
-    worst = first if first.verdict is not Verdict.CONFORMS else second
-    words = f"frequency penalty: {first.evidence}; presence penalty: {second.evidence}"
-    e_values = {f"frequency: {k}": v for k, v in first.e_values.items()}
-    e_values |= {f"presence: {k}": v for k, v in second.e_values.items()}
-    return Finding(worst.verdict, words, first.draws + second.draws, worst.detects, e_values=e_values)
+    frequency = shifted(lab, "frequency_penalty", TIMES, {**ONCE, **NEITHER})
+    presence = shifted(lab, "presence_penalty", ONCE, {**TIMES, **NEITHER})
+    return together([("frequency penalty", frequency), ("presence penalty", presence)])
 
 
 def penalty_order(lab: EndpointLab) -> Finding:
-    """A second token like the first, under a presence penalty of 2 at a temperature of 0.5."""
+    """A token that was sampled, under presence penalties at a temperature of 0.5.
+
+    What makes up for the penalty is a bias, which the temperature divides likewise if it comes before it.
+    """
     if not fenced(lab):
         return completions.penalty_order(lab)
-    t, p = 0.5, 2.0
-    before, after = {"penalty before temperature": -p / t}, {"penalty after temperature": -p}
+    t = 0.5
+    require_effect(lab, ground(lab), "temperature")
     own = [*lab.semantics.stages]
-    early = own.index("presence_penalty") < own.index("temperature") if "presence_penalty" in own else True
-    right, wrong = (before, after) if early else (after, before)
-    penalty = {"presence_penalty": p}
-    return compared(lab, Shifts(right, {**wrong, IGNORED: 0.0}), 1, penalty, {"temperature": t})
+    first = {
+        name: name in own and own.index(name) < own.index("temperature")
+        for name in ("presence_penalty", "logit_bias")
+    }
+    early, late = {"penalty before temperature": (1.0,)}, {"penalty after temperature": (t,)}
+    if not first["logit_bias"]:
+        early, late = {"penalty before temperature": (1 / t,)}, {"penalty after temperature": (1.0,)}
+    right, wrong = (early, late) if first["presence_penalty"] else (late, early)
+    return shifted(lab, "presence_penalty", right, {**wrong, IGNORED: (0.0,)}, temperature=t)
 
 
 def per_choice(lab: EndpointLab) -> Finding:

@@ -1,0 +1,83 @@
+"""Which logits and values of parameters tell readings apart with the fewest draws."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from itertools import combinations, permutations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sampling.conformance.contest import SAME
+from sampling.conformance.distributions import alike
+from sampling.conformance.endings import NotTestable
+from sampling.conformance.oracle import probabilities
+from sampling.conformance.question import Question
+from sampling.conformance.semantics import Semantics
+from sampling.conformance.statistics.planning import draws_by_likelihood
+
+Row = NDArray[np.float64]
+Option = tuple[tuple[str, float], ...]  # parameters by name
+
+SLOPES = (0.1, 0.2, 0.4)  # between logits that fall by the same step
+TOPS, HEIGHTS = (1, 2), (1.0, 2.0, 3.0)  # or of one or two tokens that are higher than the others
+TILT = 0.06  # between tokens that are alike otherwise, so that none is another's equal
+SHAKEN = 0.02  # how far logits may be off before a token is kept that was not
+
+
+@cache
+def sharpest(
+    count: int, options: tuple[Option, ...], readings: tuple[Semantics, ...]
+) -> tuple[tuple[float, ...], Option]:
+    """The logits and parameters that tell every reading from every other in the fewest draws, as far as they can be told.
+
+    Args:
+        count: How many tokens there are.
+        options: Parameters to choose from.
+        readings: What they may mean.
+
+    Raises:
+        NotTestable: There are too few tokens for any of the parameters.
+    """
+    found: list[tuple[int, float, tuple[float, ...], Option]] = []
+    for logits in shapes(count):
+        for option in options:
+            rows = rows_of(logits, option, readings)
+            if all(alike_kept(rows, rows_of(logits + off, option, readings)) for off in shaken(count)):
+                same = sum(alike([p], [q], SAME) for p, q in combinations(rows, 2))
+                found.append((same, worst(rows), tuple(logits.tolist()), option))
+    if not found:
+        raise NotTestable(f"with {count} tokens every value of the parameters is too close to a boundary")
+    return min(found)[2:]
+
+
+def shapes(count: int) -> list[Row]:
+    """Logits from high to low."""
+    place = np.arange(count, dtype=np.float64)
+    steps = [np.where(place < top, height, 0.0) - TILT * place for top in TOPS for height in HEIGHTS]
+    return [*(-slope * place for slope in SLOPES), *steps]
+
+
+def shaken(count: int) -> list[Row]:
+    """What logits may be off by: each token and the next in opposite directions, and the first half against the second."""
+    place = np.arange(count)
+    signs = [np.where(place % 2, 1.0, -1.0), np.where(place < count / 2, 1.0, -1.0)]
+    return [sign * amount for sign in signs for amount in (SHAKEN, -SHAKEN)]
+
+
+def rows_of(logits: Row, option: Option, readings: Sequence[Semantics]) -> list[Row]:
+    """What readings draw from."""
+    question = Question(logits.astype(np.float32), dict(option))
+    return [probabilities(question, reading) for reading in readings]
+
+
+def alike_kept(rows: Sequence[Row], others: Sequence[Row]) -> bool:
+    """Whether the same tokens are kept."""
+    return all(((p > 0) == (q > 0)).all() for p, q in zip(rows, others, strict=True))
+
+
+def worst(rows: Sequence[Row]) -> float:
+    """Draws after which the two readings that are hardest to tell apart are, those left out that are the same."""
+    pairs = [(p, q) for p, q in permutations(rows, 2) if not alike([p], [q], SAME)]
+    return max((draws_by_likelihood([p], [q]) for p, q in pairs), default=0.0)

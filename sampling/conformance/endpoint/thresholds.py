@@ -1,0 +1,166 @@
+"""How far a penalty shifts a token: by as much as a bias has to make up for.
+
+Where the most likely token is taken, one token comes again and again until a bias favours another enough. By how much that
+bias has to be larger under a larger penalty is what the penalty does, whatever the model's log probabilities are. Behind a run
+of the first token they are seen only if the race there is closer than those before it; otherwise other tokens are tried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+
+from sampling.conformance.endings import NotTestable
+from sampling.conformance.endpoint.duel import BASE, RUNS, Duel
+from sampling.conformance.endpoint.fenced import Fenced
+from sampling.conformance.endpoint.lab import EndpointLab, choices_of
+from sampling.conformance.endpoint.survey import Fence
+from sampling.conformance.endpoint.trouble import Refused
+
+SPAN, PRECISION = 25.6, 0.1  # of a threshold above that of the first position, and how closely it is found
+SEEN = 0.3  # how far behind the race before it a race has to be decided, to be seen
+PAIRS = 6  # of tokens that are tried
+SAME_TEXTS = 8  # of equally likely tokens: by chance they are all equal less than once in a million
+
+# Ways to the most likely token, those first that leave the temperature alone.
+WAYS: tuple[dict[str, Any], ...] = ({"top_p": 1e-6}, {"top_k": 1}, {"temperature": 0})
+
+
+def arg_max(lab: EndpointLab, tempered: bool) -> dict[str, Any]:
+    """Parameters under which the most likely token is taken, as was seen.
+
+    Args:
+        lab: The lab.
+        tempered: Whether the temperature has to have an effect.
+
+    Raises:
+        NotTestable: There are none.
+    """
+    fence = lab.survey.fence()
+    for way in WAYS[:2] if tempered else WAYS:
+        equal = Fenced(fence, np.zeros(len(fence.tokens)), way)
+        try:
+            replies = lab.ask_all([equal.fields] * SAME_TEXTS, fence.messages)
+        except Refused:
+            continue
+        if len({reply.choices[0].text for reply in replies}) == 1:
+            return way
+    raise NotTestable("no parameters by which the most likely token is always taken")
+
+
+def shifts(lab: EndpointLab, name: str, low: float, high: float, **both: float) -> list[float]:
+    """How much further the larger of two penalties shifts a token that was sampled once, twice and so on.
+
+    Args:
+        lab: The lab, which keeps what was measured.
+        name: Of the penalty.
+        low: Its smaller value.
+        high: Its larger value.
+        both: Parameters of all requests.
+
+    Returns:
+        By run the shift in log probability as biases make up for it; as many as can be seen, one at least.
+
+    Raises:
+        NotTestable: None can be seen.
+    """
+    fence, best = lab.survey.fence(), list[float]()
+    for first, other in pairs(fence):
+        duels = [Duel(first, other, (*both.items(), (name, value))) for value in (low, high)]
+        measure(lab, fence, duels)
+        small, large = (lab.thresholds[duel] for duel in duels)
+        seen = [
+            large[run] - small[run]
+            for run in range(1, RUNS + 1)
+            if visible(small, run) and visible(large, run)
+        ]
+        best = max(best, seen, key=len)
+        if len(best) == RUNS:
+            break
+    if not best:
+        raise NotTestable("behind no token of the fence a penalty on it would be seen in the model's context")
+    return best
+
+
+def pairs(fence: Fence) -> list[tuple[int, int]]:
+    """Pairs of tokens, by place."""
+    return [*permutations(range(min(4, len(fence.tokens))), 2)][:: 12 // PAIRS]
+
+
+def visible(thresholds: Sequence[float], run: int) -> bool:
+    """Whether the race behind a run is decided later than all before it, and within the span."""
+    ahead = thresholds[run] - max(thresholds[:run])
+    return ahead >= SEEN and all(
+        thresholds[earlier] < thresholds[0] + SPAN - SEEN for earlier in range(run + 1)
+    )
+
+
+def measure(lab: EndpointLab, fence: Fence, duels: Sequence[Duel]) -> None:
+    """Find by bisection how far the first token has to be favoured so that it comes once, twice and so on.
+
+    Args:
+        lab: The lab, which keeps what is found.
+        fence: The tokens.
+        duels: Those that are to be measured, together.
+    """
+    todo = [duel for duel in dict.fromkeys(duels) if duel not in lab.thresholds]
+    bounds = {
+        (duel, run): (begin(fence, duel) - SEEN, begin(fence, duel) + SPAN)
+        for duel in todo
+        for run in range(1, RUNS + 1)
+    }
+    while any(high - low > PRECISION for low, high in bounds.values()):
+        middles = {
+            (duel, (low + high) / 2) for (duel, _), (low, high) in bounds.items() if high - low > PRECISION
+        }
+        asked = sorted(middles, key=repr)
+        found = leading(lab, fence, asked)
+        for (duel, run), (low, high) in bounds.items():
+            for (other, favour), count in zip(asked, found, strict=True):
+                if other == duel and low < favour < high:
+                    low, high = (low, favour) if count > run else (favour, high)
+            bounds[duel, run] = low, high
+    for duel in todo:
+        told = [sum(bounds[duel, run]) / 2 for run in range(1, RUNS + 1)]
+        lab.thresholds[duel] = [begin(fence, duel), *told]
+
+
+def begin(fence: Fence, duel: Duel) -> float:
+    """How far the first token has to be favoured at the first position."""
+    return fence.tokens[duel.other].logprob - fence.tokens[duel.first].logprob
+
+
+def leading(lab: EndpointLab, fence: Fence, asked: Sequence[tuple[Duel, float]]) -> list[int]:
+    """How often the first token of each duel comes before the other, when it is favoured by so much."""
+    requests = [
+        {
+            "max_tokens": RUNS + 1,
+            "logit_bias": biases(fence, duel, favour),
+            **way(lab, duel),
+            **dict(duel.params),
+        }
+        for duel, favour in asked
+    ]
+    texts = [choices_of(reply, 1).choices[0].text for reply in lab.ask_all(requests, fence.messages)]
+    found = [fence.split(text, RUNS + 1) for text in texts]
+    return [
+        next((place for place, token in enumerate(tokens) if token != duel.first), len(tokens))
+        for (duel, _), tokens in zip(asked, found, strict=True)
+    ]
+
+
+def way(lab: EndpointLab, duel: Duel) -> Mapping[str, Any]:
+    """How the most likely token is taken."""
+    tempered = "temperature" in dict(duel.params)
+    if tempered not in lab.ways:
+        lab.ways[tempered] = arg_max(lab, tempered)
+    return lab.ways[tempered]
+
+
+def biases(fence: Fence, duel: Duel, favour: float) -> dict[str, float]:
+    """The biases of a duel."""
+    one, other = fence.tokens[duel.first], fence.tokens[duel.other]
+    return {str(one.id): BASE, str(other.id): round(BASE - favour, 3)}
