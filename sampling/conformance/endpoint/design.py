@@ -21,7 +21,7 @@ Row = NDArray[np.float64]
 Option = tuple[tuple[str, float], ...]  # parameters by name
 
 SLOPES = (0.1, 0.2, 0.4)  # between logits that fall by the same step
-TOPS, HEIGHTS = (1, 2), (1.0, 2.0, 3.0)  # or of one or two tokens that are higher than the others
+TOPS, HEIGHTS = (1, 2), (1.0, 2.0, 3.0, 4.0)  # or of one or two tokens that are higher than the others
 TILT = 0.06  # between tokens that are alike otherwise, so that none is another's equal
 SHAKEN = 0.02  # how far logits may be off before a token is kept that was not
 
@@ -44,12 +44,13 @@ def sharpest(
     for logits in shapes(count):
         for option in options:
             rows = rows_of(logits, option, readings)
-            if all(alike_kept(rows, rows_of(logits + off, option, readings)) for off in shaken(count)):
-                same = sum(alike([p], [q], SAME) for p, q in combinations(rows, 2))
-                found.append((same, worst(rows), tuple(logits.tolist()), option))
-    if not found:
-        raise NotTestable(f"with {count} tokens every value of the parameters is too close to a boundary")
-    return min(found)[2:]
+            same = sum(alike([p], [q], SAME) for p, q in combinations(rows, 2))
+            found.append((same, worst(rows), tuple(logits.tolist()), option))
+    for _, _, logits, option in sorted(found):
+        rows = rows_of(np.array(logits), option, readings)
+        if all(alike_kept(rows, rows_of(np.array(logits) + off, option, readings)) for off in shaken(count)):
+            return logits, option
+    raise NotTestable(f"with {count} tokens every value of the parameters is too close to a boundary")
 
 
 def shapes(count: int) -> list[Row]:

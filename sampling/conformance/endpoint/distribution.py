@@ -4,24 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from sampling.conformance.contest import IGNORED
 from sampling.conformance.endings import NotTestable
 from sampling.conformance.endpoint.acting import require_effect
-from sampling.conformance.endpoint.fenced import Asked, Contest, Fenced, decide, draws, slope
+from sampling.conformance.endpoint.fenced import Asked, Contest, Fenced, batches, decide, slope
 from sampling.conformance.endpoint.ground import (
     FencedGround,
     Ground,
     NaturalGround,
 )
 from sampling.conformance.endpoint.lab import EndpointLab, Run
-from sampling.conformance.endpoint.topics import both, cold, cold_least, cold_nucleus, hot, leading, nucleus
+from sampling.conformance.endpoint.topics import (
+    both,
+    cold,
+    cold_least,
+    cold_nucleus,
+    hot,
+    leading,
+    nucleus,
+    single,
+)
 from sampling.conformance.readings import Readings, by_count, by_joint, by_size, place
 from sampling.conformance.semantics import Semantics, moved
 from sampling.conformance.verdict import Finding, Verdict
 from sampling.dialects import parts
 from sampling.params import LARGEST
+
+TWICE = 2  # requests for each arg max
 
 
 def ground(lab: EndpointLab) -> Ground:
@@ -74,10 +86,11 @@ def temperature_zero(lab: EndpointLab) -> Finding:
     if not tops:
         raise NotTestable("in no context is the likeliest token known and clear")
     wrong = count = 0
-    for asked, top in tops:
-        tokens = draws(lab, asked)
+    for which, tokens in islice(
+        batches(lab, [asked for asked, _ in tops], TWICE * len(tops)), TWICE * len(tops)
+    ):
         count += len(tokens)
-        wrong += int((tokens != top).sum())
+        wrong += int((tokens != tops[which][1]).sum())
     detects = f"other tokens of a probability of {1 - 0.01 ** (1 / count):.2g}"
     if wrong:
         words = f"{wrong} of {count} draws at temperature 0 are not the arg max"
@@ -179,9 +192,8 @@ def top_p_to_zero(lab: EndpointLab) -> Finding:
         "0 keeps all": replace(own, substitutes=(("top_p", 0, 1.0),)),
         "one token more kept": replace(own, crossing_tokens=1),
     }
-    return contest(
-        lab, questions(lab, *({"top_p": value} for value in values)), wrong, {"one token kept": own}
-    )
+    found = ground(lab)
+    return contest(lab, [single(found, value) for value in values], wrong, {"one token kept": own})
 
 
 def top_k(lab: EndpointLab) -> Finding:

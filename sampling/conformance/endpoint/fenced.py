@@ -133,7 +133,7 @@ def draws(lab: EndpointLab, asked: Asked, count: int = 1) -> NDArray[np.int64]:
     Raises:
         CheckEnded: A token from outside of the fence was drawn.
     """
-    return np.concatenate([tokens for _, tokens in islice(batches(lab, [asked]), count)])
+    return np.concatenate([tokens for _, tokens in islice(batches(lab, [asked], count), count)])
 
 
 def per_request(lab: EndpointLab, asked: Asked) -> int:
@@ -196,22 +196,17 @@ class Contest:
         """How many draws there were."""
         return sum(len(tokens) for _, tokens in self.answers)
 
-    def planned(self, per_request: int) -> int:
-        """Draws after which each wrong reading is told from the dialect's own, whichever of them is served.
-
-        Args:
-            per_request: Draws of one request.
-        """
+    def needed(self) -> int:
+        """Draws after which each wrong reading is told from the dialect's own, whichever of them is served."""
         own, others = self.expected[self.standing.rights[0]], len(self.expected)
-        needed = [
+        each = [
             max(
                 draws_by_likelihood(own, rows, false_alarm=SHARE / others),
                 draws_by_likelihood(rows, own, false_alarm=FALSE_ALARM / others),
             )
             for rows in (self.expected[name] for name in self.standing.wrongs)
         ]
-        enough = max(MARGIN * max(needed) * len(self.questions), LEAST_REQUESTS * per_request)
-        return int(min(enough, most_draws(per_request)))
+        return math.ceil(min(MARGIN * max(each) * len(self.questions), MOST_DRAWS))
 
     def add(self, which: int, tokens: NDArray[np.int64]) -> None:
         """Take in the draws from one question."""
@@ -221,10 +216,14 @@ class Contest:
         self.standing.seen.take({**logs, ANYTHING: anything(self._counts[which], tokens)})
 
     def finding(self, planned: int) -> Finding:
-        """What the draws say."""
+        """What the draws say.
+
+        Args:
+            planned: How many Pearson's test looks at.
+        """
         shapes = self.shapes(planned)
         effects = [shape.effect for shape in shapes.values() if shape.degrees]
-        detects = f"each named reading within {planned} draws"
+        detects = f"each named reading within about {max(self.needed(), planned)} draws"
         if effects:
             detects += f"; any other shape of a relative error of {max(effects):.2g} (root mean square)"
         return self.standing.finding(self.count, detects, shapes)
@@ -259,8 +258,8 @@ def decide(lab: EndpointLab, contest: Contest) -> Finding:
     if not contest.standing.wrongs:
         raise NotTestable("all readings give the same distribution in the model's context")
     each = max(per_request(lab, asked) for asked in contest.questions)
-    planned, standing = contest.planned(each), contest.standing
-    for which, tokens in batches(lab, contest.questions):
+    planned, standing = LEAST_REQUESTS * each, contest.standing
+    for which, tokens in batches(lab, contest.questions, -(-planned // each)):
         contest.add(which, tokens)
         decided = contest.count >= planned and (standing.passed or standing.failed)
         if decided or contest.count >= most_draws(each):
@@ -273,40 +272,49 @@ def most_draws(per_request: int) -> int:
     return min(MOST_DRAWS, MOST_REQUESTS * per_request)
 
 
-def batches(lab: EndpointLab, questions: Sequence[Asked]) -> Iterator[tuple[int, NDArray[np.int64]]]:
+def batches(
+    lab: EndpointLab, questions: Sequence[Asked], needed: int = 0
+) -> Iterator[tuple[int, NDArray[np.int64]]]:
     """Draws from the questions in turns, without end; what another check has drawn from the same question comes first.
 
-    Requests go out together, and their answers are taken in their order: what is decided does not depend on how many at a time.
+    Requests go out together, and their answers are taken in order: what is decided does not depend on how many at a time.
+
+    Args:
+        lab: The lab, which keeps the answers.
+        questions: What is asked.
+        needed: How many requests' draws will be taken at least, and perhaps no more.
     """
     pools = [lab.pools.setdefault(repr(asked), []) for asked in questions]
-    for turn in count():
-        for which, pool in enumerate(pools):
-            if turn == len(pool):
-                fill(lab, questions, turn)
-            yield which, drawn(lab, questions[which], pool[turn])
+    for number in count():
+        turn, which = divmod(number, len(questions))
+        if turn == len(pools[which]):
+            ahead = needed - number if needed > number else lab.client.parallel
+            fill(lab, questions, number, min(ahead, lab.client.parallel))
+        yield which, drawn(lab, questions[which], pools[which][turn])
 
 
-def fill(lab: EndpointLab, questions: Sequence[Asked], turn: int) -> None:
-    """Ask what is not known of a turn and of those behind it, as much as may be under way at a time.
+def fill(lab: EndpointLab, questions: Sequence[Asked], number: int, most: int) -> None:
+    """Ask what is not known of some requests, in turns.
+
+    Args:
+        lab: The lab, which keeps the answers.
+        questions: What is asked.
+        number: The first request's, counted through all questions.
+        most: How many may be sent.
 
     Raises:
         CheckEnded: The first request has no response; where a later one has none, those before it are kept.
     """
-    pools = [lab.pools[repr(asked)] for asked in questions]
-    turns = range(turn, turn + lab.client.parallel)
+    turns = [divmod(each, len(questions)) for each in range(number, number + most)]
     missing = [
-        (pool, asked, t)
-        for t in turns
-        for pool, asked in zip(pools, questions, strict=True)
-        if t >= len(pool)
+        (turn, questions[which]) for turn, which in turns if turn >= len(lab.pools[repr(questions[which])])
     ]
-    missing = missing[: lab.client.parallel]
-    replies = lab.survey.ask_all([request(lab, asked, t) for _, asked, t in missing])
+    replies = lab.survey.ask_all([request(lab, asked, turn) for turn, asked in missing])
     reply_of(replies[0])
-    for (pool, _, _), reply in zip(missing, replies, strict=True):
+    for (_, asked), reply in zip(missing, replies, strict=True):
         if isinstance(reply, CheckEnded):
             break
-        pool.append(reply)
+        lab.pools[repr(asked)].append(reply)
 
 
 def always(own: Semantics) -> Semantics:

@@ -37,8 +37,8 @@ LEAST_ROUNDS = 6
 LOWERED = {f"lowered by about {shift}": -float(shift) for shift in (1, 3, 10)}
 
 # Penalties on what the prompt contains, and the odds of a token that it contains, before a penalty that turns them around.
-IN_PROMPT = {"presence_penalty": 2.0, "repetition_penalty": 1.03}
-ODDS = math.e
+IN_PROMPT = {"presence_penalty": 2.0, "repetition_penalty": 1.05}
+ODDS = {"presence_penalty": math.exp(1), "repetition_penalty": math.exp(1.6)}
 CLOSE = 0.3  # how far a measured shift may be from a reading's: thresholds are found within 0.1
 
 Cell = tuple[int, int]  # how often a token came again, of how many times it could
@@ -197,7 +197,7 @@ def in_prompt(lab: EndpointLab, name: str) -> Fenced:
     context, here = with_prompt(lab)
     count = len(context.tokens)
     logits = slope(count, 0.05)
-    logits[[*here]] += math.log(ODDS * (count - len(here)) / len(here))
+    logits[[*here]] += math.log(ODDS[name] * (count - len(here)) / len(here))
     return Fenced(context, logits, {name: IN_PROMPT[name]}, here)
 
 
@@ -252,10 +252,10 @@ def presence_scope(lab: EndpointLab) -> Finding:
 
 
 def repetition_scope(lab: EndpointLab) -> Finding:
-    """A token that was sampled, under penalties of 1.1 and 1.2; then one of 1.03 after a prompt with three tokens of the fence.
+    """A token that was sampled, under penalties of 1.05 and 1.1; then one of 1.05 after a prompt with three of the fence.
 
     The first shows a penalty without effect, the second what it counts. The logits' level is not known, but biases lifted it
-    to about 65: a penalty of 1.03 takes about 1.9 off.
+    to about 65: a penalty of 1.05 takes about 3 off.
     """
     own = has(lab, "repetition_penalty")
     if [*own.stages].index("repetition_penalty") < [*own.stages].index("logit_bias"):
@@ -272,16 +272,17 @@ def repetition_scope(lab: EndpointLab) -> Finding:
 def repetition_acts(lab: EndpointLab) -> Finding:
     """Whether a repetition penalty lowers a token that was sampled, by how much soever."""
     try:
-        told = shifts(lab, "repetition_penalty", 1.1, 1.2)[0]
+        told = shifts(lab, "repetition_penalty", *REPETITION)[0]
     except NotTestable:
         return compared(lab, Shifts(LOWERED, {IGNORED: 0.0}), 1, {"repetition_penalty": 1.2})
-    words = f"a penalty of 1.2 shifts it {told:.2f} further than one of 1.1"
+    words = "a penalty of {1} shifts it {2:.2f} further than one of {0}".format(*REPETITION, told)
     if told >= CLOSE:
         return certain(Verdict.CONFORMS, words, detects=MEASURED)
     verdict = Verdict.IGNORED if told > -CLOSE else Verdict.DEVIATES
     return certain(verdict, f"{words}: fits {IGNORED if told > -CLOSE else 'a reward'!r}", detects=MEASURED)
 
 
+REPETITION = (1.05, 1.1)
 MEASURED = f"shifts, not draws: any difference above {CLOSE} shows"
 
 Runs = Mapping[

@@ -20,7 +20,7 @@ from sampling.conformance.endpoint.lab import EndpointLab, choices_of
 from sampling.conformance.endpoint.survey import Fence
 from sampling.conformance.endpoint.trouble import Refused
 
-SPAN, PRECISION = 25.6, 0.1  # of a threshold above that of the first position, and how closely it is found
+SPAN, PRECISION = 12.0, 0.2  # of a threshold above that of the first position, and how closely it is found
 SEEN = 0.3  # how far behind the race before it a race has to be decided, to be seen
 PAIRS = 6  # of tokens that are tried
 SAME_TEXTS = 8  # of equally likely tokens: by chance they are all equal less than once in a million

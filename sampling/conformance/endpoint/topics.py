@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sampling.conformance.endpoint.design import Option
-from sampling.conformance.endpoint.fenced import Asked, always
+from sampling.conformance.endpoint.fenced import Asked, Fenced, always
 from sampling.conformance.endpoint.ground import Ground, clear_k, clear_min_p, clear_p
 from sampling.conformance.readings import by_count
 from sampling.conformance.semantics import Semantics, joined, moved
@@ -51,20 +51,27 @@ def hot(ground: Ground) -> Asked:
 
 def nucleus(ground: Ground) -> Asked:
     """A top_p in the middle of a token's share."""
-    readings = (*by_count(PLAIN).values(), ignoring("top_p"), always(PLAIN))
+    readings = (*by_count(PLAIN).values(), ignoring("top_p"))
     return ground.sharpest(values("top_p", SHARES), readings, lambda g: {"top_p": clear_p([g.row()])})
 
 
 def leading(ground: Ground) -> Asked:
     """A top_k of a few tokens."""
     sizes = tuple(replace(PLAIN, top_k_offset=more) for more in (0, -1, 1))
-    readings = (*sizes, ignoring("top_k"), always(PLAIN))
-    return ground.sharpest(values("top_k", (3, 4)), readings, lambda g: {"top_k": clear_k(g.row(), 4)})
+    readings = (*sizes, ignoring("top_k"))
+    return ground.sharpest(values("top_k", (2, 3, 4)), readings, lambda g: {"top_k": clear_k(g.row(), 4)})
+
+
+def single(ground: Ground, value: float) -> Asked:
+    """A top_p at which one token is kept, or all."""
+    readings = (PLAIN, replace(PLAIN, crossing_tokens=1), ignoring("top_p"))
+    logits = ground.sharpest(values("top_p", (1e-6,)), readings, lambda _: {"top_p": value})
+    return replace(logits, params={"top_p": value}) if isinstance(logits, Fenced) else logits
 
 
 def likely(ground: Ground) -> Asked:
     """A min_p that keeps some tokens."""
-    readings = (PLAIN, replace(PLAIN, min_p_of_maximum=False), ignoring("min_p"), always(PLAIN))
+    readings = (PLAIN, ignoring("min_p"), always(PLAIN))
     return ground.sharpest(values("min_p", LEAST_SHARES), readings, lambda _: {"min_p": 0.3})
 
 
