@@ -49,7 +49,7 @@ COSTS: dict[str, Cost] = {
     "reported.count": Cost(4, 49, 49),
     "reported.bytes": Cost(12, 42, 280),
     "temperature.scale": Cost(61, 976, 976),
-    "temperature.zero": Cost(4, 64, 64),
+    "temperature.zero": Cost(8, 8, 8),
     "temperature.limit": FENCED,
     "temperature.range": Cost(2, 0, 0),
     "truncation.temperature-order": FENCED,
@@ -60,10 +60,10 @@ COSTS: dict[str, Cost] = {
     "truncation.disabled": Cost(35, 515, 515),
     "truncation.joint": FENCED,
     "truncation.min-p-order": FENCED,
-    "penalties.presence-scope": Cost(39, 519, 519),
-    "penalties.frequency-counts": Cost(176, 2816, 8448),
-    "penalties.repetition-scope": Cost(51, 711, 903),
-    "penalties.temperature-order": Cost(48, 768, 1536),
+    "penalties.presence-scope": Cost(104, 600, 700),
+    "penalties.frequency-counts": Cost(61, 61, 183),
+    "penalties.repetition-scope": Cost(97, 600, 700),
+    "penalties.temperature-order": Cost(65, 400, 500),
     "penalties.per-choice": Cost(14, 224, 448),
     "bias.ban": Cost(6, 96, 96),
     "bias.force": Cost(6, 96, 96),
@@ -88,7 +88,7 @@ def cost(checks: Sequence[str]) -> Cost:
 
     Example:
         >>> cost(["temperature.zero"])
-        Cost(requests=28, choices=103, sampled=103)
+        Cost(requests=32, choices=47, sampled=47)
     """
     first = SURVEY + IDENTIFICATION if len(checks) == len(CHECKS) else SURVEY
     return sum((COSTS.get(name, NOTHING) for name in checks), start=first)
