@@ -105,16 +105,15 @@ def shares(params: Sequence[SamplingParams], name: str) -> Tensor:
 
 def kept_by(name: str, dialect: Dialect, params: Sequence[SamplingParams], logits: Tensor) -> Tensor:
     """What a truncation keeps, bool [B, V]."""
-    low_ids_first = dialect.low_ids_first
     if name == "top_k":
-        k = torch.tensor([[one.top_k] for one in params])
-        ties = dialect.top_k_keeps_ties
-        return keep_top_k_by_sorting(logits, k, low_ids_first=low_ids_first, keep_ties=ties)
+        k, ties = torch.tensor([[one.top_k] for one in params]), dialect.top_k_ties
+        return keep_top_k_by_sorting(logits, k, low_ids_first=ties != "high", keep_ties=ties == "all")
+    share = shares(params, name)
     if name == "top_p":
-        stops = dialect.exact_hit_stops
-        share = shares(params, name)
-        return keep_top_p_by_sorting(logits, share, low_ids_first=low_ids_first, exact_hit_stops=stops)
-    return (weights(logits) << 19) >= shares(params, name)  # w / 2^43 >= P / 2^62
+        ties, stops = dialect.top_p_ties, dialect.exact_hit_stops
+        rules = {"low_ids_first": ties != "high", "keep_ties": ties == "all", "exact_hit_stops": stops}
+        return keep_top_p_by_sorting(logits, share, **rules)
+    return (weights(logits) << 19) >= share  # w / 2^43 >= P / 2^62
 
 
 def in_use(name: str, params: SamplingParams) -> bool:

@@ -35,6 +35,12 @@ from sampling.processors.base import by_reach
 
 Batch = Sequence[SamplingParams]
 
+
+def ties(rule: str) -> dict[str, bool]:
+    """What truncations take for one of the dialects' rules of equal logits; low ids first where that is not defined."""
+    return {"low_ids_first": rule != "high", "keep_ties": rule == "all"}
+
+
 BUILDERS: dict[str, Callable[[Dialect, Batch], Processor]] = {
     "logit_bias": lambda d, batch: LogitBias([p.logit_bias for p in batch]),
     "min_tokens": lambda d, batch: MinTokens(
@@ -44,19 +50,17 @@ BUILDERS: dict[str, Callable[[Dialect, Batch], Processor]] = {
         [p.repetition_penalty for p in batch], scope=d.repetition_counts
     ),
     "frequency_penalty": lambda d, batch: FrequencyPenalty(
-        [p.frequency_penalty for p in batch], scope=d.penalties_count
+        [p.frequency_penalty for p in batch], scope=d.penalties_count, follow_sign=d.penalties_follow_sign
     ),
     "presence_penalty": lambda d, batch: PresencePenalty(
-        [p.presence_penalty for p in batch], scope=d.penalties_count
+        [p.presence_penalty for p in batch], scope=d.penalties_count, follow_sign=d.penalties_follow_sign
     ),
     "temperature": lambda d, batch: Temperature([p.temperature for p in batch]),
-    "top_k": lambda d, batch: TopK(
-        [p.top_k for p in batch], low_ids_first=d.low_ids_first, keep_ties=d.top_k_keeps_ties
-    ),
+    "top_k": lambda d, batch: TopK([p.top_k for p in batch], **ties(d.top_k_ties)),
     "top_p": lambda d, batch: TopP(
-        [p.top_p for p in batch], low_ids_first=d.low_ids_first, exact_hit_stops=d.exact_hit_stops
+        [p.top_p for p in batch], **ties(d.top_p_ties), exact_hit_stops=d.exact_hit_stops
     ),
-    "min_p": lambda d, batch: MinP([p.min_p for p in batch]),
+    "min_p": lambda d, batch: MinP([p.min_p for p in batch], strict=d.min_p_strict),
 }
 
 MASKS = (UsableIds, AllowedTokens)

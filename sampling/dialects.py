@@ -26,7 +26,8 @@ from sampling.params import LARGEST, PAGE, SMALLEST, Ranges
 
 Stage = str | tuple[str, ...]
 
-MODES = ("raw", "temperature", "processed")
+MODES = ("raw", "penalised", "temperature", "processed")
+TIES = ("low", "high", "all", "arbitrary")
 PENALTIES = ("repetition_penalty", "frequency_penalty", "presence_penalty")
 TRUNCATIONS = ("top_k", "top_p", "min_p")
 STAGES = ("logit_bias", "min_tokens", *PENALTIES, "temperature", *TRUNCATIONS)
@@ -47,15 +48,20 @@ class Rules:
         highest: The largest values of parameters where they are not the published page's; what may be negative there goes as
             far below 0.
         repetition_counts: Which tokens the repetition penalty counts.
-        low_ids_first: Which of two equal logits top_k and top_p take first.
-        top_k_keeps_ties: Whether top_k keeps all that equal the k-th logit.
+        top_k_ties: Which of the logits that equal the k-th one top_k keeps, where not all are wanted: the `low` ids, the `high`
+            ids, `all` of them, or as many as there is room for in `arbitrary` order, where the engine's sort leaves them in
+            none. What samples by such rules takes the low ids: the engine's own choice is not defined.
+        top_p_ties: The same of the logits that equal the last one of a nucleus.
         exact_hit_stops: Whether top_p stops at a mass of exactly p or takes one token more.
+        min_p_strict: Whether a token exactly min_p times as likely as the likeliest goes, too.
+        penalties_follow_sign: Whether frequency and presence penalty are added to negative logits instead of subtracted.
         zero_temperature: Whether temperature 0 is allowed.
         greedy_below: Temperatures below this are greedy, with the changes of `greedy_becomes`. (0 itself needs none.)
         greedy_becomes: Parameters that a greedy request gets instead of its own.
         greedy_arg_max: Whether a greedy request takes the arg max after everything, its log probabilities untouched.
         lowest_temperature: Temperatures above 0 and below this become this.
-        logprob_mode: Which distribution log probabilities are of: `raw`, `temperature` or `processed`.
+        logprob_mode: Which distribution log probabilities are of: `raw`, `penalised` (after penalties and biases, before the
+            temperature), `temperature` (after it, before truncations) or `processed` (after everything).
         listed_ranks: A log probability of a higher rank than this is reported as -9999.0; None reports all.
         sampled_first: Whether the sampled token leads `top_logprobs`, before the K most likely.
         at_most_k: Whether `top_logprobs` has K entries even so, the last of them dropped for the sampled token.
@@ -65,9 +71,11 @@ class Rules:
     order: tuple[Stage, ...]
     highest: tuple[tuple[str, float], ...] = ()
     repetition_counts: Scope = PROMPT_AND_OUTPUT
-    low_ids_first: bool = True
-    top_k_keeps_ties: bool = False
+    top_k_ties: str = "low"
+    top_p_ties: str = "low"
     exact_hit_stops: bool = True
+    min_p_strict: bool = False
+    penalties_follow_sign: bool = False
     zero_temperature: bool = True
     greedy_below: float = 0.0
     greedy_becomes: tuple[tuple[str, float], ...] = ()
@@ -154,14 +162,15 @@ class Dialect(Rules):
     generation_defaults: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Check the stages and the mode."""
+        """Check the stages and what has names."""
         for stage in self.order:
             allowed = TRUNCATIONS if isinstance(stage, tuple) else STAGES
             unknown = next((name for name in parts(stage) if name not in allowed), None)
             if unknown is not None:
                 raise InvalidRequest("order", unknown, f"one of {', '.join(allowed)}")
-        if self.logprob_mode not in MODES:
-            raise InvalidRequest("logprob_mode", self.logprob_mode, f"one of {', '.join(MODES)}")
+        for name, allowed in (("logprob_mode", MODES), ("top_k_ties", TIES), ("top_p_ties", TIES)):
+            if getattr(self, name) not in allowed:
+                raise InvalidRequest(name, getattr(self, name), f"one of {', '.join(allowed)}")
 
 
 # Engines without a bound of their own: where float32 ends, and as many stop strings as cost next to nothing.
@@ -201,8 +210,8 @@ VLLM_0_4 = Dialect(
     name="vllm-0.4",
     source="vLLM 0.4.3, vllm/model_executor/layers/sampler.py and vllm/entrypoints/openai/serving_chat.py",
     order=("logit_bias", "min_tokens", *PENALTIES, "temperature", *TRUNCATIONS),
-    low_ids_first=False,
-    top_k_keeps_ties=True,
+    top_k_ties="all",
+    top_p_ties="arbitrary",
     greedy_below=1e-5,
     greedy_becomes=(("temperature", 1.0), ("top_p", 1.0), ("top_k", 0), ("min_p", 0.0)),
     greedy_arg_max=True,
@@ -250,16 +259,16 @@ VLLM_PYTORCH = replace(
     VLLM,
     name="vllm-pytorch",
     source="vLLM 0.33 without Triton, vllm/v1/sample/ops/topk_topp_sampler.py, apply_top_k_top_p_pytorch; else as vllm",
-    low_ids_first=False,
-    top_k_keeps_ties=True,
+    top_k_ties="all",
+    top_p_ties="arbitrary",
 )
 
 TRANSFORMERS = Dialect(
     name="transformers",
     source="transformers 5.23, generation/logits_process.py; do_sample=False is a temperature below every float32",
     order=("logit_bias", "repetition_penalty", "temperature", *TRUNCATIONS),
-    low_ids_first=False,
-    top_k_keeps_ties=True,
+    top_k_ties="all",
+    top_p_ties="arbitrary",
     zero_temperature=False,
     greedy_below=SMALLEST,
     greedy_becomes=(("temperature", 1.0), ("top_p", 1.0), ("top_k", 0), ("min_p", 0.0)),
@@ -289,6 +298,8 @@ SGLANG = Dialect(
         "min_p",
     ),
     repetition_counts=OUTPUT,
+    top_k_ties="arbitrary",
+    top_p_ties="arbitrary",
     exact_hit_stops=False,
     greedy_below=1e-6,
     greedy_becomes=(("temperature", 1.0), ("top_k", 1)),
@@ -314,6 +325,8 @@ LLAMA_CPP = Dialect(
     order=("logit_bias", *PENALTIES, "top_k", "top_p", "min_p", "temperature"),
     repetition_counts=Scope(prompt=True, last=64),
     penalties_count=Scope(prompt=True, last=64),
+    top_k_ties="arbitrary",
+    top_p_ties="arbitrary",
     parse_control_tokens=True,
     fields=LLAMA_CPP_FIELDS,
     max_tokens_minus_one=True,

@@ -88,8 +88,8 @@ class Sampler:
         choices: Index of each slot's choice among the n of its request; 0 when left out.
         device: Where the logits will be.
         dialect: A dialect or its name.
-        logprob_modes: Which distributions to report log probabilities of: any of `raw`, `temperature`, `processed`. The
-            first is the one in the output's own fields. None takes the dialect's; an empty list reports none.
+        logprob_modes: Which distributions to report log probabilities of: any of `raw`, `penalised`, `temperature`,
+            `processed`. The first is the one in the output's own fields. None takes the dialect's; an empty list reports none.
         max_history: Most tokens, prompt and sampled, that a slot may hold, after which it has a status; None for no limit.
         usable_ids: Token ids from here on are never sampled (padding of the vocabulary); None allows all.
         rule: The rule of the draw, as `draw` has it: "integer" or "gumbel".

@@ -18,7 +18,7 @@ from sampling.draw import Keys, ToTokens
 from sampling.history import History
 from sampling.logprobs import Logprobs, Measured
 from sampling.pipeline import edited as edits_applied
-from sampling.processors import Edit, Truncation
+from sampling.processors import Edit, Processor, Temperature, Truncation
 from sampling.processors.base import overwritten
 from sampling.processors.shaping import from_leading, from_whole, shaped
 
@@ -191,11 +191,11 @@ def seen(batch: Batch, history: History, raw: Chunks, sums: Tensor | None) -> Si
     return sight
 
 
-def tempered(batch: Batch, history: History, raw: Tensor) -> Tensor:
-    """The logits after all stages but the truncations."""
+def without(kinds: tuple[type[Processor], ...], batch: Batch, history: History, raw: Tensor) -> Tensor:
+    """The logits after all stages but those of some kinds."""
     logits = raw
     for stage in batch.assembly.pipeline:
-        if not isinstance(stage, Truncation):
+        if not isinstance(stage, kinds):
             logits = without_faults(stage(logits, history))[0]
     return logits
 
@@ -222,7 +222,8 @@ def attempt(
     rows, status = edited(batch, history, raw, status)
     of_mode = {
         "raw": lambda: raw,
-        "temperature": lambda: Chunks.of(tempered(batch, history, raw.logits)),
+        "penalised": lambda: Chunks.of(without((Temperature, Truncation), batch, history, raw.logits)),
+        "temperature": lambda: Chunks.of(without((Truncation,), batch, history, raw.logits)),
         "processed": lambda: Chunks.of(shaped(batch.assembly.shaping, rows.logits)),
     }
     measured = {mode: Measured.of(of_mode[mode](), batch.alternatives) for mode in batch.modes}

@@ -84,9 +84,17 @@ def share(p: str) -> int:
 
 
 def nucleus(
-    logits: Sequence[float], p: str, *, low_ids_first: bool = True, exact_hit_stops: bool = True
+    logits: Sequence[float],
+    p: str,
+    *,
+    low_ids_first: bool = True,
+    keep_ties: bool = False,
+    exact_hit_stops: bool = True,
 ) -> set[int]:
-    """The shortest prefix whose weight reaches max(1, ceil(P Z / 2^62)); or passes P Z / 2^62."""
+    """The shortest prefix whose weight reaches max(1, ceil(P Z / 2^62)); or passes P Z / 2^62.
+
+    With ties all that equal the last of them, too.
+    """
     ids = order(logits, low_ids_first)
     if Fraction(p) == 1:
         return set(ids)
@@ -99,7 +107,7 @@ def nucleus(
         if enough:
             break
         kept.append(token)
-    return set(kept)
+    return {i for i in ids if logits[i] >= logits[kept[-1]]} if keep_ties else set(kept)
 
 
 def top_k(
@@ -114,10 +122,12 @@ def top_k(
     return set(ids[:k])
 
 
-def min_p(logits: Sequence[float], p: str) -> set[int]:
-    """Those whose weight is at least P 2^43 / 2^62."""
-    w = weights(logits)
-    return {i for i in range(len(w)) if w[i] * 2**62 >= share(p) * 2**43}
+def min_p(logits: Sequence[float], p: str, *, strict: bool = False) -> set[int]:
+    """Those whose weight is at least P 2^43 / 2^62; or above that, or the largest there is."""
+    w, least = weights(logits), share(p) * 2**43
+    if not strict or least == 0:
+        return {i for i in range(len(w)) if w[i] * 2**62 >= least}
+    return {i for i in range(len(w)) if w[i] * 2**62 > least or w[i] == 2**43}
 
 
 def pick(w: Sequence[int], u: int) -> int:

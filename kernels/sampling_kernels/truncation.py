@@ -42,6 +42,7 @@ def keep_top_p_by_sorting(
     share: Int64[Tensor, "B 1"],
     *,
     low_ids_first: bool = True,
+    keep_ties: bool = False,
     exact_hit_stops: bool = True,
 ) -> Bool[Tensor, "B V"]:
     """The twin that defines `keep_top_p`, by sorting: the shortest prefix that holds the share of the row's weight.
@@ -53,6 +54,7 @@ def keep_top_p_by_sorting(
         logits: float32 [B, V].
         share: P, int64 [B, 1], 0 .. 2^62; 2^62 keeps everything.
         low_ids_first: Which of two equal logits comes first.
+        keep_ties: Keep all that equal the last one, too.
         exact_hit_stops: Whether a prefix that weighs exactly the share is enough; otherwise it takes one token more.
 
     Returns:
@@ -72,8 +74,10 @@ def keep_top_p_by_sorting(
     before = in_order.cumsum(-1) - in_order  # weight of the tokens that come earlier
     total = in_order.sum(-1, keepdim=True)
     needed = weight_needed(share, total, exact_hit_stops=exact_hit_stops)
-    count = (before < needed).sum(-1, keepdim=True)
-    return (key >= sorted_key.gather(-1, count - 1)) | (share >= WHOLE)
+    last = (before < needed).sum(-1, keepdim=True) - 1
+    if keep_ties:
+        return (logits >= logits.gather(-1, order.gather(-1, last))) | (share >= WHOLE)
+    return (key >= sorted_key.gather(-1, last)) | (share >= WHOLE)
 
 
 def keep_top_k_by_sorting(
@@ -117,6 +121,7 @@ def keep_top_p(
     w: Int64[Tensor, "B V"] | None = None,
     *,
     low_ids_first: bool = True,
+    keep_ties: bool = False,
     exact_hit_stops: bool = True,
 ) -> Bool[Tensor, "B V"]:
     """Keep the shortest prefix, in the order of `order_key`, that holds the share of the row's weight.
@@ -126,6 +131,7 @@ def keep_top_p(
         share: P, int64 [B, 1], 0 .. 2^62; 2^62 keeps everything.
         w: The weights of the logits where they are known, int64 [B, V].
         low_ids_first: Which of two equal logits comes first.
+        keep_ties: Keep all that equal the last one, too.
         exact_hit_stops: Whether a prefix that weighs exactly the share is enough; otherwise it takes one token more.
 
     Returns:
@@ -141,7 +147,8 @@ def keep_top_p(
     """
     w = weights_in_place(logits) if w is None else w
     needed = weight_needed(share, w.sum(-1, keepdim=True), exact_hit_stops=exact_hit_stops)
-    return first_in_order(logits, w, needed, low_ids_first=low_ids_first) | (share >= WHOLE)
+    kept = first_in_order(logits, w, needed, low_ids_first=low_ids_first, all_ties=keep_ties)
+    return kept | (share >= WHOLE)
 
 
 def keep_top_k(
@@ -175,6 +182,24 @@ def keep_top_k(
     return first_in_order(logits, each, needed, low_ids_first=low_ids_first, all_ties=keep_ties)
 
 
+def with_equals(kept: Bool[Tensor, "B C"], logits: Float32[Tensor, "B C"]) -> Bool[Tensor, "B C"]:
+    """Keep, besides a prefix of the order of tokens, all that equal its last one.
+
+    Args:
+        kept: bool [B, C], at least one True in each row.
+        logits: float32 [B, C].
+
+    Returns:
+        bool [B, C].
+
+    Example:
+        >>> import torch
+        >>> with_equals(torch.tensor([[True, False, False]]), torch.tensor([[1.0, 1.0, 0.0]])).tolist()
+        [[True, True, False]]
+    """
+    return logits >= torch.where(kept, logits, torch.inf).amin(-1, keepdim=True)
+
+
 def keep_first(logits: Float32[Tensor, "B V"]) -> Bool[Tensor, "B V"]:
     """Keep the first token in the order of `order_key`: the arg max, of equal ones the lowest token id.
 
@@ -198,15 +223,18 @@ def keep_min_p(
     logits: Float32[Tensor, "B V"],
     share: Int64[Tensor, "B 1"],
     w: Int64[Tensor, "B V"] | None = None,
+    *,
+    strict: bool = False,
 ) -> Bool[Tensor, "B V"]:
     """Keep the tokens that are at least `share` times as likely as the likeliest one.
 
-    The likeliest token weighs 2^43, so the condition is w >= ceil(P 2^43 / 2^62).
+    The likeliest token weighs 2^43, so the condition is w >= ceil(P 2^43 / 2^62); or, strictly, more than P 2^43 / 2^62.
 
     Args:
         logits: float32 [B, V].
         share: P, int64 [B, 1], 0 .. 2^62; 0 keeps everything.
         w: The weights of the logits where they are known, int64 [B, V].
+        strict: Whether a token exactly `share` times as likely goes, too.
 
     Returns:
         bool [B, V], at least one True in each row.
@@ -221,4 +249,7 @@ def keep_min_p(
     """
     dropped_bits = SHARE_BITS - FRACTION_BITS
     needed = (share + (2**dropped_bits - 1)) >> dropped_bits
+    if strict:
+        above = (share >> dropped_bits) + 1
+        needed = torch.where(share > 0, above.clamp(max=2**FRACTION_BITS), needed)
     return (weights_in_place(logits) if w is None else w) >= needed

@@ -33,6 +33,12 @@ NEUTRAL: Mapping[str, Any] = {
     "logit_bias": {},
     "min_tokens": 0,
 }
+# By mode the stages that its log probabilities do not see.
+NOT_SEEN: Mapping[str, frozenset[str]] = {
+    "penalised": frozenset(("temperature", *TRUNCATIONS)),
+    "temperature": frozenset(TRUNCATIONS),
+    "processed": frozenset(),
+}
 # A mass this close to p is p: float64 sums of equal probabilities are that far from the fraction that they mean.
 EXACT = 1e-12
 
@@ -56,7 +62,7 @@ def probabilities(question: Question, semantics: Semantics) -> Row:
     """
     run = as_run(question.params, semantics)
     row = after(semantics.order, question, run, semantics)
-    if is_greedy(question.params, semantics) and semantics.greedy_arg_max:
+    if semantics.arg_max or (is_greedy(question.params, semantics) and semantics.greedy_arg_max):
         row = coldest(row, semantics.zero_ties)
     p = softmax(row)
     if semantics.least_probability:
@@ -71,7 +77,7 @@ def logprobs(question: Question, semantics: Semantics, mode: str | None = None) 
     Args:
         question: The logits, parameters and past.
         semantics: How they are read.
-        mode: `raw`, `temperature` or `processed`; None takes that of the semantics.
+        mode: `raw`, `penalised`, `temperature` or `processed`; None takes that of the semantics.
 
     Returns:
         float64 [V]; -inf where the probability is 0.
@@ -79,9 +85,7 @@ def logprobs(question: Question, semantics: Semantics, mode: str | None = None) 
     mode = mode or semantics.logprob_mode
     row = question.logits.astype(np.float64)
     if mode != "raw":
-        order = semantics.order
-        if mode == "temperature":
-            order = tuple(stage for stage in order if not set(parts(stage)) & set(TRUNCATIONS))
+        order = tuple(stage for stage in semantics.order if not set(parts(stage)) & NOT_SEEN[mode])
         row = after(order, question, as_run(question.params, semantics), semantics)
     with np.errstate(divide="ignore"):
         return np.log(softmax(row))
@@ -188,14 +192,20 @@ def frequent(row: Row, penalty: float, question: Question, semantics: Semantics)
     amount = found if semantics.frequency_multiplies else np.minimum(found, 1)
     if semantics.frequency_divides:
         amount = amount / max(found.sum(), 1)
-    return row - semantics.penalty_factor * penalty * amount
+    return lowered(row, penalty * amount, semantics)
 
 
 def present(row: Row, penalty: float, question: Question, semantics: Semantics) -> Row:
     """Apply the presence penalty."""
     found = counts(question, semantics.presence_counts, len(row))
     amount = found if semantics.presence_multiplies else np.minimum(found, 1)
-    return row - semantics.penalty_factor * penalty * amount
+    return lowered(row, penalty * amount, semantics)
+
+
+def lowered(row: Row, amount: Row, semantics: Semantics) -> Row:
+    """Subtract, or add where the logit is negative if the sign is followed."""
+    signed = np.where(row < 0, -amount, amount) if semantics.penalties_follow_sign else amount
+    return row - semantics.penalty_factor * signed
 
 
 def cooled(row: Row, t: float, _question: Question, semantics: Semantics) -> Row:
@@ -220,11 +230,12 @@ def by_rank(row: Row, *, low_ids_first: bool) -> NDArray[np.int64]:
     return np.lexsort((ids if low_ids_first else -ids, -row))
 
 
-def leading(row: Row, count: int, *, low_ids_first: bool) -> Kept:
-    """The first so many tokens, but for those that are out already."""
+def leading(row: Row, count: int, ties: str = "low") -> Kept:
+    """The first so many tokens, but for those that are out already; the low ids where their order is arbitrary."""
     kept = np.zeros(len(row), dtype=bool)
-    kept[by_rank(row, low_ids_first=low_ids_first)[:count]] = True
-    return kept & np.isfinite(row)
+    kept[by_rank(row, low_ids_first=ties != "high")[:count]] = True
+    kept &= np.isfinite(row)
+    return row >= row[kept].min() if ties == "all" and kept.any() else kept
 
 
 def kept_by_top_k(row: Row, k: int, semantics: Semantics) -> Kept:
@@ -232,18 +243,25 @@ def kept_by_top_k(row: Row, k: int, semantics: Semantics) -> Kept:
     if k == 0:
         return np.isfinite(row)
     count = min(max(k + semantics.top_k_offset, 1), len(row))
-    kept = leading(row, count, low_ids_first=semantics.low_ids_first)
-    return row >= row[kept].min() if semantics.top_k_keeps_ties and kept.any() else kept
+    return leading(row, count, semantics.top_k_ties)
 
 
 def kept_by_top_p(row: Row, p: float, semantics: Semantics) -> Kept:
     """The nucleus: tokens as long as the mass before them does not reach p."""
     if p >= 1:
         return np.isfinite(row)
-    mass = softmax(row)[by_rank(row, low_ids_first=semantics.low_ids_first)]
-    above = np.cumsum(mass) - mass
-    count = int((above < p - EXACT if semantics.exact_hit_stops else above <= p + EXACT).sum())
-    return leading(row, max(count + semantics.crossing_tokens, 1), low_ids_first=semantics.low_ids_first)
+    mass = np.sort(softmax(row))[::-1]
+    held = np.cumsum(mass)
+    above = held - mass
+    if semantics.top_p_bounded:
+        left = np.arange(len(row) - 1, -1, -1)
+        count = 1 + int((held < p * (held + left * mass)).sum())
+    else:
+        count = int((above < p - EXACT if semantics.exact_hit_stops else above <= p + EXACT).sum())
+    kept = leading(row, max(count + semantics.crossing_tokens, 1), semantics.top_p_ties)
+    if semantics.last_goes:
+        kept &= (row > row[np.isfinite(row)].min()) | (row == row.max())
+    return kept
 
 
 def kept_by_min_p(row: Row, p: float, semantics: Semantics) -> Kept:
@@ -251,9 +269,11 @@ def kept_by_min_p(row: Row, p: float, semantics: Semantics) -> Kept:
     if p == 0:
         return np.isfinite(row)
     if semantics.min_p_of_maximum:
+        if semantics.min_p_strict:
+            return (row > row.max() + math.log(p) + EXACT) | (row == row.max())
         return row >= row.max() + math.log(p) - EXACT
     likely = softmax(row) >= p
-    return likely if likely.any() else leading(row, 1, low_ids_first=semantics.low_ids_first)
+    return likely if likely.any() else leading(row, 1)
 
 
 CHANGED: dict[str, Callable[[Row, Any, Question, Semantics], Row]] = {

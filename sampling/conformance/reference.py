@@ -31,7 +31,7 @@ from sampling.errors import RowError
 from sampling.history import History
 from sampling.logprobs import Measured
 from sampling.pipeline import Pipeline
-from sampling.processors import AllowedTokens, Truncation
+from sampling.processors import AllowedTokens, Processor, Temperature, Truncation
 from sampling.sampler import check_params
 from sampling.text import Grammars
 from sampling.version import __version__
@@ -46,6 +46,12 @@ QUESTION = [
     {"role": "user", "content": ""}
 ]  # a request must have messages; what is asked stands in the logits
 MOST_ALTERNATIVES = 20
+# By mode the stages that its log probabilities do not see.
+NOT_SEEN: dict[str, tuple[type[Processor], ...]] = {
+    "penalised": (Temperature, Truncation),
+    "temperature": (Truncation,),
+    "processed": (),
+}
 
 
 @dataclass(frozen=True)
@@ -215,12 +221,11 @@ class Reference:
 
     def told(self, asked: Asked) -> Tensor:
         """The logits that log probabilities are of, in the dialect's mode, float32 [1, V]."""
-        if self.dialect.logprob_mode == "raw":
+        mode = self.dialect.logprob_mode
+        if mode == "raw":
             return asked.logits
-        stages = self.assembly(asked.request).pipeline.stages
-        if self.dialect.logprob_mode == "temperature":
-            stages = [stage for stage in stages if not isinstance(stage, Truncation)]
-        return Pipeline(*stages)(self.masked(asked), self.history(asked))
+        left = [s for s in self.assembly(asked.request).pipeline.stages if not isinstance(s, NOT_SEEN[mode])]
+        return Pipeline(*left)(self.masked(asked), self.history(asked))
 
     def answer(self, choice: dict[str, Any]) -> dict[str, Any]:
         """The choice as it leaves."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from sampling.dialects import Dialect, Rules, Stage, parts
@@ -37,6 +37,10 @@ class Semantics(Rules):
         presence_multiplies: Whether the presence penalty is multiplied by the count.
         penalty_factor: What frequency and presence penalty are multiplied by: -1 rewards.
         bias_factor: What a bias is multiplied by.
+        arg_max: Whether the most likely token is taken, whatever the temperature.
+        top_p_bounded: Whether top_p stops where what is kept is p of itself and of all tokens left, each taken for as likely as
+            the last one kept: a bound for the rest instead of the rest.
+        last_goes: Whether top_p never keeps the least likely of the candidates, nor what equals it, but for the likeliest.
         bias_limit: Biases are clamped to plus and minus this.
         min_p_of_maximum: Whether min_p is a fraction of the largest probability, or a probability itself.
         logits_dtype: What the logits are rounded to: `float64` (not at all), `float32`, `float16` or `bfloat16`.
@@ -62,6 +66,9 @@ class Semantics(Rules):
     penalty_factor: float = 1.0
     bias_factor: float = 1.0
     bias_limit: float = math.inf
+    arg_max: bool = False
+    top_p_bounded: bool = False
+    last_goes: bool = False
     min_p_of_maximum: bool = True
     logits_dtype: str = "float64"
     least_probability: float = 0.0
@@ -88,6 +95,19 @@ class Semantics(Rules):
             presence_counts=counts,
             silent=SILENT_PAGE if dialect.name in PAGES else SILENT_ENGINE,
         )
+
+
+def definite(semantics: Semantics, *, low_ids_first: bool = True) -> Semantics:
+    """A reading that takes the low or the high ids of equal logits where the original takes them in arbitrary order.
+
+    Example:
+        >>> from sampling.dialects import dialect
+        >>> definite(Semantics.of(dialect("transformers"))).top_p_ties
+        'low'
+    """
+    taken = "low" if low_ids_first else "high"
+    rules = {name: getattr(semantics, name) for name in ("top_k_ties", "top_p_ties")}
+    return replace(semantics, **{name: taken for name, rule in rules.items() if rule == "arbitrary"})
 
 
 def moved(order: tuple[Stage, ...], name: str, *, before: str = "", after: str = "") -> tuple[Stage, ...]:

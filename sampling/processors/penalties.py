@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sampling.errors import InvalidRequest
 from sampling.history import OUTPUT, PROMPT_AND_OUTPUT, History, Scope
-from sampling.params import LARGEST, SMALLEST
+from sampling.params import LARGEST, SMALLEST, boolean
 from sampling.processors.base import Edit, same_rows
 from sampling.processors.numbers import Number, column, decimals
 
@@ -51,12 +51,38 @@ class CountPenalty(Edit):
         raise NotImplementedError(f"{type(self).__name__} does not say how it penalises")
 
 
-class FrequencyPenalty(CountPenalty):
+class Subtracted(CountPenalty):
+    """A penalty that is subtracted, times a number that the count says.
+
+    Args:
+        penalty: A number or one per row.
+        scope: Which tokens count; the sampled ones unless said otherwise.
+        follow_sign: Whether it is added to negative logits, as one engine does, instead of subtracted from all.
+    """
+
+    def __init__(self, penalty: Number, *, scope: Scope = OUTPUT, follow_sign: bool = False) -> None:
+        super().__init__(penalty, scope=scope)
+        self.follow_sign = boolean("follow_sign", follow_sign)
+
+    def penalised(self, logits: Tensor, counts: Tensor, penalty: Tensor) -> Tensor:
+        """Subtract; the product of a float32 and a count is exact in float64."""
+        amount = penalty * self.times(counts)
+        return (
+            torch.where(logits < 0, logits + amount, logits - amount) if self.follow_sign else logits - amount
+        )
+
+    def times(self, counts: Tensor) -> Tensor:
+        """How often the penalty is subtracted."""
+        raise NotImplementedError(f"{type(self).__name__} does not say how often it subtracts")
+
+
+class FrequencyPenalty(Subtracted):
     """Subtract the penalty for every occurrence: l - f count.
 
     Args:
         penalty: f, a number or one per row.
         scope: Which tokens count; the sampled ones unless said otherwise.
+        follow_sign: Whether it is added to negative logits instead.
 
     Source: "Create Chat Completion", `frequency_penalty`.
 
@@ -71,17 +97,18 @@ class FrequencyPenalty(CountPenalty):
 
     name = "frequency_penalty"
 
-    def penalised(self, logits: Tensor, counts: Tensor, penalty: Tensor) -> Tensor:
-        """Compute l - f count; the product of a float32 and a count is exact in float64."""
-        return logits - penalty * counts
+    def times(self, counts: Tensor) -> Tensor:
+        """The count."""
+        return counts
 
 
-class PresencePenalty(CountPenalty):
+class PresencePenalty(Subtracted):
     """Subtract the penalty once from every token that occurred: l - p [count > 0].
 
     Args:
         penalty: p, a number or one per row.
         scope: Which tokens count; the sampled ones unless said otherwise.
+        follow_sign: Whether it is added to negative logits instead.
 
     Source: "Create Chat Completion", `presence_penalty`.
 
@@ -96,9 +123,9 @@ class PresencePenalty(CountPenalty):
 
     name = "presence_penalty"
 
-    def penalised(self, logits: Tensor, counts: Tensor, penalty: Tensor) -> Tensor:
-        """Compute l - p where the token occurred."""
-        return logits - penalty * (counts > 0)
+    def times(self, counts: Tensor) -> Tensor:
+        """Once where the token occurred."""
+        return counts > 0
 
 
 class RepetitionPenalty(CountPenalty):

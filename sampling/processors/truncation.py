@@ -9,7 +9,7 @@ import torch
 from sampling_kernels.branching import may_branch
 from sampling_kernels.rough import min_p_of_leading, top_p_of_leading
 from sampling_kernels.shares import WHOLE, share_of_decimal
-from sampling_kernels.truncation import keep_first, keep_min_p, keep_top_k, keep_top_p
+from sampling_kernels.truncation import keep_first, keep_min_p, keep_top_k, keep_top_p, with_equals
 from torch import Tensor
 
 from sampling.errors import InvalidRequest
@@ -74,6 +74,7 @@ class TopP(Truncation):
     Args:
         p: 0 to 1, a number or one per row; 1 keeps everything.
         low_ids_first: Which of two equal logits comes first.
+        keep_ties: Keep all that equal the last one, too.
         exact_hit_stops: False takes one token more when the mass is exactly p.
 
     Source: "Create Chat Completion", `top_p`; Holtzman et al., "The Curious Case of Neural Text Degeneration", ICLR 2020.
@@ -89,19 +90,28 @@ class TopP(Truncation):
     per_row = ("share", "p")
     weighs = True
 
-    def __init__(self, p: Number, *, low_ids_first: bool = True, exact_hit_stops: bool = True) -> None:
+    def __init__(
+        self, p: Number, *, low_ids_first: bool = True, keep_ties: bool = False, exact_hit_stops: bool = True
+    ) -> None:
         texts = decimals(self.name, p, 0, 1)
         self.share = column([share_of_decimal(text) for text in texts], torch.int64)
         self.p = column([float(text) for text in texts], torch.float64)
         self.low_ids_first = boolean("low_ids_first", low_ids_first)
+        self.keep_ties = boolean("keep_ties", keep_ties)
         self.exact_hit_stops = boolean("exact_hit_stops", exact_hit_stops)
         self.shown = [float(text) for text in texts]
 
     def keep(self, logits: Tensor, w: Tensor | None = None) -> Tensor:
         """The nucleus of each row."""
         share = self.fitted(self.share, logits)
-        rules = {"low_ids_first": bool(self.low_ids_first), "exact_hit_stops": self.exact_hit_stops}
-        return keep_top_p(logits, share, w, **rules)
+        return keep_top_p(
+            logits,
+            share,
+            w,
+            low_ids_first=bool(self.low_ids_first),
+            keep_ties=self.keep_ties,
+            exact_hit_stops=self.exact_hit_stops,
+        )
 
     def keep_leading(self, leading: Leading) -> tuple[Tensor, Tensor | None]:
         """The nucleus among the leading tokens."""
@@ -116,13 +126,14 @@ class TopP(Truncation):
 
     def _nucleus(self, leading: Leading, *, quick: bool) -> tuple[Tensor, Tensor]:
         """Which leading tokens it keeps, as far as bounds of the total tell, and where they do."""
-        return top_p_of_leading(
+        kept, sure = top_p_of_leading(
             leading.logits,
             leading.masses(),
             self.fitted(self.p, leading.logits),
             *leading.totals(quick=quick),
             low_ids_first=bool(self.low_ids_first),
         )
+        return with_equals(kept, leading.logits) if self.keep_ties else kept, sure
 
     def neutral(self, logits: Tensor, width: int) -> Tensor:
         """Where p is 1."""
@@ -134,6 +145,7 @@ class MinP(Truncation):
 
     Args:
         p: 0 to 1, a number or one per row; 0 keeps everything.
+        strict: Whether one exactly p times as likely goes, too; the likeliest never do.
 
     Source: Nguyen et al., "Turning Up the Heat: Min-p Sampling for Creative and Coherent LLM Outputs", ICLR 2025.
 
@@ -148,15 +160,16 @@ class MinP(Truncation):
     per_row = ("share", "p")
     weighs = True
 
-    def __init__(self, p: Number) -> None:
+    def __init__(self, p: Number, *, strict: bool = False) -> None:
         texts = decimals(self.name, p, 0, 1)
+        self.strict = boolean("strict", strict)
         self.share = column([share_of_decimal(text) for text in texts], torch.int64)
         self.p = column([float(text) for text in texts], torch.float64)
         self.shown = [float(text) for text in texts]
 
     def keep(self, logits: Tensor, w: Tensor | None = None) -> Tensor:
         """Those above the threshold of each row."""
-        return keep_min_p(logits, self.fitted(self.share, logits), w)
+        return keep_min_p(logits, self.fitted(self.share, logits), w, strict=self.strict)
 
     def keep_leading(self, leading: Leading) -> tuple[Tensor, Tensor | None]:
         """The same among the leading tokens."""

@@ -18,7 +18,7 @@ INF = math.inf
 ALL = ["qstash", "openai", "vllm-0.4", "vllm", "vllm-pytorch", "transformers", "sglang", "llama.cpp"]
 HAVE_REPETITION = [name for name in ALL if name != "openai"]
 HAVE_FREQUENCY = [name for name in ALL if name != "transformers"]
-PROCESSED, TEMPERATURE, RAW = "processed", "temperature", "raw"
+PROCESSED, TEMPERATURE, PENALISED, RAW = "processed", "temperature", "penalised", "raw"
 
 
 def sampled(
@@ -176,10 +176,10 @@ def test_llama_cpp_counts_inside_its_window_only() -> None:
     [
         ("qstash", [0, 1, 2, 3, 4, 5]),
         ("openai", [0, 1, 2, 3, 4, 5]),
-        ("vllm-0.4", [2, 3, 4, 5, 6, 7]),
+        ("vllm-0.4", [0, 1, 2, 3, 4, 5]),
         ("vllm", [0, 1, 2, 3, 4, 5]),
-        ("vllm-pytorch", [2, 3, 4, 5, 6, 7]),
-        ("transformers", [2, 3, 4, 5, 6, 7]),
+        ("vllm-pytorch", [0, 1, 2, 3, 4, 5]),
+        ("transformers", [0, 1, 2, 3, 4, 5]),
         ("sglang", [0, 1, 2, 3, 4, 5, 6]),
         ("llama.cpp", [0, 1, 2, 3, 4, 5]),
     ],
@@ -192,6 +192,60 @@ def test_eight_equal_logits_and_three_quarters(name: str, expected: list[int]) -
 def test_ties_at_the_kth_logit(name: str) -> None:
     ties_stay = name in ("vllm-0.4", "vllm-pytorch", "transformers")
     assert kept(name, [2.0, 1.0, 1.0, 1.0, 0.0], top_k=2) == ([0, 1, 2, 3] if ties_stay else [0, 1])
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"), [("low", [2, 0]), ("high", [2, 5]), ("all", [2, 0, 1, 4, 5]), ("arbitrary", [2, 0])]
+)
+def test_logits_that_equal_the_last_of_a_nucleus_or_the_kth(rule: str, expected: list[int]) -> None:
+    """Token 2 has half of the mass and four others an eighth each: 0.6 wants one of these; and so do two of five.
+
+    Where an engine's order is not defined the low ids are taken.
+    """
+    row, wanted = [0.0, 0.0, math.log(4.0), -50.0, 0.0, 0.0], sorted(expected)
+    assert kept(replace(dialect("qstash"), top_p_ties=rule), row, top_p=0.6) == wanted
+    assert kept(replace(dialect("qstash"), top_k_ties=rule), row, top_k=2) == wanted
+    assert [kept(replace(dialect("qstash"), top_p_ties=rule), row * 100, top_p=0.006)] == [
+        kept(replace(dialect("qstash"), top_k_ties=rule), row * 100, top_k=2)
+    ]
+
+
+def test_equal_logits_that_all_stay_are_many() -> None:
+    """More than a row's leading tokens, and of the whole row half: the nucleus of a tenth keeps all that are equal."""
+    row = [0.0] * 3000 + [-50.0] * 3000
+    params = SamplingParams(top_p=0.1, seed=1)
+    out = Sampler(
+        [params],
+        vocab_size=6000,
+        dialect=replace(dialect("qstash"), top_p_ties="all"),
+        logprob_modes=["processed"],
+    )
+    tokens = [int(out.step(torch.tensor([row])).token_ids) for _ in range(40)]
+    assert max(tokens) > 600
+    assert max(tokens) < 3000
+
+
+def test_the_likeliest_stay_where_min_p_is_strict() -> None:
+    """At 1 nothing is more than once as likely as they; 0 is off, also for what weighs nothing."""
+    strict = replace(dialect("qstash"), min_p_strict=True)
+    assert kept(strict, [0.0, 0.0, -0.5], min_p=1.0) == [0, 1]
+    assert kept(strict, [0.0, -0.5, -32.0], min_p=0.0) == [0, 1, 2]
+    assert kept(strict, [0.0, -0.5, -2.0], min_p=0.5) == [0, 1]
+
+
+def test_penalties_that_follow_the_sign() -> None:
+    """openvino-genai: subtracted from 0 and more, added below; presence first, so that frequency sees what it left."""
+    order = ("presence_penalty", "frequency_penalty")
+    how = replace(dialect("qstash"), order=order, penalties_follow_sign=True)
+    once = {"presence_penalty": 1.0}
+    assert gap(how, [2.0, 0.0], output=(0,), **once) == pytest.approx(1.0, abs=1e-6)
+    assert gap(how, [-2.0, 0.0], output=(0,), **once) == pytest.approx(-1.0, abs=1e-6)
+    assert gap(how, [0.0, 0.0], output=(0,), **once) == pytest.approx(-1.0, abs=1e-6)
+    both = {"presence_penalty": 1.0, "frequency_penalty": 0.25}
+    assert gap(how, [0.5, 0.0], output=(0, 0), **both) == pytest.approx(0.0, abs=1e-6)  # 0.5 - 1 + 2 x 0.25
+    assert gap(replace(how, penalties_follow_sign=False), [0.5, 0.0], output=(0, 0), **both) == pytest.approx(
+        -1.0, abs=1e-6
+    )
 
 
 # Greedy
@@ -297,10 +351,11 @@ OWN_MODE = {
 
 @pytest.mark.parametrize("name", ALL)
 def test_which_distribution_log_probabilities_are_of(name: str) -> None:
-    """Raw 1 0 0; biased and at T = 0.5: 2 0 -2; truncated by p = 0.1: the first alone."""
+    """Raw 1 0 0; biased 1 0 -1; and at T = 0.5: 2 0 -2; truncated by p = 0.1: the first alone."""
     fields = {"temperature": 0.5, "top_p": 0.1, "logit_bias": {2: -1}}
     by_mode = {
         RAW: log_softmax([1.0, 0.0, 0.0]),
+        PENALISED: log_softmax([1.0, 0.0, -1.0]),
         TEMPERATURE: log_softmax([2.0, 0.0, -2.0]),
         PROCESSED: {0: 0.0, 1: -INF, 2: -INF},
     }
@@ -359,6 +414,8 @@ def test_neutral_values_are_never_refused(name: str) -> None:
         ({"order": ("temperature", "typical")}, "order: got 'typical', must be one of"),
         ({"order": (("temperature", "top_p"),)}, "order: got 'temperature', must be one of top_k"),
         ({"logprob_mode": "cooked"}, "logprob_mode: got 'cooked', must be one of raw"),
+        ({"top_p_ties": "first"}, "top_p_ties: got 'first', must be one of low, high, all, arbitrary"),
+        ({"top_k_ties": "first"}, "top_k_ties: got 'first', must be one of low, high, all, arbitrary"),
     ],
 )
 def test_a_dialect_is_checked_when_it_is_made(changes: dict[str, Any], words: str) -> None:
@@ -384,7 +441,7 @@ def test_a_new_dialect_is_data() -> None:
         order=(*order, "temperature"),
         repetition_counts=last,
         penalties_count=last,
-        low_ids_first=False,
+        top_p_ties="high",
     )
     assert kept(mine, [1.0] * 8, top_p=0.75) == [2, 3, 4, 5, 6, 7]
     assert len(kept(mine, [3.0, 2.0, 1.0], top_p=0.8, temperature=0.5)) == 2

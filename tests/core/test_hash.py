@@ -22,7 +22,7 @@ EXPECTED = {
     "qstash": "c81ffaf9abed1530f83e5308f85f23f90b8305ad203e7b14eec173df9fae1541",
     "vllm-0.4": "68677d0a920e517bf9cdb303f9c4e08fcb7c5d603658ac9176965b122a59f2de",
     "vllm": "45fac9d2f0c4c35d3f53821511115e91b79220197e4222a2b2444d99b9bcffdb",
-    "transformers": "36fdd712e95c47930dfe40e61e55840e8ece79c14f83391e6b4f6a7fc5cf6825",
+    "transformers": "ec6ec6e610b36d0a38842ac5336c88a221d34b8319da8583d1cfd4169ff6ce62",
     "sglang": "7259e03f982a38145520e6b419a8d59fdd6fc0b0fee39797a5472938eb9d535c",
     "llama.cpp": "033aaa9207a52ec4a7dd01d6e148bbc2ca98d406aa51850707132f0ba4941387",
     "large": "6bb9874c894c2e43c4be1932e99bf143e41c77a26bad7a2d5bfd9115c03cff74",
@@ -43,7 +43,6 @@ class Rules:
         order: Stages; those in one entry look at the same logits.
         repetition_sees_prompt: Whether the repetition penalty counts the prompt.
         penalties_see_prompt: Whether the other two do.
-        low_ids_first: Which of equal logits top_k and top_p keep.
         top_k_keeps_ties: Whether top_k keeps all that equal the last.
         exact_hit_stops: Whether top_p stops at a mass of exactly p.
         greedy: What a request of temperature 0 becomes; None for what temperature 0 says.
@@ -53,7 +52,6 @@ class Rules:
     order: tuple[tuple[str, ...], ...]
     repetition_sees_prompt: bool = True
     penalties_see_prompt: bool = False
-    low_ids_first: bool = True
     top_k_keeps_ties: bool = False
     exact_hit_stops: bool = True
     greedy: dict[str, float] | None = None
@@ -71,7 +69,6 @@ RULES = {
     "qstash": Rules(stages(f"{EDITS} temperature top_k top_p min_p"), repetition_sees_prompt=False),
     "vllm-0.4": Rules(
         stages(f"{EDITS} temperature top_k top_p min_p"),
-        low_ids_first=False,
         top_k_keeps_ties=True,
         greedy=OFF,
         arg_max=True,
@@ -79,7 +76,6 @@ RULES = {
     "vllm": Rules(stages(f"{EDITS} temperature min_p top_k top_p")),
     "transformers": Rules(
         stages("logit_bias repetition_penalty temperature top_k top_p min_p"),
-        low_ids_first=False,
         top_k_keeps_ties=True,
     ),
     "sglang": Rules(
@@ -174,11 +170,10 @@ def digest(records: dict[int, Record]) -> str:
 
 def truncated(name: str, row: list[float], value: Any, rules: Rules) -> set[int]:
     if name == "top_k":
-        low = rules.low_ids_first
-        return oracle.top_k(row, value, low_ids_first=low, keep_ties=rules.top_k_keeps_ties)
+        return oracle.top_k(row, value, keep_ties=rules.top_k_keeps_ties)
     if name == "top_p":
         stops = rules.exact_hit_stops
-        return oracle.nucleus(row, str(value), low_ids_first=rules.low_ids_first, exact_hit_stops=stops)
+        return oracle.nucleus(row, str(value), exact_hit_stops=stops)
     return oracle.min_p(row, str(value))
 
 

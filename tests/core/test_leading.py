@@ -66,13 +66,13 @@ def top_k(ks: Sequence[int], low: bool, ties: bool) -> Stage:
     return truncation(TopK(ks, **rules), [partial(oracle.top_k, k=k, **rules) for k in ks])
 
 
-def top_p(ps: Sequence[float], low: bool, stops: bool) -> Stage:
-    rules = {"low_ids_first": low, "exact_hit_stops": stops}
+def top_p(ps: Sequence[float], low: bool, stops: bool, ties: bool = False) -> Stage:
+    rules = {"low_ids_first": low, "keep_ties": ties, "exact_hit_stops": stops}
     return truncation(TopP(ps, **rules), [partial(oracle.nucleus, p=str(p), **rules) for p in ps])
 
 
-def min_p(ps: Sequence[float]) -> Stage:
-    return truncation(MinP(ps), [partial(oracle.min_p, p=str(p)) for p in ps])
+def min_p(ps: Sequence[float], strict: bool = False) -> Stage:
+    return truncation(MinP(ps, strict=strict), [partial(oracle.min_p, p=str(p), strict=strict) for p in ps])
 
 
 def arg_max(marked: Sequence[bool]) -> Stage:
@@ -103,8 +103,8 @@ def chains(draw: st.DrawFn) -> list[Stage]:
     low = draw(st.booleans())
     parts = st.one_of(
         st.builds(top_k, ks, st.just(low), st.booleans()),
-        st.builds(top_p, top_ps, st.just(low), st.booleans()),
-        st.builds(min_p, min_ps),
+        st.builds(top_p, top_ps, st.just(low), st.booleans(), st.booleans()),
+        st.builds(min_p, min_ps, st.booleans()),
     )
     joints = st.builds(joint, st.lists(parts, min_size=1, max_size=3))
     marked = st.builds(arg_max, st.lists(st.booleans(), min_size=ROWS, max_size=ROWS))

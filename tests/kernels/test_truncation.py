@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from fractions import Fraction
+from itertools import product
 
 import oracle
 import pytest
@@ -39,7 +40,8 @@ DECIMALS = [
     "1",
 ]
 Keep = Callable[..., Tensor]
-ORDERS = [(low, stops) for low in (True, False) for stops in (True, False)]
+RULES = ("low_ids_first", "keep_ties", "exact_hit_stops")
+ORDERS = [*product((True, False), repeat=3)]
 
 levels = st.sampled_from([0.0, -0.0, 1.0, -1.0, 2.5, -20.0, -31.0, -INF])
 rows = st.lists(st.one_of(levels, st.floats(-40, 3, width=32)), max_size=25)
@@ -54,8 +56,8 @@ def top_p_of_weighed(logits: Tensor, share: Tensor, **rules: bool) -> Tensor:
     return keep_top_p(logits, share, weights(logits), **rules)
 
 
-def min_p_of_weighed(logits: Tensor, share: Tensor) -> Tensor:
-    return keep_min_p(logits, share, weights(logits))
+def min_p_of_weighed(logits: Tensor, share: Tensor, **rules: bool) -> Tensor:
+    return keep_min_p(logits, share, weights(logits), **rules)
 
 
 every_top_p = pytest.mark.parametrize("keep", [keep_top_p_by_sorting, keep_top_p, top_p_of_weighed])
@@ -84,19 +86,17 @@ def sample_rows(vocabulary: int) -> Tensor:
 
 @every_top_p
 @given(rows, st.floats(-10, 10, width=32), decimals, st.sampled_from(ORDERS))
-def test_top_p(keep: Keep, row: list[float], finite: float, p: str, order: tuple[bool, bool]) -> None:
-    row, rule = [*row, finite], {"low_ids_first": order[0], "exact_hit_stops": order[1]}
+def test_top_p(keep: Keep, row: list[float], finite: float, p: str, order: tuple[bool, ...]) -> None:
+    row, rule = [*row, finite], dict(zip(RULES, order, strict=True))
     kept = keep(torch.tensor([row]), column([p]), **rule)
     assert sets(kept) == [oracle.nucleus(row, p, **rule)]
 
 
 @every_top_p
-@pytest.mark.parametrize(("low_ids_first", "exact_hit_stops"), ORDERS)
+@pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("vocabulary", [2, 3, 257, 1000])
-def test_top_p_of_whole_batches(
-    keep: Keep, vocabulary: int, low_ids_first: bool, exact_hit_stops: bool
-) -> None:
-    rule = {"low_ids_first": low_ids_first, "exact_hit_stops": exact_hit_stops}
+def test_top_p_of_whole_batches(keep: Keep, vocabulary: int, order: tuple[bool, ...]) -> None:
+    rule = dict(zip(RULES, order, strict=True))
     logits = sample_rows(vocabulary)
     for p in ["1e-30", "0.3", "0.5", "0.9", "0.99999999", "1"]:
         expected = [oracle.nucleus(row, p, **rule) for row in logits.tolist()]
@@ -193,10 +193,22 @@ def test_top_k_of_whole_batches(keep: Keep, vocabulary: int) -> None:
 
 
 @every_min_p
-@given(rows, st.floats(-10, 10, width=32), decimals)
-def test_min_p(keep: Keep, row: list[float], finite: float, p: str) -> None:
+@given(rows, st.floats(-10, 10, width=32), decimals, st.booleans())
+def test_min_p(keep: Keep, row: list[float], finite: float, p: str, strict: bool) -> None:
     row = [*row, finite]
-    assert sets(keep(torch.tensor([row]), column([p]))) == [oracle.min_p(row, p)]
+    kept = keep(torch.tensor([row]), column([p]), strict=strict)
+    assert sets(kept) == [oracle.min_p(row, p, strict=strict)]
+
+
+@every_min_p
+def test_a_token_exactly_at_min_p(keep: Keep) -> None:
+    """The share is the token's own: it stays, or goes where that is not enough; a unit less and it stays in both."""
+    logits = torch.tensor([[0.0, -1.0, -2.0]])
+    share = weights(logits)[:, 1:2] << 19  # in units of 2^-62; weights are in units of 2^-43
+    assert [sets(keep(logits, share, strict=strict)) for strict in (False, True)] == [[{0, 1}], [{0}]]
+    assert sets(keep(logits, share - 1, strict=True)) == [{0, 1}]
+    assert sets(keep(logits, torch.tensor([[2**62]]), strict=True)) == [{0}]
+    assert sets(keep(torch.tensor([[0.0, -90.0]]), torch.tensor([[0]]), strict=True)) == [{0, 1}]
 
 
 @every_min_p
