@@ -53,7 +53,7 @@ class Rules:
             none. What samples by such rules takes the low ids: the engine's own choice is not defined.
         top_p_ties: The same of the logits that equal the last one of a nucleus.
         exact_hit_stops: Whether top_p stops at a mass of exactly p or takes one token more.
-        min_p_strict: Whether a token exactly min_p times as likely as the likeliest goes, too.
+        min_p_strict: Whether a token min_p times as likely as the likeliest, to the precision of float32, goes, too.
         penalties_follow_sign: Whether frequency and presence penalty are added to negative logits instead of subtracted.
         zero_temperature: Whether temperature 0 is allowed.
         greedy_below: Temperatures below this are greedy, with the changes of `greedy_becomes`. (0 itself needs none.)

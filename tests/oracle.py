@@ -123,11 +123,11 @@ def top_k(
 
 
 def min_p(logits: Sequence[float], p: str, *, strict: bool = False) -> set[int]:
-    """Those whose weight is at least P 2^43 / 2^62; or above that, or the largest there is."""
-    w, least = weights(logits), share(p) * 2**43
+    """Those whose weight is at least P 2^43 / 2^62; or above (1 + 2^-23) of that, or the largest there is."""
+    w, least = weights(logits), share(p)
     if not strict or least == 0:
-        return {i for i in range(len(w)) if w[i] * 2**62 >= least}
-    return {i for i in range(len(w)) if w[i] * 2**62 > least or w[i] == 2**43}
+        return {i for i in range(len(w)) if w[i] * 2**62 >= least * 2**43}
+    return {i for i in range(len(w)) if w[i] * 2**19 > least + least // 2**23 or w[i] == 2**43}
 
 
 def pick(w: Sequence[int], u: int) -> int:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+FLOAT32_BITS = 23  # of a float32's fraction
+
+
 def weight_needed(
     share: Int64[Tensor, "B 1"], total: Int64[Tensor, "B 1"], *, exact_hit_stops: bool
 ) -> Int64[Tensor, "B 1"]:
@@ -228,13 +231,13 @@ def keep_min_p(
 ) -> Bool[Tensor, "B V"]:
     """Keep the tokens that are at least `share` times as likely as the likeliest one.
 
-    The likeliest token weighs 2^43, so the condition is w >= ceil(P 2^43 / 2^62); or, strictly, more than P 2^43 / 2^62.
+    The likeliest token weighs 2^43, so the condition is w >= ceil(P 2^43 / 2^62); or, strictly, w > (1 + 2^-23) P 2^43 / 2^62.
 
     Args:
         logits: float32 [B, V].
         share: P, int64 [B, 1], 0 .. 2^62; 0 keeps everything.
         w: The weights of the logits where they are known, int64 [B, V].
-        strict: Whether a token exactly `share` times as likely goes, too.
+        strict: Whether a token `share` times as likely, to the precision of float32, goes, too; the likeliest never do.
 
     Returns:
         bool [B, V], at least one True in each row.
@@ -250,6 +253,6 @@ def keep_min_p(
     dropped_bits = SHARE_BITS - FRACTION_BITS
     needed = (share + (2**dropped_bits - 1)) >> dropped_bits
     if strict:
-        above = (share >> dropped_bits) + 1
+        above = ((share + (share >> FLOAT32_BITS)) >> dropped_bits) + 1
         needed = torch.where(share > 0, above.clamp(max=2**FRACTION_BITS), needed)
     return (weights_in_place(logits) if w is None else w) >= needed

@@ -4,30 +4,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sampling.conformance.apart import SAME, Cells, gathered, told_apart
 from sampling.conformance.distributions import alike
 from sampling.conformance.oracle import Row, probabilities
 from sampling.conformance.question import Question
 from sampling.conformance.semantics import Semantics
 from sampling.conformance.statistics.eprocess import Evidence, Likelihoods
 from sampling.conformance.statistics.pearson import Pearson, pearson
+from sampling.conformance.statistics.pit import cells as uniform_cells
 from sampling.conformance.statistics.planning import detectable_mass, draws_by_likelihood
+from sampling.conformance.statistics.universal import log_e_value
 from sampling.conformance.verdict import FALSE_ALARM, SHARE, Finding, Verdict
 
 OWN = "the dialect's reading"
+ALWAYS = "always the arg max"
 FIRST = 64  # draws of each question before the first look; every look doubles them
 LEAST = 250  # draws of each question, so that Pearson's test has a few cells
 NAMING = 1000  # draws of each question before a reading is named that is not the dialect's
 # The plan is an approximation: the sums of few draws are no normal variables yet.
 MARGIN, EXTRA = 1.2, 10
-SAME = 1e-9
 NEVER = 1e-12  # a probability that no number of draws shows
 EXCLUDED = 1 / FALSE_ALARM
+BINS = 4  # of numbers that are uniform if a reading fits
 
 
 @dataclass(frozen=True)
@@ -84,35 +88,52 @@ class Rival:
 
 
 def compare(
-    lab: Drawing, questions: Sequence[Question], readings: Sequence[Reading], *, times: int = 1
+    lab: Drawing, questions: Sequence[Question], readings: Sequence[Reading], *, least: int | None = None
 ) -> Finding:
     """Ask questions until the answers say which reading the target has, or the promised number is reached.
 
     Args:
         lab: Who asks.
         questions: What is asked, equally often each.
-        readings: Named alternatives; those that the questions do not tell from the dialect's are left out.
-        times: Multiplies the lab's least number of draws.
+        readings: Named alternatives; those that the questions do not tell from the dialect's are left out. That the most
+            likely token is always taken is one more.
+        least: Draws of each question to make at least; the lab's number when left out.
 
     Returns:
         Conforms only if every alternative is excluded by an e-value of 1e6 and Pearson's test has nothing to say either.
     """
-    own = [probabilities(question, lab.semantics) for question in questions]
-    rivals = distinct(own, questions, readings)
-    planned = plan(own, rivals)
-    count = min(max(planned, times * lab.least_draws, LEAST), lab.most_draws)
-    trial = Trial(own, rivals)
+    return tried(lab, questions, readings, least=least).finding()
+
+
+def tried(
+    lab: Drawing, questions: Sequence[Question], readings: Sequence[Reading], *, least: int | None = None
+) -> Trial:
+    """Ask questions as `compare` does."""
+    cells = [told_apart(question, lab.semantics) for question in questions]
+    own = rows_of(questions, lab.semantics, cells)
+    always = Reading(ALWAYS, replace(lab.semantics, arg_max=True))
+    rivals = distinct(own, questions, [*readings, always], cells)
+    trial = Trial(own, rivals, cells, plan(own, rivals))
+    count = min(max(trial.planned, lab.least_draws if least is None else least, LEAST), lab.most_draws)
     trial.ask(lab, questions, count)
     if trial.seen.against(OWN, 1 / SHARE).crossed is not None:
         trial.ask(lab, questions, min(NAMING, lab.most_draws) - count)
-    return trial.finding(planned)
+    return trial
 
 
-def distinct(own: list[Row], questions: Sequence[Question], readings: Sequence[Reading]) -> list[Rival]:
+def rows_of(questions: Sequence[Question], semantics: Semantics, cells: Sequence[Cells]) -> list[Row]:
+    """By question what a reading draws from, cell by cell."""
+    rows = [probabilities(question, semantics) for question in questions]
+    return [gathered(row, of) for row, of in zip(rows, cells, strict=True)]
+
+
+def distinct(
+    own: list[Row], questions: Sequence[Question], readings: Sequence[Reading], cells: Sequence[Cells]
+) -> list[Rival]:
     """The readings that these questions tell from the dialect's, and from one another."""
     rivals: list[Rival] = []
     for reading in readings:
-        rows = [probabilities(question, reading.semantics) for question in questions]
+        rows = rows_of(questions, reading.semantics, cells)
         if alike(rows, own, SAME):
             continue
         twin = next((rival for rival in rivals if alike(rows, rival.rows, SAME)), None)
@@ -138,10 +159,15 @@ class Trial:
     Args:
         own: By question what the dialect draws from.
         rivals: The other readings.
+        cells: By question the cell of each token that rows and counts are by; a cell for each when left out.
+        planned: Draws of each question that were promised.
     """
 
-    def __init__(self, own: list[Row], rivals: Sequence[Rival]) -> None:
-        self.own, self.rivals = own, rivals
+    def __init__(
+        self, own: list[Row], rivals: Sequence[Rival], cells: Sequence[Cells] | None = None, planned: int = 0
+    ) -> None:
+        self.own, self.rivals, self.planned = own, rivals, planned
+        self.cells = [np.arange(len(p)) for p in own] if cells is None else cells
         self.rows = {OWN: own, **{rival.name: rival.rows for rival in rivals}}
         self.seen = Likelihoods(list(self.rows))
         self.counts = [np.zeros(len(p), dtype=np.int64) for p in own]
@@ -162,10 +188,11 @@ class Trial:
 
     def add(self, place: int, tokens: NDArray[np.int64]) -> None:
         """Take the answers to one question in."""
+        tokens = self.cells[place][tokens]
         self.seen.add(tokens, {name: rows[place] for name, rows in self.rows.items()})
         self.counts[place] += np.bincount(tokens, minlength=len(self.own[place]))
 
-    def finding(self, planned: int) -> Finding:
+    def finding(self) -> Finding:
         """What the answers say."""
         against = self.seen.against(OWN, 1 / SHARE)
         test = pearson(self.counts, self.own)
@@ -177,7 +204,7 @@ class Trial:
             verdict, evidence, draws = self.unnamed(test)
         else:
             verdict, evidence, draws = self.passed(excluded, test)
-        return Finding(verdict, evidence, draws, self.detects(planned, test), e_values=values)
+        return Finding(verdict, evidence, draws, self.detects(test), e_values=values)
 
     def named(self, against: Evidence) -> tuple[Verdict, str, int]:
         """The dialect's reading is out: name the one that fits."""
@@ -191,13 +218,8 @@ class Trial:
         return verdict, f"{' or '.join(rival.name for rival in possible)}; {what}", draws
 
     def possible(self) -> list[Rival]:
-        """The rivals that the draws do not exclude, the likeliest first."""
-        alive = [
-            rival
-            for rival in self.rivals
-            if self.seen.final(rival.name) > -math.inf
-            and pearson(self.counts, rival.rows).p_value > FALSE_ALARM
-        ]
+        """The rivals that the draws do not exclude, not even by themselves, the likeliest first."""
+        alive = [rival for rival in self.rivals if fitting(self.counts, rival.rows)]
         alive.sort(key=lambda rival: -self.seen.final(rival.name))
         return [
             rival
@@ -222,11 +244,11 @@ class Trial:
             words += f"; excluded after {last} draws: {'; '.join(excluded)}"
         return Verdict.CONFORMS, words, self.draws
 
-    def detects(self, planned: int, test: Pearson) -> str:
+    def detects(self, test: Pearson) -> str:
         """What so many draws notice, in words."""
         words: list[str] = []
         if self.rivals:
-            total = planned * len(self.own)
+            total = self.planned * len(self.own)
             words.append(f"each of {len(self.rivals)} named readings within {total} draws")
         drawn = min(int(found.sum()) for found in self.counts)
         if any((p < NEVER).any() for p in self.own) and drawn:
@@ -236,20 +258,36 @@ class Trial:
         return "; ".join(words)
 
 
-def settled(seen: Likelihoods, rival: Rival, draws: int, detects: str) -> Finding:
+def fitting(counts: Sequence[NDArray[np.int64]], rows: Sequence[Row]) -> bool:
+    """Whether a reading is not rejected by itself: neither by Pearson's test nor by a universal e-value.
+
+    Args:
+        counts: By question how often each token was drawn, int64 [V].
+        rows: By question what the reading draws from, float64 [V].
+    """
+    return log_e_value(counts, rows) < math.log(EXCLUDED) and pearson(counts, rows).p_value > FALSE_ALARM
+
+
+def settled(seen: Likelihoods, rival: Rival, uniforms: Row, detects: str) -> Finding:
     """What likelihoods say where there is one alternative, and no table of counts.
 
     Args:
         seen: The likelihoods under `OWN` and the rival.
         rival: The alternative; its rows are not looked at.
-        draws: How many tokens were drawn.
+        uniforms: The draws' probability integral transforms under the rival, float64 [N].
         detects: The finding's `detects`.
     """
+    draws = len(uniforms)
     against, other = seen.against(OWN, EXCLUDED), seen.against(rival.name, EXCLUDED)
     values = {OWN: against.e_value, rival.name: other.e_value}
     if against.crossed is not None:
-        words = f"{rival.name}; {OWN}: e-value {e_words(against.e_value)}, out after {against.crossed} draws"
-        return Finding(rival.verdict, words, against.crossed, detects, e_values=values)
+        even = [np.full(BINS, 1 / BINS)]
+        fits = seen.final(rival.name) > -math.inf and (
+            pearson([uniform_cells(uniforms, BINS)], even).p_value > FALSE_ALARM
+        )
+        name, verdict = (rival.name, rival.verdict) if fits else ("no named reading fits", Verdict.DEVIATES)
+        words = f"{name}; {OWN}: e-value {e_words(against.e_value)}, out after {against.crossed} draws"
+        return Finding(verdict, words, against.crossed, detects, e_values=values)
     if other.crossed is None:
         return Finding(
             Verdict.INCONCLUSIVE,

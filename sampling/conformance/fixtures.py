@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from sampling.conformance.question import Question
 
 # Token ids by rank: neither ascending nor descending, so that no order of ids stands in for that of the logits.
 RANKED = (5, 12, 0, 9, 14, 3, 7, 10, 1, 15, 4, 8, 13, 2, 11, 6)
@@ -15,6 +20,26 @@ EQUAL = np.zeros(8, dtype=np.float32)
 TIED = np.array([0, 0, 3, 1, 3, 2, 3, 0], dtype=np.float32)
 # Two logits nearly the same: at a temperature of 0.01 both are drawn, at 0.001 one of them.
 CLOSE = np.array([-5, 0, -5, -0.02, -5, -5, -5, -5], dtype=np.float32)
+# The same for temperatures that are next to none.
+CLOSEST = np.array([-5, 0, -5, -2.5e-7, -5, -5, -5, -5], dtype=np.float32)
+
+# A value of every parameter that changes what is sampled, after a past in which it does.
+STRONG: Mapping[str, Any] = {
+    "temperature": 0.3,
+    "top_p": 0.3,
+    "frequency_penalty": 2.0,
+    "presence_penalty": 2.0,
+    "logit_bias": {RANKED[0]: -100},
+    "repetition_penalty": 3.0,
+    "top_k": 2,
+    "min_p": 0.5,
+}
+PAST = (RANKED[0], RANKED[0], RANKED[1])
+
+WIDE = (4096, 32_768)  # vocabularies with a long tail
+HEAD, HEAD_SHARE = 1200, 0.9  # of `shelf`
+HALF = float(np.float32(-math.log(2)))  # a logit that is half as likely as 0, to the precision of float32
+LOWEST = float(np.finfo(np.float32).min)
 
 FILLER = RANKED[15]  # so unlikely that a penalty on it changes nothing that counts
 # What was sampled, as a long past: from the end rank 3 is last, ranks 2 and 1 are at places 32 and 103.
@@ -55,3 +80,77 @@ def two_levels(width: int, scale: float = 1.0) -> NDArray[np.float32]:
     logits = np.full(width, -scale * math.log(width - 1), dtype=np.float32)
     logits[width // 2] = 0.0
     return logits
+
+
+def after_past(**params: Any) -> Question:
+    """A question on which every one of the `STRONG` values has an effect."""
+    return Question(spaced(offset=3.0), params, output_ids=PAST)
+
+
+def placed(by_rank: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Logits by rank at ids in no order, always the same, float32 [V]."""
+    logits = np.empty(len(by_rank), dtype=np.float32)
+    logits[np.random.default_rng(len(by_rank)).permutation(len(by_rank))] = by_rank
+    return logits
+
+
+@cache
+def long_tailed(width: int, low: float = 0.0, count: int = 0) -> NDArray[np.float32]:
+    """Probabilities that fall as those of words do, with rank^-1.2.
+
+    Args:
+        width: V.
+        low: A logit that the least likely tokens have instead of theirs.
+        count: How many of them.
+    """
+    logits = -1.2 * np.log(np.arange(1, width + 1))
+    logits[width - count :] = low
+    return placed(logits)
+
+
+@cache
+def shelf(width: int) -> NDArray[np.float32]:
+    """Nine tenths of the mass on `HEAD` tokens, much the same each, and the rest far below on all others."""
+    head, tail = np.linspace(0.5, -0.5, HEAD), np.linspace(0.2, -0.2, width - HEAD)
+    rest = np.exp(head).sum() * (1 / HEAD_SHARE - 1)
+    return placed(np.concatenate([head, tail + np.log(rest / np.exp(tail).sum())]))
+
+
+def shelf_share() -> float:
+    """A top_p that ends in the middle of the last token of a shelf's head."""
+    head = np.exp(np.linspace(0.5, -0.5, HEAD))
+    return round(HEAD_SHARE * (1 - float(head[-1] / head.sum()) / 2), 6)
+
+
+def candidates(shares: Sequence[float], low: float = -math.inf, count: int = 0) -> NDArray[np.float32]:
+    """A few tokens with these probabilities, some that are banned by a low logit, and nothing else.
+
+    Args:
+        shares: Probabilities.
+        low: The logit of the banned ones.
+        count: How many of them.
+
+    Returns:
+        float32 [64]; -inf for all others.
+    """
+    logits = np.full(64, -np.inf, dtype=np.float32)
+    ids = np.array([*RANKED, *range(16, 64)])
+    logits[ids[: len(shares)]] = np.log(shares)
+    logits[ids[len(shares) : len(shares) + count]] = low
+    return logits
+
+
+def tied(width: int, truncation: str) -> Question:
+    """Up to 512 equal logits below a likely one, and a truncation that has room for a quarter of them.
+
+    Args:
+        width: V.
+        truncation: "top_k" or "top_p", whose boundary is far from an exact hit.
+    """
+    equal = min(width // 2, 512)
+    logits = np.full(width, -30.0, dtype=np.float32)
+    logits[1 :: width // equal] = 1.0
+    logits[width // equal] = 1.0 + math.log(equal / 2)  # a third of all
+    room = equal // 4
+    share = (1 + 2 * (room - 0.5) / equal) / 3
+    return Question(logits, {"top_k": 1 + room} if truncation == "top_k" else {"top_p": round(share, 6)})

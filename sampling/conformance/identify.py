@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import permutations
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sampling.conformance.comparison import EXTRA, MARGIN, SAME, e_words
+from sampling.conformance.apart import SAME, gathered, told_apart
+from sampling.conformance.comparison import EXTRA, LEAST, MARGIN, e_words
 from sampling.conformance.distributions import alike
 from sampling.conformance.endings import Refused
-from sampling.conformance.fixtures import CLOSE, EQUAL, LONG, RANKED, TIED, spaced
+from sampling.conformance.fixtures import CLOSE, CLOSEST, EQUAL, LONG, RANKED, spaced, tied
 from sampling.conformance.identity import Exclusion, Identification
 from sampling.conformance.lab import Lab
 from sampling.conformance.oracle import Row, probabilities
@@ -25,23 +27,26 @@ from sampling.conformance.statistics.planning import draws_by_likelihood
 from sampling.conformance.verdict import FALSE_ALARM
 from sampling.dialects import DIALECTS
 
+T = TypeVar("T")
+
 IMPOSSIBLE = 1e6  # stands for the logarithm of an infinite ratio
 PART = FALSE_ALARM / 4  # of two e-processes and two of Pearson's tests: with equal logits, and without
 FIRST = 8  # draws of each question before all have been asked once; every round doubles them
 
 # What dialects differ in, and a question that shows it. Which of equal logits an engine keeps is an accident of its sorting: a
-# single token shows it, so that it would outweigh everything else if it were not also left out of the account.
+# single token shows it, so that it would outweigh everything else if it were not also left out of the account. Of a dialect
+# that keeps them in arbitrary order only their number is known: what speaks against it counts equal logits as one.
 TIES: Mapping[str, Question] = {
-    "which of eight equal logits a top_p of 0.75 keeps": Question(EQUAL, {"top_p": 0.75}),
-    "which of eight equal logits a top_p of 0.6 keeps": Question(EQUAL, {"top_p": 0.6}),
-    "which of three equal logits a top_k of 2 keeps": Question(TIED, {"top_k": 2}),
-    "equal logits at next to no temperature": Question(TIED, {"temperature": 5e-7}),
+    "how many of eight equal logits a top_p of 0.75 keeps": Question(EQUAL, {"top_p": 0.75}),
+    "which of 32 equal logits top_p keeps": tied(64, "top_p"),
+    "which of 32 equal logits top_k keeps": tied(64, "top_k"),
 }
 QUESTIONS: Mapping[str, Question] = {
     "the order of temperature and top_p": Question(spaced(), {"temperature": 0.5, "top_p": 0.9}),
     "top_k and top_p together": Question(spaced(), {"top_k": 5, "top_p": 0.8}),
     "the order of top_p and min_p": Question(spaced(), {"top_p": 0.85, "min_p": 0.15}),
     "small temperatures": Question(CLOSE, {"temperature": 1e-3}),
+    "next to no temperature": Question(CLOSEST, {"temperature": 5e-7}),
     "what the repetition penalty counts": Question(
         spaced(offset=3.0), {"repetition_penalty": 2.0}, RANKED[:2], (RANKED[2],)
     ),
@@ -61,18 +66,22 @@ class Interview:
     """Answers to the questions that the target answers.
 
     Args:
-        rows: By dialect and question what would be drawn from.
+        dialects: Their semantics by name.
     """
 
-    rows: Mapping[str, Mapping[str, Row]]
-    seen: Likelihoods = field(init=False)
-    untied: Likelihoods = field(init=False)
+    dialects: Mapping[str, Semantics]
+    rows: Mapping[str, Mapping[str, Row]] = field(init=False)
+    cells: Mapping[str, Mapping[str, NDArray[np.int64]]] = field(init=False)
+    answers: list[tuple[str, NDArray[np.int64]]] = field(
+        init=False, default_factory=list[tuple[str, NDArray[np.int64]]]
+    )
     counts: dict[str, NDArray[np.int64]] = field(init=False, default_factory=dict[str, NDArray[np.int64]])
     refused: set[str] = field(init=False, default_factory=set[str])
 
     def __post_init__(self) -> None:
-        """Begin with no answers."""
-        self.seen, self.untied = Likelihoods(list(self.rows)), Likelihoods(list(self.rows))
+        """Work out by dialect and question what would be drawn from, and which tokens that tells apart."""
+        self.rows = {name: each(probabilities, one) for name, one in self.dialects.items()}
+        self.cells = {name: each(told_apart, one) for name, one in self.dialects.items()}
 
     @property
     def answered(self) -> list[str]:
@@ -97,28 +106,46 @@ class Interview:
         except Refused:
             self.refused |= {one for one in question.params if refuses(lab, question, one)}
             return
-        rows = {dialect: by_question[name] for dialect, by_question in self.rows.items()}
-        self.seen.add(tokens, rows)
-        if name not in TIES:
-            self.untied.add(tokens, rows)
+        self.answers.append((name, tokens))
         found = np.bincount(tokens, minlength=len(question.logits))
         self.counts[name] = self.counts.get(name, 0) + found
 
-    def of(self, dialect: str, asked: Sequence[str]) -> list[Row]:
-        """What a dialect draws from, for some questions."""
-        return [self.rows[dialect][name] for name in asked]
+    def of(self, dialect: str, asked: Sequence[str], against: str) -> list[Row]:
+        """What a dialect draws from, for some questions, by the tokens that the one spoken against tells apart."""
+        return [gathered(self.rows[dialect][name], self.cells[against][name]) for name in asked]
+
+    def counted(self, asked: Sequence[str], against: str) -> list[NDArray[np.int64]]:
+        """What was drawn, by the same."""
+        cells = self.cells[against]
+        return [np.bincount(cells[name], self.counts[name]).astype(np.int64) for name in asked]
+
+    def likelihoods(self, asked: Sequence[str], against: str) -> Likelihoods:
+        """How likely the answers to some questions are under every dialect, by the same."""
+        rows = {name: dict(zip(asked, self.of(name, asked, against), strict=True)) for name in self.rows}
+        seen = Likelihoods(list(rows))
+        for question, tokens in self.answers:
+            if question in asked:
+                cells = self.cells[against][question][tokens]
+                seen.add(cells, {name: by_question[question] for name, by_question in rows.items()})
+        return seen
 
     def telling(self, dialect: str, other: str, asked: Sequence[str]) -> str:
         """Of some questions the one whose answers speak most against one dialect and for another."""
 
         def gain(name: str) -> float:
-            p, q = self.rows[dialect][name], self.rows[other][name]
-            drawn = self.counts[name] > 0
+            (p,), (q,) = self.of(dialect, [name], dialect), self.of(other, [name], dialect)
+            (found,) = self.counted([name], dialect)
+            drawn = found > 0
             with np.errstate(divide="ignore", invalid="ignore"):
-                ratios = self.counts[name][drawn] * (np.log(q[drawn]) - np.log(p[drawn]))
+                ratios = found[drawn] * (np.log(q[drawn]) - np.log(p[drawn]))
             return float(np.nan_to_num(ratios, nan=0.0, posinf=IMPOSSIBLE, neginf=-IMPOSSIBLE).sum())
 
         return max(asked, key=gain)
+
+
+def each(look: Callable[[Question, Semantics], T], semantics: Semantics) -> dict[str, T]:
+    """What a reading makes of every question."""
+    return {words: look(question, semantics) for words, question in QUESTIONS.items()}
 
 
 def refuses(lab: Lab, question: Question, parameter: str) -> bool:
@@ -144,11 +171,7 @@ def identify(lab: Lab) -> Identification:
         The dialects that are left are the winners, but for those that take parameters which the target refuses.
     """
     dialects = {name: Semantics.of(dialect) for name, dialect in DIALECTS.items()}
-    rows = {
-        name: {words: probabilities(question, semantics) for words, question in QUESTIONS.items()}
-        for name, semantics in dialects.items()
-    }
-    interview = Interview(rows)
+    interview = Interview(dialects)
     for name in QUESTIONS:
         interview.ask(lab, name, FIRST)
     done, count = FIRST, min(planned(interview), lab.most_draws)
@@ -163,10 +186,10 @@ def identify(lab: Lab) -> Identification:
 def planned(interview: Interview) -> int:
     """Draws of each question after which every dialect is told from every other, where the answers can tell them."""
     limit = PART / (len(interview.rows) - 1)
-    needed = [FIRST]
+    needed = [LEAST]
     for asked in (interview.answered, interview.apart_from_ties):
         for one, other in permutations(interview.rows, 2):
-            p, q = interview.of(one, asked), interview.of(other, asked)
+            p, q = interview.of(one, asked, one), interview.of(other, asked, one)
             if not alike(p, q, SAME):
                 needed.append(math.ceil(MARGIN * draws_by_likelihood(p, q, false_alarm=limit)) + EXTRA)
     return max(needed)
@@ -175,8 +198,8 @@ def planned(interview: Interview) -> int:
 def identified(interview: Interview, dialects: Mapping[str, Semantics]) -> Identification:
     """What the answers say."""
     asked = interview.apart_from_ties
-    untied = excluded_by(interview, interview.untied, asked)
-    excluded = {**excluded_by(interview, interview.seen, interview.answered), **untied}
+    untied = excluded_by(interview, asked)
+    excluded = {**excluded_by(interview, interview.answered), **untied}
     left = [name for name in dialects if name not in excluded]
     missing = {name: sorted(interview.refused & set(dialects[name].stages)) for name in left}
     fewest = min((len(names) for names in missing.values()), default=0)
@@ -196,18 +219,19 @@ def identified(interview: Interview, dialects: Mapping[str, Semantics]) -> Ident
     )
 
 
-def excluded_by(interview: Interview, seen: Likelihoods, asked: Sequence[str]) -> dict[str, Exclusion]:
+def excluded_by(interview: Interview, asked: Sequence[str]) -> dict[str, Exclusion]:
     """The dialects that are out by the answers to some questions, and why.
 
     Args:
         interview: All answers.
-        seen: The likelihoods of those that count.
-        asked: To which questions.
+        asked: The questions that count: all that were answered, or those of them that have no equal logits.
     """
-    best, found = max(interview.rows, key=seen.final), dict[str, Exclusion]()
-    counts = [interview.counts[name] for name in asked]
+    found: dict[str, Exclusion] = {}
     for name in interview.rows:
-        against, test = seen.against(name, 1 / PART), pearson(counts, interview.of(name, asked))
+        seen = interview.likelihoods(asked, name)
+        best = max(interview.rows, key=seen.final)
+        counts = interview.counted(asked, name)
+        against, test = seen.against(name, 1 / PART), pearson(counts, interview.of(name, asked, name))
         if against.crossed is not None:
             words = f"e-value {e_words(against.e_value)}, out after {against.crossed} draws"
             if name != best:
@@ -227,7 +251,9 @@ def apart(interview: Interview, winners: Sequence[str]) -> dict[str, str]:
         differs = [
             question
             for question in QUESTIONS
-            if not alike([interview.rows[name][question]], [interview.rows[winners[0]][question]], SAME)
+            if not alike(
+                interview.of(name, [question], name), interview.of(winners[0], [question], name), SAME
+            )
         ]
         asked = "more draws of" if set(differs) & set(interview.answered) else "answers to"
         words[name] = f"from {winners[0]}: {asked} {', '.join(differs) or 'no question that there is'}"

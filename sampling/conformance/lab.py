@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sampling.conformance.comparison import Reading
+from sampling.conformance.comparison import Reading, compare
 from sampling.conformance.endings import CheckEnded, CouldNotRun, NotTestable
+from sampling.conformance.fixtures import STRONG, after_past
 from sampling.conformance.oracle import Row, probabilities
 from sampling.conformance.question import Question
 from sampling.conformance.semantics import Semantics
@@ -46,6 +48,7 @@ class Depth:
 QUICK = Depth(least=0, most=20_000)
 DEEP = Depth(least=10_000, most=1_000_000)
 FINE = 100_000
+IDLE = "what parameters do together does not show where one has no effect by itself"
 
 
 class Lab:
@@ -75,6 +78,7 @@ class Lab:
         chosen = depth or (DEEP if target.batched else QUICK)
         self.least_draws, self.most_draws = chosen.least, chosen.most
         self.rng = np.random.default_rng(seed)
+        self._acting: dict[str, bool] = {}
 
     @property
     def fine(self) -> bool:
@@ -158,6 +162,12 @@ class Lab:
         """The dialect's semantics with some changes."""
         return replace(self.semantics, **changes)
 
+    def reading(self, **changes: Any) -> Self:
+        """The same lab, comparing with the dialect's semantics with some changes."""
+        other = copy(self)
+        other.semantics = self.altered(**changes)
+        return other
+
     def ignoring(self, *names: str) -> Reading:
         """The reading that parameters have no effect."""
         words = f"{' and '.join(names)} without effect"
@@ -166,6 +176,33 @@ class Lab:
     def having(self, names: Sequence[str]) -> list[str]:
         """Those of some parameters that the dialect has."""
         return [name for name in names if name in self.semantics.stages]
+
+    def acts(self, name: str) -> bool:
+        """Whether a parameter that the dialect has changes by itself what is drawn, as it should or otherwise.
+
+        Raises:
+            Refused: The target does not take it.
+        """
+        if name not in self._acting:
+            alone = after_past(**{name: STRONG[name]})
+            finding = compare(self, [alone], [self.ignoring(name)], least=0)
+            self._acting[name] = finding.verdict is not Verdict.IGNORED
+        return self._acting[name]
+
+    def acting(self, names: Sequence[str]) -> list[str]:
+        """Those of some parameters that the dialect has and that act by themselves."""
+        return [name for name in self.having(names) if self.acts(name)]
+
+    def need_acting(self, *fields: str) -> None:
+        """End a check of several parameters where one of them does nothing: that is another check's finding.
+
+        Raises:
+            NotTestable: The dialect lacks one, or it has no effect by itself.
+        """
+        self.need(fields)
+        idle = [name for name in fields if not self.acts(name)]
+        if idle:
+            raise NotTestable(f"{IDLE}: {', '.join(idle)}")
 
     def verdict_on(self, point: str) -> Verdict:
         """The verdict on a reading of a point: ambiguous where the dialect's source is silent on it."""

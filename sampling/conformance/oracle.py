@@ -41,6 +41,7 @@ NOT_SEEN: Mapping[str, frozenset[str]] = {
 }
 # A mass this close to p is p: float64 sums of equal probabilities are that far from the fraction that they mean.
 EXACT = 1e-12
+EPSILON = 2.0**-23  # probabilities whose ratio is this near to 1 are one in float32
 
 
 def probabilities(question: Question, semantics: Semantics) -> Row:
@@ -258,7 +259,8 @@ def kept_by_top_p(row: Row, p: float, semantics: Semantics) -> Kept:
         count = 1 + int((held < p * (held + left * mass)).sum())
     else:
         count = int((above < p - EXACT if semantics.exact_hit_stops else above <= p + EXACT).sum())
-    kept = leading(row, max(count + semantics.crossing_tokens, 1), semantics.top_p_ties)
+    count = int(min(max(count + semantics.crossing_tokens, 1), semantics.most_candidates))
+    kept = leading(row, count, semantics.top_p_ties)
     if semantics.last_goes:
         kept &= (row > row[np.isfinite(row)].min()) | (row == row.max())
     return kept
@@ -270,7 +272,7 @@ def kept_by_min_p(row: Row, p: float, semantics: Semantics) -> Kept:
         return np.isfinite(row)
     if semantics.min_p_of_maximum:
         if semantics.min_p_strict:
-            return (row > row.max() + math.log(p) + EXACT) | (row == row.max())
+            return (row > row.max() + math.log(p) + EPSILON) | (row == row.max())
         return row >= row.max() + math.log(p) - EXACT
     likely = softmax(row) >= p
     return likely if likely.any() else leading(row, 1)

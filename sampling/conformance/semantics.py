@@ -40,6 +40,7 @@ class Semantics(Rules):
         arg_max: Whether the most likely token is taken, whatever the temperature.
         top_p_bounded: Whether top_p stops where what is kept is p of itself and of all tokens left, each taken for as likely as
             the last one kept: a bound for the rest instead of the rest.
+        most_candidates: top_p looks at so many of the most likely tokens only.
         last_goes: Whether top_p never keeps the least likely of the candidates, nor what equals it, but for the likeliest.
         bias_limit: Biases are clamped to plus and minus this.
         min_p_of_maximum: Whether min_p is a fraction of the largest probability, or a probability itself.
@@ -68,6 +69,7 @@ class Semantics(Rules):
     bias_limit: float = math.inf
     arg_max: bool = False
     top_p_bounded: bool = False
+    most_candidates: float = math.inf
     last_goes: bool = False
     min_p_of_maximum: bool = True
     logits_dtype: str = "float64"

@@ -145,7 +145,7 @@ class MinP(Truncation):
 
     Args:
         p: 0 to 1, a number or one per row; 0 keeps everything.
-        strict: Whether one exactly p times as likely goes, too; the likeliest never do.
+        strict: Whether one p times as likely, to the precision of float32, goes, too; the likeliest never do.
 
     Source: Nguyen et al., "Turning Up the Heat: Min-p Sampling for Creative and Coherent LLM Outputs", ICLR 2025.
 

@@ -81,8 +81,8 @@ def test_a_dialect_is_identified_and_every_other_excluded_or_indistinguishable(n
 
 
 def test_equal_logits_alone_do_not_make_one_engine_another() -> None:
-    """A vLLM that keeps the higher of equal ids, as transformers does, which has no presence penalty, but no more than k."""
-    sorting = Batched(replace(Semantics.of(VLLM), low_ids_first=False))
+    """A vLLM that keeps the higher of equal ids, and no more than k, as none of the dialects does."""
+    sorting = Batched(replace(Semantics.of(VLLM), top_k_ties="high", top_p_ties="high"))
     identified = identify(Lab(CallableTarget(sorting), PLAIN, FEW))
     assert (identified.winners, identified.but_for_ties) == ((), ("vllm", "vllm-pytorch"))
     words = "consistent with no dialect; but for equal logits, consistent with vllm or vllm-pytorch; "
@@ -116,14 +116,38 @@ READINGS: list[tuple[dict[str, Any], str, str, Verdict]] = [
     (
         {"order": moved(ORDER, "temperature", after="top_p")},
         "truncation.temperature-order",
-        "top_p before the temperature",
+        "16 logits: top_p before the temperature",
         Verdict.DEVIATES,
     ),
-    ({"crossing_tokens": -1}, "truncation.crossing-token", "the crossing token is dropped", Verdict.DEVIATES),
+    (
+        {"crossing_tokens": -1},
+        "truncation.crossing-token",
+        "16 logits: the crossing token is dropped",
+        Verdict.DEVIATES,
+    ),
+    (
+        {"top_p_bounded": True},
+        "truncation.crossing-token",
+        "16 logits: top_p stops at a bound for what is left",
+        Verdict.DEVIATES,
+    ),
+    (
+        {"last_goes": True},
+        "truncation.joint",
+        "few candidates: the least likely candidate goes, and what equals it",
+        Verdict.DEVIATES,
+    ),
+    (
+        {"most_candidates": 1024},
+        "truncation.no-token-more",
+        "nuclei: long tails: only the 1024 most likely tokens are looked at",
+        Verdict.DEVIATES,
+    ),
+    ({"arg_max": True}, "temperature.scale", "always the arg max;", Verdict.DEVIATES),
     (
         {"crossing_tokens": 1},
         "truncation.no-token-more",
-        "nuclei: one token too many is kept",
+        "nuclei: 16 logits: one token too many is kept",
         Verdict.DEVIATES,
     ),
     (
@@ -138,30 +162,62 @@ READINGS: list[tuple[dict[str, Any], str, str, Verdict]] = [
         "top_p 0: top_p 0 keeps",
         Verdict.DEVIATES,
     ),
-    ({"top_k_offset": 1}, "truncation.top-k", "k + 1 tokens are kept", Verdict.DEVIATES),
-    ({"top_k_offset": -1}, "truncation.top-k", "k - 1 tokens are kept", Verdict.DEVIATES),
-    ({"ignores": frozenset({"top_k"})}, "truncation.top-k", "top_k without effect", Verdict.IGNORED),
-    ({"substitutes": (("top_p", 1, 0.0),)}, "truncation.disabled", "top_p 1: the arg max", Verdict.DEVIATES),
+    ({"top_k_offset": 1}, "truncation.top-k", "16 logits: k + 1 tokens are kept", Verdict.DEVIATES),
+    ({"top_k_offset": -1}, "truncation.top-k", "16 logits: k - 1 tokens are kept", Verdict.DEVIATES),
     (
-        {"low_ids_first": False},
+        {"ignores": frozenset({"top_k"})},
+        "truncation.top-k",
+        "16 logits: top_k without effect",
+        Verdict.IGNORED,
+    ),
+    (
+        {"substitutes": (("top_p", 1, 0.0),)},
+        "truncation.disabled",
+        "top_p 1: always the arg max",
+        Verdict.DEVIATES,
+    ),
+    (
+        {"top_p_ties": "high"},
         "truncation.ties",
-        "higher ids first, top_k keeps exactly k",
+        "top_p on 16 logits: the higher ids are kept",
         Verdict.AMBIGUOUS,
     ),
-    ({"top_k_keeps_ties": True}, "truncation.ties", "lower ids first, top_k keeps all", Verdict.AMBIGUOUS),
+    (
+        {"top_k_ties": "all"},
+        "truncation.ties",
+        "top_k on 16 logits: all of them are kept",
+        Verdict.AMBIGUOUS,
+    ),
     (
         {"order": joined(ORDER, "top_k", "top_p")},
         "truncation.joint",
-        "both of the same distribution",
+        "16 logits: both of the same distribution",
         Verdict.DEVIATES,
     ),
     (
         {"order": moved(ORDER, "min_p", before="temperature")},
         "truncation.min-p-order",
-        "min_p before the temperature",
+        "min_p: 16 logits: min_p before the temperature",
         Verdict.DEVIATES,
     ),
-    ({"min_p_of_maximum": False}, "truncation.min-p-order", "min_p is a probability", Verdict.DEVIATES),
+    (
+        {"min_p_of_maximum": False},
+        "truncation.min-p-order",
+        "min_p: 16 logits: min_p is a probability",
+        Verdict.DEVIATES,
+    ),
+    (
+        {"min_p_strict": True},
+        "truncation.min-p-order",
+        "a token exactly at min_p: it goes",
+        Verdict.AMBIGUOUS,
+    ),
+    (
+        {"penalties_follow_sign": True},
+        "penalties.frequency-counts",
+        "penalties are added to negative logits",
+        Verdict.DEVIATES,
+    ),
     (
         {"presence_counts": PROMPT_AND_OUTPUT},
         "penalties.presence-scope",
@@ -275,10 +331,10 @@ def test_a_sampler_of_one_token_a_call_is_verified_in_a_few_ten_thousand_calls()
     assert slow.calls < 100_000
 
 
-@pytest.mark.parametrize("low_ids_first", [True, False])
+@pytest.mark.parametrize("which", ["low", "high"])
 @pytest.mark.parametrize("stops", [True, False])
-def test_how_many_equal_tokens_are_kept_is_asked_apart_from_which(low_ids_first: bool, stops: bool) -> None:
-    odd = Batched(replace(PLAIN, low_ids_first=low_ids_first, exact_hit_stops=stops))
+def test_how_many_equal_tokens_are_kept_is_asked_apart_from_which(which: str, stops: bool) -> None:
+    odd = Batched(replace(PLAIN, top_p_ties=which, exact_hit_stops=stops))
     finding = verify(odd, checks=["truncation.no-token-more"], depth=FEW).checks["truncation.no-token-more"]
     assert finding.verdict is (Verdict.CONFORMS if stops else Verdict.AMBIGUOUS), finding
 

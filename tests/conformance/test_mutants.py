@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from sampling.conformance.lab import Depth
 from sampling.conformance.mutants import MUTANTS, Mutant
 from sampling.conformance.mutants.mutant import Wrong
 from sampling.conformance.reference import reference
@@ -31,6 +32,14 @@ def test_a_mutant_is_noticed_by_its_check(mutant: Mutant) -> None:
     """At a false-alarm rate of 1e-6, with a fixed seed."""
     findings = verify(mutant.make(), checks=[mutant.caught_by]).checks
     assert mutant.noticed(findings), findings[mutant.caught_by]
+
+
+@pytest.mark.parametrize(
+    "mutant", [one for one in MUTANTS.values() if one.spared_by], ids=lambda one: one.name
+)
+def test_a_mutant_is_spared_by_checks_of_other_matters(mutant: Mutant) -> None:
+    findings = verify(mutant.make(), checks=mutant.spared_by, depth=Depth(0, 20_000)).checks
+    assert mutant.spared(findings), findings
 
 
 def test_every_check_has_a_mutant() -> None:

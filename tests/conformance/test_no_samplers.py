@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sampling.conformance.checks.output import STRONG
+from sampling.conformance.fixtures import STRONG
 from sampling.conformance.verdict import Verdict
 from sampling.conformance.verify import verify
 

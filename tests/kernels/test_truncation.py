@@ -202,11 +202,11 @@ def test_min_p(keep: Keep, row: list[float], finite: float, p: str, strict: bool
 
 @every_min_p
 def test_a_token_exactly_at_min_p(keep: Keep) -> None:
-    """The share is the token's own: it stays, or goes where that is not enough; a unit less and it stays in both."""
+    """The share is the token's own: it stays, or goes where that is not enough, a unit of float32 around it included."""
     logits = torch.tensor([[0.0, -1.0, -2.0]])
     share = weights(logits)[:, 1:2] << 19  # in units of 2^-62; weights are in units of 2^-43
     assert [sets(keep(logits, share, strict=strict)) for strict in (False, True)] == [[{0, 1}], [{0}]]
-    assert sets(keep(logits, share - 1, strict=True)) == [{0, 1}]
+    assert [sets(keep(logits, share - (share >> n), strict=True)) for n in (22, 24)] == [[{0, 1}], [{0}]]
     assert sets(keep(logits, torch.tensor([[2**62]]), strict=True)) == [{0}]
     assert sets(keep(torch.tensor([[0.0, -90.0]]), torch.tensor([[0]]), strict=True)) == [{0, 1}]
 

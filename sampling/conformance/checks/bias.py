@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from sampling.conformance.comparison import Reading, compare
+from sampling.conformance.endings import NotTestable
 from sampling.conformance.fixtures import RANKED, spaced
-from sampling.conformance.lab import Lab
+from sampling.conformance.lab import IDLE, Lab
 from sampling.conformance.question import Question
 from sampling.conformance.semantics import moved
 from sampling.conformance.verdict import Finding, Verdict
@@ -24,7 +25,10 @@ def ban(lab: Lab) -> Finding:
     """Ban three likely tokens, the first id among them."""
     lab.need(["logit_bias"])
     return compare(
-        lab, [Question(spaced(), {"logit_bias": dict.fromkeys(RANKED[:3], -100)})], others(lab), times=2
+        lab,
+        [Question(spaced(), {"logit_bias": dict.fromkeys(RANKED[:3], -100)})],
+        others(lab),
+        least=2 * lab.least_draws,
     )
 
 
@@ -37,12 +41,15 @@ def force(lab: Lab) -> Finding:
 def temperature_order(lab: Lab) -> Finding:
     """Biases at a temperature below 1, and with a repetition penalty, which does not commute with them."""
     lab.need(["logit_bias", "temperature"])
-    order = lab.semantics.order
-    late = moved(order, "logit_bias", after="temperature")
-    readings = [*others(lab), Reading("the bias after the temperature", lab.altered(order=late))]
-    bias = {RANKED[0]: 1.5, RANKED[3]: -1.5}
-    questions = [Question(spaced(), {"logit_bias": bias, "temperature": 0.6})]
-    if "repetition_penalty" in lab.semantics.stages:
+    lab.need_acting("logit_bias")
+    order, readings = lab.semantics.order, others(lab)
+    questions: list[Question] = []
+    if lab.acts("temperature"):
+        late = moved(order, "logit_bias", after="temperature")
+        readings.append(Reading("the bias after the temperature", lab.altered(order=late)))
+        bias = {RANKED[0]: 1.5, RANKED[3]: -1.5}
+        questions.append(Question(spaced(), {"logit_bias": bias, "temperature": 0.6}))
+    if lab.acting(["repetition_penalty"]):
         before = moved(order, "repetition_penalty", before="logit_bias")
         behind = moved(order, "repetition_penalty", after="logit_bias")
         readings += [
@@ -51,6 +58,8 @@ def temperature_order(lab: Lab) -> Finding:
         ]
         params = {"logit_bias": {RANKED[0]: 2.0}, "repetition_penalty": 2.0}
         questions.append(Question(spaced(offset=1.1), params, output_ids=(RANKED[0],)))
+    if not questions:
+        raise NotTestable(f"{IDLE}: temperature")
     return compare(lab, questions, readings)
 
 

@@ -15,7 +15,7 @@ from sampling.conformance.answers import content_of, entries_of
 from sampling.conformance.comparison import SAME, Rival, Trial, plan
 from sampling.conformance.distributions import alike
 from sampling.conformance.endings import CheckEnded, CouldNotRun, NotTestable, Refused
-from sampling.conformance.fixtures import RANKED, spaced
+from sampling.conformance.fixtures import RANKED, STRONG, after_past, spaced
 from sampling.conformance.lab import SEEDS, Lab
 from sampling.conformance.names import SURE, Names, only
 from sampling.conformance.oracle import Row
@@ -28,18 +28,6 @@ DETECTS = "any difference in the messages that were looked at"
 JSON = {"type": "json_object"}
 BEGINNINGS, WHITE_SPACE = (b"{", b'{"'), b" \t\n\r"
 
-# A value of every parameter that changes what is sampled, after a past in which it does.
-STRONG: Mapping[str, Any] = {
-    "temperature": 0.3,
-    "top_p": 0.3,
-    "frequency_penalty": 2.0,
-    "presence_penalty": 2.0,
-    "logit_bias": {RANKED[0]: -100},
-    "repetition_penalty": 3.0,
-    "top_k": 2,
-    "min_p": 0.5,
-}
-PAST = (RANKED[0], RANKED[0], RANKED[1])
 ASKED = 500
 # Values that the page does not allow.
 WRONG: Sequence[tuple[str, Any]] = (
@@ -138,11 +126,10 @@ def constrained(lab: Lab) -> Finding:
     spaces = np.array([bool(text) and not text.strip(WHITE_SPACE) for text in raw])
     logits = np.where(legal, 0, 1).astype(np.float32)
     logits[np.flatnonzero(legal)[0]] = 2
+    nuclei = dict.fromkeys(lab.acting(["top_p"]), NUCLEUS)
 
     def drawn(first: Kept, last: Kept, values: Logits = logits) -> list[Row]:
-        nucleus = lab.expected(
-            Question(np.where(first, values, -np.inf).astype(np.float32), {"top_p": NUCLEUS})
-        )
+        nucleus = lab.expected(Question(np.where(first, values, -np.inf).astype(np.float32), nuclei))
         return [np.where(last, nucleus, 0.0) / nucleus[last].sum()]
 
     every = np.ones_like(legal)
@@ -154,12 +141,11 @@ def constrained(lab: Lab) -> Finding:
     ]
     own = drawn(legal, every)
     rivals = [rival for rival in rivals if not alike(own, rival.rows, SAME)]
-    params = {"response_format": JSON, "max_tokens": 1, "logprobs": True, "top_p": NUCLEUS}
-    planned = plan(own, rivals)
-    trial = Trial(own, rivals)
-    for _ in range(planned):
+    params = {"response_format": JSON, "max_tokens": 1, "logprobs": True, **nuclei}
+    trial = Trial(own, rivals, planned=plan(own, rivals))
+    for _ in range(trial.planned):
         trial.add(0, np.array([names.id_of(only(lab.report(Question(logits, params))))]))
-    return trial.finding(planned)
+    return trial.finding()
 
 
 def parameters(lab: Lab) -> Finding:
@@ -205,11 +191,6 @@ def fate_of(look: Look) -> str:
         return "refused"
     except CheckEnded:
         return "not answered"
-
-
-def after_past(**params: Any) -> Question:
-    """A question on which every one of the `STRONG` values has an effect."""
-    return Question(spaced(offset=3.0), params, output_ids=PAST)
 
 
 def changes(lab: Lab, plain: Tokens, name: str) -> bool:

@@ -12,12 +12,13 @@ import numpy as np
 from sampling.conformance.comparison import FIRST, NAMING, OWN, Reading, Rival, Trial, compare, plan, settled
 from sampling.conformance.endings import CouldNotRun, NotTestable
 from sampling.conformance.fixtures import LONG, RANKED, spaced
-from sampling.conformance.lab import Lab
+from sampling.conformance.lab import IDLE, Lab
 from sampling.conformance.names import Names
 from sampling.conformance.oracle import Row
 from sampling.conformance.question import Question
 from sampling.conformance.semantics import moved
 from sampling.conformance.statistics.eprocess import Likelihoods
+from sampling.conformance.statistics.pit import transform
 from sampling.conformance.together import together
 from sampling.conformance.verdict import SHARE, Finding, Verdict
 from sampling.history import OUTPUT, PROMPT_AND_OUTPUT, Scope
@@ -57,7 +58,7 @@ def scope(lab: Lab, name: str, value: float, counts: str) -> Finding:
 
 
 def frequency_counts(lab: Lab) -> Finding:
-    """Tokens that were sampled once, twice and three times."""
+    """Tokens of both signs that were sampled once, twice and three times."""
     lab.need(["frequency_penalty", "presence_penalty"])
     readings = [
         Reading("the frequency penalty acts once, as presence does", lab.altered(frequency_multiplies=False)),
@@ -65,6 +66,8 @@ def frequency_counts(lab: Lab) -> Finding:
         Reading("the frequency penalty counts the prompt", lab.altered(frequency_counts=PROMPT_AND_OUTPUT)),
         Reading("the presence penalty is multiplied by the count", lab.altered(presence_multiplies=True)),
         Reading("penalties are added", lab.altered(penalty_factor=-1.0)),
+        Reading("penalties are added to negative logits", lab.altered(penalties_follow_sign=True)),
+        Reading("penalties are subtracted whatever the sign", lab.altered(penalties_follow_sign=False)),
         lab.ignoring("frequency_penalty"),
         lab.ignoring("presence_penalty"),
         lab.ignoring("frequency_penalty", "presence_penalty"),
@@ -72,7 +75,7 @@ def frequency_counts(lab: Lab) -> Finding:
     prompt = (RANKED[1], RANKED[1])
     output = (RANKED[0], RANKED[2], RANKED[0], RANKED[3], RANKED[2], RANKED[0])
     questions = [
-        Question(spaced(), {name: 0.8}, prompt_ids=prompt, output_ids=output)
+        Question(spaced(offset=1.0), {name: 0.8}, prompt_ids=prompt, output_ids=output)
         for name in ("frequency_penalty", "presence_penalty")
     ]
     return compare(lab, questions, readings)
@@ -100,9 +103,12 @@ def repetition_sign(lab: Lab) -> Finding:
 
 def temperature_order(lab: Lab) -> Finding:
     """Presence and frequency penalty at a temperature below 1; the repetition penalty scales, as the temperature does."""
-    names = lab.having(["frequency_penalty", "presence_penalty"])
-    if not names:
+    if not lab.having(["frequency_penalty", "presence_penalty"]):
         raise NotTestable("a repetition penalty and a temperature give the same in either order")
+    lab.need_acting("temperature")
+    names = lab.acting(["frequency_penalty", "presence_penalty"])
+    if not names:
+        raise NotTestable(f"{IDLE}: frequency_penalty, presence_penalty")
     order = lab.semantics.order
     readings = [
         Reading(f"{name} after the temperature", lab.altered(order=moved(order, name, after="temperature")))
@@ -116,13 +122,13 @@ def temperature_order(lab: Lab) -> Finding:
     for name in names:
         late = moved(late, name, after="temperature")
     readings.append(Reading(f"{' and '.join(names)} after the temperature", lab.altered(order=late)))
-    return compare(lab, questions, [*readings, *(lab.ignoring(name) for name in names)])
+    return compare(lab, questions, readings)
 
 
 def per_choice(lab: Lab) -> Finding:
     """Two histories asked in turn, and the choices of one request where the target gives them."""
     name = [*lab.having(["presence_penalty", "repetition_penalty"]), "presence_penalty"][0]
-    lab.need([name])
+    lab.need_acting(name)  # of one that does nothing the other choices' tokens can not count either
     params = {name: 2.0}
     findings = [("histories in turn", in_turn(lab, params))]
     with suppress(NotTestable):
@@ -137,19 +143,18 @@ def in_turn(lab: Lab, params: Mapping[str, Any]) -> Finding:
     both = Question(logits, params, output_ids=RANKED[0:2])
     own = [lab.expected(question) for question in questions]
     rival = Rival("the other request's tokens count, too", Verdict.DEVIATES, [lab.expected(both)] * 2)
-    planned = plan(own, [rival])
-    trial = Trial(own, [rival])
+    trial = Trial(own, [rival], planned=plan(own, [rival]))
 
     def ask(count: int) -> None:
         for _ in range(count):
             for place, question in enumerate(questions):
                 trial.add(place, lab.singly(question))
 
-    count = max(planned, FIRST)
+    count = max(trial.planned, FIRST)
     ask(count)
     if trial.seen.against(OWN, 1 / SHARE).crossed is not None:
         ask(min(NAMING, lab.most_draws) - count)  # enough to see whether the other reading fits
-    return trial.finding(planned)
+    return trial.finding()
 
 
 def of_choices(lab: Lab, params: Mapping[str, Any]) -> Finding:
@@ -158,7 +163,7 @@ def of_choices(lab: Lab, params: Mapping[str, Any]) -> Finding:
     names = Names.learnt(lab, len(logits))
     asked = Question(logits, {**params, "n": 4, "max_tokens": 2, "logprobs": True})
     rival = Rival("the tokens of all choices count", Verdict.DEVIATES, [])
-    seen = Likelihoods([OWN, rival.name])
+    seen, uniforms = Likelihoods([OWN, rival.name]), list[Row]()
 
     @cache
     def after(output: tuple[int, ...]) -> Row:
@@ -172,7 +177,9 @@ def of_choices(lab: Lab, params: Mapping[str, Any]) -> Finding:
         for first, second in pairs:
             rows = {OWN: after((first,)), rival.name: after(firsts)}
             seen.add(np.array([second]), rows)
-    return settled(seen, rival, 4 * REQUESTS, f"the named reading within {4 * REQUESTS} draws")
+            uniforms.append(transform(np.array([second]), rows[rival.name], lab.rng.random(1)))
+    detects = f"the named reading within {4 * REQUESTS} draws"
+    return settled(seen, rival, np.concatenate(uniforms), detects)
 
 
 RUNS: Mapping[str, Callable[[Lab], Finding]] = {

@@ -47,7 +47,7 @@ def zero_temperature(lab: Lab) -> Finding:
 def truncation(lab: Lab) -> Finding:
     """The values when tokens are cut off."""
     cuts = {"top_p": 0.7, "top_k": 5, "min_p": 0.3}
-    return by_mode(lab, [{name: cuts[name]} for name in lab.having(list(cuts))])
+    return by_mode(lab, [{name: value} for name, value in cuts.items()])
 
 
 def penalties_and_bias(lab: Lab) -> Finding:
@@ -58,15 +58,23 @@ def penalties_and_bias(lab: Lab) -> Finding:
         "frequency_penalty": 1.0,
         "repetition_penalty": 2.0,
     }
-    return by_mode(lab, [{name: values[name]} for name in lab.having(list(values))])
+    return by_mode(lab, [{name: value} for name, value in values.items()])
 
 
 def by_mode(lab: Lab, settings: Sequence[Mapping[str, Any]]) -> Finding:
-    """Compare all values with those of each mode."""
+    """Compare all values with those of each mode; that they show nothing of what has no effect says nothing.
+
+    Raises:
+        NotTestable: Of no setting all parameters act by themselves.
+    """
     logits = spaced(offset=2.0)
     names = Names.learnt(lab, len(logits))
+    acting = [params for params in settings if len(lab.acting(list(params))) == len(params)]
+    if not acting:
+        idle = {name for params in settings for name in lab.having(list(params))}
+        raise NotTestable(f"log probabilities can not show what has no effect: {', '.join(sorted(idle))}")
     wrong: list[str] = []
-    for params in settings:
+    for params in acting:
         asked = {**params, **WANTED, "top_logprobs": len(logits)}
         question = Question(logits, asked, output_ids=(RANKED[0], RANKED[0]))
         told = told_values(names, only(lab.report(question)))
@@ -78,9 +86,9 @@ def by_mode(lab: Lab, settings: Sequence[Mapping[str, Any]]) -> Finding:
         return found(
             Verdict.DEVIATES,
             f"not the mode {lab.semantics.logprob_mode!r}: {'; '.join(wrong)}",
-            len(settings),
+            len(acting),
         )
-    return found(Verdict.CONFORMS, f"the values of the mode {lab.semantics.logprob_mode!r}", len(settings))
+    return found(Verdict.CONFORMS, f"the values of the mode {lab.semantics.logprob_mode!r}", len(acting))
 
 
 def told_values(names: Names, entry: Entry) -> dict[int, float]:

@@ -41,6 +41,7 @@ MUTANTS = (
         "a parameter that is accepted and never read",
         FORCE,
         lambda: Wrong(stage=instead(LogitBias, lambda _: None)),
+        spared_by=("bias.temperature-order", "temperature.zero", "reported.penalties-and-bias"),
     ),
     Mutant(
         "bias-on-the-id-before",

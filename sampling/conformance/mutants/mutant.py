@@ -79,6 +79,7 @@ class Mutant:
         source: Where this was seen, or where it comes from.
         caught_by: The check that must notice it within the draws that it promises.
         make: Makes the sampler, a target for `verify`.
+        spared_by: Checks of other matters, which must not find it wrong: what it does wrong is not theirs.
     """
 
     name: str
@@ -86,6 +87,11 @@ class Mutant:
     source: str
     caught_by: str
     make: Callable[[], Reference]
+    spared_by: tuple[str, ...] = ()
+
+    def spared(self, findings: Mapping[str, Finding]) -> bool:
+        """Whether the checks that it is no business of say nothing against it."""
+        return all(findings[name].verdict not in NOTICED for name in self.spared_by)
 
     def noticed(self, findings: Mapping[str, Finding]) -> bool:
         """Whether its check says that something is wrong: another reading of what the page leaves open counts as well."""

@@ -141,6 +141,7 @@ MUTANTS = (
         "transformers generate has none",
         PARAMETERS,
         lambda: without("presence_penalty"),
+        spared_by=("penalties.temperature-order", "penalties.per-choice", "temperature.zero"),
     ),
     Mutant(
         "values-unchecked",

@@ -126,6 +126,21 @@ MUTANTS = (
         lambda: Wrong(past=lambda _prompt, _output: ((), ())),
     ),
     Mutant(
+        "penalties-follow-the-sign",
+        "adds frequency and presence penalty to negative logits",
+        "openvino-genai 2026.4.1",
+        COUNTS,
+        lambda: Wrong(replace(QSTASH, penalties_follow_sign=True)),
+    ),
+    Mutant(
+        "repetition-ignored",
+        "takes repetition_penalty and does nothing",
+        "a parameter that is accepted and never read",
+        SIGN,
+        lambda: Wrong(stage=instead(RepetitionPenalty, lambda _: None)),
+        spared_by=("bias.temperature-order",),
+    ),
+    Mutant(
         "repetition-always-divides",
         "divides negative logits, too, and so makes them likelier",
         "the CTRL paper's formula taken literally",

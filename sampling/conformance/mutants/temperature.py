@@ -64,6 +64,15 @@ class Overflowing(Processor):
         return torch.full_like(logits, -torch.inf).index_fill(-1, torch.tensor([0]), 0.0)
 
 
+class Greedy(Wrong):
+    """The most likely token at every temperature."""
+
+    def processed(self, asked: Asked) -> Tensor:
+        """Nothing else is left."""
+        row = super().processed(asked)
+        return torch.where(row == row.amax(-1, keepdim=True), row, -torch.inf)
+
+
 class Rounded(Wrong):
     """Logits in bfloat16, eight bits of precision."""
 
@@ -108,6 +117,13 @@ MUTANTS = (
         "a parameter that is accepted and never read",
         SCALE,
         lambda: Wrong(stage=instead(Temperature, lambda _: None)),
+    ),
+    Mutant(
+        "always-greedy",
+        "takes the arg max at every temperature",
+        "transformers serve without do_sample in the checkpoint's generation_config.json",
+        SCALE,
+        Greedy,
     ),
     Mutant(
         "logits-in-bfloat16",

@@ -54,6 +54,75 @@ def with_next(kept: Tensor, logits: Tensor) -> Tensor:
     return kept.scatter(-1, behind, value=True)
 
 
+def without_least(kept: Tensor, logits: Tensor) -> Tensor:
+    """The least likely candidates go, but for the likeliest."""
+    least = torch.where(logits > -torch.inf, logits, torch.inf).amin(-1, keepdim=True)
+    return kept & ((logits > least) | (logits == logits.amax(-1, keepdim=True)))
+
+
+def of_1024(kept: Tensor, logits: Tensor) -> Tensor:
+    """Nothing behind the first 1024."""
+    return kept & (logits >= logits.topk(min(1024, logits.shape[1])).values[:, -1:])
+
+
+def all_if_underflowing(kept: Tensor, logits: Tensor) -> Tensor:
+    """Everything is kept where float32 has no exponential above 0."""
+    finite = logits[logits > -torch.inf].double()
+    shift = finite.mean() + 10 * finite.std(correction=0)
+    lost = not bool((finite - shift).float().exp().any())
+    return logits > -torch.inf if lost else kept
+
+
+def within_a_step(kept: Tensor, logits: Tensor) -> Tensor:
+    """The last one is found in 18 halvings between the lowest logit and the highest."""
+    finite = logits[logits > -torch.inf].double()
+    step = (finite.max() - finite.min()) / 2**18
+    return kept | (logits >= torch.where(kept, logits, torch.inf).amin(-1, keepdim=True) - step)
+
+
+class BoundedTopP(TopP):
+    """Take the tokens left for as likely as the last one kept, where nothing else has cut them off."""
+
+    def keep(self, logits: Tensor, w: Tensor | None = None) -> Tensor:
+        """Stop at p of that sum; of up to 64 logits, or behind a top_k, at p of all."""
+        if logits.shape[1] <= 64 or bool((logits == -torch.inf).any()):
+            return super().keep(logits, w)
+        p, order = logits.double().softmax(-1).sort(dim=-1, descending=True, stable=True)
+        held, left = p.cumsum(-1), torch.arange(p.shape[1] - 1, -1, -1)
+        count = 1 + (held < self.fitted(self.p, logits) * (held + left * p)).sum(-1, keepdim=True)
+        first = torch.arange(p.shape[1]) < count
+        return torch.empty_like(first).scatter_(1, order, first)
+
+    keep_leading = Truncation.keep_leading
+
+
+class Scrambled(Truncation):
+    """A truncation of logits whose order of equals is any: another one before it looks at them, and back.
+
+    Args:
+        right: The truncation.
+    """
+
+    name = "scrambled"
+
+    def __init__(self, right: Truncation) -> None:
+        self.right = right
+
+    def keep(self, logits: Tensor, w: Tensor | None = None) -> Tensor:
+        """What it keeps of the logits in that order."""
+        width = logits.shape[1]
+        if width <= 16:
+            return self.right.keep(logits, w)
+        order = torch.randperm(width, generator=torch.Generator().manual_seed(width))
+        kept = self.right.keep(logits[:, order])
+        return torch.empty_like(kept).index_copy(1, order, kept)
+
+
+def scrambled(stage: Processor) -> Processor:
+    """Instead of top_k and top_p."""
+    return Scrambled(stage) if isinstance(stage, TopK | TopP) else stage
+
+
 def adjusted(kind: type[Truncation], change: Callable[[Tensor, Tensor], Tensor]) -> Reference:
     """All truncations of a kind changed."""
     return Wrong(stage=instead(kind, lambda stage: Adjusted(stage, change)))
@@ -90,7 +159,7 @@ def absolute(stage: MinP) -> Processor:
     return AbsoluteMinP(stage.p[:, 0])
 
 
-NO_MORE, TOP_K = "truncation.no-token-more", "truncation.top-k"
+CROSSING, NO_MORE, TOP_K = (f"truncation.{name}" for name in ("crossing-token", "no-token-more", "top-k"))
 
 MUTANTS = (
     Mutant(
@@ -104,7 +173,7 @@ MUTANTS = (
         "crossing-token-dropped",
         "drops the token that crosses top_p",
         "exllamav3; fish-speech #1171, esm #360",
-        "truncation.crossing-token",
+        CROSSING,
         lambda: adjusted(TopP, without_last),
     ),
     Mutant(
@@ -147,16 +216,80 @@ MUTANTS = (
     Mutant(
         "ties-by-highest-id",
         "keeps the highest ids among equal logits at the boundary",
-        "vLLM 0.4.3, transformers (ascending sort)",
+        "transformers with up to 16 logits (an ascending sort, stable there)",
         "truncation.ties",
-        lambda: Wrong(replace(QSTASH, low_ids_first=False)),
+        lambda: Wrong(replace(QSTASH, top_k_ties="high", top_p_ties="high")),
     ),
     Mutant(
         "top-k-keeps-ties",
         "keeps all tokens that equal the k-th",
         "transformers, vLLM 0.4.3 (logits below the k-th are removed)",
         "truncation.ties",
-        lambda: Wrong(replace(QSTASH, top_k_keeps_ties=True)),
+        lambda: Wrong(replace(QSTASH, top_k_ties="all")),
+    ),
+    Mutant(
+        "top-p-keeps-ties",
+        "keeps all tokens that equal the last of the nucleus",
+        "mlx-lm 0.32.2",
+        "truncation.ties",
+        lambda: Wrong(replace(QSTASH, top_p_ties="all")),
+    ),
+    Mutant(
+        "ties-scrambled-beyond-16",
+        "keeps equal logits in no order of ids, of more than 16 logits",
+        "torch.sort on the CPU without stable=True: transformers, vLLM's PyTorch sampler",
+        "truncation.ties",
+        lambda: Wrong(stage=scrambled),
+    ),
+    Mutant(
+        "top-p-bounded-beyond-64",
+        "of more than 64 logits keeps what is p of itself and of all tokens left at the last one's probability",
+        "onnxruntime-genai 0.18.0",
+        CROSSING,
+        lambda: Wrong(stage=instead(TopP, lambda stage: BoundedTopP(stage.p[:, 0]))),
+    ),
+    Mutant(
+        "top-p-of-1024",
+        "looks for the nucleus among the 1024 most likely tokens",
+        "a top-k that saves a sort of the whole row",
+        CROSSING,
+        lambda: adjusted(TopP, of_1024),
+    ),
+    Mutant(
+        "last-candidate-goes",
+        "never keeps the least likely of the candidates, nor what equals it",
+        "vLLM 0.33's Triton kernel for top_k with top_p: it keeps what is strictly above the lower bound of a search",
+        "truncation.joint",
+        lambda: adjusted(TopP, without_least),
+    ),
+    Mutant(
+        "top-p-off-with-low-logits",
+        "keeps everything where a few logits are very low",
+        "vLLM 0.33's Triton kernel: exponentials shifted by the mean and ten standard deviations, not by the maximum",
+        NO_MORE,
+        lambda: adjusted(TopP, all_if_underflowing),
+    ),
+    Mutant(
+        "top-k-blurred-by-low-logits",
+        "keeps more than k where one logit is very low",
+        "vLLM 0.33's Triton kernel: the k-th logit is searched in 18 steps between the lowest and the highest",
+        TOP_K,
+        lambda: adjusted(TopK, within_a_step),
+    ),
+    Mutant(
+        "top-p-ignored",
+        "takes top_p and does nothing",
+        "a parameter that is accepted and never read",
+        CROSSING,
+        lambda: Wrong(stage=instead(TopP, lambda _: None)),
+        spared_by=("truncation.temperature-order", "truncation.joint"),
+    ),
+    Mutant(
+        "min-p-strict",
+        "drops a token exactly at min_p",
+        "mistralrs 0.9.5",
+        "truncation.min-p-order",
+        lambda: Wrong(replace(QSTASH, min_p_strict=True)),
     ),
     Mutant(
         "top-k-and-top-p-joint",
