@@ -1,12 +1,16 @@
 """Does the conformance kit notice every named mutant, and nothing in the reference?
 
-    python benchmarks/conformance_power.py [--repeats 100] [--runs 1000] [--only mutants|reference]
+    python benchmarks/conformance_power.py [--repeats 100] [--runs 1000] [--only mutants|reference] [--named NAME ...]
+        [--checks ID ...]
 
 A repeat makes the mutant anew, and runs the one check that must notice it with the draws that `verify` makes by itself, under
 seeds of its own. The detection rate has to be 0.99 but for three standard errors. A run of the reference is all checks with
-seeds of its own; nothing in it may be other than "conforms". All tokens are drawn by the samplers themselves. Writes
+seeds of its own; nothing in it may be other than "conforms". What a mutant does wrong must be no fault to the checks that it is
+none of their business of, either. All tokens are drawn by the samplers themselves. Writes
 benchmarks/results/conformance-power.json and from it sampling/conformance/score.json, which reports of the kit quote. With
 --only, the other part stays as it was, and runs of the reference are added to those that are there, under the next seeds.
+--named repeats some mutants and leaves the others as they were; --checks runs the reference with some checks, in an account of
+their own.
 Exits with 1 if a mutant is missed too often or the reference suspected.
 """
 
@@ -43,30 +47,33 @@ def least_rate(repeats: int) -> float:
 
 def power_of(mutant: Mutant, repeats: int) -> dict[str, Any]:
     """How often a mutant's check notices it."""
-    noticed, draws, verdicts = 0, list[int](), Counter[str]()
+    noticed, spared, draws, verdicts = 0, 0, list[int](), Counter[str]()
     for repeat in range(repeats):
-        found = verify(mutant.make(), checks=[mutant.caught_by], seed=repeat).checks
+        found = verify(mutant.make(), checks=[mutant.caught_by, *mutant.spared_by], seed=repeat).checks
         noticed += mutant.noticed(found)
+        spared += mutant.spared(found)
         draws.append(found[mutant.caught_by].draws)
         verdicts[found[mutant.caught_by].verdict.value] += 1
     return {
         "wrong": mutant.wrong,
         "source": mutant.source,
         "check": mutant.caught_by,
+        **({"spared_by": mutant.spared_by, "spared": spared} if mutant.spared_by else {}),
         "noticed": noticed,
         "repeats": repeats,
         "rate": noticed / repeats,
-        "enough": noticed / repeats >= least_rate(repeats),
+        "enough": noticed / repeats >= least_rate(repeats) and spared == repeats,
         "verdicts": dict(verdicts),
         "median_draws": statistics.median(draws),
         "most_draws": max(draws),
     }
 
 
-def mutants_part(repeats: int) -> dict[str, Any]:
-    """The rate of every mutant, and the score."""
-    bar = tqdm(MUTANTS.values(), desc="mutants")
-    rates = {mutant.name: power_of(mutant, repeats) for mutant in bar}
+def mutants_part(known: dict[str, Any], repeats: int, names: list[str]) -> dict[str, Any]:
+    """The rate of every mutant, those of earlier calls included, and the score."""
+    bar = tqdm([MUTANTS[name] for name in names or MUTANTS], desc="mutants")
+    measured = {**known.get("rates", {}), **{mutant.name: power_of(mutant, repeats) for mutant in bar}}
+    rates = {name: measured[name] for name in MUTANTS if name in measured}
     return {
         **origin("conformance_power.py", "numpy", "scipy"),
         "repeats": repeats,
@@ -77,7 +84,7 @@ def mutants_part(repeats: int) -> dict[str, Any]:
     }
 
 
-def reference_part(known: dict[str, Any], runs: int) -> dict[str, Any]:
+def reference_part(known: dict[str, Any], runs: int, checks: list[str]) -> dict[str, Any]:
     """What the checks say about the reference, run after run, those of earlier calls included."""
     first = known.get("runs", 0)
     verdicts, alarms = (
@@ -85,7 +92,7 @@ def reference_part(known: dict[str, Any], runs: int) -> dict[str, Any]:
         list[dict[str, Any]](known.get("not_conforming", [])),
     )
     for run in tqdm(range(first, first + runs), desc="reference"):
-        for name, finding in verify(reference(), checks=CHECKS, seed=run).checks.items():
+        for name, finding in verify(reference(), checks=checks, seed=run).checks.items():
             verdicts[finding.verdict.value] += 1
             if finding.verdict != Verdict.CONFORMS:
                 alarms.append(
@@ -94,7 +101,8 @@ def reference_part(known: dict[str, Any], runs: int) -> dict[str, Any]:
     part = {**origin("conformance_power.py", "numpy", "scipy"), "first": first, "runs": runs}
     return {
         "runs": first + runs,
-        "checks": len(CHECKS),
+        "checks": len(checks),
+        **({} if len(checks) == len(CHECKS) else {"names": checks}),
         "promised_false_alarm_rate": FALSE_ALARM,
         "verdicts": dict(verdicts),
         "not_conforming": alarms,
@@ -123,18 +131,23 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=100, help="of each mutant")
     parser.add_argument("--runs", type=int, default=1000, help="of the reference")
     parser.add_argument("--only", choices=("mutants", "reference"))
+    parser.add_argument("--named", nargs="*", default=[], choices=MUTANTS, help="mutants")
+    parser.add_argument("--checks", nargs="*", default=[], choices=CHECKS, help="of the reference's runs")
     parser.add_argument("--out", type=Path, default=RESULT)
     options = parser.parse_args()
     result = json.loads(options.out.read_text()) if options.only and options.out.exists() else {}
     if options.only != "reference":
-        result["mutants"] = mutants_part(options.repeats)
+        earlier = result.get("mutants", {}) if options.named else {}
+        result["mutants"] = mutants_part(earlier, options.repeats, options.named)
     if options.only != "mutants":
-        result["reference"] = reference_part(result.get("reference", {}), options.runs)
+        account = "reference_of_some_checks" if options.checks else "reference"
+        result[account] = reference_part(result.get(account, {}), options.runs, options.checks or [*CHECKS])
     options.out.write_text(json.dumps(result, indent=1) + "\n")
     if options.out == RESULT and {"mutants", "reference"} <= result.keys():
         SCORE.write_text(json.dumps(score_of(result), indent=1) + "\n")
     missed = [name for name, line in result.get("mutants", {}).get("rates", {}).items() if not line["enough"]]
-    alarms = result.get("reference", {}).get("not_conforming", [])
+    accounts = [part for name, part in result.items() if name.startswith("reference")]
+    alarms = [alarm for part in accounts for alarm in part["not_conforming"]]
     print(f"missed: {', '.join(missed) or 'none'}; not conforming: {len(alarms)}")
     sys.exit(1 if missed or alarms else 0)
 

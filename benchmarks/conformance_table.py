@@ -28,7 +28,7 @@ HEAD = """# Which sampling semantics do engines have?
 
 What the checks of `sampling verify` found in the engines' own code. `python benchmarks/conformance_table.py` made this page
 from `benchmarks/results/conformance-*.json`, which hold the evidence of every check, and its chance to say "no" to an engine
-that conforms: 1e-6 for each of its parts, of which it has four at the most.
+that conforms: 1e-6 for each of its parts, of which it has eight at the most.
 
 **yes** conforms; **no** deviates; **ignored** accepted without effect; open: the page is silent, and this is another reading
 of it; refused: the engine does not take the parameter or the value; ?: inconclusive; empty: can not be seen in this way (a

@@ -252,6 +252,9 @@ ENGINES: dict[str, Engine] = {
     "llama.cpp-chain": CallableEngine(
         "llama.cpp's sampler chain", "llama.cpp", "llama_cpp_chain:LlamaCppChain"
     ),
+    "ort-genai-sampler": CallableEngine(
+        "onnxruntime-genai's sampler", "transformers", "ort_genai_sampler:OrtGenaiSampler"
+    ),
     "llama.cpp-server": EndpointEngine(
         "llama-cpp-python's server",
         "llama.cpp",

@@ -11,7 +11,7 @@ from sampling.conformance.comparison import Reading, compare, fitting
 from sampling.conformance.endings import Refused
 from sampling.conformance.fixtures import CLOSE, RANKED, TIED, spaced, two_levels
 from sampling.conformance.lab import Lab
-from sampling.conformance.oracle import probabilities
+from sampling.conformance.oracle import probabilities, softmax
 from sampling.conformance.question import Question
 from sampling.conformance.statistics.eprocess import Likelihoods
 from sampling.conformance.verdict import Finding, Verdict
@@ -111,12 +111,12 @@ def out_of_range(lab: Lab) -> Finding:
 def taken_as(lab: Lab, temperature: float, tokens: np.ndarray[tuple[int], np.dtype[np.int64]]) -> str:
     """What an odd temperature was taken as, in words."""
     used = {"taken as 0": 0.0, "taken as 1": 1.0, "taken as 2": 2.0}
-    if temperature == temperature and temperature != 0:
-        used["taken as it is"] = temperature
     rows = {
         name: probabilities(Question(spaced(), {"temperature": t}), lab.altered(greedy_below=-math.inf))
         for name, t in used.items()
     }
+    if temperature == temperature and temperature != 0:
+        rows["taken as it is"] = softmax(spaced().astype(np.float64) / temperature)
     counts = [np.bincount(tokens, minlength=len(RANKED))]
     seen = Likelihoods(list(rows))
     seen.add(tokens, rows)

@@ -85,8 +85,8 @@ def temperature_order(lab: Lab) -> Finding:
         Reading("top_p before the temperature", lab.altered(order=late)),
         *of_top_p(lab),
     ]
-    cold: Params = {"temperature": 0.5, "top_p": 0.9}
-    settings: list[Params] = [cold, {"temperature": 1.5, "top_p": 0.7}]
+    settings: list[Params] = [{"temperature": 0.5, "top_p": 0.9}, {"temperature": 1.5, "top_p": 0.7}]
+    cold: Params = {"temperature": 0.5, "top_p": 0.25}
     return on_all_rows(
         lab,
         [Question(spaced(), params) for params in settings],

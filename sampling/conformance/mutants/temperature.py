@@ -117,6 +117,7 @@ MUTANTS = (
         "a parameter that is accepted and never read",
         SCALE,
         lambda: Wrong(stage=instead(Temperature, lambda _: None)),
+        spared_by=("truncation.temperature-order", "penalties.temperature-order", "bias.temperature-order"),
     ),
     Mutant(
         "always-greedy",
