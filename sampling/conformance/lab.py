@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sampling.conformance.comparison import Reading, compare
-from sampling.conformance.endings import CheckEnded, CouldNotRun, NotTestable
+from sampling.conformance.endings import CheckEnded, CouldNotRun, NotTestable, Refused
 from sampling.conformance.fixtures import STRONG, after_past
 from sampling.conformance.oracle import Row, probabilities
 from sampling.conformance.question import Question
@@ -190,14 +191,19 @@ class Lab:
         return self._acting[name]
 
     def acting(self, names: Sequence[str]) -> list[str]:
-        """Those of some parameters that the dialect has and that act by themselves."""
-        return [name for name in self.having(names) if self.acts(name)]
+        """Those of some parameters that the dialect has and the target takes, and that act by themselves."""
+        found: list[str] = []
+        for name in self.having(names):
+            with suppress(Refused):
+                found += [name] if self.acts(name) else []
+        return found
 
     def need_acting(self, *fields: str) -> None:
         """End a check of several parameters where one of them does nothing: that is another check's finding.
 
         Raises:
             NotTestable: The dialect lacks one, or it has no effect by itself.
+            Refused: The target does not take one.
         """
         self.need(fields)
         idle = [name for name in fields if not self.acts(name)]

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from sampling.conformance.comparison import Reading, compare
-from sampling.conformance.endings import NotTestable
 from sampling.conformance.fixtures import RANKED, spaced
-from sampling.conformance.lab import IDLE, Lab
+from sampling.conformance.lab import Lab
 from sampling.conformance.question import Question
 from sampling.conformance.semantics import moved
 from sampling.conformance.verdict import Finding, Verdict
@@ -44,7 +43,7 @@ def temperature_order(lab: Lab) -> Finding:
     lab.need_acting("logit_bias")
     order, readings = lab.semantics.order, others(lab)
     questions: list[Question] = []
-    if lab.acts("temperature"):
+    if lab.acting(["temperature"]):
         late = moved(order, "logit_bias", after="temperature")
         readings.append(Reading("the bias after the temperature", lab.altered(order=late)))
         bias = {RANKED[0]: 1.5, RANKED[3]: -1.5}
@@ -59,7 +58,7 @@ def temperature_order(lab: Lab) -> Finding:
         params = {"logit_bias": {RANKED[0]: 2.0}, "repetition_penalty": 2.0}
         questions.append(Question(spaced(offset=1.1), params, output_ids=(RANKED[0],)))
     if not questions:
-        raise NotTestable(f"{IDLE}: temperature")
+        lab.need_acting("temperature")
     return compare(lab, questions, readings)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from sampling.conformance.comparison import FIRST, NAMING, OWN, Reading, Rival, Trial, compare, plan, settled
 from sampling.conformance.endings import CouldNotRun, NotTestable
 from sampling.conformance.fixtures import LONG, RANKED, spaced
-from sampling.conformance.lab import IDLE, Lab
+from sampling.conformance.lab import Lab
 from sampling.conformance.names import Names
 from sampling.conformance.oracle import Row
 from sampling.conformance.question import Question
@@ -103,12 +103,13 @@ def repetition_sign(lab: Lab) -> Finding:
 
 def temperature_order(lab: Lab) -> Finding:
     """Presence and frequency penalty at a temperature below 1; the repetition penalty scales, as the temperature does."""
-    if not lab.having(["frequency_penalty", "presence_penalty"]):
+    having = lab.having(["frequency_penalty", "presence_penalty"])
+    if not having:
         raise NotTestable("a repetition penalty and a temperature give the same in either order")
     lab.need_acting("temperature")
-    names = lab.acting(["frequency_penalty", "presence_penalty"])
+    names = lab.acting(having)
     if not names:
-        raise NotTestable(f"{IDLE}: frequency_penalty, presence_penalty")
+        lab.need_acting(*having)
     order = lab.semantics.order
     readings = [
         Reading(f"{name} after the temperature", lab.altered(order=moved(order, name, after="temperature")))

@@ -66,13 +66,13 @@ def by_mode(lab: Lab, settings: Sequence[Mapping[str, Any]]) -> Finding:
 
     Raises:
         NotTestable: Of no setting all parameters act by themselves.
+        Refused: Nor are they all taken.
     """
     logits = spaced(offset=2.0)
     names = Names.learnt(lab, len(logits))
     acting = [params for params in settings if len(lab.acting(list(params))) == len(params)]
     if not acting:
-        idle = {name for params in settings for name in lab.having(list(params))}
-        raise NotTestable(f"log probabilities can not show what has no effect: {', '.join(sorted(idle))}")
+        lab.need_acting(*dict.fromkeys(name for params in settings for name in lab.having(list(params))))
     wrong: list[str] = []
     for params in acting:
         asked = {**params, **WANTED, "top_logprobs": len(logits)}

@@ -295,7 +295,7 @@ def min_p_order(lab: Lab) -> Finding:
         "temperature": {"temperature": 2.0, "min_p": 0.1},
         "top_p": {"top_p": 0.85, "min_p": 0.15},
     }
-    acting = [params for name, params in pairs.items() if lab.acts(name)]
+    acting = [params for name, params in pairs.items() if lab.acting([name])]
     wide = [{**params, "top_p": 0.5} if "top_p" in params else params for params in acting]
     orders_found = on_all_rows(
         lab,
