@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from sampling.assembly import assemble
+from sampling.conformance.apart import told_apart
+from sampling.conformance.fixtures import HALF
 from sampling.conformance.oracle import logprobs, probabilities, rounded
 from sampling.conformance.question import Question
 from sampling.conformance.semantics import Semantics, joined, moved
@@ -101,6 +103,45 @@ def test_the_crossing_token_and_those_around_it() -> None:
     assert kept(Question(row(3, 1, 2, 0), {"top_p": 0}), PLAIN) == [0]
 
 
+def test_a_nucleus_that_is_bounded_searched_or_looked_for_among_few() -> None:
+    """Half, a quarter and four times a sixteenth: for 0.6 the first two, of 3/4, are enough.
+
+    A bound takes what is left for 5 x 1/2 behind the first and for 4 x 1/4 behind the second: 0.6 (3/4 + 1) is more than
+    3/4. Behind the third it is 3 x 1/16, so that 0.6 of all is reached.
+    """
+    asked = Question(row(*np.log([1, 8, 1, 4, 1, 1])), {"top_p": 0.6})
+    assert kept(asked, PLAIN) == [1, 3]
+    assert kept(asked, replace(PLAIN, top_p_bounded=True)) == [0, 1, 3]
+    assert kept(asked, replace(PLAIN, most_candidates=1)) == [1]
+    few = Question(row(-np.inf, 1, 0, 0), {"top_p": 0.95})
+    assert kept(few, PLAIN) == [1, 2, 3]
+    assert kept(few, replace(PLAIN, last_goes=True)) == [1]
+    assert kept(Question(row(2, 2, 2), {"top_p": 0.95}), replace(PLAIN, last_goes=True)) == [0, 1, 2]
+
+
+def test_which_of_equal_logits_stay() -> None:
+    """Token 2 has half of the mass, four others an eighth each; 0.6 and two of five want one of these."""
+    logits = row(0, 0, np.log(4), 0, 0)
+    for params, field in (({"top_p": 0.6}, "top_p_ties"), ({"top_k": 2}, "top_k_ties")):
+        asked = Question(logits, params)
+        wanted = {"low": [0, 2], "high": [2, 4], "all": [0, 1, 2, 3, 4], "arbitrary": [0, 2]}
+        assert {rule: kept(asked, replace(PLAIN, **{field: rule})) for rule in wanted} == wanted
+        assert told_apart(asked, PLAIN).tolist() == [0, 1, 2, 3, 4]
+        assert told_apart(asked, replace(PLAIN, **{field: "arbitrary"})).tolist() == [0, 0, 1, 0, 0]
+    apart = Question(logits, {"top_p": 0.4})  # no boundary among equal ones
+    assert told_apart(apart, replace(PLAIN, top_p_ties="arbitrary")).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_a_strict_min_p_and_penalties_by_sign() -> None:
+    asked = Question(row(0, HALF, -1), {"min_p": 0.499999999})
+    assert kept(asked, PLAIN) == [0, 1]
+    assert kept(asked, replace(PLAIN, min_p_strict=True)) == [0]
+    assert kept(Question(row(0, 0, -1), {"min_p": 1}), replace(PLAIN, min_p_strict=True)) == [0, 1]
+    added = Question(row(2, -2, 0), {"presence_penalty": 1.5}, output_ids=(0, 1))
+    p = probabilities(added, replace(PLAIN, penalties_follow_sign=True))
+    assert np.allclose(np.log(p / p[2]), (0.5, -0.5, 0))
+
+
 def test_the_temperature_before_or_after_top_p() -> None:
     asked = Question(row(3, 2, 1), {"top_p": 0.8, "temperature": 0.5})
     late = replace(PLAIN, order=moved(PLAIN.order, "temperature", after="top_p"))
@@ -173,8 +214,10 @@ def test_rounding_to_bfloat16() -> None:
 
 def test_reported_values_by_mode() -> None:
     asked = Question(row(2, 0), {"temperature": 2, "top_p": 0.5, "logit_bias": {1: 1}})
-    raw, tempered, processed = (logprobs(asked, PLAIN, mode) for mode in ("raw", "temperature", "processed"))
+    modes = ("raw", "penalised", "temperature", "processed")
+    raw, penalised, tempered, processed = (logprobs(asked, PLAIN, mode) for mode in modes)
     assert np.allclose(raw, -np.log1p(np.exp([-2, 2])))
+    assert np.allclose(penalised, -np.log1p(np.exp([-1, 1])))
     assert np.allclose(tempered, -np.log1p(np.exp([-0.5, 0.5])))
     assert processed.tolist() == [0.0, -np.inf]
 

@@ -12,8 +12,24 @@ from sampling.conformance.statistics.binomial import detectable_factors, repeats
 from sampling.conformance.statistics.eprocess import Likelihoods
 from sampling.conformance.statistics.pearson import noncentrality, pearson, pool
 from sampling.conformance.statistics.pit import cells, pair_cells, transform
+from sampling.conformance.statistics.universal import log_e_value
 
 FAIR, LOADED, OTHER = np.full(2, 0.5), np.array([0.6, 0.4]), np.array([0.2, 0.8])
+
+
+def test_the_universal_e_value_is_one() -> None:
+    """Its mean over repeats under the distribution is at most 1 but for chance; under another it grows."""
+    rng = np.random.default_rng(5)
+    p, q = np.array([0.6, 0.3, 0.08, 0.02]), np.array([0.3, 0.6, 0.08, 0.02])
+
+    def values(served: np.ndarray, repeats: int) -> list[float]:
+        return [log_e_value([rng.multinomial(40, served)], [p]) for _ in range(repeats)]
+
+    assert np.exp(values(p, 4000)).mean() < 1.5
+    assert min(values(q, 200)) > np.median(values(p, 200))
+    assert log_e_value([np.array([1, 0])], [np.array([0.0, 1.0])]) == np.inf
+    wide = np.full(5000, 1 / 5000)
+    assert log_e_value([rng.multinomial(300, wide)], [wide]) < np.log(1e6)
 
 
 def test_an_e_value_is_the_mean_of_the_rivals_likelihood_ratios() -> None:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
 import pytest
 from conformance import by_hand
 from conformance.by_hand import ByHand, ByTransformers, Scrambled, ignoring
 
 from sampling.conformance.checks import RUNS
+from sampling.conformance.comparison import OWN, Rival, settled
 from sampling.conformance.identify import identify
 from sampling.conformance.lab import Depth, Lab
 from sampling.conformance.semantics import Semantics
+from sampling.conformance.statistics.eprocess import Likelihoods
+from sampling.conformance.statistics.pit import transform
 from sampling.conformance.target import CallableTarget
-from sampling.conformance.verdict import Verdict
+from sampling.conformance.verdict import Finding, Verdict
 from sampling.conformance.verify import verify
 from sampling.dialects import QSTASH
 
@@ -123,6 +130,24 @@ def test_what_is_ignored_is_convicted_by_its_own_checks(name: str) -> None:
     assert set(verdicts(ignoring(name), OWNERS[name]).values()) <= set(CONVICTS)
 
 
+class Biasless(ByHand):
+    """Knows no biases, and says so."""
+
+    def many(self, logits: Any, params: Any, prompt_ids: Any, output_ids: Any, seeds: Any) -> list[int]:
+        if "logit_bias" in params:
+            raise ValueError("logit_bias is not supported")
+        return super().many(logits, params, prompt_ids, output_ids, seeds)
+
+
+def test_temperature_zero_is_asked_of_samplers_and_dialects_without_biases() -> None:
+    without = replace(QSTASH, name="no biases", order=tuple(s for s in QSTASH.order if s != "logit_bias"))
+    for dialect in (QSTASH, without):
+        found = verify(Biasless(), dialect, checks=["temperature.zero", "bias.ban"], depth=FEW).checks
+        assert found["temperature.zero"].verdict is Verdict.CONFORMS
+        expected = Verdict.UNSUPPORTED if dialect is QSTASH else Verdict.NOT_TESTABLE
+        assert found["bias.ban"].verdict is expected
+
+
 def test_bias_and_temperature_are_asked_without_a_penalty_that_does_nothing() -> None:
     assert verdicts(ignoring("repetition_penalty"), ["bias.temperature-order"]) == {
         "bias.temperature-order": Verdict.CONFORMS
@@ -136,3 +161,21 @@ def test_log_probabilities_show_nothing_of_what_has_no_effect() -> None:
     idle = without("logit_bias", "presence_penalty", "frequency_penalty", "repetition_penalty")
     found = verify(idle, checks=["reported.penalties-and-bias"], depth=FEW).checks
     assert found["reported.penalties-and-bias"].verdict is Verdict.NOT_TESTABLE
+
+
+def test_a_choice_that_knows_something_else_is_not_taken_for_one_that_knows_all() -> None:
+    """`settled` has one named reading; draws that neither it nor the dialect's explains have no name."""
+    rng = np.random.default_rng(2)
+    own, rival = np.array([0.7, 0.2, 0.1]), np.array([0.1, 0.2, 0.7])
+    named = Rival("all choices count", Verdict.DEVIATES, [])
+
+    def finding(p: np.ndarray) -> Finding:
+        seen, tokens = Likelihoods([OWN, named.name]), rng.choice(3, size=200, p=p)
+        seen.add(tokens, {OWN: own, named.name: rival})
+        return settled(seen, named, transform(tokens, rival, rng.random(200)), "")
+
+    assert finding(rival).evidence.startswith("all choices count; ")
+    assert finding(own).verdict is Verdict.CONFORMS
+    odd = finding(np.array([0.45, 0.0, 0.55]))
+    assert odd.evidence.startswith("no named reading fits; ")
+    assert odd.verdict is Verdict.DEVIATES
