@@ -105,7 +105,7 @@ def test_the_stop_strings_of_the_page_are_four(how: str):
         assert "or serve with --dialect vllm-0.4 (" in refused(how, stop=five)
 
 
-@pytest.mark.parametrize("how", HOT)
+@pytest.mark.parametrize("how", sorted(HOT))
 def test_a_high_temperature_divides_like_any_other(how: str):
     """Logits 8 and 0 at temperature 8 have odds of e."""
     params = SamplingParams(temperature=8, logprobs=True, top_logprobs=2, seed=1, ranges=dialect(how).ranges)
