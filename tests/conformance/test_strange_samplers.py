@@ -116,6 +116,7 @@ OWNERS = {
 TOGETHER = [
     *("temperature.zero", "truncation.temperature-order", "truncation.joint", "truncation.min-p-order"),
     *("penalties.temperature-order", "penalties.per-choice", "bias.temperature-order"),
+    *("randomness.seed-repeats", "randomness.uniformity"),
 ]
 
 

@@ -39,7 +39,7 @@ def seed_repeats(lab: Lab) -> Finding:
     needs_seeds(lab)
     seeds = lab.seeds(REPEATS)
     first = lab.target.draw(FLAT, seeds)
-    lab.draws(Question(spaced(), {"temperature": 0.7}), 3)
+    lab.draws(Question(spaced()), 3)
     backwards = lab.target.draw(FLAT, seeds[::-1])[::-1]
     alone = np.array([lab.target.single(FLAT, seed) for seed in seeds])
     same = int(((first == backwards) & (first == alone)).sum())
@@ -162,7 +162,7 @@ def unseeded_vary(lab: Lab) -> Finding:
 def uniformity(lab: Lab) -> Finding:
     """Two tokens of each of many requests, in several contexts: the transforms are uniform, and so are the pairs."""
     count = min(5 * draws_of(lab), lab.most_draws) // 4
-    contexts = [Question(spaced(step), {"temperature": t}) for step, t in ((0.2, 1.0), (0.4, 0.8))]
+    contexts = [Question(spaced(step)) for step in (0.2, 0.5)]
     first: list[Row] = []
     second: list[Row] = []
     for question in contexts:
