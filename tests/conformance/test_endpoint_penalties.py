@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
+from conformance import letters
 
 from sampling.conformance.contest import IGNORED
 from sampling.conformance.endpoint.penalties import Shifts, concluded
+from sampling.conformance.semantics import Semantics
 from sampling.conformance.verdict import Verdict
+from sampling.conformance.verify import verify
+from sampling.dialects import QSTASH
 
 RIGHT, WRONG = {"twice": -2.0}, {"once": -1.0, "four times": -4.0, IGNORED: 0.0}
 
@@ -37,3 +42,18 @@ def test_strengths_are_told_apart(again: int, verdict: Verdict, fit: str):
     found = concluded(shifts, 2400)
     assert found.verdict is verdict
     assert found.evidence.startswith(f"fits {fit!r}")
+
+
+def counted(monkeypatch: pytest.MonkeyPatch, **other: object) -> Verdict:
+    """What is said of an endpoint whose model's logits are the same at every position."""
+    monkeypatch.setattr(letters, "at", lambda logits, position: logits)
+    target = letters.lettered(semantics=replace(Semantics.of(QSTASH), **other))
+    return verify(target, checks=["penalties.frequency-counts"]).checks["penalties.frequency-counts"].verdict
+
+
+def test_counts_are_told_where_the_logits_do_not_change_with_the_position(monkeypatch: pytest.MonkeyPatch):
+    assert counted(monkeypatch) is Verdict.CONFORMS
+
+
+def test_a_presence_penalty_for_each_time_is_noticed_there(monkeypatch: pytest.MonkeyPatch):
+    assert counted(monkeypatch, presence_multiplies=True) is Verdict.DEVIATES

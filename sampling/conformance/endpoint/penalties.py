@@ -326,11 +326,16 @@ NEITHER = {"times its square": (1.0, 4.0), IGNORED: (0.0, 0.0), "a reward": (-1.
 
 
 def frequency_counts(lab: EndpointLab) -> Finding:
-    """A token that was sampled once and twice, under frequency penalties; then under presence penalties."""
+    """A token that was sampled once and twice, under frequency penalties; then under presence penalties.
+
+    The latter beside a frequency penalty that is known to act: it tells the second race from the first where the model's own
+    logits do not.
+    """
     if not fenced(lab):
         return together(completions.frequency_counts(lab))
     frequency = shifted(lab, "frequency_penalty", TIMES, {**ONCE, **NEITHER})
-    presence = shifted(lab, "presence_penalty", ONCE, {**TIMES, **NEITHER})
+    beside = {"frequency_penalty": 1.0} if frequency.verdict is Verdict.CONFORMS else {}
+    presence = shifted(lab, "presence_penalty", ONCE, {**TIMES, **NEITHER}, **beside)
     return together([("frequency penalty", frequency), ("presence penalty", presence)])
 
 
