@@ -65,6 +65,10 @@ class Rules:
         listed_ranks: A log probability of a higher rank than this is reported as -9999.0; None reports all.
         sampled_first: Whether the sampled token leads `top_logprobs`, before the K most likely.
         at_most_k: Whether `top_logprobs` has K entries even so, the last of them dropped for the sampled token.
+        whole_characters: Whether a token that does not finish a character is shown as "" with no bytes, [], and the one that
+            finishes it with the whole character.
+        field_names: What an engine's own server calls a parameter, where it is not the usual name.
+        neutral_fields: Fields of samplers that no other has, each with the value that switches it off.
     """
 
     name: str
@@ -85,6 +89,9 @@ class Rules:
     listed_ranks: int | None = None
     sampled_first: bool = False
     at_most_k: bool = True
+    whole_characters: bool = False
+    field_names: tuple[tuple[str, str], ...] = ()
+    neutral_fields: tuple[tuple[str, float], ...] = ()
 
     @cached_property
     def ranges(self) -> Ranges:
@@ -115,6 +122,7 @@ class Dialect(Rules):
         gives_stop_reason: Whether choices have a `stop_reason`.
         end_token_entry: Whether the token that ends a choice has an entry in `logprobs.content`.
         blank_special_tokens: Whether special tokens are shown as "" with no bytes, [], instead of by name and null.
+        special_tokens_have_bytes: Whether those that are shown by name have its bytes, instead of null.
         usage_when_asked: Whether a stream tells the usage in a chunk of its own, and only when `stream_options` asks for it;
             otherwise it is in the last chunk.
         fields: Request fields that it takes beyond those of every dialect; `sampling.chat.fields` has them all.
@@ -144,6 +152,7 @@ class Dialect(Rules):
     gives_stop_reason: bool = True
     end_token_entry: bool = False
     blank_special_tokens: bool = False
+    special_tokens_have_bytes: bool = False
     usage_when_asked: bool = False
     fields: tuple[str, ...] = ()
     stream_options: tuple[str, ...] = ("include_usage",)
@@ -234,6 +243,8 @@ VLLM_0_4 = Dialect(
 VLLM = Dialect(
     name="vllm",
     source="vLLM 0.33, vllm/v1/sample and vllm/v1/engine/logprobs.py (its chat server shows the first K of these entries)",
+    whole_characters=True,
+    special_tokens_have_bytes=True,
     order=("logit_bias", "min_tokens", *PENALTIES, "temperature", "min_p", "top_k", "top_p"),
     lowest_temperature=0.01,
     parse_control_tokens=True,
@@ -342,6 +353,15 @@ LLAMA_CPP = Dialect(
     most_stop_strings=MANY_STOP_STRINGS,
     top_k_off=(0, -1),
     seed_minus_one=True,
+    field_names=(("repetition_penalty", "repeat_penalty"),),
+    neutral_fields=(
+        ("typical_p", 1.0),
+        ("top_n_sigma", -1.0),
+        ("xtc_probability", 0.0),
+        ("dry_multiplier", 0.0),
+        ("dynatemp_range", 0.0),
+        ("mirostat", 0),
+    ),
 )
 
 DIALECTS: Mapping[str, Dialect] = MappingProxyType(

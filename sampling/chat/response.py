@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from sampling.params import SamplingParams
 from sampling.text import Vocabulary
 
 UNLISTED = -9999.0
+BROKEN = "\ufffd"  # what stands for a part of a character
 
 
 def logprob_of(value: float, rank: int, dialect: Dialect) -> float:
@@ -20,16 +22,35 @@ def logprob_of(value: float, rank: int, dialect: Dialect) -> float:
     return value if listed and value > -float("inf") else UNLISTED
 
 
-def described(token_id: int, logprob: float, vocabulary: Vocabulary, dialect: Dialect) -> dict[str, Any]:
-    """A token, its log probability and its bytes."""
-    raw = vocabulary.bytes_of(token_id)
+def described(
+    token_id: int, logprob: float, vocabulary: Vocabulary, dialect: Dialect, begun: bytes = b""
+) -> dict[str, Any]:
+    """A token, its log probability and its bytes.
+
+    Args:
+        token_id: The token.
+        logprob: Its log probability.
+        vocabulary: What it stands for.
+        dialect: How it is shown.
+        begun: The bytes of a character that the tokens before it have begun.
+    """
+    raw, text = vocabulary.bytes_of(token_id), vocabulary.text_of(token_id)
     if raw is None and dialect.blank_special_tokens:
-        return {"token": "", "logprob": logprob, "bytes": []}
-    return {
-        "token": vocabulary.text_of(token_id),
-        "logprob": logprob,
-        "bytes": None if raw is None else list(raw),
-    }
+        text, raw = "", b""
+    elif raw is None and dialect.special_tokens_have_bytes:
+        raw = text.encode()
+    elif raw is not None and dialect.whole_characters and text.endswith(BROKEN):
+        whole = (begun + raw).decode("utf-8", errors="replace")
+        text = "" if whole.endswith(BROKEN) else whole
+        raw = text.encode()
+    return {"token": text, "logprob": logprob, "bytes": None if raw is None else list(raw)}
+
+
+def begun_by(raw: bytes) -> bytes:
+    """The bytes at the end that begin a character and do not finish it."""
+    decoder = getincrementaldecoder("utf-8")(errors="replace")
+    decoder.decode(raw)
+    return decoder.getstate()[0]
 
 
 def alternatives(token: SampledToken, count: int, dialect: Dialect) -> list[tuple[int, float, int]]:
@@ -42,22 +63,26 @@ def alternatives(token: SampledToken, count: int, dialect: Dialect) -> list[tupl
     return first[:count] if dialect.at_most_k else first
 
 
-def entry(token: SampledToken, count: int, vocabulary: Vocabulary, dialect: Dialect) -> dict[str, Any]:
+def entry(
+    token: SampledToken, count: int, vocabulary: Vocabulary, dialect: Dialect, begun: bytes = b""
+) -> dict[str, Any]:
     """The `logprobs.content` entry of one sampled token."""
     top = [
-        described(token_id, logprob_of(value, rank, dialect), vocabulary, dialect)
+        described(token_id, logprob_of(value, rank, dialect), vocabulary, dialect, begun)
         for token_id, value, rank in alternatives(token, count, dialect)
     ]
-    own = described(token.token_id, logprob_of(token.logprob, token.rank, dialect), vocabulary, dialect)
-    return {**own, "top_logprobs": top}
+    value = logprob_of(token.logprob, token.rank, dialect)
+    return {**described(token.token_id, value, vocabulary, dialect, begun), "top_logprobs": top}
 
 
 def entries(
     tokens: Iterable[SampledToken], params: SamplingParams, vocabulary: Vocabulary, dialect: Dialect
 ) -> Iterator[dict[str, Any]]:
-    """The entries of some tokens; none unless log probabilities are wanted."""
-    wanted = tokens if params.logprobs else ()
-    return (entry(token, params.top_logprobs, vocabulary, dialect) for token in wanted)
+    """The entries of some tokens, the first of which begins a character; none unless log probabilities are wanted."""
+    begun = b""
+    for token in tokens if params.logprobs else ():
+        yield entry(token, params.top_logprobs, vocabulary, dialect, begun)
+        begun = begun_by(begun + (vocabulary.bytes_of(token.token_id) or b""))
 
 
 def end_tokens(choice: Choice, dialect: Dialect) -> list[SampledToken]:

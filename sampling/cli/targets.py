@@ -30,7 +30,9 @@ def target_of(options: argparse.Namespace) -> Target:
     if len(named) != 1:
         raise InvalidRequest("target", ", ".join(named) or None, "one of URL, --callable and --trace")
     if options.url is None:
-        refuse(options, FOR_ENDPOINTS, *ENDPOINT_FLAGS, "transcript", "reference")
+        refuse(options, FOR_ENDPOINTS, *ENDPOINT_FLAGS, "transcript")
+    if options.callable is not None:
+        refuse(options, "left out: a callable is given its logits", "reference")
     if options.trace is not None:
         refuse(options, "left out: of a trace nothing is chosen by chance", "seed")
     if options.callable is not None:

@@ -28,7 +28,7 @@ from sampling.errors import InvalidRequest
 Progress = Callable[[str, int, int], None]
 
 # By kind of target what `verify` takes besides, and what it takes with a URL to open it.
-SETTINGS = {"callable": ("depth", "seed"), "endpoint": ("seed", "reference"), "trace": ()}
+SETTINGS = {"callable": ("depth", "seed"), "endpoint": ("seed", "reference"), "trace": ("reference",)}
 OPENING = ("model", "key")
 
 
@@ -47,7 +47,8 @@ def verify(
         target: A callable `f(logits, params, prompt_ids, output_ids, seed) -> int`, the URL of an endpoint, the path of
             a trace, or a Target.
         dialect: What it should be.
-        reference: The weights that an endpoint serves, for the leg that compares with them; a callable needs none.
+        reference: The weights that an endpoint serves or that a trace's engine had, for the leg that compares with them; a
+            callable needs none.
         checks: Ids of the checks to run; all when left out.
         progress: Called with the id of each check, its number and how many there are, before it runs.
         settings: What else the kind of target takes: for callables `depth` and `seed` of `Lab`, for endpoints `seed`, and

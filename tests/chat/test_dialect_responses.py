@@ -245,7 +245,7 @@ def test_a_rank_past_20_is_listed_but_by_the_page_and_openai(how):
 # The end token
 
 ENDS = {"A": 0.0}, {END: 1.0, "A": 0.0}
-END_ENTRY = {"vllm-0.4": ("", []), "vllm": (END, None), "vllm-pytorch": (END, None)}
+END_ENTRY = {"vllm-0.4": ("", []), "vllm": (END, [*END.encode()]), "vllm-pytorch": (END, [*END.encode()])}
 
 
 @pytest.mark.parametrize("how", DIALECTS)
@@ -374,6 +374,8 @@ QUIRKS = (
     "gives_stop_reason",
     "end_token_entry",
     "blank_special_tokens",
+    "special_tokens_have_bytes",
+    "whole_characters",
     "sampled_first",
     "at_most_k",
     "usage_when_asked",

@@ -10,7 +10,7 @@ from typing import Any
 import httpx2
 import numpy as np
 from conformance.proxy import Fields
-from conformance.transports import answering
+from conformance.transports import Fault, answering
 
 from sampling.conformance.endpoint.target import EndpointTarget
 from sampling.conformance.oracle import probabilities
@@ -57,6 +57,8 @@ def lettered(
             told = answer(fields, chat(ask(dict(fields)), logits, drawn_from))
         except InvalidRequest as error:
             return httpx2.Response(400, json={"error": {"message": str(error)}})
+        except Fault as error:
+            return httpx2.Response(500, json={"error": {"message": str(error)}})
         if fields.get("stream"):
             return httpx2.Response(200, text=streamed(told))
         return httpx2.Response(200, text=json.dumps(told))  # with NaN, as many a server writes it
@@ -103,6 +105,9 @@ def check(params: Fields) -> None:
     if unknown is not None:
         raise InvalidRequest(unknown, params[unknown], "left out")
     SamplingParams(**params)
+    foreign = next((token for token in params.get("logit_bias") or () if int(token) >= WIDTH), None)
+    if foreign is not None:
+        raise InvalidRequest("logit_bias", foreign, f"an id below {WIDTH}")
 
 
 def choice_of(index: int, tokens: list[int], logits: np.ndarray, listed: int | None) -> Fields:

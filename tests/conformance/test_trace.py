@@ -9,12 +9,15 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from conformance.letters import lettered
 from conformance.lies import COUNTING, SWAPPED
+from conformance.quirks import QUIRKS, defaults
 from conformance.transports import answering, in_process
 from toy_variants import variant
 
 from sampling import InvalidRequest, load, verify
 from sampling.conformance.endings import NotTestable
+from sampling.conformance.oracle import NEUTRAL
 from sampling.conformance.semantics import Semantics, joined, moved
 from sampling.conformance.trace import checks as trace_checks
 from sampling.conformance.trace.checks import TraceLab
@@ -186,7 +189,10 @@ def test_what_an_endpoint_refuses_is_not_recorded(toy: LanguageModel, refuses):
     assert len(records) == 160
     asked = [{name: fields[name] for name in fields if name not in TOLD} for fields in accepted]
     assert all(record.params in asked for record in records), "something else was noted than was asked"
-    kinds = {tuple(sorted(record.params.keys() - {"seed"})) for record in records}
+    kinds = {
+        tuple(sorted(name for name in record.params if record.params[name] != NEUTRAL.get(name)))
+        for record in records
+    }
     assert len(kinds) >= 4, "more was left out than what is refused"
 
 
@@ -344,3 +350,49 @@ def test_empty_lists_are_no_evidence(tmp_path: Path):
         verify(tmp_path / "t", checks=["reported.mass"]).checks["reported.mass"].verdict
         is Verdict.NOT_TESTABLE
     )
+
+
+def test_values_without_effect_are_recorded_where_a_server_has_defaults(toy: LanguageModel, tmp_path: Path):
+    """Rows with nothing in their params would have been sampled at 0.6 and 0.9, and said to be neutral."""
+    served = in_process(toy, ask=defaults(temperature=0.6, top_p=0.9))
+    records = [*from_endpoint(served, 112, seed=1)]
+    plain = [record for record in records if record.params["temperature"] == record.params["top_p"] == 1]
+    assert plain
+    assert all(record.params.keys() >= {"temperature", "top_p", "top_k", "min_p"} for record in records)
+    write_trace(records, tmp_path / "t")
+    assert wrong_in(verify(tmp_path / "t")) == set()
+
+
+@pytest.mark.parametrize("quirk", ["16 tokens at least", "top_logprobs up to 5"])
+def test_what_is_recorded_of_an_endpoint_with_a_quirk_is_not_blamed_on_it(tmp_path: Path, quirk: str):
+    try:
+        write_trace(from_endpoint(lettered(ask=QUIRKS[quirk]), 32, seed=1), tmp_path / "t")
+    except NotTestable:
+        return  # nothing is recorded
+    assert wrong_in(verify(tmp_path / "t")) == set()
+
+
+def test_a_trace_is_compared_with_reference_weights(toy: LanguageModel, tmp_path: Path):
+    records = [*from_loop(toy, QSTASH, 6, seed=1)]
+    write_trace(records, tmp_path / "t")
+    report = verify(tmp_path / "t", reference=toy, checks=["reported.mass"])
+    assert report.header.legs == ("self-consistency", "reference weights")
+    assert any(note.startswith("the reference weights: ") for note in report.notes)
+    off = [
+        record.model_copy(
+            update={
+                "top_logprobs": [
+                    [entry.model_copy(update={"logprob": 1.5 * entry.logprob}) for entry in listed]
+                    for listed in record.top_logprobs
+                ]
+            }
+        )
+        for record in records
+    ]
+    write_trace(off, tmp_path / "off")
+    report = verify(tmp_path / "off", reference=toy, checks=["reported.mass"])
+    assert any(note.startswith("other weights: ") for note in report.notes)
+    unknown = [record.model_copy(update={"prompt_ids": None}) for record in records]
+    write_trace(unknown, tmp_path / "unknown")
+    report = verify(tmp_path / "unknown", reference=toy, checks=["reported.mass"])
+    assert any("identity could not be tested" in note for note in report.notes)

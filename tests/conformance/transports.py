@@ -15,6 +15,11 @@ from sampling.dialects import Dialect
 from sampling.errors import InvalidRequest
 from sampling.language_model import LanguageModel
 
+
+class Fault(Exception):
+    """An error of the server's own."""
+
+
 SOON = Patience(seconds=5.0, tries=2, pause=0.001)
 
 
@@ -28,6 +33,11 @@ def saying(body: object, status: int = 200) -> Callable[[httpx2.Request], httpx2
     """One and the same answer to everything; text stays as it is."""
     text = body if isinstance(body, str) else json.dumps(body)
     return lambda request: httpx2.Response(status, text=text)
+
+
+def event(data: str) -> str:
+    """One server-sent event."""
+    return f"data: {data}\n\n"
 
 
 def in_process(
@@ -46,6 +56,10 @@ def in_process(
             told = toy.chat(**ask(dict(fields)), dialect=dialect)
         except InvalidRequest as error:
             return httpx2.Response(400, json={"error": {"message": str(error)}})
+        except Fault as error:
+            return httpx2.Response(500, json={"error": {"message": str(error)}})
+        if fields.get("stream"):
+            return httpx2.Response(200, text="".join(map(event, [*map(json.dumps, told), "[DONE]"])))
         return httpx2.Response(200, json=answer(fields, told))
 
     return answering(answered, **settings)

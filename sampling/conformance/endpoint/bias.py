@@ -6,6 +6,7 @@ import math
 
 from sampling.conformance.endings import CheckEnded, NotTestable
 from sampling.conformance.endpoint.lab import EndpointLab, Run
+from sampling.conformance.endpoint.trouble import Unfenced
 from sampling.conformance.statistics.planning import detectable_mass, draws_to_exclude
 from sampling.conformance.verdict import Finding, Verdict
 from sampling.errors import shown
@@ -20,8 +21,8 @@ def force(lab: EndpointLab) -> Finding:
     """Force ids, one at a time, at the highest temperature."""
     try:
         known = lab.survey.texts()
-    except NotTestable as end:
-        return Finding(Verdict.IGNORED, str(end))
+    except Unfenced as end:
+        return Finding(Verdict.UNSUPPORTED if end.refusal else Verdict.IGNORED, str(end))
     n, drawn = lab.survey.per_request(), 0
     for text, token in [*known.items()][:TRIED]:
         reply = lab.ask(n=n, temperature=2, logit_bias={str(token): FORCE}, **lab.seeds())
@@ -39,7 +40,13 @@ def force(lab: EndpointLab) -> Finding:
 
 def ban(lab: EndpointLab) -> Finding:
     """Ban likely tokens in the model's own distribution."""
-    known, listed = lab.survey.texts(), lab.survey.listed()
+    try:
+        known = lab.survey.texts()
+    except Unfenced as end:
+        if end.refusal:
+            return Finding(Verdict.UNSUPPORTED, str(end))
+        raise
+    listed = lab.survey.listed()
     banned = {text: math.exp(value) for text, value in listed.items() if text in known}
     least = max(banned.values(), default=0.0)
     if least < LEAST_MASS:

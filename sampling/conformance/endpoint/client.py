@@ -19,13 +19,14 @@ from sampling.conformance.endpoint.connections import Connections, Gate, Passing
 from sampling.conformance.endpoint.patience import LONGEST, LONGEST_PAUSE, Patience, seconds_of
 from sampling.conformance.endpoint.reply import Chunk, Model, Models, Reply, part, read
 from sampling.conformance.endpoint.transcript import Claim, Received, Transcript
-from sampling.conformance.endpoint.trouble import Malformed, Refused, Spent, Unanswered
+from sampling.conformance.endpoint.trouble import Failing, Malformed, Refused, Spent, Unanswered
 from sampling.conformance.typed import typed
 from sampling.params import integer, number
 from sampling.reading import read_json
 
 SILENCES = 3  # unanswered requests in a row after which an endpoint counts as gone
 PASSING = (408, 409, 425, 429)  # statuses below 500 that another try may change
+OWN_FAULTS = (500, 501)  # statuses by which a server may fail at one request alone
 CROWDED = (429, 503)  # statuses that ask for fewer requests at a time
 PARALLEL, MOST_PARALLEL = 8, 256  # requests at a time
 
@@ -146,10 +147,11 @@ class Client:
             self.named = self._first_model()
         return self.named
 
-    def ask(self, **fields: Any) -> Reply:
+    def ask(self, *, tries: int | None = None, **fields: Any) -> Reply:
         """Send one request.
 
         Args:
+            tries: How often at most, where that is less than the patience allows.
             fields: Of the request, the model left out.
 
         Returns:
@@ -158,7 +160,7 @@ class Client:
         Raises:
             CheckEnded: There is none that could be used.
         """
-        return self._read(self.text(fields), fields)
+        return self._read(self.text(fields, tries), fields)
 
     def ask_all(self, requests: Sequence[Mapping[str, Any]]) -> list[Reply | CheckEnded]:
         """Send requests, as many at a time as may be.
@@ -185,7 +187,7 @@ class Client:
         """The response to a claimed request."""
         if isinstance(claim, CheckEnded):
             raise claim
-        return self._read(self._text(claim), fields)
+        return self._read(self._text(claim, self.url), fields)
 
     def _read(self, text: str, fields: Mapping[str, Any]) -> Reply:
         """A response from its body."""
@@ -213,9 +215,22 @@ class Client:
             raise Malformed(f"the stream ends after {len(events)} events without [DONE]")
         return [read(Chunk, event) for event in events[:-1]]
 
-    def text(self, fields: Mapping[str, Any]) -> str:
+    def text(self, fields: Mapping[str, Any], tries: int | None = None) -> str:
         """The body of the answer to one request."""
-        return self._text(self._claim(fields))
+        return self._text(self._claim(fields), self.url, tries)
+
+    def post(self, path: str, body: Mapping[str, Any]) -> str:
+        """The body of the answer to a request for something else, which the server need not have.
+
+        Args:
+            path: Behind the server's root, where `/v1` is.
+            body: The request, the model left out.
+
+        Raises:
+            CheckEnded: There is none.
+        """
+        root = self.url.removesuffix("/chat/completions").removesuffix("/v1")
+        return self._text(self._claim({"path": path, **body}), root + path, 1)
 
     def _claim(self, fields: Mapping[str, Any]) -> Claim:
         """A request's place in the transcript and, where it has to be sent, in the budget."""
@@ -234,11 +249,17 @@ class Client:
             raise Unanswered(f"given up after {SILENCES} unanswered requests, the last with: {self._last}")
         self.budget.take()
 
-    def _text(self, claim: Claim) -> str:
-        """The body of the answer to a claimed request."""
+    def _text(self, claim: Claim, url: str, tries: int | None = None) -> str:
+        """The body of the answer to a claimed request.
+
+        Args:
+            claim: The request.
+            url: Where it goes.
+            tries: How often at most.
+        """
         received = claim.received
         if received is None:
-            received = self._sent("POST", self.url, claim.body)
+            received = self._sent("POST", url, claim.body, tries)
             self._transcript.add(claim, received)
         if received.status >= 400:
             raise Refused(received.status, refusal(received.text))
@@ -260,10 +281,12 @@ class Client:
         except (Malformed, Refused) as error:
             raise Malformed(f"no model was named, and the endpoint lists none: {error}") from None
 
-    def _sent(self, method: str, url: str, body: Mapping[str, Any] | None = None) -> Received:
+    def _sent(
+        self, method: str, url: str, body: Mapping[str, Any] | None = None, most: int | None = None
+    ) -> Received:
         """Send a request that was counted, again and again if need be."""
         retrying = tenacity.Retrying(
-            stop=tenacity.stop_after_attempt(self.patience.tries),
+            stop=tenacity.stop_after_attempt(min(self.patience.tries, most or self.patience.tries)),
             wait=self._pause,
             retry=tenacity.retry_if_exception(self._worth_waiting_for),
             before_sleep=self._tell,
@@ -276,7 +299,8 @@ class Client:
             self._silences, self._last = self._silences + 1, str(error)
             tries = retrying.statistics["attempt_number"]
             words = "1 try" if tries == 1 else f"{tries} tries"
-            raise Unanswered(f"no answer in {words}, the last with: {error}") from None
+            said = f"no answer in {words}, the last with: {error}"
+            raise (Failing(error.status, said) if error.status in OWN_FAULTS else Unanswered(said)) from None
         self._silences = 0
         return received
 
@@ -317,7 +341,9 @@ class Client:
         if status >= 500 or status in PASSING:
             wait = seconds_of(answer.retry_after)
             asked = "" if wait is None else f" (it asks to wait for {wait:g} s)"
-            raise Passing(f"HTTP {status}: {refusal(answer.body.decode(errors='replace'))}{asked}", wait)
+            raise Passing(
+                f"HTTP {status}: {refusal(answer.body.decode(errors='replace'))}{asked}", wait, status
+            )
         if status >= 300 and status < 400:
             raise Malformed(f"a redirection (HTTP {status})")
         if status >= 400:

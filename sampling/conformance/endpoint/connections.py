@@ -25,11 +25,12 @@ class Passing(Exception):
     Args:
         words: What happened.
         wait: Seconds that the endpoint asks to wait.
+        status: Of HTTP; 0 where there was no answer.
     """
 
-    def __init__(self, words: str, wait: float | None = None) -> None:
+    def __init__(self, words: str, wait: float | None = None, status: int = 0) -> None:
         super().__init__(words)
-        self.wait = wait
+        self.wait, self.status = wait, status
 
 
 class Unreached(Passing):

@@ -23,6 +23,10 @@ class Weights(Protocol):
         """What messages show of the likeliest tokens, and their log probabilities."""
         ...
 
+    def ids_of(self, texts: Sequence[str]) -> tuple[int, ...]:
+        """The ids of those texts that are one token each."""
+        ...
+
 
 def known_contexts(listed: Callable[[Messages], Position | None], weights: Weights | None) -> list[Context]:
     """The contexts of some use, the broadest first.

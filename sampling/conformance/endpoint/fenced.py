@@ -137,8 +137,8 @@ def draws(lab: EndpointLab, asked: Asked, count: int = 1) -> NDArray[np.int64]:
 
 
 def per_request(lab: EndpointLab, asked: Asked) -> int:
-    """How many draws one request gives: n, but 1 at temperature 0, where engines refuse more."""
-    return 1 if asked.fields.get("temperature") == 0 else lab.survey.per_request()
+    """How many draws one request gives: n, but 1 at temperature 0 where the endpoint refuses more."""
+    return lab.survey.per_request(asked.fields)
 
 
 def request(lab: EndpointLab, asked: Asked, number: int) -> tuple[Messages, dict[str, Any]]:

@@ -14,7 +14,7 @@ from sampling.conformance.endpoint.prompts import LETTERS, Messages
 from sampling.conformance.endpoint.reply import Reply
 from sampling.conformance.endpoint.survey import Survey
 from sampling.conformance.endpoint.target import EndpointTarget
-from sampling.conformance.endpoint.trouble import Malformed, Refused
+from sampling.conformance.endpoint.trouble import Malformed
 from sampling.conformance.endpoint.weights import ReferenceWeights, against_weights
 from sampling.conformance.semantics import Semantics
 from sampling.conformance.typed import typed
@@ -47,11 +47,12 @@ class EndpointLab:
         typed("reference", reference, LoadedModel | None, "a model as `sampling.load` gives it, or None")
         self.client, self.semantics, self.seed = target.client, semantics, seed
         self.reference = None if reference is None else ReferenceWeights(reference, semantics.name)
-        self.survey = Survey(target.client, self.reference)
+        self.survey = Survey(target.client, self.reference, semantics)
         self.rng = np.random.default_rng(seed)
         self.pools: dict[str, list[Reply]] = {}  # responses by the question that they are to
         self.thresholds: dict[Duel, list[float]] = {}  # as far as they were measured
         self.ways: dict[bool, Mapping[str, Any]] = {}  # to the most likely token, at temperatures or not
+        self.defaults: tuple[str, ...] = ()  # in words, once they were looked for
         self.effective: dict[str, bool] = {}  # by parameter, as far as it was asked for
 
     def ask(self, messages: Messages = LETTERS, **fields: Any) -> Reply:
@@ -78,17 +79,13 @@ class EndpointLab:
         return {"seed": int(dice.integers(2**31))}
 
     def refuses(self, **fields: Any) -> str:
-        """What the endpoint says to a request that it refuses; nothing if it takes it.
+        """What the endpoint says to fields, as they are, that it refuses; nothing if it takes them.
 
         Raises:
             Refused: It refuses even a request that asks for nothing special.
         """
         self.survey.plain()
-        try:
-            self.ask(**fields)
-        except Refused as error:
-            return str(error)
-        return ""
+        return self.survey.manners.refusal(fields)
 
     @property
     def legs(self) -> tuple[str, ...]:
@@ -98,13 +95,18 @@ class EndpointLab:
     @property
     def notes(self) -> tuple[str, ...]:
         """What the endpoint's model is, as far as it was looked at, and what it took to ask."""
+        identity = self._identity()
         spent = f"{self.client.budget.sent} requests were sent"
+        return (identity, *self.defaults, *self.survey.manners.notes, spent)
+
+    def _identity(self) -> str:
+        """What the endpoint's model is, as far as it was looked at."""
         if self.reference is None:
-            return ("the model's identity was not tested: no reference weights were given", spent)
+            return "the model's identity was not tested: no reference weights were given"
         try:
-            return (against_weights(self.survey, self.reference), spent)
+            return against_weights(self.survey, self.reference)
         except CheckEnded as end:
-            return (f"the model's identity could not be tested: {end}", spent)
+            return f"the model's identity could not be tested: {end}"
 
 
 Run = Callable[[EndpointLab], Finding]

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 from sampling.conformance.endings import CheckEnded, NotTestable
-from sampling.conformance.endpoint.distribution import ground
-from sampling.conformance.endpoint.fenced import draws
+from sampling.conformance.endpoint.defaults import defaults_of
 from sampling.conformance.endpoint.lab import EndpointLab, Run
-from sampling.conformance.endpoint.prompts import Messages
+from sampling.conformance.endpoint.prompts import QUESTION
+from sampling.conformance.endpoint.ranges import (
+    CLAMPED,
+    HONOURED,
+    LONG,
+    UNSEEN,
+    WITHOUT,
+    fate,
+    leaves_one,
+    raw,
+)
 from sampling.conformance.endpoint.reply import Choice, Reply
 from sampling.conformance.verdict import Finding, Verdict
 from sampling.errors import shown
 
-QUESTION: Messages = ({"role": "user", "content": "What is the capital of Turkey?"},)
-LONG = 48  # tokens in which an answer most often ends
 JSON_TOKENS = 256
 JSON_FORMAT = {"type": "json_object"}
 
@@ -43,7 +51,6 @@ FURTHER: dict[str, tuple[Any, tuple[Any, ...]]] = {
 }
 # Values of those that leave one token, whatever the logits.
 ONE_LEFT: dict[str, Any] = {"top_k": 1, "min_p": 0.99}
-LOOKS = 16  # draws that all are the most likely token by chance once in 1e7
 
 
 def finding(verdict: Verdict, evidence: str) -> Finding:
@@ -89,15 +96,15 @@ def finish_reason(lab: EndpointLab) -> Finding:
     """End by length, by a stop string and, if the answer is short, by itself; then the same in a stream."""
     whole = answer(lab)
     stop, _ = stop_in(whole.text)
-    told = {
-        "max_tokens": (answer(lab, max_tokens=2).finish_reason, "length"),
-        "a stop string": (answer(lab, stop=[stop]).finish_reason, "stop"),
-    }
     usage = lab.ask(QUESTION, max_tokens=LONG, **lab.survey.greedy()).counts
+    short, text = max(2, lab.survey.manners.least), ""
+    told = {"a stop string": (answer(lab, stop=[stop]).finish_reason, "stop")}
     if usage is not None and usage.completion_tokens < LONG:
         told["its own end"] = (whole.finish_reason, "stop")
-    text, reason = streamed(lab, max_tokens=2)
-    told["max_tokens in a stream"] = (reason, "length")
+    if usage is None or usage.completion_tokens > short:
+        told["max_tokens"] = (answer(lab, max_tokens=short).finish_reason, "length")
+        text, reason = streamed(lab, max_tokens=short)
+        told["max_tokens in a stream"] = (reason, "length")
     wrong = [f"{shown(got)} at {what}" for what, (got, wanted) in told.items() if got != wanted]
     if wrong:
         return finding(Verdict.DEVIATES, "; ".join(wrong))
@@ -111,7 +118,7 @@ def finish_reason(lab: EndpointLab) -> Finding:
 def streamed(lab: EndpointLab, **fields: Any) -> tuple[str, object]:
     """Text and reason to finish of the most likely answer, streamed."""
     asked = {"messages": list(QUESTION), **lab.survey.greedy(), **fields}
-    chunks = [chunk.choices[0] for chunk in lab.client.ask_stream(**asked) if chunk.choices]
+    chunks = [chunk.choices[0] for chunk in lab.survey.manners.ask_stream(asked) if chunk.choices]
     reasons = [choice.finish_reason for choice in chunks if choice.finish_reason is not None]
     return "".join(choice.delta.content or "" for choice in chunks), reasons[-1] if reasons else None
 
@@ -150,43 +157,74 @@ def parameters(lab: EndpointLab) -> Finding:
     """For every field of the page and the dialect: is an allowed value taken and honoured, and are others refused?"""
     lab.survey.plain()  # where not even this is answered, nothing was refused
     fields = {**FIELDS, **{name: values for name, values in FURTHER.items() if name in lab.semantics.stages}}
-    refused = [name for name, (good, _) in fields.items() if good is not None and lab.refuses(**{name: good})]
-    taken = [
-        f"{name} {json.dumps(bad)}"
-        for name, (_, others) in fields.items()
-        for bad in others
-        if name not in refused and not lab.refuses(**{name: bad})
-    ]
+    fields["max_tokens"] = (max(2, lab.survey.manners.least), fields["max_tokens"][1])
+    refused = [name for name, (good, _) in fields.items() if good is not None and not taken(lab, name, good)]
+    found: dict[str, list[str]] = {HONOURED: [], CLAMPED: [], WITHOUT: [], UNSEEN: []}
+    for name, (_, others) in fields.items():
+        for bad in others:
+            if name not in refused and not lab.refuses(**{name: bad}):
+                found[fate(lab, name, bad)].append(f"{name} {json.dumps(bad)}")
     without = unheeded(lab, refused)
     words = [f"refused: {', '.join(refused)}"] if refused else []
     words += [f"without effect: {', '.join(without)}"] if without else []
-    words += [f"taken though out of range or unknown: {', '.join(taken)}"] if taken else []
-    if without or taken:
-        return finding(Verdict.IGNORED, "; ".join(words))
-    if refused:
-        return finding(Verdict.UNSUPPORTED, "; ".join(words))
+    fates = [f"{', '.join(what)} ({how})" for how, what in found.items() if what]
+    words += [f"taken though out of range or unknown: {'; '.join(fates)}"] if fates else []
+    lab.defaults = lab.defaults or (defaults_of(lab),)
+    return finding(verdict_on(lab, refused, without, found), "; ".join(words) or all_good(fields))
+
+
+def verdict_on(
+    lab: EndpointLab, refused: list[str], without: list[str], found: Mapping[str, list[str]]
+) -> Verdict:
+    """The verdict on what was refused, had no effect, or was taken though it should not be."""
+    if without or found[WITHOUT]:
+        return Verdict.IGNORED
+    if any(found.values()):
+        return Verdict.AMBIGUOUS if "ranges" in lab.semantics.silent else Verdict.DEVIATES
+    return Verdict.UNSUPPORTED if refused else Verdict.CONFORMS
+
+
+def all_good(fields: Mapping[str, Any]) -> str:
+    """Words for fields of which none is taken wrongly."""
     names = ", ".join(name for name in fields if name != "no_such_field")
-    return finding(
-        Verdict.CONFORMS, f"taken, honoured where one request shows it, and refused out of range: {names}"
-    )
+    return f"taken, honoured where one request shows it, and refused out of range: {names}"
+
+
+def taken(lab: EndpointLab, name: str, value: Any) -> bool:
+    """Whether an allowed value is taken, biases at least as numbers with a fraction."""
+    refusal = lab.refuses(**{name: value})
+    if refusal and name == "logit_bias":
+        broken = {token: float(bias) for token, bias in value.items()}
+        if not lab.refuses(logit_bias=broken):
+            lab.survey.manners.note(
+                "whole numbers in logit_bias", refusal, "they were sent as 1.0 is written"
+            )
+            return True
+    return not refusal
 
 
 def unheeded(lab: EndpointLab, refused: list[str]) -> list[str]:
     """Fields that one request shows to have no effect."""
+    most = max(2, lab.survey.manners.least)
     seen = {
         "n": lambda: len(lab.ask(n=2).choices) == 2,
-        "logprobs": lambda: lab.ask(logprobs=True).choices[0].logprobs is not None,
-        "max_tokens": lambda: used(lab.ask(max_tokens=2)) <= 2,
-        **{name: partial(leaves_one, lab, name) for name in ONE_LEFT if name in lab.semantics.stages},
+        "logprobs": lambda: raw(lab, logprobs=True).choices[0].logprobs is not None,
+        "max_tokens": lambda: used(raw(lab, max_tokens=most)) <= most,
+        **{
+            name: partial(leaves_one, lab, {name: value})
+            for name, value in ONE_LEFT.items()
+            if name in lab.semantics.stages
+        },
     }
-    return [name for name, heeded in seen.items() if name not in refused and not heeded()]
+    return [name for name, heeded in seen.items() if name not in refused and can_tell(heeded)]
 
 
-def leaves_one(lab: EndpointLab, name: str) -> bool:
-    """Whether a truncation leaves one token of several alike enough to be drawn."""
-    asked, top = ground(lab).tops({name: ONE_LEFT[name]})[0]
-    requests = -(-LOOKS // lab.survey.per_request())
-    return bool((draws(lab, asked, requests) == top).all())
+def can_tell(heeded: Callable[[], bool]) -> bool:
+    """Whether something is seen to have no effect; where biases are needed and do not act, nothing is seen."""
+    try:
+        return not heeded()
+    except NotTestable:
+        return False
 
 
 def used(reply: Reply) -> int:

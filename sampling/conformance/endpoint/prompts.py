@@ -15,6 +15,9 @@ def asking(words: str) -> Messages:
 LETTERS = asking("Name a letter.")
 """A context in which single letters are likely."""
 
+QUESTION = asking("What is the capital of Turkey?")
+"""A context with an answer of some tokens."""
+
 CONTEXTS: tuple[Messages, ...] = (
     LETTERS,
     asking("Pick a number between 1 and 20."),

@@ -43,6 +43,12 @@ class Entry(Part):
     token: str
     logprob: float
     bytes: Annotated[list[Byte], Field(fail_fast=True)] | None = None
+    id: Any = None
+
+    @property
+    def token_id(self) -> int | None:
+        """The token's id, where an engine tells it; the API does not."""
+        return self.id if type(self.id) is int and self.id >= 0 else None
 
     @property
     def possible(self) -> bool:
@@ -136,6 +142,35 @@ class Chunk(Part):
     """One event of a stream."""
 
     choices: Annotated[list[ChunkChoice], Field(fail_fast=True)]
+
+
+def first_tokens(reply: Reply, count: int) -> Reply:
+    """The first tokens of all choices of a reply that lists them; why they end is not known.
+
+    Args:
+        reply: The reply.
+        count: How many.
+
+    Raises:
+        Missing: Not all its choices list their tokens.
+    """
+    choices = [first_of(choice, count) for choice in reply.choices]
+    usage = None
+    if reply.counts is not None:
+        sampled = sum(len(choice.positions) for choice in choices)
+        usage = {"prompt_tokens": reply.counts.prompt_tokens, "completion_tokens": sampled}
+    return Reply(choices=choices, usage=usage, system_fingerprint=reply.system_fingerprint)
+
+
+def first_of(choice: Choice, count: int) -> Choice:
+    """The first tokens of a choice."""
+    kept = choice.positions[:count]
+    told = [position.bytes for position in kept]
+    if all(part is not None for part in told):
+        text = b"".join(bytes(part or ()) for part in told).decode(errors="replace")
+    else:
+        text = "".join(position.token for position in kept)
+    return Choice(message=Message(content=text), logprobs={"content": [p.model_dump() for p in kept]})
 
 
 def values_of(position: Position) -> dict[str, float]:

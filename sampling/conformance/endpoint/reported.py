@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -13,7 +14,7 @@ import numpy as np
 
 from sampling.conformance.endings import NotTestable
 from sampling.conformance.endpoint.lab import EndpointLab, Run
-from sampling.conformance.endpoint.reply import SENTINEL, Entry, Position, unlikely, values_of
+from sampling.conformance.endpoint.reply import SENTINEL, Choice, Entry, Position, Reply, unlikely, values_of
 from sampling.conformance.endpoint.survey import FORCE, LISTED
 from sampling.conformance.endpoint.trouble import Malformed, Missing, Refused
 from sampling.conformance.oracle import logprobs
@@ -210,16 +211,24 @@ def mass(lab: EndpointLab) -> Finding:
 def chosen_is_listed(lab: EndpointLab) -> Finding:
     """Compare each sampled token's value with that of its entry in the list."""
     positions = seen(lab, max_tokens=4)
-    pairs = [(p, e) for p in positions for e in p.top_logprobs if (e.token, e.bytes) == (p.token, p.bytes)]
+    pairs = [(p, alike) for p in positions if (alike := [e for e in p.top_logprobs if looks_like(p, e)])]
     if not pairs:
         raise NotTestable("no sampled token was among the listed ones")
-    wrong = [(p, e) for p, e in pairs if not same(p.logprob, e.logprob)]
+    wrong = [(p, alike) for p, alike in pairs if not any(same(p.logprob, e.logprob) for e in alike)]
     if wrong:
-        own, listed = wrong[0]
-        words = f"{shown(own.token)} has {own.logprob} in its entry and {listed.logprob} in the list"
+        own, alike = wrong[0]
+        listed = " or ".join(str(e.logprob) for e in alike)
+        words = f"{shown(own.token)} has {own.logprob} in its entry and {listed} in the list"
         return found(Verdict.DEVIATES, words, len(positions))
     words = f"{len(pairs)} of {len(positions)} sampled tokens are listed, each with its own value"
     return found(Verdict.CONFORMS, words, len(positions))
+
+
+def looks_like(sampled: Entry, listed: Entry) -> bool:
+    """Whether an entry of the list may be that of the sampled token: parts of characters look alike where no ids are told."""
+    if sampled.token_id is not None and listed.token_id is not None:
+        return sampled.token_id == listed.token_id
+    return (sampled.token, sampled.bytes) == (listed.token, listed.bytes)
 
 
 def same(one: float, other: float) -> bool:
@@ -228,17 +237,16 @@ def same(one: float, other: float) -> bool:
 
 
 def count(lab: EndpointLab) -> Finding:
-    """Ask for 0, 3 and 20 alternatives, and force a token that is not among the 20."""
-    told: dict[int, set[int]] = {}
-    for asked in (0, 3, LISTED):
-        positions = lab.ask(
-            logprobs=True, top_logprobs=asked, n=lab.survey.per_request(), **lab.seeds()
-        ).choices
-        told[asked] = {len(choice.positions[0].top_logprobs) for choice in positions}
+    """Ask for 0, 3 and 20 alternatives, or as many as may be asked for, and force a token that is not among the 20."""
+    lab.survey.listed()  # finds how many may be
+    most = lab.survey.manners.listed
+    told = {asked: listed_when(lab, asked) for asked in sorted({0, min(3, most), most})}
+    if not any(lengths - {NONE} for lengths in told.values()):
+        raise Missing("no log probabilities in the answer, though `logprobs` was true")
     extra = 0 if lab.semantics.at_most_k else 1
     wrong = {k: lengths for k, lengths in told.items() if not lengths <= set(range(k, k + extra + 1))}
-    words = ", ".join(f"{k} asked: {' or '.join(map(str, sorted(n)))}" for k, n in told.items())
-    unlisted, meant = sentinel(lab)
+    words = ", ".join(f"{k} asked: {lengths_in_words(lengths)}" for k, lengths in told.items())
+    unlisted, meant = sentinel(lab) if most == LISTED else (None, False)
     good = not wrong and (unlisted is None or (unlisted.logprob <= SENTINEL if meant else unlisted.possible))
     value = (
         "" if unlisted is None else f"; a token behind the first {LISTED} is reported as {unlisted.logprob:g}"
@@ -246,48 +254,118 @@ def count(lab: EndpointLab) -> Finding:
     return found(Verdict.CONFORMS if good else Verdict.DEVIATES, words + value)
 
 
+NONE = -1  # the length of a list that is not there, nor anything else about the token
+
+
+def listed_when(lab: EndpointLab, asked: int) -> set[int]:
+    """How many alternatives are listed when so many are asked for."""
+    n = lab.survey.per_request()
+    lengths: set[int] = set()
+    for choice in lab.ask(logprobs=True, top_logprobs=asked, n=n, **lab.seeds()).choices:
+        try:
+            lengths.add(len(choice.positions[0].top_logprobs))
+        except Missing:
+            lengths.add(NONE)
+    return lengths
+
+
+def lengths_in_words(lengths: set[int]) -> str:
+    """Lengths of lists."""
+    return " or ".join("no log probabilities at all" if n == NONE else str(n) for n in sorted(lengths))
+
+
 def sentinel(lab: EndpointLab) -> tuple[Entry | None, bool]:
-    """The entry of a forced token that is not listed, and whether it should be one that stands for none."""
+    """The entry of a forced token that is not listed, and whether it should be one that stands for none.
+
+    None where no token can be forced, or none of those has an entry.
+    """
     listed = lab.survey.listed()
-    for text, token in lab.survey.texts().items():
-        if text not in listed:
-            reply = lab.ask(logit_bias={str(token): 100}, **WANTED)
-            raw = lab.semantics.logprob_mode == "raw"
-            return reply.choices[0].positions[0], raw and lab.semantics.listed_ranks is not None
-    return None, False
+    meant = lab.semantics.logprob_mode == "raw" and lab.semantics.listed_ranks is not None
+    try:
+        unlisted = {text: token for text, token in lab.survey.texts().items() if text not in listed}
+    except NotTestable:
+        unlisted = {}
+    for token in islice(unlisted.values(), TRIED):
+        try:
+            return lab.ask(logit_bias={str(token): FORCE}, **WANTED).choices[0].positions[0], meant
+        except Missing:
+            continue
+    return None, meant
 
 
 def joined_bytes(lab: EndpointLab) -> Finding:
     """Join the tokens' bytes and compare them with the message, in long and in broken text."""
-    replies = [
-        lab.ask(n=lab.survey.per_request(), max_tokens=16, temperature=t, **WANTED, **lab.seeds())
-        for t in (1, 2)
-    ]
-    replies += [
-        lab.ask(logit_bias={str(token): 100}, **WANTED) for token in FRAGMENTS if not refused(lab, token)
-    ]
-    tokens = 0
-    for choice in (choice for reply in replies for choice in reply.choices):
-        positions = choice.positions
-        tokens += len(positions)
-        if all(position.bytes is None for position in positions) and choice.text:
+    n = lab.survey.per_request()
+    replies = [lab.ask(n=n, max_tokens=16, temperature=t, **WANTED, **lab.seeds()) for t in (1, 2)]
+    broken = [reply for token in FRAGMENTS if (reply := forced(lab, token))]
+    choices = [choice for reply in (*replies, *broken) for choice in reply.choices]
+    told = [choice for choice in choices if entered(choice)]
+    untold = sum(bool(choice.text) for choice in choices if not entered(choice))
+    if not told:
+        raise Missing("no log probabilities in the answer, though `logprobs` was true")
+    tokens = sum(len(choice.positions) for choice in told)
+    for choice in told:
+        if choice.text and all(position.bytes is None for position in choice.positions):
             raise Missing("no entry has `bytes`")
-        joined = b"".join(bytes(position.bytes or ()) for position in positions)
-        if joined.decode(errors="replace") != choice.text or b"\xef\xbf\xbd" in joined:
-            words = f"the bytes {joined[:40]!r} are not the message {choice.text[:40]!r}"
-            return found(Verdict.DEVIATES, words, tokens)
-    return found(Verdict.CONFORMS, f"{tokens} tokens' bytes give the messages that they are of", tokens)
+        wrong = difference(choice, lost=lab.semantics.whole_characters)
+        if wrong:
+            return found(Verdict.DEVIATES, wrong, tokens)
+    left = f"; {untold} messages have no entries, and were not judged" if untold else ""
+    words = f"{tokens} tokens' bytes give the messages that they are of{left}"
+    return found(Verdict.CONFORMS, words, tokens)
 
 
+def entered(choice: Choice) -> bool:
+    """Whether a choice has entries."""
+    try:
+        return bool(choice.positions)
+    except Missing:
+        return False
+
+
+def difference(choice: Choice, *, lost: bool) -> str:
+    """Where a message is not what the bytes of its tokens say; nothing if it is.
+
+    The entry of a token that ends a message may have bytes that are not in it, and so may a character that is not finished.
+
+    Args:
+        choice: The message, with its entries.
+        lost: Whether parts of characters that are never finished are shown without bytes.
+    """
+    parts = [bytes(position.bytes or ()) for position in choice.positions]
+    text = choice.text.replace(BROKEN, "") if lost and b"" in parts else choice.text
+    ended = choice.finish_reason == "stop"
+    words = [parting(b"".join(kept), text) for kept in (parts, parts[:-1])[: 2 if ended else 1]]
+    return "" if "" in words else words[0]
+
+
+def parting(raw: bytes, text: str) -> str:
+    """Where bytes and a text differ, in words; nothing if they do not."""
+    told, said = (RUN_OF_BROKEN.sub(BROKEN, one) for one in (raw.decode(errors="replace"), text))
+    if BROKEN.encode() in raw:
+        return f"the bytes have U+FFFD itself where the message {shown(text)} has a part of a character"
+    if told in (said, said + BROKEN):
+        return ""
+    pairs = zip(told, said, strict=False)
+    place = next((at for at, (one, other) in enumerate(pairs) if one != other), min(len(told), len(said)))
+    more, rest = (shown(one[place : place + CUT]) for one in (told, said))
+    return f"behind {place} characters the bytes go on with {more}, and the message with {rest}"
+
+
+BROKEN = "\ufffd"
+RUN_OF_BROKEN = re.compile(f"{BROKEN}+")  # decoders do not agree on how many one broken character makes
+CUT = 40  # characters that are shown
 FRAGMENTS = (98, 120, 150, 200, 230)  # parts of characters in byte-level vocabularies
 
 
-def refused(lab: EndpointLab, token: int) -> bool:
-    """Whether a token can not be forced, or ends the message."""
+def forced(lab: EndpointLab, token: int) -> Reply | None:
+    """The reply to a request that forces a token; None if it can not be forced, or ends the message."""
+    bias = {str(token): FORCE}
     try:
-        return not lab.ask(logit_bias={str(token): 100}).choices[0].text
-    except Refused:
-        return True
+        lab.survey.texts()
+        return lab.ask(logit_bias=bias, **WANTED) if lab.ask(logit_bias=bias).choices[0].text else None
+    except (Refused, NotTestable):
+        return None
 
 
 RUNS: dict[str, Run] = {

@@ -7,19 +7,24 @@ max changes from one to the other tells theirs.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import wraps
 from itertools import islice
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from sampling.conformance.endings import CheckEnded, NotTestable
 from sampling.conformance.endpoint.client import Client
 from sampling.conformance.endpoint.contexts import Weights, known_contexts
+from sampling.conformance.endpoint.manners import LISTED, TRIES, Manners
 from sampling.conformance.endpoint.natural import Context
 from sampling.conformance.endpoint.prompts import LETTERS, Messages
 from sampling.conformance.endpoint.reply import Position, Reply, unlikely, values_of
-from sampling.conformance.endpoint.trouble import Malformed, Missing, Refused
+from sampling.conformance.endpoint.tokenizer import tokenized
+from sampling.conformance.endpoint.trouble import Malformed, Missing, Refused, Unfenced
+from sampling.conformance.semantics import Semantics
 
 # Where vocabularies have letters and digits: byte-level BPE (GPT-2, tiktoken, Llama 3, Qwen), Tekken, SentencePiece (Llama 2).
 CANDIDATES = (
@@ -33,11 +38,12 @@ CANDIDATES = (
 MOST_PROBES = 180
 LONGEST = 64  # characters of a token of a fence
 WIDEST, PLENTY, NARROWEST = 16, 12, 6  # tokens of a fence
+CLOSE = 1e-3  # nats by which one value told twice may differ
 LOWEST = -35.0  # a log probability; no bias lifts what is below into a fence
-LISTED = 20  # alternatives that the API may list
 FORCE = 100.0
 SPAN, PRECISION = 48.0, 0.004  # of log probability differences that are searched for, and how closely
-MOST_CHOICES = 16
+CHOICES = (16, 8, 4, 2)  # of one request, as many as are taken
+MESSAGE = 16  # tokens of which two are hardly ever the same
 
 R = TypeVar("R")
 
@@ -118,22 +124,27 @@ class Survey:
     Args:
         client: The endpoint.
         weights: Those that it should serve; None where they are not at hand.
+        semantics: The dialect's, which knows what its engines call a field; None takes the names as they are.
     """
 
-    def __init__(self, client: Client, weights: Weights | None = None) -> None:
-        self._client, self._weights = client, weights
+    def __init__(
+        self, client: Client, weights: Weights | None = None, semantics: Semantics | None = None
+    ) -> None:
+        self.manners = Manners(client, semantics)
+        self.client, self._weights = client, weights
+        self._told_ids: dict[str, int] = {}
         self.known: dict[Any, tuple[Any, CheckEnded | None]] = {}
 
-    def ask(self, messages: Messages = LETTERS, **fields: Any) -> Reply:
+    def ask(self, messages: Messages = LETTERS, *, tries: int | None = None, **fields: Any) -> Reply:
         """Ask for one token, unless the fields say otherwise."""
-        return self._client.ask(**self.request(messages, fields))
+        return self.manners.ask(self.request(messages, fields), tries=tries)
 
     def ask_all(self, requests: Sequence[tuple[Messages, Mapping[str, Any]]]) -> list[Reply | CheckEnded]:
         """Ask several things, as many at a time as may be: by request its response, or why there is none."""
-        return self._client.ask_all([self.request(messages, fields) for messages, fields in requests])
+        return self.manners.ask_all([self.request(messages, fields) for messages, fields in requests])
 
     def request(self, messages: Messages, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """A request as it is sent."""
+        """A request for one token, unless the fields say otherwise."""
         return {"messages": list(messages), "max_tokens": 1, **fields}
 
     @once
@@ -146,20 +157,25 @@ class Survey:
         """Ids by text: what ids say when they are forced.
 
         Raises:
-            NotTestable: Nothing can be forced.
+            Unfenced: Nothing can be forced.
         """
         self.plain()  # where not even this is taken, a refusal says nothing about biases
         found: dict[str, int] = {}
         said: set[str] = set()
-        for asked, token in enumerate(islice(candidates(), MOST_PROBES), start=1):
-            text = self._said(token)
+        refusals: list[str] = []
+        for asked, token in enumerate(islice(self._candidates(), MOST_PROBES), start=1):
+            try:
+                text = self._said(token)
+            except Refused as refusal:
+                text = ""
+                refusals.append(str(refusal))
             said.add(text)
             if tellable(text):
                 found.setdefault(text, token)
             if self._enough(found) or (asked == NARROWEST and len(said) == 1):
                 break
         if len(found) < 2:
-            raise NotTestable("biases of +100 do not force tokens, so that no support can be fenced")
+            raise Unfenced(refusals[0] if len(refusals) >= NARROWEST else "")
         return found
 
     @once
@@ -179,7 +195,15 @@ class Survey:
             position = reply.choices[0].positions[0]
         except (Refused, Missing, Malformed):
             return None
-        return None if unlikely(position) else position
+        if unlikely(position):
+            return None
+        told = {
+            entry.token: entry.token_id
+            for entry in position.top_logprobs
+            if entry.token in values_of(position)
+        }
+        self._told_ids |= {text: token for text, token in told.items() if token is not None}
+        return position
 
     @once
     def fence(self) -> Fence:
@@ -195,6 +219,8 @@ class Survey:
         texts = self.texts()
         told = self.listed() if messages == LETTERS else self.logprobs_in(messages)
         told = {text: value for text, value in told.items() if text in texts and value >= LOWEST}
+        if len(told) < NARROWEST:
+            told |= self._of_forced(messages, texts, told)
         tokens = [Token(texts[text], text, value) for text, value in told.items()]
         listed = len(tokens) >= NARROWEST
         if not listed:
@@ -202,7 +228,7 @@ class Survey:
         kept = apart(tokens)[:WIDEST]
         if len(kept) < 2:
             raise NotTestable("fewer than two ids have texts that can be told apart")
-        return Fence(messages, tuple(kept), 1e-3 if listed else PRECISION, listed)
+        return Fence(messages, tuple(kept), CLOSE if listed else PRECISION, listed)
 
     @once
     def contexts(self) -> list[Context]:
@@ -227,27 +253,58 @@ class Survey:
                 return fields
         raise NotTestable(f"no way to the arg max: {refusal}")
 
+    def per_request(self, params: Mapping[str, Any] = MappingProxyType({})) -> int:
+        """How many independent draws one request gives: n, if it is honoured and the choices differ.
+
+        Args:
+            params: Of the request: at temperature 0 some endpoints take no other n than 1.
+        """
+        return self._when_cold() if params.get("temperature") == 0 else self._when_warm()
+
     @once
-    def per_request(self) -> int:
-        """How many independent draws one request gives: n, if it is honoured and the choices differ."""
+    def _when_warm(self) -> int:
+        """The same at other temperatures than 0."""
         messages, fields = self._broad()
-        for n in (MOST_CHOICES, 4):
+        seeded: dict[str, Any] = {"seed": 1} if self.takes_seed() else {}
+        refusal = ""
+        for n in CHOICES:
             try:
-                seeded: dict[str, Any] = {"seed": 1} if self.takes_seed() else {}
                 reply = self.ask(messages, n=n, **fields, **seeded)
-            except Refused:
+            except Refused as error:
+                refusal = refusal or str(error)
                 continue
-            if len(reply.choices) == n and len({choice.text for choice in reply.choices}) > 1:
-                return n
+            honoured = len(reply.choices) == n and len({choice.text for choice in reply.choices}) > 1
+            self._note_choices(n if honoured else 1, refusal)
+            return n if honoured else 1
+        self._note_choices(1, refusal)
         return 1
 
     def _broad(self) -> tuple[Messages, dict[str, Any]]:
-        """A context in which many tokens are likely, and the biases that make it so."""
+        """A context in which many tokens are likely, and the biases that make it so; or messages hardly ever the same."""
         try:
             fence = self.fence()
         except NotTestable:
-            return self.contexts()[0].messages, {}
+            return LETTERS, {"max_tokens": MESSAGE}
         return fence.messages, {"logit_bias": {str(token.id): 60 - token.logprob for token in fence.tokens}}
+
+    @once
+    def _when_cold(self) -> int:
+        """The same at temperature 0, where the choices are alike."""
+        n = self._when_warm()
+        if n == 1:
+            return 1
+        try:
+            reply = self.ask(n=n, temperature=0)
+        except Refused as error:
+            self.manners.note(f"n = {n} at temperature 0", str(error), "one choice was asked for there")
+            return 1
+        return n if len(reply.choices) == n else 1
+
+    def _note_choices(self, n: int, refusal: str) -> None:
+        """Note that a larger n was refused."""
+        if refusal:
+            instead = "one choice was" if n == 1 else f"{n} choices were"
+            self.manners.note(f"n above {n}", refusal, f"{instead} asked for in a request")
 
     @once
     def takes_seed(self) -> bool:
@@ -260,16 +317,73 @@ class Survey:
         return True
 
     def _said(self, token: int) -> str:
-        """What an id says when it is forced; nothing if it can not be asked for."""
+        """What an id says when it is forced; drawn ones would vary where biases have no effect, too.
+
+        Raises:
+            Refused: It can not be asked for.
+        """
         try:
-            return self.ask(logit_bias={str(token): FORCE}).choices[0].text
-        except Refused:
-            return ""
+            greedy = self.greedy()
+        except NotTestable:
+            greedy = {}
+        return self.ask(tries=TRIES, logit_bias={str(token): FORCE}, **greedy).choices[0].text
+
+    def _candidates(self) -> Iterator[int]:
+        """Ids to force: first those that are known to be of listed texts."""
+        listed = self.known_ids()
+        likely = self._vocabulary_ids() if not listed else ()
+        yield from dict.fromkeys((*listed.values(), *likely))
+        first, *others = CANDIDATES
+        yield from first
+        if not listed and not likely:
+            yield from self._tokenized()
+        yield from (token for ids in others for token in ids)
+
+    def known_ids(self) -> dict[str, int]:
+        """Ids by text, of the listed tokens whose entries tell them."""
+        self.listed()
+        return self._told_ids
+
+    def _vocabulary_ids(self) -> tuple[int, ...]:
+        """Ids of listed texts in the weights' vocabulary."""
+        return () if self._weights is None else self._weights.ids_of([*self.listed()])
+
+    def _tokenized(self) -> Iterator[int]:
+        """Ids of listed texts by the endpoint's own tokenizer, as long as it tells any."""
+        for text in filter(tellable, self.listed()):
+            ids = tokenized(self.client, text)
+            if not ids:
+                return
+            if len(ids) == 1:
+                yield ids[0]
+
+    def _of_forced(
+        self, messages: Messages, texts: Mapping[str, int], told: Mapping[str, float]
+    ) -> dict[str, float]:
+        """Log probabilities that tokens have in their own entries when they are forced, where these are the model's own."""
+        found: dict[str, float] = {}
+        for text in islice(dict.fromkeys((*told, *texts)), WIDEST):
+            bias = {str(texts[text]): FORCE}
+            try:
+                position = self.ask(messages, logprobs=True, logit_bias=bias).choices[0].positions[0]
+            except (Refused, Missing, Malformed):
+                return {}
+            if (
+                position.token != text
+                or not abs(position.logprob - told.get(text, position.logprob)) <= CLOSE
+            ):
+                return {}
+            if position.possible and position.logprob >= LOWEST:
+                found[text] = position.logprob
+        # of the processed distribution they would all be near 0
+        return found if sum(map(math.exp, found.values())) <= 1 + CLOSE else {}
 
     def _enough(self, found: Mapping[str, int]) -> bool:
         """Whether the texts that are known make a fence."""
         told = self.listed()
-        return sum(text in found for text in told) >= PLENTY if told else len(found) >= NARROWEST
+        if len(told) < NARROWEST:
+            return len(found) >= (PLENTY if told else NARROWEST)
+        return sum(text in found for text in told) >= min(PLENTY, len(told))
 
     def _searched(self, messages: Messages, texts: Mapping[str, int]) -> list[Token]:
         """Log probabilities relative to that of the first token, as far as they can be found."""
@@ -299,11 +413,6 @@ class Survey:
 def tellable(text: str) -> bool:
     """Whether a token's text can be told from others, and shown."""
     return 0 < len(text) <= LONGEST and text.isprintable() and text.strip() == text and "\ufffd" not in text
-
-
-def candidates() -> Iterator[int]:
-    """Ids that may be letters or digits."""
-    return (token for ids in CANDIDATES for token in ids)
 
 
 def apart(tokens: Sequence[Token]) -> list[Token]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sampling.conformance.endpoint.client import Client
-from sampling.conformance.endpoint.prompts import LETTERS
+from sampling.conformance.endpoint.manners import Manners
 
 
 class EndpointTarget:
@@ -31,7 +31,7 @@ class EndpointTarget:
         Raises:
             CheckEnded: There is no answer that could be used.
         """
-        self.client.ask(messages=list(LETTERS), max_tokens=1)
+        Manners(self.client).reach()
 
     def close(self) -> None:
         """Close the connections."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
 from sampling.conformance.endpoint.prompts import LETTERS, Messages
 from sampling.conformance.endpoint.survey import Survey
 from sampling.conformance.endpoint.trouble import Missing
+from sampling.conformance.endpoint.whole_prompts import whole_prompt
 from sampling.dialects import dialect
 from sampling.loaded_model import LoadedModel
 from sampling.text import encode_chat
@@ -29,15 +32,27 @@ class ReferenceWeights:
     def __init__(self, loaded: LoadedModel, dialect_name: str) -> None:
         self._loaded, self._dialect = loaded, dialect(dialect_name)
 
-    def row(self, messages: Messages) -> torch.Tensor:
-        """The log probabilities behind a context, float64 [V]."""
-        prompt = encode_chat(
+    @property
+    def width(self) -> int:
+        """How many tokens there are."""
+        return self._loaded.model.config.vocab_size
+
+    def prompt(self, messages: Messages) -> list[int]:
+        """The ids of a context."""
+        return encode_chat(
             self._loaded.tokenizer,
             messages,
             double_bos=self._dialect.double_bos,
             parse_control_tokens=self._dialect.parse_control_tokens,
         )
-        return torch.log_softmax(self._loaded.logits(prompt)[-1].double(), dim=-1)
+
+    def row(self, messages: Messages) -> torch.Tensor:
+        """The log probabilities behind a context, float64 [V]."""
+        return self.rows(self.prompt(messages))[-1]
+
+    def rows(self, ids: Sequence[int]) -> torch.Tensor:
+        """The log probabilities behind each of some tokens, float64 [T, V]."""
+        return torch.log_softmax(self._loaded.logits([*ids]).double(), dim=-1)
 
     def likeliest(self, messages: Messages, most: int) -> dict[str, float]:
         """Log probabilities of the likeliest tokens behind a context by text, special tokens by name."""
@@ -54,6 +69,12 @@ class ReferenceWeights:
         texts = [vocabulary.text_of(t) if p else "" for t, p in zip(tokens, plain, strict=True)]
         return [*zip(texts, row[tokens].tolist(), strict=True)]
 
+    def ids_of(self, texts: Sequence[str]) -> tuple[int, ...]:
+        """The ids of those texts that are one token each."""
+        vocabulary = self._loaded.vocabulary
+        known = {vocabulary.text_of(token): token for token in range(len(vocabulary))}
+        return tuple(known[text] for text in texts if text in known)
+
 
 def against_weights(survey: Survey, reference: ReferenceWeights) -> str:
     """How far the listed log probabilities of the plain request are from the reference's, in words.
@@ -65,16 +86,35 @@ def against_weights(survey: Survey, reference: ReferenceWeights) -> str:
     Raises:
         CheckEnded: The endpoint lists no log probabilities.
     """
+    found = [of_prompt(survey, reference)]
     listed = survey.listed()
-    if not listed:
+    if listed:
+        own = reference.likeliest(LETTERS, 10 * len(listed))
+        gaps = [abs(own[text] - value) for text, value in listed.items() if text in own]
+        strange = len(listed) - len(gaps)
+        if strange:
+            return f"another model: {strange} of {len(listed)} listed tokens are not likely by the reference weights"
+        found.append(closeness(gaps))
+    words = [one for one in found if one]
+    if not words:
         raise Missing("the endpoint tells no log probabilities")
-    own = reference.likeliest(LETTERS, 10 * len(listed))
-    gaps = [abs(own[text] - value) for text, value in listed.items() if text in own]
-    strange = len(listed) - len(gaps)
-    if strange:
-        return (
-            f"another model: {strange} of {len(listed)} listed tokens are not likely by the reference weights"
-        )
+    return "; in a whole prompt ".join(words[::-1])
+
+
+def of_prompt(survey: Survey, reference: ReferenceWeights) -> str:
+    """How far the log probabilities of a prompt's own tokens are from the reference's; nothing where none are told."""
+    ids = reference.prompt(LETTERS)
+    told = whole_prompt(survey.client, LETTERS, ids)
+    if not told:
+        return ""
+    if [token for token, _ in told] != ids[1:]:
+        return f"another tokenisation: {len(told) + 1} tokens of a prompt, and not the reference's {len(ids)}"
+    rows = reference.rows(ids)
+    return closeness([abs(float(rows[at, token]) - value) for at, (token, value) in enumerate(told)])
+
+
+def closeness(gaps: Sequence[float]) -> str:
+    """What differences of log probabilities say about weights."""
     largest = max(gaps)
     kind = (
         "the reference weights"

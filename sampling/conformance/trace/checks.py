@@ -13,6 +13,7 @@ import numpy as np
 from sampling.conformance.contest import IGNORED, SAME, Standing
 from sampling.conformance.distributions import alike
 from sampling.conformance.endings import NotTestable
+from sampling.conformance.endpoint.weights import ReferenceWeights
 from sampling.conformance.readings import Readings, by_count, by_joint, by_size
 from sampling.conformance.semantics import Semantics, moved
 from sampling.conformance.statistics.pearson import pearson
@@ -21,9 +22,12 @@ from sampling.conformance.trace.record import Record
 from sampling.conformance.trace.steps import delicate, steps_of
 from sampling.conformance.trace.target import TraceTarget
 from sampling.conformance.trace.tokens import Tokens
+from sampling.conformance.trace.weights import against_weights
+from sampling.conformance.typed import typed
 from sampling.conformance.verdict import FALSE_ALARM, Finding, Verdict
 from sampling.dialects import TRUNCATIONS, parts
 from sampling.history import OUTPUT, PROMPT_AND_OUTPUT
+from sampling.loaded_model import LoadedModel
 
 CLOSE = 1e-3
 BINS, PAIR_BINS = 8, 3
@@ -36,12 +40,23 @@ class TraceLab:
     Args:
         target: The trace.
         semantics: What its engine should do.
+        reference: The weights that its engine should have had, for the leg that compares with them.
+
+    Raises:
+        InvalidRequest: A reference that is no loaded model.
     """
 
-    legs = ("self-consistency",)
-
-    def __init__(self, target: TraceTarget, semantics: Semantics) -> None:
+    def __init__(
+        self, target: TraceTarget, semantics: Semantics, reference: LoadedModel | None = None
+    ) -> None:
+        typed("reference", reference, LoadedModel | None, "a model as `sampling.load` gives it, or None")
         self.records, self.semantics = target.records, semantics
+        self.reference = None if reference is None else ReferenceWeights(reference, semantics.name)
+
+    @property
+    def legs(self) -> tuple[str, ...]:
+        """Which comparisons are made."""
+        return ("self-consistency",) if self.reference is None else ("self-consistency", "reference weights")
 
     @cached_property
     def tokens(self) -> Tokens:
@@ -51,9 +66,10 @@ class TraceLab:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """How much of the trace could be used."""
+        """How much of the trace could be used, and how its log probabilities compare with the reference's."""
         tokens = sum(len(record.token_ids) for record in self.records)
-        return (f"{len(self.tokens)} of {tokens} tokens have distributions that the trace tells well enough",)
+        used = f"{len(self.tokens)} of {tokens} tokens have distributions that the trace tells well enough"
+        return (used,) if self.reference is None else (used, against_weights(self.records, self.reference))
 
     def found(self, *names: str, besides: tuple[str, ...] = ()) -> Tokens:
         """The tokens that were sampled with all of these parameters and no others, but for biases and some that may be."""

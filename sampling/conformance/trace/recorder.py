@@ -21,6 +21,7 @@ from sampling.conformance.endpoint.prompts import LETTERS
 from sampling.conformance.endpoint.survey import LISTED, Fence, Survey
 from sampling.conformance.endpoint.target import EndpointTarget
 from sampling.conformance.endpoint.trouble import Malformed, Refused
+from sampling.conformance.oracle import NEUTRAL
 from sampling.conformance.trace.record import REASONS, Alternative, Reason, Record
 from sampling.dialects import Dialect
 from sampling.errors import shown
@@ -208,15 +209,19 @@ def recorded(target: EndpointTarget, count: int, seed: int) -> Iterator[Record]:
     together = survey.per_request()
     said = [Alternative(id=token.id, logprob=token.logprob) for token in fence.tokens]
     for asked in requests_to(survey, count, together, seed):
-        fields = fields_of(fence, asked)
-        reply = survey.ask(fence.messages, n=asked.n, **fields)
-        for index, choice in enumerate(reply.choices[: asked.n]):
+        fields, n = fields_of(fence, asked), min(asked.n, survey.per_request(asked.params))
+        replies = (survey.ask(fence.messages, n=n, **fields) for _ in range(0, asked.n, n))
+        for reply, (index, choice) in ((r, pair) for r in replies for pair in enumerate(r.choices[:n])):
             place = fence.index(choice.text)
             if place is not None:
                 yield Record(
                     prompt_ids=None,
                     token_ids=[fence.tokens[place].id],
-                    params={**fields, "max_tokens": 1},
+                    params={
+                        **neutral_beside(survey, fields),
+                        **fields,
+                        "max_tokens": survey.manners.least,
+                    },
                     top_logprobs=[said],
                     engine=target.name,
                     version=reply.system_fingerprint or "",
@@ -224,6 +229,12 @@ def recorded(target: EndpointTarget, count: int, seed: int) -> Iterator[Record]:
                     choice=index,
                     finish_reason=reason_of(choice.finish_reason),
                 )
+
+
+def neutral_beside(survey: Survey, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The values without effect that a request has beside its own, as the page writes them: no top_k is 0 there."""
+    sent = survey.manners.beside(fields)
+    return {name: value for name, value in NEUTRAL.items() if name in sent}
 
 
 def reason_of(told: object) -> Reason | None:
@@ -257,7 +268,8 @@ def accepted(survey: Survey, asked: Asked) -> bool:
     """Whether an endpoint takes a request."""
     fence = survey.fence()
     try:
-        survey.ask(fence.messages, n=asked.n, **fields_of(fence, asked))
+        n = min(asked.n, survey.per_request(asked.params))
+        survey.ask(fence.messages, n=n, **fields_of(fence, asked))
     except Refused:
         return False
     return True

@@ -1,0 +1,301 @@
+"""Which defaults of its own an endpoint has: what is drawn where a field is left out, against its value without effect.
+
+Draws are compared with what is said of them: by the log probabilities that are listed beside each token of long messages, or by
+those that biases make. Listed log probabilities may have the defaults in them; those of the same context are compared, too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sampling.conformance.endings import CheckEnded, NotTestable
+from sampling.conformance.endpoint.fenced import Fenced, slope
+from sampling.conformance.endpoint.lab import EndpointLab
+from sampling.conformance.endpoint.manners import LISTED
+from sampling.conformance.endpoint.prompts import LETTERS, asking
+from sampling.conformance.endpoint.reply import Choice, Position, values_of
+from sampling.conformance.oracle import softmax
+from sampling.conformance.verdict import FALSE_ALARM
+
+Row = NDArray[np.float64]
+
+POEM = asking("Write a short poem.")
+LENGTH = 64  # tokens of a message
+ENOUGH = 1000  # tokens, or draws
+REQUESTS = 24  # after which there are enough in any case
+CHOICES = 8  # of one request, of long messages
+CLOSE = 0.02  # nats by which log probabilities of two requests may differ
+VOCABULARY = 2**18  # tokens at most
+DOUBT = 0.01  # of neutral values in each reading, so that no single token excludes one
+
+PENALTIES = ("frequency_penalty", "presence_penalty", "repetition_penalty")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A token and what was likely in its place.
+
+    Args:
+        place: Which of the listed ones it is; None for another.
+        listed: Their log probabilities, from large to small, float64 [K].
+        before: Which of them came before in the message, bool [K].
+    """
+
+    place: int | None
+    listed: Row
+    before: NDArray[np.bool_]
+
+    @property
+    def shares(self) -> Row:
+        """Their probabilities."""
+        return np.exp(self.listed)
+
+    @property
+    def rest(self) -> float:
+        """The probability of all others."""
+        return max(1.0 - float(self.shares.sum()), 0.0)
+
+    def of(self, shares: Row) -> float:
+        """What the token has of some shares, the others taking what is left of them."""
+        return max(1.0 - float(shares.sum()), 0.0) if self.place is None else float(shares[self.place])
+
+
+# What a reading draws from, of the listed tokens: no more than it does, so that ratios have an expectation of at most 1.
+Reading = Callable[[Seen], Row]
+
+
+def cooled(temperature: float) -> Reading:
+    """A temperature."""
+
+    def reading(seen: Seen) -> Row:
+        if temperature == 0:
+            return (np.arange(len(seen.listed)) == 0).astype(np.float64)
+        power = 1 / temperature
+        least = float(seen.shares.min())
+        others = (
+            seen.rest**power * VOCABULARY ** (1 - power) if power < 1 else seen.rest * least ** (power - 1)
+        )
+        weights = np.exp(power * seen.listed)
+        return weights / (weights.sum() + others)
+
+    return reading
+
+
+def nucleus(top_p: float) -> Reading:
+    """A top_p."""
+
+    def reading(seen: Seen) -> Row:
+        shares = seen.shares
+        above = np.cumsum(shares) - shares
+        kept = np.where(above < top_p, shares, 0.0)
+        beyond = above[-1] + shares[-1] < top_p  # some that are not listed are kept, too
+        return kept / (min(1.0, top_p + float(shares[-1])) if beyond else kept.sum())
+
+    return reading
+
+
+def first(top_k: int) -> Reading:
+    """A top_k, no larger than the list."""
+
+    def reading(seen: Seen) -> Row:
+        if top_k > len(seen.listed):
+            return seen.shares
+        kept = np.where(np.arange(len(seen.listed)) < top_k, seen.shares, 0.0)
+        return kept / kept.sum()
+
+    return reading
+
+
+def above_share(min_p: float) -> Reading:
+    """A min_p."""
+
+    def reading(seen: Seen) -> Row:
+        shares = seen.shares
+        low = min_p * shares[0]
+        if shares[-1] >= low:
+            return shares
+        kept = np.where(shares >= low, shares, 0.0)
+        return kept / kept.sum()
+
+    return reading
+
+
+def lowered(by: float) -> Reading:
+    """A penalty on the tokens that came before."""
+
+    def reading(seen: Seen) -> Row:
+        weights = seen.shares * np.exp(-by * seen.before)
+        return weights / (weights.sum() + seen.rest)
+
+    return reading
+
+
+STEPS = tuple(round(0.05 * step, 2) for step in range(41))
+# By field the readings of its defaults; the penalties' shifts are no values of theirs.
+READINGS: Mapping[str, Mapping[float, Reading]] = {
+    "temperature": {t: cooled(t) for t in STEPS if t != 1},
+    "top_p": {p: nucleus(p) for p in (*STEPS[1:20], 0.98, 0.99)},
+    "top_k": {k: first(k) for k in (*range(1, 11), 15, 19)},
+    "min_p": {p: above_share(p) for p in (0.01, 0.02, 0.03, *STEPS[1:20])},
+    "a penalty": {by: lowered(by) for by in (0.1, 0.2, 0.5, 1.0, 1.5, 2.0)},
+}
+
+
+def kind_of(name: str) -> str:
+    """Under which readings a field's defaults are looked for."""
+    return "a penalty" if name in PENALTIES else name
+
+
+def evidence(seen: Sequence[Seen], readings: Iterable[Reading]) -> list[float]:
+    """The logarithm of each reading's likelihood ratio to neutral values."""
+    known = [one for one in seen if one.of(one.shares) > 0]
+    return [
+        sum(math.log((1 - DOUBT) * one.of(reading(one)) / one.of(one.shares) + DOUBT) for one in known)
+        for reading in readings
+    ]
+
+
+def noticed(logs: Sequence[float]) -> bool:
+    """Whether neutral values are excluded, by the mean of the others' likelihood ratios."""
+    return float(np.logaddexp.reduce(logs)) - math.log(len(logs)) >= -math.log(FALSE_ALARM)
+
+
+def defaults_of(lab: EndpointLab) -> str:
+    """What the endpoint does with fields that are left out, in words."""
+    names = [name for name in lab.survey.manners.neutral if kind_of(name) in READINGS]
+    if not names:
+        return "whether defaults of its own are in force is not known: no field is taken with a value without effect"
+    try:
+        return told(lab, names)
+    except CheckEnded as end:
+        return f"whether defaults of its own are in force is not known: {end}"
+
+
+def told(lab: EndpointLab, names: Sequence[str]) -> str:
+    """The same, as far as there are draws to look at.
+
+    Raises:
+        CheckEnded: There are none.
+    """
+    everything = [reading for group in READINGS.values() for reading in group.values()]
+    left, moved = looked(lab, names), differing(lab, names)
+    looks = f"{len(left)} tokens drawn without {', '.join(names)}"
+    if not noticed(evidence(left, everything)) and not moved:
+        return f"no default with an effect was noticed in {looks}"
+    if noticed(evidence(looked(lab, ()), everything)):
+        return "whether defaults of its own are in force is not known: draws do not follow what is listed in any case"
+    found = [words for name in names if (words := default(lab, name))]
+    if not found:
+        return f"some default is in force that is not neutral, and which is not known ({looks})"
+    return f"defaults are in force where fields are left out: {', '.join(found)}; this run sent values without effect"
+
+
+def default(lab: EndpointLab, name: str) -> str:
+    """A field's default, in words; nothing if none is noticed."""
+    moved = differing(lab, [name])
+    if moved:
+        return f"{name} ({moved})"
+    readings = READINGS[kind_of(name)]
+    logs = evidence(looked(lab, [name]), readings.values())
+    if not noticed(logs):
+        return ""
+    if name in PENALTIES:
+        return name
+    value = [*readings][int(np.argmax(logs))]
+    return f"{name} of about {value:g}" if value else f"{name} of 0"
+
+
+def differing(lab: EndpointLab, names: Sequence[str]) -> str:
+    """How listed log probabilities differ from those under values without effect; nothing if they do not."""
+    asked = {"messages": [*LETTERS], "logprobs": True, "top_logprobs": LISTED}
+    try:
+        without, neutral = (
+            values_of(lab.survey.manners.ask(asked, without=left).choices[0].positions[0])
+            for left in ((*names,), ())
+        )
+    except CheckEnded:
+        return ""
+    both = [text for text in neutral if text in without]
+    if len(both) < 2:
+        return f"log probabilities of {len(without)} tokens, and not of {len(neutral)}" if neutral else ""
+    shares = [without[text] - without[both[0]] for text in both]
+    own = [neutral[text] - neutral[both[0]] for text in both]
+    if max(abs(a - b) for a, b in zip(shares, own, strict=True)) > CLOSE:
+        slope_of = float(np.dot(shares, own) / np.dot(own, own))
+        return (
+            f"log probabilities as at a temperature of {1 / slope_of:.2g}"
+            if slope_of > 0
+            else "other log probabilities"
+        )
+    if len(without) < len(neutral):
+        return f"log probabilities of {len(without)} tokens, and not of {len(neutral)}"
+    return ""
+
+
+def looked(lab: EndpointLab, names: Sequence[str]) -> list[Seen]:
+    """Tokens drawn without some fields.
+
+    Raises:
+        CheckEnded: Neither are log probabilities listed, nor do biases fence tokens.
+    """
+    return listed(lab, names) if lab.survey.listed() else fenced(lab, names)
+
+
+def listed(lab: EndpointLab, names: Sequence[str]) -> list[Seen]:
+    """Tokens of long messages, with what is listed beside them."""
+    n = min(lab.survey.per_request(), CHOICES)
+    asked = {"messages": [*POEM], "max_tokens": LENGTH, "logprobs": True, "top_logprobs": LISTED, "n": n}
+    found: list[Seen] = []
+    texts: set[str] = set()
+    for _ in range(REQUESTS):
+        for choice in lab.survey.manners.ask({**asked, **lab.seeds()}, without=(*names,)).choices:
+            if choice.text not in texts or len(choice.positions) < CHOICES:  # a long message comes once
+                texts.add(choice.text)
+                found += seen_in(choice)
+        if len(found) >= ENOUGH:
+            break
+    return found
+
+
+def seen_in(choice: Choice) -> list[Seen]:
+    """The tokens of a message."""
+    before: set[str] = set()
+    found: list[Seen] = []
+    for position in choice.positions:
+        entries = sorted((e for e in position.top_logprobs if e.possible), key=lambda e: -e.logprob)
+        if len(entries) >= 2:
+            again = np.array([entry.token in before for entry in entries])
+            values = np.array([entry.logprob for entry in entries])
+            found.append(Seen(place_of(position, [e.token for e in entries], values), values, again))
+        before.add(position.token)
+    return found
+
+
+def place_of(position: Position, texts: Sequence[str], values: Row) -> int | None:
+    """Which of the listed tokens was sampled."""
+    alike = [place for place, text in enumerate(texts) if text == position.token]
+    return min(alike, key=lambda place: abs(values[place] - position.logprob), default=None)
+
+
+def fenced(lab: EndpointLab, names: Sequence[str]) -> list[Seen]:
+    """Draws from tokens that biases fence."""
+    fence = lab.survey.fence()
+    asked: dict[str, Any] = {"messages": [*fence.messages], **Fenced(fence, slope(len(fence.tokens))).fields}
+    values = np.log(softmax(slope(len(fence.tokens))))
+    none, n = np.zeros(len(values), dtype=bool), lab.survey.per_request()
+    found: list[Seen] = []
+    for _ in range(REQUESTS):
+        reply = lab.survey.manners.ask({**asked, "n": n, **lab.seeds()}, without=(*names,))
+        places = [fence.index(choice.text) for choice in reply.choices]
+        if None in places:
+            raise NotTestable("a token from outside of the fence was sampled (see bias.force)")
+        found += [Seen(place, values, none) for place in places]
+        if len(found) >= ENOUGH:
+            break
+    return found
