@@ -37,7 +37,7 @@ NOTED = {
     "four choices": "refuses n above 4",
     "one choice at temperature 0": "refuses n = 16 at temperature 0",
     "no whole biases": "",  # biases are written as 100.0 in any case; output.parameters asks for whole ones
-    "temperature or top_p": "refuses top_p beside other fields",
+    "temperature or top_p": "refuses top_p (",
     "16 tokens at least": "refuses max_tokens below 16",
     "the fields of OpenAI alone": "refuses top_k and min_p and repetition_penalty",
 }
