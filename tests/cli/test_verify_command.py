@@ -217,7 +217,7 @@ def test_a_budget_and_a_transcript(capsys, url: str, tmp_path: Path):
     first = run(capsys, "verify", url, *flags, "--max-requests", "10")
     assert first[0] == 2
     assert "--max-requests" in first[1]
-    assert run(capsys, "verify", url, *flags, "--max-requests", "25")[0] == 0
+    assert run(capsys, "verify", url, *flags, "--max-requests", "35")[0] == 0
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_a_budget_and_a_transcript(capsys, url: str, tmp_path: Path):
         (("--trace", "t", "--timeout", "60"), "timeout"),
         (("--trace", "t", "--tries", "6"), "tries"),
         (("--trace", "t", "--seed", "0"), "seed"),
-        (("--trace", "t", "--reference", "toy"), "reference"),
+        (("--callable", "a:b", "--reference", "toy"), "reference"),
         (("http://a", "--tries", "0"), "tries"),
         (("http://a", "--seed", "-1"), "seed"),
         (("http://a", "--json", "--methods"), "methods"),

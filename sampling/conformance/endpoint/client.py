@@ -151,7 +151,7 @@ class Client:
         """Send one request.
 
         Args:
-            tries: How often at most, where that is less than the patience allows.
+            tries: After how many errors of the server's own to give up, where that is less than the patience allows.
             fields: Of the request, the model left out.
 
         Returns:
@@ -255,7 +255,7 @@ class Client:
         Args:
             claim: The request.
             url: Where it goes.
-            tries: How often at most.
+            tries: After how many errors of the server's own to give up.
         """
         received = claim.received
         if received is None:
@@ -286,7 +286,7 @@ class Client:
     ) -> Received:
         """Send a request that was counted, again and again if need be."""
         retrying = tenacity.Retrying(
-            stop=tenacity.stop_after_attempt(min(self.patience.tries, most or self.patience.tries)),
+            stop=partial(tried_enough, tries=self.patience.tries, failures=most or self.patience.tries),
             wait=self._pause,
             retry=tenacity.retry_if_exception(self._worth_waiting_for),
             before_sleep=self._tell,
@@ -362,6 +362,19 @@ def refusal(text: str) -> str:
     except (ValueError, LookupError, TypeError):
         words = text
     return (words if isinstance(words, str) else text).strip()[:200] or "no message"
+
+
+def tried_enough(state: tenacity.RetryCallState, tries: int, failures: int) -> bool:
+    """Whether a request was sent often enough.
+
+    Args:
+        state: Of its tries.
+        tries: How many may be.
+        failures: How many where the last has ended in an error of the server's own.
+    """
+    error = state.outcome.exception() if state.outcome else None
+    own = isinstance(error, Passing) and error.status in OWN_FAULTS
+    return state.attempt_number >= (min(failures, tries) if own else tries)
 
 
 def ended(ask: Callable[..., R], *given: Any) -> R | CheckEnded:

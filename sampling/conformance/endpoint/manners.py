@@ -76,7 +76,7 @@ class Manners:
         Args:
             fields: Of the request, by their names in the kit.
             without: Neutral fields that are left out.
-            tries: How often to send it at most, where that is less than the patience allows.
+            tries: After how many errors of the server's own to give up, where that is less than the patience allows.
 
         Raises:
             CheckEnded: There is no answer that could be used.
