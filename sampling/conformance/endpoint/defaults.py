@@ -168,6 +168,7 @@ def noticed(logs: Sequence[float]) -> bool:
 
 def defaults_of(lab: EndpointLab) -> str:
     """What the endpoint does with fields that are left out, in words."""
+    lab.survey.plain()  # which fields are taken is known then
     names = [name for name in lab.survey.manners.neutral if kind_of(name) in READINGS]
     if not names:
         return "whether defaults of its own are in force is not known: no field is taken with a value without effect"
