@@ -18,7 +18,7 @@ from sampling.dialects import QSTASH
 @pytest.fixture(autouse=True)
 def few_tokens(monkeypatch: pytest.MonkeyPatch):
     """What is looked for here shows in fewer."""
-    monkeypatch.setattr(module, "ENOUGH", 400)
+    monkeypatch.setattr(module, "ENOUGH", 300)
 
 
 def told(ask: Quirk) -> str:
