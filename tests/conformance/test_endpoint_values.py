@@ -9,8 +9,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
-from conformance.letters import lettered, sure
+from conformance.letters import FIRST, LOGITS, lettered, sure
 from conformance.lies import entries
 from conformance.proxy import Fields
 from conformance.transports import answering, saying
@@ -25,6 +26,7 @@ from sampling.conformance.statistics.planning import draws_to_exclude
 from sampling.conformance.trace.record import read_trace, write_trace
 from sampling.conformance.trace.recorder import from_endpoint
 from sampling.conformance.verdict import LONGEST, Finding, Verdict
+from sampling.errors import InvalidRequest
 
 LOOKING = ("reported.mass", "reported.chosen-is-listed")  # checks that look at log probabilities
 DRAWING = ("temperature.zero", "bias.ban")  # checks that do without them
@@ -249,3 +251,71 @@ def test_a_reason_to_finish_that_no_trace_has_ends_a_recording(reason: object):
 def test_what_is_recorded_is_read_again(tmp_path):
     write_trace(from_endpoint(lettered(), 16, seed=1), tmp_path / "t")
     assert {record.finish_reason for record in read_trace(tmp_path / "t")} == {"length"}
+
+
+def unlisted_first(_: Fields, told: Fields) -> Fields:
+    """Gives each entry of a token the place of the first that is listed, whatever was sampled."""
+    for position in entries(told):
+        if position["top_logprobs"]:
+            position |= {key: position["top_logprobs"][0][key] for key in ("token", "logprob", "bytes")}
+    return told
+
+
+def test_an_entry_of_another_token_than_the_sampled_one_is_noticed():
+    name = "reported.chosen-is-listed"
+    finding = verify(lettered(answer=unlisted_first), checks=[name]).checks[name]
+    assert finding.verdict is Verdict.DEVIATES
+    assert "its first entry is of" in finding.evidence
+
+
+def few_listed(asked: Fields) -> Fields:
+    """Refuses more than eleven alternatives."""
+    if asked.get("top_logprobs", 0) > 11:
+        raise InvalidRequest("top_logprobs", asked["top_logprobs"], "at most 11")
+    return asked
+
+
+def test_no_id_beyond_those_that_are_told_is_forced():
+    forced: set[int] = set()
+
+    def ask(asked: Fields) -> Fields:
+        forced.update(int(token) for token in asked.get("logit_bias", {}))
+        return few_listed(asked)
+
+    def with_ids(_: Fields, told: Fields) -> Fields:
+        for position in entries(told):
+            for entry in position["top_logprobs"]:
+                entry["id"] = ord(entry["token"]) - ord("A") + FIRST
+            if position["top_logprobs"]:  # the last of them is a part of a character, which no text shows
+                position["top_logprobs"][-1] |= {"token": "Ã", "id": 200}
+        return told
+
+    survey = Survey(lettered(ask=ask, answer=with_ids).client)
+    assert len(survey.texts()) >= 10
+    assert max(forced) == 200
+
+
+def test_a_message_that_ends_before_it_begins_is_asked_for_again():
+    answered = 0
+
+    def empty_at_first(asked: Fields, told: Fields) -> Fields:
+        nonlocal answered
+        if asked.get("logprobs"):
+            answered += 1
+            if answered % 3 == 1:
+                for choice in told["choices"]:
+                    choice |= {"message": {"role": "assistant"}, "logprobs": None, "finish_reason": "stop"}
+        return told
+
+    checks = ("reported.distribution", "reported.truncation")
+    report = verify(lettered(answer=empty_at_first), checks=checks)
+    assert {finding.verdict for finding in report.checks.values()} == {Verdict.CONFORMS}
+
+
+def test_what_stands_for_a_rank_that_is_not_listed_is_asked_where_all_known_texts_are_listed():
+    few = np.full(len(LOGITS), -40.0, dtype=np.float32)
+    few[FIRST : FIRST + 12] = -0.3 * np.arange(12)
+    name = "reported.count"
+    finding = verify(lettered(logits=few), checks=[name]).checks[name]
+    assert finding.verdict is Verdict.DEVIATES  # the page has -9999 there, and this endpoint a value
+    assert "behind the first 20" in finding.evidence

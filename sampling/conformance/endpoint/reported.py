@@ -7,15 +7,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
 
 from sampling.conformance.endings import NotTestable
 from sampling.conformance.endpoint.lab import EndpointLab, Run
-from sampling.conformance.endpoint.reply import SENTINEL, Choice, Entry, Position, Reply, unlikely, values_of
-from sampling.conformance.endpoint.survey import FORCE, LISTED
+from sampling.conformance.endpoint.reply import SENTINEL, Choice, Entry, Reply, unlikely, values_of
+from sampling.conformance.endpoint.survey import CANDIDATES, FORCE, LISTED, tellable
 from sampling.conformance.endpoint.trouble import Malformed, Missing, Refused
 from sampling.conformance.oracle import logprobs
 from sampling.conformance.question import Question
@@ -153,12 +153,12 @@ def told_under(lab: EndpointLab, params: Mapping[str, Any]) -> dict[str, float]:
         fields["logit_bias"] = {
             str(ids()[texts[token]]): bias for token, bias in params["logit_bias"].items()
         }
-    return values_of(lab.ask(**WANTED, **fields).choices[0].positions[0])
+    return values_of(lab.survey.next_position(**fields))
 
 
 def noise(lab: EndpointLab) -> float:
     """By how much the values of the plain request differ when they are asked for again."""
-    plain, position = lab.survey.listed(), lab.ask(**WANTED).choices[0].positions[0]
+    plain, position = lab.survey.listed(), lab.survey.next_position()
     wrong = unlikely(position)
     if wrong:
         raise Malformed(wrong)
@@ -190,15 +190,23 @@ def slope_words(plain: Mapping[str, float], told: Mapping[str, float]) -> str:
     return f"a slope of {slope:.3f} and a shift of {shift:.3f} against temperature 1"
 
 
-def seen(lab: EndpointLab, **fields: Any) -> list[Position]:
-    """Positions of all choices of a request."""
-    reply = lab.ask(n=lab.survey.per_request(), **WANTED, **lab.seeds(), **fields)
-    return [position for choice in reply.choices for position in choice.positions]
+def choices_of_some(lab: EndpointLab, **fields: Any) -> list[Choice]:
+    """The choices of a request for a few tokens, but for those that are empty and say nothing.
+
+    Raises:
+        Missing: None says anything.
+    """
+    reply = lab.ask(n=lab.survey.per_request(), max_tokens=4, **WANTED, **lab.seeds(), **fields)
+    told = [choice for choice in reply.choices if choice.text or entered(choice)]
+    if not told:
+        raise Missing("all messages are empty")
+    return told
 
 
 def mass(lab: EndpointLab) -> Finding:
     """Add the listed probabilities up."""
-    positions = [p for t in (0.5, 1.0, 2.0) for p in seen(lab, temperature=t, max_tokens=4)]
+    choices = [choice for t in (0.5, 1.0, 2.0) for choice in choices_of_some(lab, temperature=t)]
+    positions = [position for choice in choices for position in choice.positions]
     wrong = next((words for words in map(unlikely, positions) if words), "")
     if wrong:
         return found(Verdict.DEVIATES, wrong, len(positions))
@@ -209,11 +217,16 @@ def mass(lab: EndpointLab) -> Finding:
 
 
 def chosen_is_listed(lab: EndpointLab) -> Finding:
-    """Compare each sampled token's value with that of its entry in the list."""
-    positions = seen(lab, max_tokens=4)
+    """Compare each sampled token's value with that of its entry in the list, and the first one's text with the message's."""
+    requests = -(-BEGINNINGS // lab.survey.per_request())
+    choices = [choice for _ in range(requests) for choice in choices_of_some(lab)]
+    positions = [position for choice in choices for position in choice.positions]
     pairs = [(p, alike) for p in positions if (alike := [e for e in p.top_logprobs if looks_like(p, e)])]
     if not pairs:
         raise NotTestable("no sampled token was among the listed ones")
+    other = next((words for words in map(begun_otherwise, choices) if words), "")
+    if other:
+        return found(Verdict.DEVIATES, other, len(positions))
     wrong = [(p, alike) for p, alike in pairs if not any(same(p.logprob, e.logprob) for e in alike)]
     if wrong:
         own, alike = wrong[0]
@@ -222,6 +235,24 @@ def chosen_is_listed(lab: EndpointLab) -> Finding:
         return found(Verdict.DEVIATES, words, len(positions))
     words = f"{len(pairs)} of {len(positions)} sampled tokens are listed, each with its own value"
     return found(Verdict.CONFORMS, words, len(positions))
+
+
+BEGINNINGS = 8  # messages whose first entry is compared with what they begin with
+
+
+def begun_otherwise(choice: Choice) -> str:
+    """What a message begins with, where that is a token beside the one whose entry is the first; nothing otherwise.
+
+    Blanks are left out: they are written in many ways.
+    """
+    first, text = choice.positions[0], choice.text.strip()
+    own, listed = first.token.strip(), [entry.token.strip() for entry in first.top_logprobs]
+    if not tellable(own) or not text or text.startswith(own):
+        return ""
+    others = [token for token in listed if tellable(token) and text.startswith(token)]
+    return (
+        f"a message begins with {shown(others[0])}, and its first entry is of {shown(own)}" if others else ""
+    )
 
 
 def looks_like(sampled: Entry, listed: Entry) -> bool:
@@ -282,14 +313,18 @@ def sentinel(lab: EndpointLab) -> tuple[Entry | None, bool]:
     listed = lab.survey.listed()
     meant = lab.semantics.logprob_mode == "raw" and lab.semantics.listed_ranks is not None
     try:
-        unlisted = {text: token for text, token in lab.survey.texts().items() if text not in listed}
+        texts = lab.survey.texts()
     except NotTestable:
-        unlisted = {}
-    for token in islice(unlisted.values(), TRIED):
+        return None, meant
+    unlisted = [token for text, token in texts.items() if text not in listed]
+    others = (token for token in chain(*CANDIDATES) if token not in texts.values())
+    for token in islice(chain(unlisted, others), TRIED):
         try:
-            return lab.ask(logit_bias={str(token): FORCE}, **WANTED).choices[0].positions[0], meant
+            entry = lab.ask(logit_bias={str(token): FORCE}, **WANTED).choices[0].positions[0]
         except Missing:
             continue
+        if entry.token not in listed:
+            return entry, meant
     return None, meant
 
 

@@ -35,6 +35,7 @@ CANDIDATES = (
     range(29871, 29960),
     range(64, 90),
 )
+ENDED = 4  # messages in a row that may end before they begin
 MOST_PROBES = 180
 LONGEST = 64  # characters of a token of a fence
 WIDEST, PLENTY, NARROWEST = 16, 12, 6  # tokens of a fence
@@ -172,7 +173,7 @@ class Survey:
             said.add(text)
             if tellable(text):
                 found.setdefault(text, token)
-            if self._enough(found) or (asked == NARROWEST and len(said) == 1):
+            if self._enough(found, asked) or (asked == NARROWEST and len(said) == 1):
                 break
         if len(found) < 2:
             raise Unfenced(refusals[0] if len(refusals) >= NARROWEST else "")
@@ -191,8 +192,7 @@ class Survey:
     def position_in(self, messages: Messages) -> Position | None:
         """What is said about the next token in a context; None if nothing is, or what can be none."""
         try:
-            reply = self.ask(messages, logprobs=True, top_logprobs=LISTED)
-            position = reply.choices[0].positions[0]
+            position = self.next_position(messages)
         except (Refused, Missing, Malformed):
             return None
         if unlikely(position):
@@ -204,6 +204,20 @@ class Survey:
         }
         self._told_ids |= {text: token for text, token in told.items() if token is not None}
         return position
+
+    def next_position(self, messages: Messages = LETTERS, **fields: Any) -> Position:
+        """What is said about the next token; asked again where that was an end token, about which many say nothing.
+
+        Raises:
+            CheckEnded: Nothing is said, or none is taken.
+        """
+        asked = (
+            self.ask(messages, logprobs=True, top_logprobs=LISTED, **fields).choices[0] for _ in range(ENDED)
+        )
+        told = next((choice for choice in asked if choice.text or choice.logprobs is not None), None)
+        if told is None:
+            raise Missing(f"{ENDED} messages in a row are empty")
+        return told.positions[0]
 
     @once
     def fence(self) -> Fence:
@@ -378,12 +392,16 @@ class Survey:
         # of the processed distribution they would all be near 0
         return found if sum(map(math.exp, found.values())) <= 1 + CLOSE else {}
 
-    def _enough(self, found: Mapping[str, int]) -> bool:
-        """Whether the texts that are known make a fence."""
+    def _enough(self, found: Mapping[str, int], asked: int) -> bool:
+        """Whether the texts that are known make a fence, after so many ids that were forced.
+
+        Where entries tell the ids, these are enough: there are engines that end when an id is not in their vocabulary.
+        """
         told = self.listed()
         if len(told) < NARROWEST:
             return len(found) >= (PLENTY if told else NARROWEST)
-        return sum(text in found for text in told) >= min(PLENTY, len(told))
+        both, ids = sum(text in found for text in told), len(self.known_ids())
+        return both >= min(PLENTY, sum(map(tellable, told))) or (asked >= ids > 0 and both >= NARROWEST)
 
     def _searched(self, messages: Messages, texts: Mapping[str, int]) -> list[Token]:
         """Log probabilities relative to that of the first token, as far as they can be found."""
