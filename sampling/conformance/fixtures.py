@@ -148,9 +148,11 @@ def tied(width: int, truncation: str) -> Question:
         truncation: "top_k" or "top_p", whose boundary is far from an exact hit.
     """
     equal = min(width // 2, 512)
-    logits = np.full(width, -30.0, dtype=np.float32)
-    logits[1 :: width // equal] = 1.0
-    logits[width // equal] = 1.0 + math.log(equal / 2)  # a third of all
     room = equal // 4
-    share = (1 + 2 * (room - 0.5) / equal) / 3
-    return Question(logits, {"top_k": 1 + room} if truncation == "top_k" else {"top_p": round(share, 6)})
+    logits = np.full(width, -7.0, dtype=np.float32)  # no lower: what low logits do is asked elsewhere
+    logits[1 :: width // equal] = 1.0
+    logits[width // equal] = 1.0 + math.log(equal / 2)
+    if truncation == "top_k":
+        return Question(logits, {"top_k": 1 + room})
+    masses = np.exp(logits.astype(np.float64) - 1.0)
+    return Question(logits, {"top_p": round((equal / 2 + room - 0.5) / float(masses.sum()), 6)})

@@ -231,10 +231,7 @@ def kept_ties(lab: Lab, name: str, width: int) -> Finding:
     """
     question, field, verdict = tied(width, name), f"{name}_ties", lab.verdict_on("ties")
     kept = {"low": "the lower ids are kept", "high": "the higher ids are kept", "all": "all of them are kept"}
-    readings = [
-        *(Reading(words, lab.altered(**{field: rule}), verdict) for rule, words in kept.items()),
-        lab.ignoring(name),
-    ]
+    readings = [Reading(words, lab.altered(**{field: rule}), verdict) for rule, words in kept.items()]
     try:
         trial = tried(lab, [question], readings, least=0)
         found = trial.finding()
