@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sampling.cli.flags import KEY_VARIABLE, MOST, given, refuse
-from sampling.conformance.endpoint.client import Budget
+from sampling.conformance.endpoint.client import MOST_PARALLEL, PARALLEL, Budget
 from sampling.conformance.endpoint.patience import LONGEST, Patience
 from sampling.conformance.endpoint.target import EndpointTarget
 from sampling.conformance.endpoint.transcript import Transcript
@@ -21,6 +21,7 @@ from sampling.errors import InvalidRequest, printable
 from sampling.params import integer, number
 
 ENDPOINT_FLAGS = ("model", "api_key", "max_requests", "timeout", "tries")
+VERIFY_FLAGS = ("parallel", "max_seconds", "transcript")
 FOR_ENDPOINTS = "left out: it is for the URL of an endpoint"
 
 
@@ -30,7 +31,7 @@ def target_of(options: argparse.Namespace) -> Target:
     if len(named) != 1:
         raise InvalidRequest("target", ", ".join(named) or None, "one of URL, --callable and --trace")
     if options.url is None:
-        refuse(options, FOR_ENDPOINTS, *ENDPOINT_FLAGS, "transcript")
+        refuse(options, FOR_ENDPOINTS, *ENDPOINT_FLAGS, *VERIFY_FLAGS)
     if options.callable is not None:
         refuse(options, "left out: a callable is given its logits", "reference")
     if options.trace is not None:
@@ -55,18 +56,23 @@ def endpoint_of(options: argparse.Namespace, transcript: Transcript | None = Non
     def waiting(words: str) -> None:
         print(f"sampling {options.command}: {printable(words)}", file=sys.stderr, flush=True)
 
-    most = options.max_requests
+    most, seconds = options.max_requests, getattr(options, "max_seconds", None)
+    parallel = given(getattr(options, "parallel", None), PARALLEL)
     return EndpointTarget(
         options.url,
         model=options.model,
         key=(os.environ.get(KEY_VARIABLE) or None) if options.api_key is None else options.api_key,
-        budget=Budget(None if most is None else integer("max_requests", most, 1, MOST)),
+        budget=Budget(
+            None if most is None else integer("max_requests", most, 1, MOST),
+            seconds=None if seconds is None else number("max_seconds", seconds, 1e-3, LONGEST),
+        ),
         patience=Patience(
             seconds=number("timeout", given(options.timeout, Patience.seconds), 1e-3, LONGEST),
             tries=integer("tries", given(options.tries, Patience.tries), 1, 100),
         ),
         transcript=transcript,
         waiting=waiting,
+        parallel=integer("parallel", parallel, 1, MOST_PARALLEL),
     )
 
 

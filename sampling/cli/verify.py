@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
+import threading
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing, contextmanager
 from typing import Any
@@ -16,7 +18,8 @@ from sampling.conformance.endpoint.costs import estimate
 from sampling.conformance.endpoint.target import EndpointTarget
 from sampling.conformance.report import Report
 from sampling.conformance.target import Target
-from sampling.conformance.verify import ids, verify
+from sampling.conformance.verdict import Verdict
+from sampling.conformance.verify import Verification, ids
 from sampling.dialects import Dialect, dialect
 from sampling.errors import InvalidRequest, SamplingError
 
@@ -42,18 +45,21 @@ def run_verify(options: argparse.Namespace) -> int:
     # without a selection the target is identified, too
     settings["checks"] = None if options.checks is None else checks
     try:
-        report = reached(target, chosen, settings)
+        with ended_like_ctrl_c():
+            report = reached(target, chosen, settings)
     except CheckEnded as end:
         raise SamplingError(" ".join(f"{target.name}: {end}".split())) from end
     except KeyboardInterrupt:
         print(f"sampling verify: interrupted; {way_on(options)}", file=sys.stderr, end="")
         raise
+    if report.ended:
+        print(f"sampling verify: {report.ended}; {way_on(options)}", file=sys.stderr)
     write(report, options)
     return report.exit_code
 
 
 def reached(target: Target, chosen: Dialect, settings: Mapping[str, Any]) -> Report:
-    """The report on a target, once it answers at all.
+    """The report on a target, once it answers at all; an interruption leaves what was found until then.
 
     Raises:
         CheckEnded: It does not.
@@ -61,8 +67,25 @@ def reached(target: Target, chosen: Dialect, settings: Mapping[str, Any]) -> Rep
     if isinstance(target, EndpointTarget):
         with closing(target):
             target.reach()
-    with progress_of(target) as progress:
-        return verify(target, chosen, progress=progress, **settings)
+    verification = Verification(target, chosen, **settings)
+    with progress_of(verification) as verification.progress:
+        try:
+            return verification.run()
+        except KeyboardInterrupt:
+            return verification.so_far("interrupted")
+
+
+@contextmanager
+def ended_like_ctrl_c() -> Generator[None]:
+    """Let SIGTERM end what runs as Ctrl+C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def way_on(options: argparse.Namespace) -> str:
@@ -75,8 +98,8 @@ def way_on(options: argparse.Namespace) -> str:
 
 
 @contextmanager
-def progress_of(target: Target) -> Generator[Callable[[str, int, int], None]]:
-    """A bar on standard error that says which check runs, and how many requests were sent."""
+def progress_of(verification: Verification) -> Generator[Callable[[str, int, int], None]]:
+    """A bar on standard error: which check runs, how many requests were sent, and how the checks before it ended."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -92,10 +115,18 @@ def progress_of(target: Target) -> Generator[Callable[[str, int, int], None]]:
         task = bar.add_task("", total=None, sent="")
 
         def show(name: str, number: int, total: int) -> None:
-            sent = f"{target.client.budget.sent} requests" if isinstance(target, EndpointTarget) else ""
-            bar.update(task, description=name, completed=number, total=total, sent=sent)
+            bar.update(task, description=name, completed=number, total=total, sent=told(verification))
 
         yield show
+
+
+def told(verification: Verification) -> str:
+    """How many requests were sent, and how the checks so far ended."""
+    target, ended = verification.target, [finding.verdict for finding in verification.found.values()]
+    sent = [f"{target.client.budget.sent} requests"] if isinstance(target, EndpointTarget) else []
+    return ", ".join(
+        [*sent, *(f"{ended.count(verdict)} {verdict}" for verdict in Verdict if verdict in ended)]
+    )
 
 
 def write(report: Report, options: argparse.Namespace) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from sampling.cli.options import value_of
+from sampling.conformance.endpoint.client import PARALLEL
 from sampling.conformance.endpoint.patience import Patience
 from sampling.dialects import DIALECTS
 
@@ -47,6 +48,18 @@ def add_verify_flags(parser: argparse.ArgumentParser) -> None:
         "--seed", type=value_of, metavar="N", help="of the kit's own choices, which no trace has (default: 0)"
     )
     add_endpoint_flags(parser)
+    parser.add_argument(
+        "--parallel",
+        type=value_of,
+        metavar="N",
+        help=f"requests that may be under way at a time, fewer where the endpoint asks for that (default: {PARALLEL})",
+    )
+    parser.add_argument(
+        "--max-seconds",
+        type=value_of,
+        metavar="S",
+        help="send no request later than this after the first; the report has what was found until then",
+    )
     parser.add_argument(
         "--transcript",
         metavar="FILE",

@@ -8,6 +8,7 @@ from typing import Any
 
 from sampling.conformance import checks
 from sampling.conformance.endpoint import runs as endpoint_runs
+from sampling.conformance.endpoint.costs import requests_of
 from sampling.conformance.endpoint.identify import identify as identify_endpoint
 from sampling.conformance.endpoint.lab import EndpointLab
 from sampling.conformance.identify import identify
@@ -29,16 +30,20 @@ class Kind:
         lab: Makes the lab from the target, the semantics and `verify`'s further arguments; `legs` and `notes` are the report's.
         identify: Says which dialects the target is consistent with; None where the target can not be asked.
         reason: Why a check may be missing.
+        cost: What a check takes: the cheapest come first, and the identification before them all. None: as in the table.
     """
 
     runs: Mapping[str, Run]
     lab: Callable[..., Any]
     identify: Callable[[Any], Identification | None]
     reason: str
+    cost: Callable[[str], int] | None = None
 
 
 KINDS: dict[str, Kind] = {
     "callable": Kind(checks.RUNS, Lab, identify, "a callable shows no such thing"),
-    "endpoint": Kind(endpoint_runs.RUNS, EndpointLab, identify_endpoint, "an endpoint shows no such thing"),
+    "endpoint": Kind(
+        endpoint_runs.RUNS, EndpointLab, identify_endpoint, "an endpoint shows no such thing", requests_of
+    ),
     "trace": Kind(trace_checks.RUNS, trace_checks.TraceLab, identify_trace, "a trace shows no such thing"),
 }

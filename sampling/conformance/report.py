@@ -64,19 +64,23 @@ class Report:
         identified: Which dialects the target is consistent with; None if it could not be asked.
         checks: A finding for every check, by id.
         notes: What else a reader should know.
+        ended: What ended the run before it had asked everything; nothing if nothing did.
     """
 
     header: Header
     identified: Identification | None
     checks: Mapping[str, Finding]
     notes: tuple[str, ...] = ()
+    ended: str = ""
 
     @property
     def exit_code(self) -> int:
         """0: something conforms, and not by refusals alone, and nothing deviates or is inconclusive.
 
-        1: something deviates. 2: could not run.
+        1: something deviates. 2: could not run, or was ended.
         """
+        if self.ended:
+            return COULD_NOT_RUN
         verdicts = {finding.verdict for finding in self.checks.values()}
         if verdicts & {Verdict.DEVIATES, Verdict.IGNORED}:
             return DEVIATES
@@ -106,6 +110,7 @@ class Report:
                     for name, finding in self.checks.items()
                 },
                 "notes": list(self.notes),
+                "ended": self.ended,
             }
         )
 

@@ -20,7 +20,7 @@ from sampling.conformance.table import CHECKS
 from sampling.conformance.target import CallableTarget, Target
 from sampling.conformance.trace.target import TraceTarget
 from sampling.conformance.typed import typed
-from sampling.conformance.verdict import Finding
+from sampling.conformance.verdict import Finding, Verdict
 from sampling.dialects import Dialect
 from sampling.dialects import dialect as dialect_named
 from sampling.errors import InvalidRequest
@@ -29,7 +29,7 @@ Progress = Callable[[str, int, int], None]
 
 # By kind of target what `verify` takes besides, and what it takes with a URL to open it.
 SETTINGS = {"callable": ("depth", "seed"), "endpoint": ("seed", "reference"), "trace": ("reference",)}
-OPENING = ("model", "key")
+OPENING = ("model", "key", "parallel")
 
 
 def verify(
@@ -52,7 +52,7 @@ def verify(
         checks: Ids of the checks to run; all when left out.
         progress: Called with the id of each check, its number and how many there are, before it runs.
         settings: What else the kind of target takes: for callables `depth` and `seed` of `Lab`, for endpoints `seed`, and
-            with a URL `model` and `key` of `Client`.
+            with a URL `model`, `key` and `parallel` of `Client`.
 
     Returns:
         The report, with a finding for every check that was asked for.
@@ -68,33 +68,99 @@ def verify(
         >>> report.checks["bias.ban"].verdict.value
         'conforms'
     """
-    typed("progress", progress, Callable | None, "a callable, or None")
-    opened = as_target(target, settings)
-    chosen = dialect_named(dialect)
-    kind = KINDS[opened.kind]
-    if reference is not None:
-        settings["reference"] = reference
-    wanted = ids(checks)
-    check_settings(opened.kind, settings)
-    lab = kind.lab(opened, Semantics.of(chosen), **settings)
-    if isinstance(lab, Lab):
-        lab.reach()
-    found: dict[str, Finding] = {}
-    try:
-        for number, name in enumerate(wanted):
-            if progress:
-                progress(name, number, len(wanted))
-            found[name] = outcome(name, partial(run, kind, name, lab))
-        identified = outcome("identification", partial(identity, kind, lab)) if checks is None else None
-        notes = outcome("notes", lambda: lab.notes)
-    finally:
-        if isinstance(opened, EndpointTarget):
-            opened.close()
-    header = Header(chosen.name, opened.name, opened.version, opened.kind, lab.legs)
-    told = [notes.evidence] if isinstance(notes, Finding) else [*notes]
-    if isinstance(identified, Finding):
-        told, identified = [*told, f"not identified: {identified.evidence}"], None
-    return Report(header, identified, found, tuple(note for note in (*told, score_note()) if note))
+    return Verification(target, dialect, reference, checks=checks, progress=progress, **settings).run()
+
+
+class Verification:
+    """A verification that can be left in the middle with what was found until then.
+
+    Args:
+        target: See `verify`.
+        dialect: See `verify`.
+        reference: See `verify`.
+        checks: See `verify`.
+        progress: See `verify`.
+        settings: See `verify`.
+
+    Raises:
+        InvalidRequest: See `verify`.
+        CouldNotRun: See `verify`.
+
+    Attributes:
+        progress: See `verify`.
+        found: The findings so far, by check.
+        wanted: The checks that were asked for.
+    """
+
+    def __init__(
+        self,
+        target: Target | Callable[..., int] | str | Path,
+        dialect: str | Dialect = "qstash",
+        reference: Any = None,
+        *,
+        checks: Iterable[str] | None = None,
+        progress: Progress | None = None,
+        **settings: Any,
+    ) -> None:
+        typed("progress", progress, Callable | None, "a callable, or None")
+        self.target, self.progress = as_target(target, settings), progress
+        self._dialect, self._kind = dialect_named(dialect), KINDS[self.target.kind]
+        if reference is not None:
+            settings["reference"] = reference
+        self.wanted, self._identifies = ids(checks), checks is None
+        check_settings(self.target.kind, settings)
+        self._lab = self._kind.lab(self.target, Semantics.of(self._dialect), **settings)
+        self.found: dict[str, Finding] = {}
+        self._identified: Identification | Finding | None = None
+
+    def run(self) -> Report:
+        """Ask everything.
+
+        Raises:
+            CouldNotRun: See `verify`.
+        """
+        if isinstance(self._lab, Lab):
+            self._lab.reach()
+        cost = self._kind.cost
+        try:
+            if cost:
+                self._identify()
+            for number, name in enumerate(sorted(self.wanted, key=cost) if cost else self.wanted):
+                if self.progress:
+                    self.progress(name, number, len(self.wanted))
+                self.found[name] = outcome(name, partial(run, self._kind, name, self._lab))
+            if not cost:
+                self._identify()
+            notes = outcome("notes", lambda: self._lab.notes)
+        finally:
+            if isinstance(self.target, EndpointTarget):
+                self.target.close()
+        return self._report([notes.evidence] if isinstance(notes, Finding) else [*notes])
+
+    def so_far(self, ended: str) -> Report:
+        """The report of what was found before the end; what was not is inconclusive.
+
+        Args:
+            ended: What ended it, in words.
+        """
+        missing = Finding(Verdict.INCONCLUSIVE, f"not asked to the end: {ended}")
+        done = len(self.found)
+        self.found = {name: self.found.get(name, missing) for name in self.wanted}
+        return self._report([f"{ended} after {done} of {len(self.wanted)} checks"], ended)
+
+    def _identify(self) -> None:
+        """Identify the target, where all checks are asked for."""
+        if self._identifies:
+            self._identified = outcome("identification", partial(identity, self._kind, self._lab))
+
+    def _report(self, told: list[str], ended: str = "") -> Report:
+        """The report, its checks in the order of the table."""
+        target, identified = self.target, self._identified
+        header = Header(self._dialect.name, target.name, target.version, target.kind, self._lab.legs)
+        if isinstance(identified, Finding):
+            told, identified = [*told, f"not identified: {identified.evidence}"], None
+        found = {name: self.found[name] for name in self.wanted}
+        return Report(header, identified, found, tuple(note for note in (*told, score_note()) if note), ended)
 
 
 def ids(checks: Iterable[str] | None) -> list[str]:

@@ -80,6 +80,12 @@ COSTS: dict[str, Cost] = {
 }
 
 
+def requests_of(check: str) -> int:
+    """How many requests a check takes by itself, where each gives one choice."""
+    known = COSTS.get(check, NOTHING)
+    return max(known.requests, known.choices)
+
+
 def cost(checks: Sequence[str]) -> Cost:
     """What some checks take, what has to be learnt before them included; all of them also identify.
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from dataclasses import replace
+from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
 
 from sampling.conformance.endings import CheckEnded, NotTestable
 from sampling.conformance.endpoint.distribution import ground, questions
-from sampling.conformance.endpoint.fenced import Asked, batches
-from sampling.conformance.endpoint.lab import EndpointLab, Run, choices_of
+from sampling.conformance.endpoint.fenced import ALWAYS, Asked, batches
+from sampling.conformance.endpoint.lab import EndpointLab, Run, choices_of, reply_of
+from sampling.conformance.endpoint.trouble import Refused, Unanswered
 from sampling.conformance.statistics.binomial import tail
 from sampling.conformance.statistics.pearson import pearson
 from sampling.conformance.statistics.pit import cells, pair_cells, transform
@@ -22,17 +26,46 @@ from sampling.errors import shown
 SEEDS = (1, 2, 12345, 2**31 - 2)
 LENGTH = 12  # tokens of a seeded completion
 NEIGHBOURS = 4
-DRAWS = 512
+DRAWS, ALONE = 512, 160  # ALONE: of an endpoint that gives one choice a request
 FLAT_DRAWS = 162  # of three equally likely tokens
+EQUAL, SINGLE = 4, 100  # equally likely tokens, and requests for one of them
+CONNECTIONS = 3
+OWN, NEXT, NONE = "s", "s + 1", "-1"
+RELATED = {
+    OWN: 4321,
+    NEXT: 4322,
+    "s + 2^31": 4321 + 2**31,
+    "s + 2^32": 4321 + 2**32,
+    "-s": -4321,
+    NONE: -1,
+}
+FOLLOWING = "choice i of seed s is choice 0 of seed s + i"
+FOLLOWERS = ("vllm", "vllm-pytorch")  # by vllm/v1/engine/parallel_sampling.py
+USUAL = (0, 1, 42, 1234)  # seeds that engines take where none is given
 BINS, PAIR_BINS = 8, 3
 
 
 def completion(lab: EndpointLab, n: int = 1, **fields: Any) -> list[str]:
     """The texts of a request whose tokens are hardly ever the same by chance."""
-    asked = ground(lab).flat(12)
-    given = {**asked.fields, "max_tokens": LENGTH, "temperature": 2, **fields}
-    reply = lab.ask(asked.messages, n=n, **given)
+    reply = lab.ask(ground(lab).flat(12).messages, n=n, **long(lab, fields))
     return [choice.text for choice in choices_of(reply, n).choices]
+
+
+def long(lab: EndpointLab, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of such a request."""
+    return {**ground(lab).flat(12).fields, "max_tokens": LENGTH, "temperature": 2, **fields}
+
+
+def texts_of(lab: EndpointLab, seeds: Mapping[str, int]) -> dict[str, str]:
+    """The texts of such requests under seeds, by what the seeds are called; those that are refused left out."""
+    messages = ground(lab).flat(12).messages
+    replies = lab.survey.ask_all([(messages, long(lab, {"seed": seed})) for seed in seeds.values()])
+    taken = [
+        (name, reply)
+        for name, reply in zip(seeds, replies, strict=True)
+        if not isinstance(reply, Refused | Unanswered)  # some engines fail where they should refuse
+    ]
+    return {name: choices_of(reply_of(reply), 1).choices[0].text for name, reply in taken}
 
 
 def seed_repeats(lab: EndpointLab) -> Finding:
@@ -61,28 +94,86 @@ def seed_repeats(lab: EndpointLab) -> Finding:
 
 
 def seeds_differ(lab: EndpointLab) -> Finding:
-    """Consecutive seeds, one draw each, from three equally likely tokens."""
+    """Consecutive seeds, one draw each, from four equally likely tokens; and seeds that a rule may take for another."""
     if not lab.survey.takes_seed():
         lab.ask(seed=1)
-    asked = ground(lab).flat(3)
-    count = FLAT_DRAWS
-    tokens = [first(lab, asked, seed=seed) for seed in range(1, count + 1)]
-    return spread(lab, asked, tokens, "consecutive seeds")
+    told = texts_of(lab, RELATED)
+    same = [name for name, text in told.items() if name != OWN and name != NONE and text == told.get(OWN)]
+    if len(told) > 2 and len(set(told.values())) == 1:
+        return Finding(
+            Verdict.DEVIATES, "fits 'one seed for all': all seeds give one and the same text", len(told)
+        )
+    if same:
+        words = f"fits 'seeds that differ are the same': with s = {RELATED[OWN]}, {' and '.join(same)} give what s gives"
+        return Finding(Verdict.DEVIATES, words, len(told), false_alarm=0.0)
+    rules = [*minus_one(lab, told), *following(lab, told)]
+    if any(rule == FOLLOWING for rule in rules) and lab.semantics.name not in FOLLOWERS:
+        words = f"fits {FOLLOWING!r}: different seeds share their tokens where n is above 1"
+        return Finding(Verdict.DEVIATES, words, len(told), false_alarm=0.0)
+    asked = ground(lab).flat(EQUAL)
+    tokens = firsts(lab, asked, [{"seed": seed} for seed in range(1, SINGLE + 1)])
+    found = spread(lab, asked, tokens, "consecutive seeds")
+    return replace(found, evidence="; ".join([found.evidence, *rules]))
+
+
+def minus_one(lab: EndpointLab, told: Mapping[str, str]) -> list[str]:
+    """What a seed of -1 is."""
+    if NONE not in told:
+        return ["a seed of -1 is refused"]
+    return [] if completion(lab, seed=-1)[0] == told[NONE] else ["a seed of -1 is none"]
+
+
+def following(lab: EndpointLab, told: Mapping[str, str]) -> list[str]:
+    """Whether the second choice of a seed is the first of the next."""
+    if lab.survey.per_request() == 1 or NEXT not in told:
+        return []
+    return [FOLLOWING] if completion(lab, 2, seed=RELATED[OWN])[1] == told[NEXT] else []
 
 
 def unseeded_vary(lab: EndpointLab) -> Finding:
-    """Requests without a seed, from three equally likely tokens."""
-    asked = ground(lab).flat(3)
-    tokens = [first(lab, asked) for _ in range(FLAT_DRAWS)]
-    return spread(lab, asked, tokens, "requests without a seed")
+    """Requests without a seed, some of them over fresh connections and behind seeded ones; then first draws of many.
+
+    A generator that every connection begins anew, and a seed that stays behind in it, show in longer texts.
+    """
+    streams: list[list[str]] = []
+    for _ in range(CONNECTIONS):
+        lab.client.close()
+        streams.append([completion(lab)[0] for _ in range(2)])
+    drawn = CONNECTIONS * 2 * LENGTH
+    if len({text for stream in streams for text in stream}) == 1:
+        return Finding(Verdict.DEVIATES, f"fits {same_seed(lab, streams[0][0])!r}", drawn)
+    if all(stream == streams[0] for stream in streams):
+        words = (
+            "fits 'every connection begins the same stream': what comes first over one comes first over all"
+        )
+        return Finding(Verdict.DEVIATES, words, drawn)
+    if lab.survey.takes_seed():
+        behind = [(completion(lab, seed=SEEDS[0]), completion(lab))[1] for _ in range(2)]
+        if behind[0] == behind[1]:
+            words = "fits 'a seed stays for those who ask without one': they repeat what follows it"
+            return Finding(Verdict.DEVIATES, words, drawn)
+    asked = ground(lab).flat(EQUAL)
+    return spread(lab, asked, firsts(lab, asked, [{}] * SINGLE), "requests without a seed")
 
 
-def first(lab: EndpointLab, asked: Asked, **fields: Any) -> int:
-    """One draw from a question, as a place in the fence."""
-    place = asked.place(lab.ask(asked.messages, **asked.fields, **fields).choices[0])
-    if place is None:
+def same_seed(lab: EndpointLab, text: str) -> str:
+    """The reading of a text that comes to every request without a seed."""
+    words = "every request without a seed has the same one"
+    if not lab.survey.takes_seed():
+        return words
+    told = texts_of(lab, {str(seed): seed for seed in USUAL})
+    if len(set(told.values())) == 1:
+        return ALWAYS
+    return next((f"{words}, {name}" for name, other in told.items() if other == text), words)
+
+
+def firsts(lab: EndpointLab, asked: Asked, fields: Sequence[Mapping[str, Any]]) -> list[int]:
+    """One draw from a question for each request, as places in the fence."""
+    replies = lab.ask_all([{**asked.fields, **each} for each in fields], asked.messages)
+    places = [asked.place(reply.choices[0]) for reply in replies]
+    if None in places:
         raise NotTestable("a token from outside of the fence was sampled (see bias.force)")
-    return place
+    return [place for place in places if place is not None]
 
 
 def spread(lab: EndpointLab, asked: Asked, tokens: Sequence[int], what: str) -> Finding:
@@ -102,24 +193,54 @@ def spread(lab: EndpointLab, asked: Asked, tokens: Sequence[int], what: str) -> 
 
 
 def choices_differ(lab: EndpointLab) -> Finding:
-    """The choices of seeded requests, in neighbouring pairs."""
+    """The choices of seeded requests, in neighbouring pairs; and whether their order is that of their probabilities."""
     n, asked = 8, ground(lab).flat(3)
-    tokens: list[int] = []
-    for _ in range(-(-FLAT_DRAWS // n)):
-        reply = choices_of(lab.ask(asked.messages, n=n, **asked.fields, **lab.seeds()), n)
-        found = [asked.place(choice) for choice in reply.choices]
+    shown = (
+        {"logprobs": True} if lab.survey.listed() else {}
+    )  # some engines sort by them where they are asked for
+    count = -(-FLAT_DRAWS // n)
+    requests = [{"n": n, **shown, **asked.fields, **lab.seeds()} for _ in range(count)]
+    tokens: list[list[int]] = []
+    for reply in lab.ask_all(requests, asked.messages):
+        found = [asked.place(choice) for choice in choices_of(reply, n).choices]
         if None in found:
             raise NotTestable("a token from outside of the fence was sampled (see bias.force)")
-        tokens += [place for place in found if place is not None]
-    return spread(lab, asked, tokens, "choices of seeded requests")
+        tokens.append([place for place in found if place is not None])
+    every, order = [place for places in tokens for place in places], log_sorted(tokens)
+    if order >= -math.log(FALSE_ALARM):
+        shape = spread(lab, asked, [*lab.rng.permutation(every)], "choices of seeded requests")
+        words = "fits 'sorted by score': the choices of a request come in the order of their probabilities"
+        verdict = Verdict.AMBIGUOUS if shape.verdict is Verdict.CONFORMS else shape.verdict
+        return replace(shape, verdict=verdict, evidence=f"{words}; {shape.evidence}")
+    return spread(lab, asked, every, "choices of seeded requests")
+
+
+def log_sorted(requests: Sequence[Sequence[int]]) -> float:
+    """The log e-value against choices that come in any order, by those that come sorted; -inf where they do not.
+
+    Example:
+        >>> round(math.exp(log_sorted([[0, 0, 1]])), 6), log_sorted([[1, 0]])
+        (3.0, -inf)
+    """
+    total = 0.0
+    for places in requests:
+        if any(one > other for one, other in pairwise(places)):
+            return -math.inf
+        orders = sum(math.lgamma(times + 1) for times in Counter(places).values())
+        total += math.lgamma(len(places) + 1) - orders
+    return total
 
 
 def uniformity(lab: EndpointLab) -> Finding:
     """Turn draws from one question into uniforms; look at their shares, and at pairs of neighbours."""
     asked = questions(lab, {"top_p": 1})
     p = asked[0].row(lab.semantics)[: asked[0].tokens]
-    needed = -(-DRAWS // lab.survey.per_request())
-    tokens = np.concatenate([part for _, part in islice(batches(lab, asked), needed)])
+    each = lab.survey.per_request()
+    needed = -(-DRAWS // each) if each > 1 else ALONE
+    # in no order of the endpoint's: choices may come sorted, which is another check's
+    tokens = np.concatenate(
+        [lab.rng.permutation(part) for _, part in islice(batches(lab, asked, needed), needed)]
+    )
     tokens = tokens[tokens < len(p)]
     uniforms = transform(tokens, p, lab.rng.random(len(tokens)))
     pairs = uniforms[: len(uniforms) // 2 * 2].reshape(-1, 2).T
