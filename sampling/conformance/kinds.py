@@ -30,7 +30,7 @@ class Kind:
         lab: Makes the lab from the target, the semantics and `verify`'s further arguments; `legs` and `notes` are the report's.
         identify: Says which dialects the target is consistent with; None where the target can not be asked.
         reason: Why a check may be missing.
-        cost: What a check takes: the cheapest come first, and the identification before them all. None: as in the table.
+        cost: What a check takes: the cheapest come first, then the identification. None: as in the table, that last.
     """
 
     runs: Mapping[str, Run]

@@ -25,6 +25,8 @@ from sampling.dialects import Dialect
 from sampling.dialects import dialect as dialect_named
 from sampling.errors import InvalidRequest
 
+CHEAP = 24  # what checks may cost that come before the identification, where they are sorted by that
+
 Progress = Callable[[str, int, int], None]
 
 # By kind of target what `verify` takes besides, and what it takes with a URL to open it.
@@ -123,13 +125,13 @@ class Verification:
             self._lab.reach()
         cost = self._kind.cost
         try:
-            if cost:
-                self._identify()
             for number, name in enumerate(sorted(self.wanted, key=cost) if cost else self.wanted):
+                if cost and cost(name) > CHEAP and self._identified is None:
+                    self._identify()
                 if self.progress:
                     self.progress(name, number, len(self.wanted))
                 self.found[name] = outcome(name, partial(run, self._kind, name, self._lab))
-            if not cost:
+            if self._identified is None:
                 self._identify()
             notes = outcome("notes", lambda: self._lab.notes)
         finally:

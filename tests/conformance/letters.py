@@ -76,7 +76,7 @@ def chat(asked: Fields, logits: np.ndarray, drawn_from: Callable[[Question], np.
     listed = asked.get("top_logprobs", 0) if asked.get("logprobs") else None
     choices: list[Fields] = []
     for index in range(n):
-        dice = np.random.default_rng(None if "seed" not in params else (params["seed"] % 2**64, index))
+        dice = np.random.default_rng(None if params.get("seed") is None else (params["seed"] % 2**64, index))
         tokens: list[int] = []
         for position in range(min(most, ENDS)):
             row = drawn_from(Question(at(logits, position), params, prompt, tuple(tokens)))

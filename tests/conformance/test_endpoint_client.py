@@ -231,12 +231,12 @@ def test_a_key_that_no_header_holds_is_refused_and_not_shown():
     assert "ключ" not in str(refused.value)
 
 
-def test_the_estimate_is_what_the_checks_take(toy: LanguageModel):
-    checks = ["temperature.zero", "truncation.crossing-token", "reported.bytes", "penalties.presence-scope"]
+def test_the_estimate_of_some_checks_is_about_what_they_take(toy: LanguageModel):
+    checks = ["temperature.zero", "truncation.crossing-token", "reported.bytes", "randomness.unseeded-vary"]
     target = in_process(toy)
     verify(target, checks=checks)
     told = cost(checks).requests
-    assert 0.7 * told <= target.client.budget.sent <= 1.3 * told
+    assert 0.8 * told <= target.client.budget.sent <= 1.2 * told
 
 
 def test_every_check_is_run_or_has_a_reason_not_to_and_every_run_has_a_cost():

@@ -1,7 +1,6 @@
 """What the checks of an endpoint take, told before anything is asked.
 
-The numbers are those of a run against an endpoint that conforms and honours n = 16. One that deviates takes fewer; one that
-does not honour n takes a request for every choice; those that are decided by chance vary.
+The numbers are those of runs against an endpoint that conforms. One that deviates takes fewer; chance makes some vary.
 """
 
 from __future__ import annotations
@@ -19,71 +18,81 @@ class Cost:
     """What something takes.
 
     Args:
-        requests: To send.
-        choices: To get.
-        sampled: Tokens of those choices.
+        requests: To send where n = 16 is honoured.
+        alone: To send where each gives one choice.
+        sampled: Tokens of all choices where n = 16 is honoured.
     """
 
     requests: int
-    choices: int
+    alone: int
     sampled: int
 
     def __add__(self, other: Cost) -> Cost:
-        return Cost(
-            self.requests + other.requests, self.choices + other.choices, self.sampled + other.sampled
-        )
+        return Cost(self.requests + other.requests, self.alone + other.alone, self.sampled + other.sampled)
 
 
 NOTHING = Cost(0, 0, 0)
-SURVEY = Cost(24, 39, 39)
-IDENTIFICATION = Cost(44, 284, 284)
-FENCED = Cost(32, 512, 512)
+SURVEY = Cost(24, 26, 39)
+WHOLE = Cost(1020, 1500, 9500)  # all checks and the identification, which share draws
 
+# Each by itself.
 COSTS: dict[str, Cost] = {
     "reported.distribution": Cost(2, 2, 2),
     "reported.zero-temperature": Cost(2, 2, 2),
     "reported.truncation": Cost(2, 2, 2),
-    "reported.penalties-and-bias": Cost(7, 7, 42),
-    "reported.mass": Cost(3, 48, 187),
-    "reported.chosen-is-listed": Cost(1, 16, 63),
-    "reported.count": Cost(4, 49, 49),
-    "reported.bytes": Cost(12, 42, 280),
-    "temperature.scale": Cost(61, 976, 976),
+    "reported.penalties-and-bias": Cost(8, 8, 50),
+    "reported.mass": Cost(3, 3, 187),
+    "reported.chosen-is-listed": Cost(1, 1, 63),
+    "reported.count": Cost(4, 4, 49),
+    "reported.bytes": Cost(12, 12, 280),
+    "temperature.scale": Cost(64, 130, 1024),
     "temperature.zero": Cost(8, 8, 8),
-    "temperature.limit": FENCED,
-    "temperature.range": Cost(2, 0, 0),
-    "truncation.temperature-order": FENCED,
-    "truncation.crossing-token": FENCED,
-    "truncation.no-token-more": NOTHING,  # looks at the draws of the one before
-    "truncation.top-p-to-zero": Cost(33, 513, 513),
-    "truncation.top-k": FENCED,
-    "truncation.disabled": Cost(35, 515, 515),
-    "truncation.joint": FENCED,
-    "truncation.min-p-order": FENCED,
-    "penalties.presence-scope": Cost(104, 600, 700),
-    "penalties.frequency-counts": Cost(61, 61, 183),
-    "penalties.repetition-scope": Cost(97, 600, 700),
-    "penalties.temperature-order": Cost(65, 400, 500),
-    "penalties.per-choice": Cost(14, 224, 448),
-    "bias.ban": Cost(6, 96, 96),
-    "bias.force": Cost(6, 96, 96),
-    "bias.temperature-order": FENCED,
+    "temperature.limit": Cost(32, 32, 512),
+    "temperature.range": Cost(2, 2, 0),
+    "truncation.temperature-order": Cost(80, 130, 1280),
+    "truncation.crossing-token": Cost(32, 36, 512),
+    "truncation.no-token-more": Cost(32, 56, 512),
+    "truncation.top-p-to-zero": Cost(33, 49, 513),
+    "truncation.top-k": Cost(32, 48, 512),
+    "truncation.disabled": Cost(35, 35, 515),
+    "truncation.joint": Cost(80, 120, 1280),
+    "truncation.min-p-order": Cost(80, 130, 1280),
+    "penalties.presence-scope": Cost(140, 150, 900),
+    "penalties.frequency-counts": Cost(99, 99, 300),
+    "penalties.repetition-scope": Cost(150, 160, 900),
+    "penalties.temperature-order": Cost(100, 120, 700),
+    "penalties.per-choice": Cost(12, 0, 400),
+    "bias.ban": Cost(6, 93, 96),
+    "bias.force": Cost(6, 6, 96),
+    "bias.temperature-order": Cost(64, 80, 1024),
     "randomness.seed-repeats": Cost(20, 20, 240),
-    "randomness.seeds-differ": Cost(162, 162, 162),
-    "randomness.choices-differ": Cost(21, 168, 168),
-    "randomness.unseeded-vary": Cost(162, 162, 162),
-    "randomness.uniformity": Cost(21, 336, 336),
-    "output.stop-left-out": Cost(2, 2, 12),
-    "output.finish-reason": Cost(4, 4, 22),
+    "randomness.seeds-differ": Cost(108, 107, 190),
+    "randomness.choices-differ": Cost(21, 1, 168),
+    "randomness.unseeded-vary": Cost(110, 110, 220),
+    "randomness.uniformity": Cost(32, 160, 512),
+    "output.stop-left-out": Cost(3, 3, 20),
+    "output.finish-reason": Cost(5, 5, 30),
     "output.constrained": Cost(2, 2, 24),
-    "output.parameters": Cost(41, 52, 54),
+    "output.parameters": Cost(40, 68, 100),
+}
+
+
+# What these take where each request gives one choice, behind the identification or others with which they share draws.
+SHARING = {
+    "truncation.temperature-order": 30,
+    "truncation.joint": 31,
+    "bias.temperature-order": 33,
+    "truncation.min-p-order": 60,
+    "temperature.scale": 81,
+    "penalties.presence-scope": 100,
+    "penalties.repetition-scope": 101,
+    "penalties.temperature-order": 102,
 }
 
 
 def requests_of(check: str) -> int:
-    """How many requests a check takes by itself, where each gives one choice."""
-    known = COSTS.get(check, NOTHING)
-    return max(known.requests, known.choices)
+    """How many requests a check adds to those of cheaper ones, where each gives one choice."""
+    return SHARING.get(check, COSTS.get(check, NOTHING).alone)
 
 
 def cost(checks: Sequence[str]) -> Cost:
@@ -94,18 +103,18 @@ def cost(checks: Sequence[str]) -> Cost:
 
     Example:
         >>> cost(["temperature.zero"])
-        Cost(requests=32, choices=47, sampled=47)
+        Cost(requests=32, alone=34, sampled=47)
     """
-    first = SURVEY + IDENTIFICATION if len(checks) == len(CHECKS) else SURVEY
-    return sum((COSTS.get(name, NOTHING) for name in checks), start=first)
+    if len(checks) == len(CHECKS):
+        return WHOLE
+    return sum((COSTS.get(name, NOTHING) for name in checks), start=SURVEY)
 
 
 def estimate(checks: Sequence[str]) -> str:
     """What some checks take, in words."""
     total = cost(checks)
-    alone = max(total.requests, total.choices)
     return (
         f"{len(checks)} checks: about {total.requests:,} requests, {PROMPT * total.requests:,} prompt tokens and "
-        f"{total.sampled:,} sampled tokens if n = 16 is honoured; about {alone:,} requests and {PROMPT * alone:,} "
-        "prompt tokens if it is not"
+        f"{total.sampled:,} sampled tokens if n = 16 is honoured; about {total.alone:,} requests and "
+        f"{PROMPT * total.alone:,} prompt tokens if it is not"
     )

@@ -38,7 +38,7 @@ ALWAYS = "always the arg max"
 SPACING = 0.4  # between the fenced logits
 MOST_DRAWS = 4096  # for one check
 # Requests of a check: where n choices come with each, many draws cost little, and deviations without a name show, too.
-LEAST_REQUESTS, MOST_REQUESTS = 32, 400
+LEAST_REQUESTS, MOST_REQUESTS = 24, 400
 MARGIN = 1.3  # draws are planned for the mean of many runs
 
 

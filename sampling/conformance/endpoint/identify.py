@@ -14,6 +14,7 @@ from sampling.conformance.endpoint.lab import EndpointLab
 from sampling.conformance.endpoint.penalties import in_prompt
 from sampling.conformance.endpoint.reported import modes_that_fit
 from sampling.conformance.endpoint.topics import both, cold_least, cold_nucleus
+from sampling.conformance.endpoint.trouble import Spent
 from sampling.conformance.identity import Exclusion, Identification
 from sampling.conformance.semantics import Semantics
 from sampling.conformance.statistics.eprocess import Likelihoods
@@ -40,19 +41,23 @@ def identified(lab: EndpointLab) -> Identification:
         CheckEnded: The endpoint does not answer as it has to.
     """
     readings = {name: Semantics.of(dialect) for name, dialect in DIALECTS.items()}
+    excluded = by_values(lab, readings)
     asked, refused = answered(lab)
     seen, drawn = Likelihoods([*readings]), 0
     what: list[tuple[str, int]] = []
     for words, question in asked.items():
         rows = {name: question.row(reading) for name, reading in readings.items()}
         least, most = drawn + LEAST_REQUESTS * lab.survey.per_request(), drawn + DRAWS
-        for _, tokens in batches(lab, [question]):
-            seen.add(tokens, rows)
-            drawn += len(tokens)
-            if drawn >= most or (drawn >= least and settled(seen, rows)):
-                break
-        what.append((words, drawn))
-    excluded = by_values(lab, readings)
+        try:
+            for _, tokens in batches(lab, [question]):
+                seen.add(tokens, rows)
+                drawn += len(tokens)
+                if drawn >= most or (drawn >= least and settled(seen, rows)):
+                    break
+        except Spent:
+            break  # what was drawn until then is evidence, too
+        finally:
+            what.append((words, drawn))
     for name in readings:
         evidence = seen.against(name, 1 / FALSE_ALARM)
         if name not in excluded and evidence.crossed is not None:

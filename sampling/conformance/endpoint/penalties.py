@@ -25,7 +25,7 @@ from sampling.conformance.endpoint.distribution import ground, has
 from sampling.conformance.endpoint.fenced import Contest, Fenced, decide, slope
 from sampling.conformance.endpoint.lab import EndpointLab, Run, choices_of, reply_of
 from sampling.conformance.endpoint.survey import Fence
-from sampling.conformance.endpoint.thresholds import shifts
+from sampling.conformance.endpoint.thresholds import counted, shift
 from sampling.conformance.together import together
 from sampling.conformance.verdict import FALSE_ALARM, Finding, Verdict, certain
 from sampling.history import OUTPUT, PROMPT_AND_OUTPUT
@@ -64,9 +64,9 @@ class Shifts:
         (a, of_a), (b, of_b) = without, penalised
         if not of_a or not of_b or not 0 < a + b < of_a + of_b:
             return
-        for name, shift in {**self.right, **self.wrong}.items():
+        for name, by in {**self.right, **self.wrong}.items():
             law: Any = stats.nchypergeom_fisher  # scipy's types do not know that it is discrete
-            log = float(law.logpmf(b, of_a + of_b, a + b, of_b, math.exp(shift)))
+            log = float(law.logpmf(b, of_a + of_b, a + b, of_b, math.exp(by)))
             self.logs[name] = self.logs.get(name, 0.0) + log
 
     def e_value(self, name: str) -> float:
@@ -272,7 +272,7 @@ def repetition_scope(lab: EndpointLab) -> Finding:
 def repetition_acts(lab: EndpointLab) -> Finding:
     """Whether a repetition penalty lowers a token that was sampled, by how much soever."""
     try:
-        told = shifts(lab, "repetition_penalty", *REPETITION)[0]
+        told = shift(lab, "repetition_penalty", *REPETITION)
     except NotTestable:
         return compared(lab, Shifts(LOWERED, {IGNORED: 0.0}), 1, {"repetition_penalty": 1.2})
     words = "a penalty of {1} shifts it {2:.2f} further than one of {0}".format(*REPETITION, told)
@@ -300,20 +300,27 @@ def shifted(lab: EndpointLab, name: str, right: Runs, wrong: Runs, **both: float
         wrong: The others.
         both: Parameters of all requests.
     """
-    runs = len(next(iter(right.values())))
     try:
-        told = shifts(lab, name, 1.0, 2.0, **both)[:runs]
+        told = [shift(lab, name, 1.0, 2.0, **both)]
     except NotTestable:
         told = []
+    return by_shifts(lab, name, told, right, wrong, **both)
+
+
+def by_shifts(
+    lab: EndpointLab, name: str, told: Sequence[float], right: Runs, wrong: Runs, **both: float
+) -> Finding:
+    """The same from what was measured, by run; by draws where that is too little."""
+    runs = len(next(iter(right.values())))
     if len(told) < runs:
         by_runs = ({reading: -2 * values[-1] for reading, values in some.items()} for some in (right, wrong))
         return compared(lab, Shifts(*by_runs), runs, {name: 2.0}, both)
     fits = [
         reading
         for reading, values in {**right, **wrong}.items()
-        if all(abs(value - seen) <= CLOSE for value, seen in zip(values, told, strict=True))
+        if all(abs(value - seen) <= CLOSE for value, seen in zip(values, told, strict=False))
     ]
-    words = f"a penalty of 2 shifts it {' and '.join(f'{seen:.2f}' for seen in told)} further than one of 1"
+    words = f"a penalty of 2 shifts it {' and '.join(f'{seen:.2f}' for seen in told[:runs])} further than one of 1"
     if not fits:
         return certain(Verdict.DEVIATES, f"no named reading fits: {words}", detects=MEASURED)
     passed = any(reading in right for reading in fits)
@@ -328,14 +335,16 @@ NEITHER = {"times its square": (1.0, 4.0), IGNORED: (0.0, 0.0), "a reward": (-1.
 def frequency_counts(lab: EndpointLab) -> Finding:
     """A token that was sampled once and twice, under frequency penalties; then under presence penalties.
 
-    The latter beside a frequency penalty that is known to act: it tells the second race from the first where the model's own
-    logits do not.
+    What the former add for the second time tells where the latter would be seen to add something.
     """
     if not fenced(lab):
         return together(completions.frequency_counts(lab))
-    frequency = shifted(lab, "frequency_penalty", TIMES, {**ONCE, **NEITHER})
-    beside = {"frequency_penalty": 1.0} if frequency.verdict is Verdict.CONFORMS else {}
-    presence = shifted(lab, "presence_penalty", ONCE, {**TIMES, **NEITHER}, **beside)
+    try:
+        told = counted(lab)
+    except NotTestable:
+        told = ([], [])
+    frequency = by_shifts(lab, "frequency_penalty", told[0], TIMES, {**ONCE, **NEITHER})
+    presence = by_shifts(lab, "presence_penalty", told[1], ONCE, {**TIMES, **NEITHER})
     return together([("frequency penalty", frequency), ("presence penalty", presence)])
 
 

@@ -135,6 +135,8 @@ def unseeded_vary(lab: EndpointLab) -> Finding:
 
     A generator that every connection begins anew, and a seed that stays behind in it, show in longer texts.
     """
+    completion(lab)  # what has to be learnt first is no part of a stream
+    lab.survey.takes_seed()
     streams: list[list[str]] = []
     for _ in range(CONNECTIONS):
         lab.client.close()

@@ -25,6 +25,8 @@ SEEN = 0.3  # how far behind the race before it a race has to be decided, to be 
 PAIRS = 6  # of tokens that are tried
 SAME_TEXTS = 8  # of equally likely tokens: by chance they are all equal less than once in a million
 
+COUNTING, VALUES = ("frequency_penalty", "presence_penalty"), (1.0, 2.0)
+
 # Ways to the most likely token, those first that leave the temperature alone.
 WAYS: tuple[dict[str, Any], ...] = ({"top_p": 1e-6}, {"top_k": 1}, {"temperature": 0})
 
@@ -51,8 +53,8 @@ def arg_max(lab: EndpointLab, tempered: bool) -> dict[str, Any]:
     raise NotTestable("no parameters by which the most likely token is always taken")
 
 
-def shifts(lab: EndpointLab, name: str, low: float, high: float, **both: float) -> list[float]:
-    """How much further the larger of two penalties shifts a token that was sampled once, twice and so on.
+def shift(lab: EndpointLab, name: str, low: float, high: float, **both: float) -> float:
+    """How much further the larger of two penalties shifts a token that was sampled once.
 
     Args:
         lab: The lab, which keeps what was measured.
@@ -62,32 +64,56 @@ def shifts(lab: EndpointLab, name: str, low: float, high: float, **both: float) 
         both: Parameters of all requests.
 
     Returns:
-        By run the shift in log probability as biases make up for it; as many as can be seen, one at least.
+        The shift in log probability that biases make up for.
 
     Raises:
-        NotTestable: None can be seen.
+        NotTestable: Behind no token it can be seen.
     """
-    fence, best = lab.survey.fence(), list[float]()
-    for first, other in pairs(fence):
+    fence = lab.survey.fence()
+    for first, other in pairs(lab, fence):
         duels = [Duel(first, other, (*both.items(), (name, value))) for value in (low, high)]
         measure(lab, fence, duels)
         small, large = (lab.thresholds[duel] for duel in duels)
-        seen = [
-            large[run] - small[run]
-            for run in range(1, RUNS + 1)
-            if visible(small, run) and visible(large, run)
-        ]
-        best = max(best, seen, key=len)
-        if len(best) == RUNS:
-            break
-    if not best:
-        raise NotTestable("behind no token of the fence a penalty on it would be seen in the model's context")
-    return best
+        if visible(small, 1) and visible(large, 1):
+            return large[1] - small[1]
+    raise NotTestable("behind no token of the fence a penalty on it would be seen in the model's context")
 
 
-def pairs(fence: Fence) -> list[tuple[int, int]]:
-    """Pairs of tokens, by place."""
-    return [*permutations(range(min(4, len(fence.tokens))), 2)][:: 12 // PAIRS]
+def counted(lab: EndpointLab) -> tuple[list[float], list[float]]:
+    """How much further penalties of 2 than of 1 shift a token that was sampled once and twice: frequency, then presence.
+
+    What the frequency penalty adds for the second time shows by how much the race behind two is closer by itself; the
+    presence penalty may add nothing there, which would not be seen otherwise.
+
+    Raises:
+        NotTestable: Behind no token of the fence both are seen.
+    """
+    fence = lab.survey.fence()
+    for first, other in pairs(lab, fence):
+        duels = {name: [Duel(first, other, ((name, value),)) for value in VALUES] for name in COUNTING}
+        measure(lab, fence, duels["frequency_penalty"])
+        small, large = (lab.thresholds[duel] for duel in duels["frequency_penalty"])
+        if not all(visible(told, run) for told in (small, large) for run in (1, RUNS)):
+            continue
+        frequency = [large[run] - small[run] for run in (1, RUNS)]
+        measure(lab, fence, duels["presence_penalty"])
+        once, twice = (lab.thresholds[duel] for duel in duels["presence_penalty"])
+        if not (visible(once, 1) and visible(twice, 1)):
+            continue
+        first_time = twice[1] - once[1]
+        closer = (frequency[1] - frequency[0]) * VALUES[1] - (large[RUNS] - large[1])
+        added = (twice[RUNS] - twice[1] + closer) / VALUES[1] if visible(twice, RUNS) else 0.0
+        return frequency, [first_time, first_time + added]
+    raise NotTestable(
+        "behind no token of the fence penalties on two of it would be seen in the model's context"
+    )
+
+
+def pairs(lab: EndpointLab, fence: Fence) -> list[tuple[int, int]]:
+    """Pairs of tokens, by place; those first behind which a penalty was seen before."""
+    seen = {(duel.first, duel.other) for duel, told in lab.thresholds.items() if visible(told, 1)}
+    found = [*permutations(range(min(4, len(fence.tokens))), 2)][:: 12 // PAIRS]
+    return sorted(found, key=lambda pair: pair not in seen)
 
 
 def visible(thresholds: Sequence[float], run: int) -> bool:
