@@ -38,7 +38,7 @@ ALWAYS = "always the arg max"
 SPACING = 0.4  # between the fenced logits
 MOST_DRAWS = 4096  # for one check
 # Requests of a check: where n choices come with each, many draws cost little, and deviations without a name show, too.
-LEAST_REQUESTS, MOST_REQUESTS = 24, 400
+LEAST_REQUESTS, LEAST_ALONE, MOST_REQUESTS = 32, 12, 400
 MARGIN = 1.3  # draws are planned for the mean of many runs
 
 
@@ -258,7 +258,7 @@ def decide(lab: EndpointLab, contest: Contest) -> Finding:
     if not contest.standing.wrongs:
         raise NotTestable("all readings give the same distribution in the model's context")
     each = max(per_request(lab, asked) for asked in contest.questions)
-    planned, standing = LEAST_REQUESTS * each, contest.standing
+    planned, standing = LEAST_REQUESTS * each if each > 1 else LEAST_ALONE, contest.standing
     for which, tokens in batches(lab, contest.questions, -(-planned // each)):
         contest.add(which, tokens)
         decided = contest.count >= planned and (standing.passed or standing.failed)

@@ -21,7 +21,7 @@ from sampling.conformance.statistics.eprocess import Likelihoods
 from sampling.conformance.verdict import FALSE_ALARM
 from sampling.dialects import DIALECTS
 
-DRAWS, LEAST_REQUESTS = 256, 16  # for each question
+DRAWS, LEAST_REQUESTS = 256, 8  # for each question
 
 Readings = Mapping[str, Semantics]
 
