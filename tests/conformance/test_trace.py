@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import httpx2
+import numpy as np
 import pytest
 from conformance.letters import lettered
 from conformance.lies import COUNTING, SWAPPED
@@ -146,6 +147,23 @@ def test_values_after_the_biases_do_not_get_them_again():
         for mode in ("raw", "temperature", "processed")
     }
     assert kept == {"raw": 1, "temperature": 0, "processed": 0}
+
+
+def test_values_after_penalties_are_tempered_and_not_penalised_again():
+    listed = [{"id": token, "logprob": math.log(p)} for token, p in ((3, 0.6), (5, 0.3), (7, 0.1))]
+    record = Record.model_validate(
+        {
+            "prompt_ids": None,
+            "token_ids": [3, 5],
+            "params": {"temperature": 0.5, "presence_penalty": 2.0, "logit_bias": {"5": 4}},
+            "top_logprobs": [listed, listed],
+            "logprob_mode": "penalised",
+            "engine": "e",
+        }
+    )
+    *_, last = steps_in(record)
+    expected = np.array([0.36, 0.09, 0.01]) / 0.46
+    np.testing.assert_allclose(row_of(last, Semantics.of(QSTASH))[:3], expected, rtol=1e-6)
 
 
 def test_where_no_penalty_was_asked_for_the_order_says_which_would_do(recorded):

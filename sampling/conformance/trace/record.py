@@ -44,7 +44,7 @@ class Head(BaseModel):
     prompt_ids: list[Natural] | None
     token_ids: list[Natural]
     params: dict[str, Any]
-    logprob_mode: Literal["raw", "temperature", "processed"] = "raw"
+    logprob_mode: Literal["raw", "penalised", "temperature", "processed"] = "raw"
     log_normalizers: list[FiniteFloat] | None = None
     logprobs: list[FiniteFloat | None] | None = None
     engine: str
@@ -65,7 +65,8 @@ class Record(Head):
         token_ids: What was sampled, the token that ended it included.
         params: Request fields as the API names them.
         top_logprobs: By position the tokens whose log probabilities are known, the sampled one among them.
-        logprob_mode: Which distribution those are of: the model's own, or that after temperature or after everything.
+        logprob_mode: Which distribution those are of: the model's own, or that after penalties and
+            biases, after the temperature, too, or after everything.
         log_normalizers: By position what the model's logits are above `top_logprobs`, where these are raw: the logarithm of
             the sum of their exponentials; None where it is not known, and in the other modes.
         logprobs: By position the reported value of the sampled token; None where the engine reported none.

@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sampling.conformance.oracle import NEUTRAL, probabilities
+from sampling.conformance.oracle import NEUTRAL, NOT_SEEN, probabilities
 from sampling.conformance.question import Question
 from sampling.conformance.semantics import Semantics
 from sampling.conformance.trace.record import Record
-from sampling.dialects import TRUNCATIONS, parts
+from sampling.dialects import parts
 
 Row = NDArray[np.float64]
 
@@ -110,14 +110,21 @@ def known_at(record: Record, place: int, given: Mapping[str, Any]) -> Known | No
     question = Question(logits, own, prompt, tuple(local.get(token, other) for token in past))
     situation = Situation(question, record.prompt_ids is not None, record.logprob_mode)
     rest = max(1 - float(np.exp(logprobs).sum()), 0.0)
-    # other log probabilities than raw ones have temperature, penalties and biases in them
-    unknown = rest_bound(rest, level, question) if record.logprob_mode == "raw" else rest
+    ahead = not_seen(question, record.logprob_mode)
+    unknown = rest_bound(rest, level, ahead) if "temperature" in ahead.params else rest
     if unknown <= NEGLIGIBLE:
         return situation, local
     if situation.uses <= {"logit_bias"} and rest < 1:
         whole = np.append(logits, np.float32(math.log(rest)))
         return replace(situation, question=replace(question, logits=whole)), local
     return None
+
+
+def not_seen(question: Question, mode: str) -> Question:
+    """A question with the parameters, neutral ones among them, that log probabilities of a mode do not have in them yet."""
+    given = {**NEUTRAL, **question.params}
+    left = given if mode == "raw" else {name: given[name] for name in NOT_SEEN[mode]}
+    return replace(question, params=left)
 
 
 def level_at(record: Record, place: int, given: Mapping[str, Any]) -> float | None:
@@ -189,8 +196,8 @@ def row_of(step: Step, reading: Semantics) -> Row:
 def row(situation: Situation, reading: Semantics) -> Row:
     """What a reading draws from; stages that the trace's log probabilities have in them already are left out."""
     if situation.mode != "raw":
-        left = tuple(stage for stage in reading.order if set(parts(stage)) & set(TRUNCATIONS))
-        reading = replace(reading, order=left if situation.mode == "temperature" else ())
+        left = tuple(stage for stage in reading.order if set(parts(stage)) & NOT_SEEN[situation.mode])
+        reading = replace(reading, order=left)
     return probabilities(situation.question, reading)
 
 
