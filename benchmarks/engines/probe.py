@@ -6,7 +6,8 @@ to the head. The embedding is 1024 times the unit vector of the token's state, t
 loads the checkpoint samples from known logits, whatever the prompt's length, the batch and the kernels; they are multiples of
 1/8 below 32, which bfloat16 and float16 hold as well.
 
-A token is a byte, and the chat template adds nothing: the text is the ids, and a message's last character chooses the state.
+A token is a byte, and the chat template adds nothing but the token that begins a text: the text is the ids, and the last
+message's last character chooses the state.
 """
 
 from __future__ import annotations
@@ -141,7 +142,7 @@ def write(folder: Path, defaults: Mapping[str, Any] | None = None) -> Path:
         "eos_token": "</s>",
         "pad_token": "</s>",
         "model_max_length": 512,
-        "chat_template": "{% for message in messages %}{{ message['content'] }}{% endfor %}",
+        "chat_template": "{{ bos_token }}{% for message in messages %}{{ message['content'] }}{% endfor %}",
     }
     folder.mkdir(parents=True)
     for name, content in (

@@ -65,7 +65,7 @@ def test_a_question_is_answered_with_a_word_that_ends(folder: Path):
     ids = tokenizer.apply_chat_template(
         [{"role": "user", "content": "What is it?"}], return_tensors="pt", return_dict=False
     )
-    assert tokenizer.decode(ids[0]) == "What is it?"
+    assert tokenizer.decode(ids[0]) == "<s>What is it?"
     told = model.generate(ids, do_sample=False, max_new_tokens=40)[0, ids.shape[1] :]
     assert tokenizer.decode(told) == "blacksmith</s>"
 

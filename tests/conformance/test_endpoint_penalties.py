@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 from conformance import letters
+from conformance.proxy import Fields
 
 from sampling.conformance.contest import IGNORED
 from sampling.conformance.endpoint.penalties import Shifts, concluded
@@ -14,6 +15,8 @@ from sampling.conformance.semantics import Semantics
 from sampling.conformance.verdict import Verdict
 from sampling.conformance.verify import verify
 from sampling.dialects import QSTASH
+from sampling.errors import InvalidRequest
+from sampling.history import PROMPT_AND_OUTPUT
 
 RIGHT, WRONG = {"twice": -2.0}, {"once": -1.0, "four times": -4.0, IGNORED: 0.0}
 
@@ -57,3 +60,28 @@ def test_counts_are_told_where_the_logits_do_not_change_with_the_position(monkey
 
 def test_a_presence_penalty_for_each_time_is_noticed_there(monkeypatch: pytest.MonkeyPatch):
     assert counted(monkeypatch, presence_multiplies=True) is Verdict.DEVIATES
+
+
+def without_what_is_kept(asked: Fields) -> Fields:
+    """Shows a seeded request the last message alone, as an engine does that keeps prompts and seeds what is left of one."""
+    return {**asked, "messages": asked["messages"][-1:]} if "seed" in asked else asked
+
+
+def test_a_prompt_that_counts_without_a_seed_alone_is_noticed():
+    counting = replace(Semantics.of(QSTASH), presence_counts=PROMPT_AND_OUTPUT)
+    target = letters.lettered(ask=without_what_is_kept, semantics=counting)
+    found = verify(target, checks=["penalties.presence-scope"]).checks["penalties.presence-scope"]
+    assert found.verdict is Verdict.DEVIATES
+    assert "without a seed, a token is lowered" in found.evidence
+
+
+def choosy(asked: Fields) -> Fields:
+    """Takes at most four choices."""
+    if asked.get("n", 1) > 4:
+        raise InvalidRequest("n", asked["n"], "at most 4")
+    return asked
+
+
+def test_choices_are_compared_where_fewer_are_taken():
+    found = verify(letters.lettered(ask=choosy), checks=["randomness.choices-differ"])
+    assert found.checks["randomness.choices-differ"].verdict is Verdict.CONFORMS

@@ -39,6 +39,7 @@ LOWERED = {f"lowered by about {shift}": -float(shift) for shift in (1, 3, 10)}
 # Penalties on what the prompt contains, and the odds of a token that it contains, before a penalty that turns them around.
 IN_PROMPT = {"presence_penalty": 2.0, "repetition_penalty": 1.05}
 ODDS = {"presence_penalty": math.exp(1), "repetition_penalty": math.exp(1.6)}
+AHEAD = 1.0  # nats by which a token at the prompt's end is above the others: less than a penalty takes off
 CLOSE = 0.3  # how far a measured shift may be from a reading's: thresholds are found within 0.1
 
 Cell = tuple[int, int]  # how often a token came again, of how many times it could
@@ -176,7 +177,42 @@ def scope(lab: EndpointLab, name: str, counts: str, prompt_counts: bool) -> Find
     }
     mine, other = [*readings][::-1] if prompt_counts else [*readings]
     asked = in_prompt(lab, name)
-    return decide(lab, Contest([asked], {mine: readings[mine]}, {other: readings[other]}))
+    drawn = decide(lab, Contest([asked], {mine: readings[mine]}, {other: readings[other]}))
+    if drawn.verdict is not Verdict.CONFORMS or not asked.fence.told:
+        return drawn
+    at_end = lowered_at_end(lab, asked)
+    if at_end == prompt_counts:
+        return drawn
+    words = (
+        f"at the prompt's end, in a request without a seed, a token {'is' if at_end else 'is not'} lowered"
+    )
+    return replace(
+        drawn, verdict=Verdict.DEVIATES, evidence=f"{words}, though draws fit {mine!r}", false_alarm=0.0
+    )
+
+
+def lowered_at_end(lab: EndpointLab, drawn: Fenced) -> bool:
+    """Whether a penalty finds a token at the end of the prompt, when the most likely one is asked for without a seed.
+
+    Engines that keep prompts may show the penalties of a seeded request the rest alone; others count the last few tokens.
+
+    Raises:
+        NotTestable: There the token can not be told, or the most likely one is none of the fence.
+    """
+    token = drawn.fence.tokens[drawn.in_prompt[0]]
+    message = {"role": "user", "content": token.text}
+    context = lab.survey.fence_in((*lab.survey.fence().messages, message))
+    place = context.index(token.text)
+    if place is None:
+        raise NotTestable(f"{token.text!r} is not listed behind itself")
+    logits = np.zeros(len(context.tokens))
+    logits[place] = AHEAD
+    asked = Fenced(context, logits, drawn.params, (place,))
+    reply = lab.ask(context.messages, **{**asked.fields, **lab.survey.greedy()})
+    found = context.index(reply.choices[0].text)
+    if found is None:
+        raise NotTestable("the most likely token is none of the fence (see bias.force)")
+    return found != place
 
 
 def fenced(lab: EndpointLab) -> bool:

@@ -15,7 +15,7 @@ import numpy as np
 from sampling.conformance.endings import CheckEnded, NotTestable
 from sampling.conformance.endpoint.distribution import ground, questions
 from sampling.conformance.endpoint.fenced import ALWAYS, Asked, batches
-from sampling.conformance.endpoint.lab import EndpointLab, Run, choices_of, reply_of
+from sampling.conformance.endpoint.lab import EndpointLab, Run, choices_of
 from sampling.conformance.endpoint.trouble import Refused, Unanswered
 from sampling.conformance.statistics.binomial import tail
 from sampling.conformance.statistics.pearson import pearson
@@ -57,15 +57,17 @@ def long(lab: EndpointLab, fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def texts_of(lab: EndpointLab, seeds: Mapping[str, int]) -> dict[str, str]:
-    """The texts of such requests under seeds, by what the seeds are called; those that are refused left out."""
-    messages = ground(lab).flat(12).messages
-    replies = lab.survey.ask_all([(messages, long(lab, {"seed": seed})) for seed in seeds.values()])
-    taken = [
-        (name, reply)
-        for name, reply in zip(seeds, replies, strict=True)
-        if not isinstance(reply, Refused | Unanswered)  # some engines fail where they should refuse
-    ]
-    return {name: choices_of(reply_of(reply), 1).choices[0].text for name, reply in taken}
+    """The texts of such requests under seeds, by what the seeds are called; those that are refused left out.
+
+    One after the other: beside others a seed may not hold, which is another check's.
+    """
+    told: dict[str, str] = {}
+    for name, seed in seeds.items():
+        try:
+            told[name] = completion(lab, seed=seed)[0]
+        except (Refused, Unanswered):  # some engines fail where they should refuse
+            continue
+    return told
 
 
 def seed_repeats(lab: EndpointLab) -> Finding:
@@ -194,9 +196,13 @@ def spread(lab: EndpointLab, asked: Asked, tokens: Sequence[int], what: str) -> 
     return Finding(verdict, words, len(tokens), detects)
 
 
+MOST_CHOICES = 8  # of a request, where so many are taken
+
+
 def choices_differ(lab: EndpointLab) -> Finding:
     """The choices of seeded requests, in neighbouring pairs; and whether their order is that of their probabilities."""
-    n, asked = 8, ground(lab).flat(3)
+    asked, taken = ground(lab).flat(3), lab.survey.per_request()
+    n = min(MOST_CHOICES, taken) if taken > 1 else MOST_CHOICES
     shown = (
         {"logprobs": True} if lab.survey.listed() else {}
     )  # some engines sort by them where they are asked for
