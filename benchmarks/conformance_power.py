@@ -113,13 +113,16 @@ def reference_part(known: dict[str, Any], runs: int, checks: list[str]) -> dict[
 def score_of(result: dict[str, Any]) -> dict[str, Any]:
     """What reports of the kit say about the kit."""
     mutants, runs = result["mutants"], result["reference"]
+    since = result.get("reference_of_some_checks", {"runs": 0, "checks": 0, "not_conforming": []})
     return {
         **mutants["score"],
         "repeats": mutants["repeats"],
         "least_rate": min(line["rate"] for line in mutants["rates"].values()),
         "reference_runs": runs["runs"],
         "reference_findings": sum(runs["verdicts"].values()),
-        "false_alarms": len(runs["not_conforming"]),
+        "reference_date": max(part["date"] for part in runs["parts"]),
+        "false_alarms": len(runs["not_conforming"]) + len(since["not_conforming"]),
+        "since": {"runs": since["runs"], "checks": since["checks"]},
         "spec": SPEC_VERSION,
         "date": mutants["date"],
     }

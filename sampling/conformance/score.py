@@ -18,9 +18,14 @@ def score_note(record: Path = RECORD) -> str:
     if not record.exists():
         return ""
     score: dict[str, Any] = json.loads(record.read_text())
+    since = score["since"]
+    changed = (
+        f" and {since['runs']} of the {since['checks']} checks that changed since" if since["runs"] else ""
+    )
     return (
         f"the kit itself: {score['caught']} of {score['mutants']} named mutants caught, each in at least "
         f"{score['least_rate']:.1%} of {score['repeats']} repeats at the draws that it makes; "
         f"{score['false_alarms']} false alarms in {score['reference_runs']:,} runs of the reference "
-        f"({score['reference_findings']:,} findings; recorded {score['date']}, spec {score['spec']})"
+        f"({score['reference_findings']:,} findings, {score['reference_date']}){changed} "
+        f"(recorded {score['date']}, spec {score['spec']})"
     )

@@ -14,6 +14,8 @@ RECORD = {
     "least_rate": 0.98,
     "reference_runs": 1000,
     "reference_findings": 40000,
+    "reference_date": "2026-11-20",
+    "since": {"runs": 15, "checks": 17},
     "false_alarms": 0,
     "spec": "2026-11",
     "date": "2026-11-25",
@@ -27,4 +29,5 @@ def test_the_score_in_words(tmp_path: Path) -> None:
     words = score_note(record)
     assert "76 of 77 named mutants" in words
     assert "98.0% of 100 repeats" in words
-    assert "0 false alarms in 1,000 runs" in words
+    assert "0 false alarms in 1,000 runs of the reference (40,000 findings, 2026-11-20)" in words
+    assert "and 15 of the 17 checks that changed since (recorded 2026-11-25" in words
