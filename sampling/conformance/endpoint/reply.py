@@ -86,6 +86,14 @@ class Choice(Part):
         """The content."""
         return self.message.content or ""
 
+    @property
+    def entered(self) -> bool:
+        """Whether there are tokens with log probabilities."""
+        try:
+            return bool(self.positions)
+        except Missing:
+            return False
+
     @cached_property
     def positions(self) -> list[Position]:
         """The tokens with their log probabilities.

@@ -197,7 +197,7 @@ def choices_of_some(lab: EndpointLab, **fields: Any) -> list[Choice]:
         Missing: None says anything.
     """
     reply = lab.ask(n=lab.survey.per_request(), max_tokens=4, **WANTED, **lab.seeds(), **fields)
-    told = [choice for choice in reply.choices if choice.text or entered(choice)]
+    told = [choice for choice in reply.choices if choice.text or choice.entered]
     if not told:
         raise Missing("all messages are empty")
     return told
@@ -334,8 +334,8 @@ def joined_bytes(lab: EndpointLab) -> Finding:
     replies = [lab.ask(n=n, max_tokens=16, temperature=t, **WANTED, **lab.seeds()) for t in (1, 2)]
     broken = [reply for token in FRAGMENTS if (reply := forced(lab, token))]
     choices = [choice for reply in (*replies, *broken) for choice in reply.choices]
-    told = [choice for choice in choices if entered(choice)]
-    untold = sum(bool(choice.text) for choice in choices if not entered(choice))
+    told = [choice for choice in choices if choice.entered]
+    untold = sum(bool(choice.text) for choice in choices if not choice.entered)
     if not told:
         raise Missing("no log probabilities in the answer, though `logprobs` was true")
     tokens = sum(len(choice.positions) for choice in told)
@@ -348,14 +348,6 @@ def joined_bytes(lab: EndpointLab) -> Finding:
     left = f"; {untold} messages have no entries, and were not judged" if untold else ""
     words = f"{tokens} tokens' bytes give the messages that they are of{left}"
     return found(Verdict.CONFORMS, words, tokens)
-
-
-def entered(choice: Choice) -> bool:
-    """Whether a choice has entries."""
-    try:
-        return bool(choice.positions)
-    except Missing:
-        return False
 
 
 def difference(choice: Choice, *, lost: bool) -> str:

@@ -214,7 +214,7 @@ class Survey:
         asked = (
             self.ask(messages, logprobs=True, top_logprobs=LISTED, **fields).choices[0] for _ in range(ENDED)
         )
-        told = next((choice for choice in asked if choice.text or choice.logprobs is not None), None)
+        told = next((choice for choice in asked if choice.text or choice.entered), None)
         if told is None:
             raise Missing(f"{ENDED} messages in a row are empty")
         return told.positions[0]
