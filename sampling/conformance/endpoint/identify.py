@@ -47,7 +47,9 @@ def identified(lab: EndpointLab) -> Identification:
     what: list[tuple[str, int]] = []
     for words, question in asked.items():
         rows = {name: question.row(reading) for name, reading in readings.items()}
-        least, most = drawn + LEAST_REQUESTS * lab.survey.per_request(), drawn + DRAWS
+        # what a check has drawn is taken in whole
+        requests = max(LEAST_REQUESTS, len(lab.pools.get(repr(question), [])))
+        least, most = drawn + requests * lab.survey.per_request(), drawn + DRAWS
         try:
             for _, tokens in batches(lab, [question]):
                 seen.add(tokens, rows)
