@@ -35,6 +35,9 @@ class Target(Protocol):
         ...
 
 
+LARGEST_BATCH = 2**24  # logits of a call of `many`: engines copy them several times
+
+
 class CallableTarget:
     """A sampler that is a function of logits, parameters and a past.
 
@@ -87,8 +90,11 @@ class CallableTarget:
             CouldNotRun: What it returned is no token id.
         """
         many: Any = getattr(self.function, "many", None) or self._one_by_one
-        drawn = self._called(many, question, list(seeds))
-        return tokens_of(drawn, len(seeds), len(question.logits))
+        width = len(question.logits)
+        most = max(1, LARGEST_BATCH // width)
+        parts = [list(seeds[start : start + most]) for start in range(0, len(seeds), most)]
+        drawn = [tokens_of(self._called(many, question, part), len(part), width) for part in parts]
+        return np.concatenate(drawn)
 
     def single(self, question: Question, seed: Seed) -> int:
         """One token, by a call of its own.

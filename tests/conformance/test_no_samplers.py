@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
 from sampling.conformance.fixtures import STRONG
+from sampling.conformance.question import Question
+from sampling.conformance.target import CallableTarget
 from sampling.conformance.verdict import Verdict
 from sampling.conformance.verify import verify
 
@@ -39,3 +41,20 @@ def test_nothing_is_said_to_be_honoured_and_no_reading_to_fit(
     assert parameters.evidence.split("; ")[: len(told) + 1] == [*told, f"ignored: {ignored}"]
     assert choices.verdict is Verdict.DEVIATES
     assert choices.evidence.startswith("no named reading fits")
+
+
+def test_a_batch_on_a_wide_vocabulary_is_asked_in_parts_that_memory_holds():
+    class Sampler:
+        rows: ClassVar[list[int]] = []
+
+        def __call__(self, *question: Any) -> int:
+            return 0
+
+        def many(self, logits: Any, params: Any, prompt_ids: Any, output_ids: Any, seeds: Any) -> list[int]:
+            self.rows.append(len(seeds))
+            return [int(seed) for seed in seeds]
+
+    target = CallableTarget(Sampler())
+    seeds = [*range(1100)]
+    assert target.draw(Question(np.zeros(32_768, dtype=np.float32)), seeds).tolist() == seeds
+    assert Sampler.rows == [512, 512, 76]
