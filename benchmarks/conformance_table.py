@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from conformance_truth import TRUTHS, of_engine
+
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 PAGE = HERE.parent / "docs" / "conformance_matrix.md"
@@ -23,12 +25,14 @@ SIGNS = {
 }
 TO_EXPLAIN = ("deviates", "ambiguous in the spec", "unsupported", "ignored silently")
 LONGEST = 220
+OURS = "sampling-serve"
 
 HEAD = """# Which sampling semantics do engines have?
 
-What the checks of `sampling verify` found in the engines' own code. `python benchmarks/conformance_table.py` made this page
-from `benchmarks/results/conformance-*.json`, which hold the evidence of every check, and its chance to say "no" to an engine
-that conforms: 1e-6 for each of its parts, of which it has eight at the most.
+What the checks of `sampling verify` found in the engines' own code and in their servers. Servers are asked on the built-in
+checkpoint ("toy") and on one whose logits are chosen numbers ("probe", `benchmarks/engines/probe.py`).
+`python benchmarks/conformance_table.py` made this page from `benchmarks/results/conformance-*.json`, which hold the evidence of
+every check, and its chance to say "no" to an engine that conforms: 1e-6 for each of its parts, at most eight.
 
 **yes** conforms; **no** deviates; **ignored** accepted without effect; open: the page is silent, and this is another reading
 of it; refused: the engine does not take the parameter or the value; ?: inconclusive; empty: can not be seen in this way (a
@@ -42,7 +46,7 @@ def results() -> list[Result]:
     """All recorded engines, this library first."""
     found = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("conformance-*.json"))]
     engines = [result for result in found if "engine" in result]
-    return sorted(engines, key=lambda result: (result["dialect"] != "qstash", result["key"]))
+    return sorted(engines, key=lambda result: (result["key"] != OURS, result["key"]))
 
 
 def table(rows: list[list[str]]) -> str:
@@ -103,7 +107,8 @@ def undecided(result: Result) -> Iterator[str]:
 
 def witness(result: Result, check: str) -> str:
     """Where the engine's own source says so."""
-    return WITNESSES.get(result["key"], {}).get(check, "not found yet")
+    told = of_engine(TRUTHS, result["key"]).get(check, {}).get("source")
+    return told or WITNESSES.get(result["key"], {}).get(check, "not found yet")
 
 
 def page(found: list[Result]) -> str:

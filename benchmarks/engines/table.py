@@ -140,7 +140,7 @@ class PinnedServer:
         with tempfile.TemporaryDirectory() as folder:
             checkpoints.make(self.checkpoint, Path(folder), self.defaults, self.as_gguf)
             with serving(command, python, Path(folder)) as url:
-                with closing(target(url, checkpoints.NAME, Patience(seconds=300, tries=1))) as first:
+                with closing(target(url, checkpoints.NAME, Patience(seconds=300))) as first:
                     first.reach()  # the first answer takes longer
                 yield Opened(lambda: target(url, checkpoints.NAME), found, self.through)
 

@@ -39,3 +39,9 @@ def test_this_library_conforms(table: ModuleType) -> None:
     own = table.results()[0]
     assert own["key"] == "sampling-serve"
     assert own["reports"]["qstash"]["exit_code"] == 0
+
+
+def test_no_finding_about_a_server_is_false(table: ModuleType) -> None:
+    truth = importlib.import_module("conformance_truth")
+    known = [result for result in table.results() if truth.of_engine(truth.TRUTHS, result["key"])]
+    assert not [line for result in known for line in truth.contradictions(result)]
