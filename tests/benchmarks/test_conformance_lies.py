@@ -40,6 +40,22 @@ def test_an_entry_keeps_the_rate_that_was_asked_of_it(
         monkeypatch.setattr(sys, "argv", ["", name, "--repeats", repeats, "--out", str(tmp_path / "lies")])
         assert script.main() == 0
     told = json.loads((tmp_path / "lies").read_text())
-    assert told.keys() == {"origin", "endpoints"}
-    asked = {name: entry["power"]["least_rate"] for name, entry in told["endpoints"].items()}
+    assert told.keys() == {"lies"}
+    asked = {name: entry["power"]["least_rate"] for name, entry in told["lies"]["endpoints"].items()}
     assert asked == {one: pytest.approx(0.84075, abs=1e-5), other: pytest.approx(0.8905, abs=1e-5)}
+
+
+def test_a_case_is_recorded_beside_the_lies_which_stay_as_they_were(
+    script: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    lies = {"origin": {"commit": "before"}, "endpoints": {"any": {"exact": True, "power": {"enough": True}}}}
+    (tmp_path / "lies").write_text(json.dumps({"lies": lies}))
+    monkeypatch.setattr(script, "origin", lambda *_: {"commit": "now"})
+    arguments = ["", "one seed for all", "--only", "cases", "--repeats", "2", "--out", str(tmp_path / "lies")]
+    monkeypatch.setattr(sys, "argv", arguments)
+    assert script.main() == 0
+    told = json.loads((tmp_path / "lies").read_text())
+    assert told["lies"] == lies
+    assert told["cases"]["origin"] == {"commit": "now"}
+    case = told["cases"]["endpoints"]["one seed for all"]
+    assert (case["told"], case["right"]) == ({"randomness.seeds-differ": "deviates"}, 2)

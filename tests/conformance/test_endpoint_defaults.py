@@ -6,12 +6,10 @@ import pytest
 from conformance.letters import lettered
 from conformance.quirks import Quirk, defaults, without
 
-from sampling import verify
 from sampling.conformance.endpoint import defaults as module
 from sampling.conformance.endpoint.defaults import defaults_of
 from sampling.conformance.endpoint.lab import EndpointLab
 from sampling.conformance.semantics import Semantics
-from sampling.conformance.verdict import Verdict
 from sampling.dialects import QSTASH
 
 
@@ -50,11 +48,3 @@ def test_defaults_are_found_by_biases_where_no_log_probabilities_are_listed():
         return defaults(temperature=0.5)(without("logprobs", "top_logprobs")(asked))
 
     assert "temperature of about 0." in told(ask)
-
-
-def test_defaults_are_no_fault_of_any_check_and_are_a_note():
-    """The whole kind: what a server does with a field that is left out was blamed on whatever else was asked."""
-    checks = ["temperature.scale", "output.parameters"]
-    report = verify(lettered(ask=defaults(top_k=5)), checks=checks)
-    assert report.checks[checks[0]].verdict is Verdict.CONFORMS, report.checks[checks[0]].evidence
-    assert any("defaults are in force" in note for note in report.notes)

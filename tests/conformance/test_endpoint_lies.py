@@ -1,9 +1,11 @@
-"""Endpoints that lie in one thing only are caught in exactly that thing, through HTTP."""
+"""Endpoints that lie in one thing only are caught in exactly that thing, and right ones of any manner are not."""
 
 from __future__ import annotations
 
 import pytest
+from conformance.cases import CASES, FORMS, Case
 from conformance.lies import HONEST, LIES, Lie
+from conformance.quirks import QUIRKS
 
 from sampling import load, verify
 from sampling.conformance.verdict import Verdict
@@ -30,3 +32,13 @@ def test_the_same_checks_find_nothing_at_the_server_itself(toy: LanguageModel):
         report = verify(url, checks={name for lie in LIES for name in (lie.caught_by, *lie.near)})
     assert {finding.verdict for finding in report.checks.values()} == {Verdict.CONFORMS}
     assert report.exit_code == 0
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_an_endpoint_is_judged_as_it_is(case: Case):
+    assert case.misjudged(case.judged()) == {}
+
+
+def test_every_quirk_is_in_the_catalogue_and_every_name_is_there_once():
+    assert FORMS.keys() == QUIRKS.keys()
+    assert len({case.name for case in CASES} | {lie.name for lie in LIES}) == len(CASES) + len(LIES)

@@ -5,62 +5,24 @@ from __future__ import annotations
 import re
 
 import pytest
+from conformance.cases import FATES, clamped, unclamped
 from conformance.letters import lettered
 from conformance.proxy import Fields
-from conformance.quirks import QUIRKS, Quirk, at_most, without
+from conformance.quirks import QUIRKS, Quirk, at_most
 from conformance.transports import Fault, in_process
 
 from sampling import load, verify
 from sampling.conformance.endpoint.manners import Manners
-from sampling.conformance.report import Report
 from sampling.conformance.semantics import Semantics
 from sampling.conformance.verdict import Verdict
 from sampling.dialects import DIALECTS
 from sampling.errors import InvalidRequest
 from sampling.language_model import LanguageModel
 
-WRONG = (Verdict.DEVIATES, Verdict.IGNORED)
-CHECKS = (
-    "bias.force",
-    "temperature.zero",
-    "truncation.crossing-token",
-    "reported.distribution",
-    "reported.mass",
-    "reported.bytes",
-    "output.finish-reason",
-)
-NOTED = {
-    "top_logprobs up to 5": "refuses top_logprobs above 5",
-    "no top_logprobs": "refuses top_logprobs (",
-    "max_completion_tokens alone": "max_completion_tokens was sent instead",
-    "one choice": "refuses n above 1",
-    "four choices": "refuses n above 4",
-    "one choice at temperature 0": "refuses n = 16 at temperature 0",
-    "no whole biases": "",  # biases are written as 100.0 in any case; output.parameters asks for whole ones
-    "temperature or top_p": "refuses top_p (",
-    "16 tokens at least": "refuses max_tokens below 16",
-    "the fields of OpenAI alone": "refuses top_k and min_p and repetition_penalty",
-}
-
 
 @pytest.fixture(scope="module")
 def toy() -> LanguageModel:
     return load(None)
-
-
-def wrong_in(report: Report) -> dict[str, str]:
-    """What a report blames on the endpoint, with its evidence."""
-    return {name: found.evidence for name, found in report.checks.items() if found.verdict in WRONG}
-
-
-@pytest.mark.parametrize("quirk", QUIRKS)
-def test_what_is_refused_is_asked_otherwise_and_noted(quirk: str):
-    checks = {*CHECKS} - ({"truncation.crossing-token"} if quirk.startswith("16") else set())
-    report = verify(lettered(ask=QUIRKS[quirk]), checks=checks)
-    assert wrong_in(report) == {}
-    assert report.checks["bias.force"].verdict is Verdict.CONFORMS
-    assert report.checks["temperature.zero"].verdict is Verdict.CONFORMS
-    assert any(NOTED[quirk] in note for note in report.notes)
 
 
 @pytest.mark.parametrize(
@@ -74,27 +36,6 @@ def test_what_is_refused_is_asked_otherwise_and_noted(quirk: str):
 def test_the_same_of_the_library_itself(toy: LanguageModel, quirk: str, check: str):
     report = verify(in_process(toy, ask=QUIRKS[quirk]), checks=[check])
     assert report.checks[check].verdict is Verdict.CONFORMS, report.checks[check].evidence
-
-
-def test_whole_biases_that_fail_are_a_note_of_their_own():
-    report = verify(lettered(ask=QUIRKS["no whole biases"]), checks=["output.parameters"])
-    assert any("refuses whole numbers in logit_bias" in note for note in report.notes)
-    assert "refused: logit_bias" not in report.checks["output.parameters"].evidence
-
-
-def test_refused_biases_are_unsupported_and_not_ignored():
-    report = verify(lettered(ask=without("logit_bias")), checks=["bias.force", "bias.ban"])
-    assert {found.verdict for found in report.checks.values()} == {Verdict.UNSUPPORTED}
-    assert "logit_bias: got" in report.checks["bias.force"].evidence
-
-
-def test_biases_without_effect_are_ignored():
-    def unbiased(asked: Fields) -> Fields:
-        return {name: value for name, value in asked.items() if name != "logit_bias"}
-
-    report = verify(lettered(ask=unbiased), checks=["bias.force", "bias.ban"])
-    assert report.checks["bias.force"].verdict is Verdict.IGNORED
-    assert report.checks["bias.ban"].verdict is Verdict.NOT_TESTABLE
 
 
 def manners(ask: Quirk, dialect: str = "qstash") -> tuple[Manners, list[Fields]]:
@@ -184,25 +125,12 @@ def test_the_most_alternatives_are_found(most: int):
     assert len(answered) == before + 1
 
 
-def test_a_bias_that_is_clamped_is_told_from_one_that_is_honoured_and_one_that_is_ignored():
-    def clamped(asked: Fields) -> Fields:
-        biases = asked.get("logit_bias")
-        if not isinstance(biases, dict):
-            return {name: value for name, value in asked.items() if name != "logit_bias"}
-        return {**asked, "logit_bias": {token: max(-100, min(100, bias)) for token, bias in biases.items()}}
-
-    def ignored(asked: Fields) -> Fields:
-        biases = asked.get("logit_bias")
-        if not isinstance(biases, dict) or any(abs(bias) > 100 for bias in biases.values()):
-            return {name: value for name, value in asked.items() if name != "logit_bias"}
-        return asked
-
+def test_a_bias_that_is_clamped_is_told_from_one_that_is_ignored():
     told = {
-        name: verify(lettered(ask=ask), checks=["output.parameters"]).checks["output.parameters"].evidence
-        for name, ask in {"clamped": clamped, "ignored": ignored}.items()
+        ask: verify(lettered(ask=ask), checks=[FATES]).checks[FATES].evidence for ask in (clamped, unclamped)
     }
-    assert 'logit_bias {"1": 101} (clamped)' in told["clamped"]
-    assert re.search(r'logit_bias \{"1": 101\}[^;]*\(without effect\)', told["ignored"])
+    assert 'logit_bias {"1": 101} (clamped)' in told[clamped]
+    assert re.search(r'logit_bias \{"1": 101\}[^;]*\(without effect\)', told[unclamped])
 
 
 def test_a_text_for_logprobs_that_is_honoured_is_not_ignored():

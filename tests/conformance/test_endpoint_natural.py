@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from conformance.letters import FIRST, LOGITS, lettered
+from conformance.cases import OWN, unbiased
+from conformance.letters import lettered
 from conformance.proxy import Fields
+from conformance.quirks import without
 from conformance.transports import in_process
 
 from sampling import load, verify
@@ -16,17 +17,10 @@ from sampling.conformance.endings import NotTestable
 from sampling.conformance.endpoint.ground import clear_k, clear_min_p, clear_p
 from sampling.conformance.endpoint.natural import Context, Natural
 from sampling.conformance.endpoint.prompts import LETTERS
-from sampling.conformance.semantics import Semantics, moved
 from sampling.conformance.verdict import Verdict
-from sampling.dialects import QSTASH
 from sampling.errors import InvalidRequest
-from sampling.history import PROMPT_AND_OUTPUT
 from sampling.language_model import LanguageModel
 
-OWN = Semantics.of(QSTASH)
-STEEP = LOGITS.copy()
-STEEP[FIRST : FIRST + 12] = -0.7 * np.random.default_rng(0).permutation(12)
-STEEP[FIRST + 12 :] = -40.0
 CHECKS = (
     "reported.mass",
     "temperature.scale",
@@ -48,13 +42,6 @@ CHECKS = (
     "randomness.choices-differ",
     "randomness.unseeded-vary",
 )
-FAULTS = {
-    "truncation.temperature-order": replace(OWN, order=moved(OWN.order, "temperature", after="top_p")),
-    "truncation.min-p-order": replace(OWN, order=moved(OWN.order, "min_p", before="temperature")),
-    "truncation.crossing-token": replace(OWN, crossing_tokens=-1),
-    "truncation.top-k": replace(OWN, top_k_offset=1),
-    "temperature.scale": replace(OWN, highest_temperature=1.0),
-}
 
 
 @pytest.fixture(scope="module")
@@ -62,30 +49,22 @@ def toy() -> LanguageModel:
     return load(None)
 
 
-def without_biases(asked: Fields) -> Fields:
-    if asked.get("logit_bias"):
-        raise InvalidRequest("logit_bias", "(some)", "left out")
-    return asked
-
-
-def wrong_at(semantics: Semantics, checks: Sequence[str]) -> dict[str, str]:
-    report = verify(lettered(ask=without_biases, logits=STEEP, semantics=semantics), checks=checks)
-    return {n: f.evidence for n, f in report.checks.items() if f.verdict is not Verdict.CONFORMS}
-
-
 def test_a_right_sampler_passes_all_that_can_be_asked_without_biases():
-    assert wrong_at(OWN, CHECKS) == {}
+    found = verify(unbiased()(), checks=CHECKS).checks
+    assert {n: f.evidence for n, f in found.items() if f.verdict is not Verdict.CONFORMS} == {}
 
 
 def test_the_library_itself_passes_with_a_vocabulary_of_which_it_lists_a_part(toy: LanguageModel):
-    report = verify(in_process(toy, ask=without_biases), checks=("temperature.scale", "truncation.top-k"))
+    report = verify(
+        in_process(toy, ask=without("logit_bias")), checks=("temperature.scale", "truncation.top-k")
+    )
     assert {finding.verdict for finding in report.checks.values()} == {Verdict.CONFORMS}, report.checks
 
 
 def without_log_probabilities(asked: Fields) -> Fields:
     if asked.get("logprobs"):
         raise InvalidRequest("logprobs", True, "left out")
-    return without_biases(asked)
+    return without("logit_bias")(asked)
 
 
 def test_reference_weights_say_what_an_endpoint_does_not_list(toy: LanguageModel):
@@ -95,32 +74,6 @@ def test_reference_weights_say_what_an_endpoint_does_not_list(toy: LanguageModel
     assert {finding.verdict for finding in told} == {Verdict.NOT_TESTABLE}
     known = verify(in_process(toy, ask=without_log_probabilities), reference=toy, checks=checks)
     assert {finding.verdict for finding in known.checks.values()} == {Verdict.CONFORMS}, known.checks
-
-
-@pytest.mark.parametrize("check", FAULTS)
-def test_a_fault_is_caught_in_its_check_and_in_no_other(check: str):
-    assert wrong_at(FAULTS[check], ("temperature.scale", *FAULTS)).keys() == {check}
-
-
-PENALTIES = {
-    "penalties.presence-scope": replace(OWN, presence_counts=PROMPT_AND_OUTPUT),
-    "penalties.frequency-counts": replace(OWN, presence_multiplies=True),
-    "penalties.temperature-order": replace(
-        OWN, order=moved(OWN.order, "presence_penalty", after="temperature")
-    ),
-}
-
-
-@pytest.mark.parametrize("check", PENALTIES)
-def test_a_fault_of_a_penalty_is_caught_in_completions(check: str):
-    assert wrong_at(PENALTIES[check], [check]).keys() == {check}
-
-
-def test_a_penalty_without_effect_is_no_penalty_that_leaves_the_prompt_alone():
-    deaf = replace(OWN, ignores=frozenset({"presence_penalty"}))
-    target = lettered(ask=without_biases, logits=STEEP, semantics=deaf)
-    found = verify(target, checks=["penalties.presence-scope"]).checks["penalties.presence-scope"]
-    assert found.verdict is Verdict.IGNORED
 
 
 def penalised(asked: Fields, told: Fields) -> Fields:
@@ -135,14 +88,14 @@ def penalised(asked: Fields, told: Fields) -> Fields:
 
 
 def test_values_with_penalties_in_them_are_not_taken_for_the_models_own():
-    target = lettered(ask=without_biases, answer=penalised, logits=STEEP)
+    target = unbiased(answer=penalised)()
     found = verify(target, checks=["penalties.temperature-order"]).checks["penalties.temperature-order"]
     assert (found.verdict, "after penalties" in found.evidence) == (Verdict.NOT_TESTABLE, True)
 
 
 def test_a_parameter_without_effect_is_not_judged_by_its_place():
     deaf = replace(OWN, ignores=frozenset({"temperature"}))
-    target = lettered(ask=without_biases, logits=STEEP, semantics=deaf)
+    target = unbiased(deaf)()
     names = ("temperature.scale", "truncation.temperature-order", "truncation.crossing-token")
     verdicts = [finding.verdict for finding in verify(target, checks=names).checks.values()]
     assert verdicts == [Verdict.IGNORED, Verdict.NOT_TESTABLE, Verdict.CONFORMS]
