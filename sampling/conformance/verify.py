@@ -131,8 +131,7 @@ class Verification:
                 if self.progress:
                     self.progress(name, number, len(self.wanted))
                 self.found[name] = outcome(name, partial(run, self._kind, name, self._lab))
-            if self._identified is None:
-                self._identify()
+            self._identify()  # again, with all that the checks have drawn
             notes = outcome("notes", lambda: self._lab.notes)
         finally:
             if isinstance(self.target, EndpointTarget):
@@ -153,7 +152,9 @@ class Verification:
     def _identify(self) -> None:
         """Identify the target, where all checks are asked for."""
         if self._identifies:
-            self._identified = outcome("identification", partial(identity, self._kind, self._lab))
+            found = outcome("identification", partial(identity, self._kind, self._lab))
+            if self._identified is None or isinstance(found, Identification):
+                self._identified = found
 
     def _report(self, told: list[str], ended: str = "") -> Report:
         """The report, its checks in the order of the table."""
