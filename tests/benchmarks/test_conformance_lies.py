@@ -59,3 +59,12 @@ def test_a_case_is_recorded_beside_the_lies_which_stay_as_they_were(
     assert told["cases"]["origin"] == {"commit": "now"}
     case = told["cases"]["endpoints"]["one seed for all"]
     assert (case["told"], case["right"]) == ({"randomness.seeds-differ": "deviates"}, 2)
+
+
+def test_the_record_holds_the_whole_catalogue(script: ModuleType) -> None:
+    recorded = json.loads(script.RESULT.read_text())
+    assert [*recorded["lies"]["endpoints"]] == ["nothing", *(lie.name for lie in script.LIES)]
+    assert [*recorded["cases"]["endpoints"]] == [case.name for case in script.CASES]
+    assert all(
+        script.good(part, found) for part in recorded for found in recorded[part]["endpoints"].values()
+    )
