@@ -168,7 +168,7 @@ def rows_by_twin(case: Case) -> Fields:
     """The same for a few rows."""
     greedy = torch.tensor([case.dialect.greedy_arg_max and is_greedy(p, case.dialect) for p in case.params])
     case = replace(case, params=[translated(one, case.dialect) for one in case.params])
-    processed = tempered = case.logits
+    processed = tempered = penalised = case.logits
     for entry in case.dialect.order:
         names = [name for name in parts(entry) if any(in_use(name, one) for one in case.params)]
         if set(names) <= EDITS.keys():
@@ -176,12 +176,13 @@ def rows_by_twin(case: Case) -> Fields:
                 same = tempered is processed
                 processed = EDITS[name](case, processed)
                 tempered = processed if same else EDITS[name](case, tempered)
+                penalised = penalised if name == "temperature" else EDITS[name](case, penalised)
         else:
             processed = truncated(case, names, processed)
     last = processed
     if bool(greedy.any()):
         last = processed.masked_fill(greedy[:, None] & ~first_token(processed), -torch.inf)
     tokens = drawn(case, last)
-    of_mode = {"raw": case.logits, "temperature": tempered, "processed": processed}
+    of_mode = {"raw": case.logits, "penalised": penalised, "temperature": tempered, "processed": processed}
     fields = {"processed": last, "status": torch.zeros_like(tokens), "token": tokens}
     return fields | measured(of_mode[case.mode], tokens)

@@ -241,7 +241,7 @@ def leading(row: Row, count: int, ties: str = "low") -> Kept:
 
 def kept_by_top_k(row: Row, k: int, semantics: Semantics) -> Kept:
     """The k most likely."""
-    if k == 0:
+    if k <= 0:
         return np.isfinite(row)
     count = min(max(k + semantics.top_k_offset, 1), len(row))
     return leading(row, count, semantics.top_k_ties)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -154,7 +154,8 @@ class Reference:
             token = self.drawn(self.processed(now), [seed], len(outputs[index]), index)[0]
             choice.accept(self.measured(now, token))
             outputs[index].append(token)
-        return self.answer(choice_object(index, choice, request.params, vocabulary, self.dialect))
+        told = replace(self.dialect, whole_characters=False)  # what checks ask with has to have a name
+        return self.answer(choice_object(index, choice, request.params, vocabulary, told))
 
     def ending(self, request: ChatRequest, vocabulary: Pieces) -> Ending:
         """What ends a choice."""

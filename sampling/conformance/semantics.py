@@ -24,6 +24,7 @@ class Semantics(Rules):
         frequency_counts: Which tokens the frequency penalty counts.
         presence_counts: Which tokens the presence penalty counts.
         silent: Points on which the source of the dialect says nothing: another reading of them is no deviation.
+        no_top_k: What a request says for no top_k.
         highest_temperature: Temperatures above this become this.
         crossing_tokens: Tokens that top_p keeps beyond those it should: -1 drops the crossing token.
         top_k_offset: Tokens that top_k keeps beyond k.
@@ -53,6 +54,7 @@ class Semantics(Rules):
     frequency_counts: Scope = OUTPUT
     presence_counts: Scope = OUTPUT
     silent: frozenset[str] = frozenset()
+    no_top_k: int = 0
     highest_temperature: float = math.inf
     crossing_tokens: int = 0
     top_k_offset: int = 0
@@ -96,6 +98,7 @@ class Semantics(Rules):
             frequency_counts=counts,
             presence_counts=counts,
             silent=SILENT_PAGE if dialect.name in PAGES else SILENT_ENGINE,
+            no_top_k=dialect.top_k_off[0],
         )
 
 

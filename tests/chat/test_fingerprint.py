@@ -154,7 +154,13 @@ def other(name: str, value: object) -> object:
         case None | int():
             return 5
         case str():
-            return "temperature"
+            return (
+                "low"
+                if name.endswith("_ties") and value != "low"
+                else "all"
+                if name.endswith("_ties")
+                else "temperature"
+            )
     return dialect("llama.cpp").penalties_count
 
 

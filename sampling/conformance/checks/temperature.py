@@ -15,6 +15,7 @@ from sampling.conformance.oracle import probabilities, softmax
 from sampling.conformance.question import Question
 from sampling.conformance.statistics.eprocess import Likelihoods
 from sampling.conformance.verdict import Finding, Verdict
+from sampling.params import LARGEST
 
 ENOUGH = 1000
 
@@ -91,11 +92,13 @@ def limit(lab: Lab) -> Finding:
 
 
 def out_of_range(lab: Lab) -> Finding:
-    """Temperatures below 0, above 2, and not a number."""
+    """Temperatures below the dialect's range, above it unless it has no upper end, and not a number."""
     lab.need(["temperature"])
     taken: list[str] = []
     refusals: list[str] = []
-    for temperature in (-1.0, 2.5, math.nan):
+    low, high = lab.semantics.ranges.temperature
+    above = (high + 0.5,) if high < LARGEST else ()
+    for temperature in (low - 1.0, *above, math.nan):
         question = Question(spaced(), {"temperature": temperature})
         try:
             tokens = lab.draws(question, ENOUGH)

@@ -196,7 +196,8 @@ def top_k(lab: Lab) -> Finding:
 def disabled(lab: Lab) -> Finding:
     """Every value that switches a truncation off, one at a time."""
     many, tail = two_levels(2048), 0.001 if lab.fine else 0.01
-    values: list[tuple[str, float]] = [("top_p", 1), ("top_k", 0), ("top_k", len(many)), ("min_p", 0)]
+    none = lab.semantics.no_top_k
+    values: list[tuple[str, float]] = [("top_p", 1), ("top_k", none), ("top_k", len(many)), ("min_p", 0)]
     having = [(name, value) for name, value in values if name in lab.semantics.stages]
     findings = [
         (f"{name} {value}", asked(lab, [Question(many, {name: value})], cut_off(lab, tail), None))

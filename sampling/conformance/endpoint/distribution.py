@@ -205,11 +205,12 @@ def top_k(lab: EndpointLab) -> Finding:
 def disabled(lab: EndpointLab) -> Finding:
     """The values that switch truncations off, as far as they are taken."""
     own = lab.semantics
-    off: list[dict[str, Any]] = [{"top_p": 1}, {"top_k": 0}, {"min_p": 0}]
+    none = own.no_top_k
+    off: list[dict[str, Any]] = [{"top_p": 1}, {"top_k": none}, {"min_p": 0}]
     taken = [given for given in off if not set(given) - set(own.stages) and not lab.refuses(**given)]
     greedy = {
         f"{name} {value} keeps one token": replace(own, substitutes=((name, value, used),))
-        for name, value, used in (("top_p", 1, 1e-9), ("top_k", 0, 1), ("min_p", 0, 1))
+        for name, value, used in (("top_p", 1, 1e-9), ("top_k", none, 1), ("min_p", 0, 1))
         if {name: value} in taken
     }
     if not taken:
