@@ -16,7 +16,7 @@ import json
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import partial
 from itertools import groupby, product
 from pathlib import Path
@@ -36,6 +36,7 @@ from timing import origin, settle_allocator
 from tqdm import tqdm
 
 from sampling import SamplingParams
+from sampling.chat.request import SAMPLING_FIELDS
 from sampling.model import Llama
 
 NEUTRAL = SamplingParams()
@@ -136,7 +137,7 @@ def memory_jobs(options: argparse.Namespace) -> list[DecodeJob]:
 
 def asked(sampling: str) -> dict[str, Any]:
     """What is not at its default."""
-    values = {field.name: getattr(SAMPLING[sampling], field.name) for field in fields(SAMPLING[sampling])}
+    values = {name: getattr(SAMPLING[sampling], name) for name in SAMPLING_FIELDS}
     return {name: value for name, value in values.items() if value != getattr(NEUTRAL, name)} | {
         "seed": "0 to B - 1"
     }

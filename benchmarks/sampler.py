@@ -14,7 +14,6 @@ import argparse
 import json
 import statistics
 import sys
-from dataclasses import fields
 from functools import cache
 from itertools import cycle
 from pathlib import Path
@@ -44,6 +43,8 @@ from timing import (
 )
 from torch import Tensor
 from tqdm import tqdm
+
+from sampling.chat.request import SAMPLING_FIELDS
 
 RESULTS = Path(__file__).parent / "results"
 ENGINES = OURS | PEERS
@@ -82,7 +83,7 @@ def prepared(entry: Entry, place: int, count: int) -> tuple[Call, dict[str, Any]
 def described(entry: Entry, bandwidth: float, count: int) -> dict[str, Any]:
     """What a result line says before anything is timed."""
     job, size = entry.job, 4 * entry.job.rows * entry.job.vocabulary
-    params = {field.name: getattr(job.params, field.name) for field in fields(job.params)}
+    params = {name: getattr(job.params, name) for name in SAMPLING_FIELDS}
     return {
         "part": entry.part,
         "engine": entry.engine,
