@@ -30,7 +30,7 @@ STRONG: Mapping[str, Any] = {
     "frequency_penalty": 2.0,
     "presence_penalty": 2.0,
     "logit_bias": {RANKED[0]: -100},
-    "repetition_penalty": 3.0,
+    "repetition_penalty": 2.0,
     "top_k": 2,
     "min_p": 0.5,
 }
