@@ -3,7 +3,7 @@ PYTHON ?= python3
 WORKERS ?= 2
 BIN := .venv/bin
 
-.PHONY: chat explain test check format bench bench-gpu report notebooks soak wheel clean
+.PHONY: chat explain test check docs format bench bench-gpu report notebooks soak wheel clean
 
 chat: .venv/ready
 	@$(BIN)/sampling chat "What is the capital of Turkey?" --probabilities --seed 1
@@ -16,10 +16,14 @@ explain: .venv/ready
 test: .venv/ready
 	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 
-check: .venv/ready
+check: .venv/ready docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
+
+# Strict, without network and without running a notebook. `-c docs .`: the repository is the source, so that links work in both places.
+docs: .venv/ready
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -W --keep-going -n -q -j auto -c docs -b html . build/site
 
 format: .venv/ready
 	$(BIN)/ruff check --fix .
@@ -51,7 +55,7 @@ wheel: .venv/ready
 # all cores compile what is used. That fails for files in the syntax of a later Python, which nobody imports.
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable ".[bench,cli,json,notebooks,serve,verify,test,check]"
+	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable ".[bench,cli,docs,json,notebooks,serve,verify,test,check]"
 	$(BIN)/python -m compileall -qq --workers 0 -x '/(tests|transformers/models)/' .venv/lib || true
 	touch .venv/ready
 

@@ -174,7 +174,7 @@ class History:
 
     @property
     def sampled(self) -> Tensor:
-        """How many tokens each row has sampled, int64 [B]: the position of its next draw."""
+        """Count the tokens that each row has sampled, as int64 [B]; this is the position of its next draw."""
         return self.lengths - self.prompt_lengths
 
     def accept(self, tokens: Tensor) -> None:

@@ -146,7 +146,7 @@ class Sampler:
 
     @property
     def seeds(self) -> list[int | None]:
-        """The seed of each slot, fresh ones included: what replays a slot's tokens. None for a free slot."""
+        """Return the seed of each slot, which replays its tokens; None for a free slot. Fresh seeds are among them."""
         return [slot.seed if slot else None for slot in self.slots]
 
     def add(

@@ -1,18 +1,36 @@
-"""The examples in docs/ do what they show."""
+"""The examples in docs/ do what they show, its links and commands lead somewhere, and its reference is whole.
+
+`make docs` builds the site, with warnings as errors; here is what can be tested without building it.
+"""
 
 from __future__ import annotations
 
 import doctest
+import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-DOCS = Path(__file__).parent.parent / "docs"
-PAGES = [page for page in sorted(DOCS.glob("*.md")) if ">>>" in page.read_text()]
+import sampling
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.rglob("*.md"))
+TEXTS = [*PAGES, *ROOT.glob("*.md"), *(ROOT / "benchmarks").glob("*.md"), *(ROOT / "notebooks").glob("*.md")]
+CODE = [
+    path
+    for folder in ("sampling", "kernels", "tests", "benchmarks")
+    for path in (ROOT / folder).rglob("*.py")
+]
 pytestmark = pytest.mark.skipif(not DOCS.exists(), reason="a source distribution holds no docs")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if ">>>" in page.read_text()], ids=name_of)
 def test_examples(page: Path) -> None:
     flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
     done = doctest.testfile(str(page), module_relative=False, optionflags=flags)
@@ -21,4 +39,34 @@ def test_examples(page: Path) -> None:
 
 
 def test_pages_have_examples() -> None:
-    assert {"own_processor", "verify"} <= {page.stem for page in PAGES}
+    assert {"tutorial", "own_processor", "verify"} <= {
+        page.stem for page in PAGES if ">>>" in page.read_text()
+    }
+
+
+def test_the_reference_describes_every_public_name_once() -> None:
+    directive = re.compile(r"^\.\. (?:auto\w+|py:\w+):: sampling\.(\w+)", re.MULTILINE)
+    described = Counter(name for page in PAGES for name in directive.findall(page.read_text()))
+    assert described == Counter(sampling.__all__)
+
+
+@pytest.mark.parametrize("page", TEXTS, ids=name_of)
+def test_links_lead_to_files(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text())
+    assert [link for link in links if "://" not in link and not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_commands_name_scripts_that_exist(page: Path) -> None:
+    scripts = re.findall(
+        r"\b(?:benchmarks|notebooks|tests|findings|docs)/[\w/.-]+\.(?:py|md|json|sh|ipynb)\b",
+        page.read_text(),
+    )
+    assert [script for script in scripts if not (ROOT / script).exists() and "ENGINE" not in script] == []
+
+
+def test_code_names_pages_that_exist() -> None:
+    mention = re.compile(r"(?<![\w/.])docs/[a-z_/]+\.md")
+    named = {name for path in CODE for name in mention.findall(path.read_text())}
+    assert sorted(name for name in named if not (ROOT / name).exists()) == []
+    assert "docs/draw.md" in named

@@ -1,0 +1,49 @@
+"""How `make docs` builds the site. The source directory is the repository, so that links work in both."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+
+from sampling.version import __version__
+
+project = "sampling"
+author = "the authors of sampling"
+version = release = __version__
+root_doc = "docs/index"
+include_patterns = ["docs/**", "notebooks/*", "benchmarks/*.md", "findings/README.md", "*.md"]
+exclude_patterns = [".*", "build", "dist", "docs/_*", "**/__pycache__"]
+
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "llms_txt", "public_names"]
+source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb"}
+myst_enable_extensions = ["deflist"]
+myst_heading_anchors = 3
+nb_execution_mode = "off"  # `make notebooks` runs them, tests/test_notebooks.py compares
+
+default_role = "literal"  # what docstrings mean by `name`
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
+python_use_unqualified_type_names = True
+python_maximum_signature_line_length = 88
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
+
+nitpicky = True
+# Two kinds of names have no place to link to: those of other libraries, whose inventories would have to be fetched, and the
+# library's own types that signatures show and nobody imports.
+OTHERS = r"(torch|numpy|collections|pathlib|typing|transformers)\.[\w.\[]+|Tensor|PreTrainedTokenizerFast|GenerationConfig"
+INTERNAL = r"(sampling\.[\w.]+\.)?(Arrivals|CouldNotRun|Llama|NotEnoughMemory|Ranges|Report|Table|Target|TokenCounts)"
+SOON = r"(sampling\.[\w.]+\.)?(Constraint|Dialect|Logprobs|Processor|Scope|Trace)"
+nitpick_ignore_regex = [(r"py:.*", names) for names in (OTHERS, INTERNAL, SOON)]
+
+html_theme = "furo"
+html_title = f"sampling {__version__}"
+html_static_path = ["_static"]
+html_extra_path = ["_root"]
+html_css_files = ["site.css"]
+html_copy_source = True
+html_show_sphinx = False
+html_show_copyright = False
