@@ -19,6 +19,7 @@ test: .venv/ready
 check: .venv/ready docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 	$(BIN)/pyright
 
 # Strict, without network and without running a notebook. `-c docs .`: the repository is the source, so that links work in both places.

@@ -8,8 +8,8 @@ from typing import Any
 
 from api_requests import MESSAGES, Fields
 
-from sampling.errors import SamplingError
-from sampling.language_model import LanguageModel
+from sampling.chat.language_model import LanguageModel
+from sampling.core.errors import SamplingError
 
 PATIENCE = 300.0  # seconds that no answer takes
 Parts = list[Any]  # a response, or the chunks of one

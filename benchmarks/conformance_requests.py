@@ -20,12 +20,12 @@ from conformance.transports import in_process
 from timing import origin
 
 from sampling import load, verify
+from sampling.chat.language_model import LanguageModel
 from sampling.conformance.endpoint.client import Budget
 from sampling.conformance.endpoint.costs import cost
 from sampling.conformance.table import CHECKS
 from sampling.conformance.verdict import Verdict
-from sampling.errors import InvalidRequest
-from sampling.language_model import LanguageModel
+from sampling.core.errors import InvalidRequest
 
 RESULT = Path(__file__).parent / "results" / "conformance-requests.json"
 OPEN = (Verdict.INCONCLUSIVE, Verdict.NOT_TESTABLE)

@@ -32,7 +32,7 @@ from timing import origin
 from torch import Tensor
 from tqdm import tqdm
 
-import sampling.step
+import sampling.sampler.step
 from sampling import Pipeline, Sampler
 
 RESULT = Path(__file__).parent / "results" / "exactness.json"
@@ -76,14 +76,14 @@ def by_library(case: Case) -> tuple[Fields, Tensor]:
 def decisions() -> Generator[list[Tensor]]:
     """Listen to the step: in which rows the leading tokens were enough."""
     heard: list[Tensor] = []
-    original = sampling.step.from_leading
+    original = sampling.sampler.step.from_leading
 
     def listening(*arguments: Any) -> tuple[Tensor, Tensor]:
         result, enough = original(*arguments)
         heard.append(enough)
         return result, enough
 
-    with mock.patch.object(sampling.step, "from_leading", listening):
+    with mock.patch.object(sampling.sampler.step, "from_leading", listening):
         yield heard
 
 

@@ -17,11 +17,11 @@ from sampling_kernels.weights import weights
 from torch import Tensor
 
 from sampling import SamplingParams
-from sampling.assembly import is_greedy, translated
+from sampling.core.history import Scope
+from sampling.core.params import SMALLEST
 from sampling.dialects import Dialect, parts
-from sampling.draw import seed_key
-from sampling.history import Scope
-from sampling.params import SMALLEST
+from sampling.pipeline.assembly import is_greedy, translated
+from sampling.sampler.draw import seed_key
 
 LOGITS_AT_ONCE = 2**17
 NEUTRAL = SamplingParams()

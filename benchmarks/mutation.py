@@ -50,16 +50,16 @@ HEAVY = ("mpmath", "scipy.stats", "transformers.generation.logits_process")
 FOLDERS = ("kernels/sampling_kernels", "sampling/processors")
 KERNEL_TESTS = (
     "tests/kernels/test_*.py",
-    "tests/core/test_draw.py",
-    "tests/core/test_temperature.py",
-    "tests/core/test_truncation_processors.py",
+    "tests/sampler/test_draw.py",
+    "tests/processors/test_temperature.py",
+    "tests/processors/test_truncation_processors.py",
 )
-PROCESSOR_TESTS = ("tests/core/test_*.py",)
+PROCESSOR_TESTS = tuple(f"tests/{room}/test_*.py" for room in ("core", "processors", "pipeline", "sampler"))
 # Of other modules.
-NOT_RUN = {f"tests/core/test_{name}.py" for name in ("params", "history", "dialects", "draw_statistics")}
+NOT_RUN = {"tests/core/test_params.py", "tests/core/test_history.py", "tests/sampler/test_draw_statistics.py"}
 # By the stems of modules: whose tests look at them, too.
 NEAR = {"leading": "shaping", "shaping": "leading", "temperature": "leading", "truncation": "leading"}
-LAST = "tests/core/test_processor_invariants.py"  # the slowest by far
+LAST = "tests/processors/test_processor_invariants.py"  # the slowest by far
 SLOW = ("tests/kernels/test_gumbel.py::test_distribution",)
 PYTEST = (
     *("-x", "-q", "-m", "not compiled", "-p", "no:cacheprovider"),

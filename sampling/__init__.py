@@ -6,13 +6,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 # First: Ctrl+C ends the command at once while the rest is imported.
-from sampling import interruption as interruption
+from sampling.core import interruption as interruption
+from sampling.core.errors import CheckpointError, InvalidRequest, RowError, SamplingError
+from sampling.core.history import History
+from sampling.core.params import SamplingParams
 from sampling.dialects import dialect
-from sampling.draw import draw
-from sampling.errors import CheckpointError, InvalidRequest, RowError, SamplingError
-from sampling.history import History
-from sampling.params import SamplingParams
-from sampling.pipeline import Pipeline, chain
+from sampling.pipeline.pipeline import Pipeline, chain
 from sampling.processors import (
     FrequencyPenalty,
     LogitBias,
@@ -24,12 +23,13 @@ from sampling.processors import (
     TopK,
     TopP,
 )
-from sampling.sampler import SampleOutput, Sampler
+from sampling.sampler.draw import draw
+from sampling.sampler.sampler import SampleOutput, Sampler
 from sampling.version import __version__
 
 if TYPE_CHECKING:
+    from sampling.chat.language_model import LanguageModel, load
     from sampling.conformance.verify import verify
-    from sampling.language_model import LanguageModel, load
 
 __all__ = [
     "CheckpointError",
@@ -61,8 +61,8 @@ __all__ = [
 
 # What reads checkpoints, and what needs an extra: imported when first asked for. The sampling core needs torch and numpy only.
 ELSEWHERE = {
-    "LanguageModel": "sampling.language_model",
-    "load": "sampling.language_model",
+    "LanguageModel": "sampling.chat.language_model",
+    "load": "sampling.chat.language_model",
     "verify": "sampling.conformance.verify",
 }
 

@@ -11,8 +11,8 @@ import torch
 from scripted import byte_tokenizer, scripted
 
 from sampling import dialect
+from sampling.chat.language_model import LanguageModel
 from sampling.dialects import Dialect
-from sampling.language_model import LanguageModel
 
 ASK = [{"role": "user", "content": "?"}]
 PROMPT_TOKENS = (

@@ -10,7 +10,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from sampling.language_model import LanguageModel
+from sampling.chat.language_model import LanguageModel
 from sampling.text.token_bytes import byte_alphabet
 
 TEMPLATE = "<bos>{% for m in messages %}{{ m.role }}:{{ m.content }}<eos>{% endfor %}assistant:"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from decode_job import DecodeEngine, DecodeJob, Generate, Tokens
 
-from sampling.decode import Decoder, SampledToken
 from sampling.dialects import dialect
+from sampling.generate.decode import Decoder, SampledToken
 from sampling.model import Llama
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sampling.chat.completion import Completion, Event
-from sampling.decode import Decoder, SampledToken
+from sampling.chat.loaded_model import LoadedModel
+from sampling.core.errors import NotEnoughMemory, RowError
 from sampling.dialects import Dialect
-from sampling.errors import NotEnoughMemory, RowError
-from sampling.loaded_model import LoadedModel
-from sampling.prefill import PREFILL_CHUNK, Prefill
+from sampling.generate.decode import Decoder, SampledToken
+from sampling.generate.prefill import PREFILL_CHUNK, Prefill
 
 
 class ChatBatch:

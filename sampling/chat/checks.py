@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, cast
 
-from sampling.errors import InvalidRequest
+from sampling.core.errors import InvalidRequest
 
 
 class Place(NamedTuple):

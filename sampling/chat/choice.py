@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from sampling.decode import SampledToken
+from sampling.generate.decode import SampledToken
 from sampling.text import StopStrings, TextDecoder, Vocabulary, prefix_bytes
 
 

@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sampling.chat.choice import Choice, Ending, Piece
+from sampling.chat.loaded_model import LoadedModel
 from sampling.chat.request import ChatRequest
 from sampling.chat.response import choice_object, usage_object
-from sampling.decode import SampledToken
+from sampling.core.errors import InvalidRequest
 from sampling.dialects import Dialect
-from sampling.errors import InvalidRequest
-from sampling.loaded_model import LoadedModel
+from sampling.generate.decode import SampledToken
 from sampling.processors import Constraint
-from sampling.sampler import check_params
+from sampling.sampler.sampler import check_params
 from sampling.text import CLOCK, PromptLimit, chat_prompt
 
 

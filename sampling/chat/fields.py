@@ -13,9 +13,9 @@ from sampling.chat.messages import Messages
 from sampling.chat.not_offered import NOT_OFFERED
 from sampling.chat.template_kwargs import TemplateKwargs
 from sampling.chat.without_effect import WITHOUT_EFFECT
+from sampling.core.errors import InvalidRequest
+from sampling.core.params import PAGE, boolean, token_ids
 from sampling.dialects import Dialect
-from sampling.errors import InvalidRequest
-from sampling.params import PAGE, boolean, token_ids
 
 LONGEST_STOP = 1024  # characters
 MOST_TOKEN_IDS = 128

@@ -8,8 +8,8 @@ from typing import cast
 
 from sampling.chat.checks import object_of, text_of
 from sampling.chat.kinds import Schema
-from sampling.errors import InvalidRequest
-from sampling.params import boolean
+from sampling.core.errors import InvalidRequest
+from sampling.core.params import boolean
 
 FORMATS = ("text", "json_object", "json_schema")
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 from sampling.chat.checks import list_of, object_of, text_of
-from sampling.errors import InvalidRequest
-from sampling.params import LARGEST, boolean, json_integer, number
+from sampling.core.errors import InvalidRequest
+from sampling.core.params import LARGEST, boolean, json_integer, number
 
 Schema = dict[str, Any]
 

@@ -8,8 +8,8 @@ from typing import cast
 
 from sampling.chat.checks import given_of, list_of, object_of, text_of
 from sampling.chat.kinds import Schema
+from sampling.core.errors import InvalidRequest
 from sampling.dialects import Dialect
-from sampling.errors import InvalidRequest
 
 MOST_MESSAGES = 4096
 MOST_PARTS = 4096  # of one message

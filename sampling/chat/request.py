@@ -7,16 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from sampling.assembly import top_k_of, translated
 from sampling.chat.fields import FIELDS, NO_OPTIONS, OTHER_NAMES, StreamOptions, kinds_of
 from sampling.chat.formats import TEXT, ResponseFormat
 from sampling.chat.messages import ALLOWED as MESSAGES
 from sampling.chat.not_offered import NOT_OFFERED
+from sampling.core.errors import InvalidRequest
+from sampling.core.params import SamplingParams
 from sampling.dialects import Dialect
 from sampling.dialects import dialect as dialect_named
-from sampling.errors import InvalidRequest
-from sampling.other_dialects import naming_others
-from sampling.params import SamplingParams
+from sampling.dialects.others import naming_others
+from sampling.pipeline.assembly import top_k_of, translated
 
 SAMPLING_FIELDS = tuple(field.name for field in fields(SamplingParams) if field.name != "ranges")
 

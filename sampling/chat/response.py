@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from sampling.chat.choice import Choice
-from sampling.decode import SampledToken
+from sampling.core.params import SamplingParams
 from sampling.dialects import Dialect
-from sampling.params import SamplingParams
+from sampling.generate.decode import SampledToken
 from sampling.text import Vocabulary
 
 UNLISTED = -9999.0

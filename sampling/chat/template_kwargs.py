@@ -9,8 +9,8 @@ from typing import Any, cast
 
 from sampling.chat.checks import Place, list_of, text_of
 from sampling.chat.kinds import Schema
-from sampling.errors import InvalidRequest
-from sampling.reading import DEEPEST
+from sampling.core.errors import InvalidRequest
+from sampling.core.reading import DEEPEST
 from sampling.text.template import CLOCK
 
 RESERVED: Mapping[str, str] = {

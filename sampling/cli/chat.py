@@ -9,9 +9,9 @@ import time
 
 from sampling.chat.batch import ChatBatch
 from sampling.chat.completion import Completion
+from sampling.chat.language_model import chunks_of
 from sampling.chat.stream import DONE, server_sent_event
 from sampling.cli.loading import completion_of
-from sampling.language_model import chunks_of
 
 
 def run_chat(options: argparse.Namespace) -> None:

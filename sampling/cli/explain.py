@@ -9,7 +9,7 @@ from sampling.chat.batch import ChatBatch
 from sampling.chat.completion import Completion
 from sampling.cli.chat import replay_of
 from sampling.cli.loading import completion_of
-from sampling.errors import InvalidRequest
+from sampling.core.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from rich.console import Console

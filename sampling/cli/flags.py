@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sampling.errors import InvalidRequest
-from sampling.files import opened, standard_stream
+from sampling.core.errors import InvalidRequest
+from sampling.core.files import opened, standard_stream
 
 KEY_VARIABLE = "SAMPLING_API_KEY"
 MOST = 2**31 - 1

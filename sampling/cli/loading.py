@@ -7,11 +7,11 @@ import sys
 from typing import TextIO
 
 from sampling.chat.completion import Completion
+from sampling.chat.language_model import LanguageModel, load
 from sampling.chat.request import ChatRequest
 from sampling.cli.options import request_of
 from sampling.cli.processes import under_torchrun
 from sampling.dialects import dialect
-from sampling.language_model import LanguageModel, load
 
 
 def load_with_progress(options: argparse.Namespace) -> LanguageModel:

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from sampling.cli.options import OneLineParser, add_request_flags, add_server_flags
 from sampling.cli.processes import one_speaker
 from sampling.cli.verify_flags import add_record_flags, add_verify_flags
-from sampling.errors import SamplingError, one_line
-from sampling.interruption import INTERRUPTED, at_once, raise_again
+from sampling.core.errors import SamplingError, one_line
+from sampling.core.interruption import INTERRUPTED, at_once, raise_again
 from sampling.version import __version__
 
 FAILED = 2  # 1 is a result of `verify`

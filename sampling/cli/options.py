@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any, NoReturn
 
+from sampling.core.errors import one_line
+from sampling.core.reading import read_json
 from sampling.dialects import DIALECTS
-from sampling.errors import one_line
-from sampling.reading import read_json
 
 
 class OneLineParser(argparse.ArgumentParser):

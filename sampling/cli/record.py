@@ -13,9 +13,9 @@ from sampling.cli.targets import ENDPOINT_FLAGS, FOR_ENDPOINTS, endpoint_of, ref
 from sampling.conformance.endings import CheckEnded
 from sampling.conformance.trace.record import Record, difr, read_trace, write_trace
 from sampling.conformance.trace.recorder import from_endpoint, from_loop
+from sampling.core.errors import InvalidRequest, SamplingError
+from sampling.core.params import integer
 from sampling.dialects import dialect
-from sampling.errors import InvalidRequest, SamplingError
-from sampling.params import integer
 
 
 def run_record(options: argparse.Namespace) -> None:

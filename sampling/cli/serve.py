@@ -10,8 +10,8 @@ from dataclasses import replace
 from sampling.cli.flags import KEY_VARIABLE
 from sampling.cli.loading import load_with_progress
 from sampling.cli.processes import under_torchrun
-from sampling.errors import InvalidRequest
-from sampling.params import integer
+from sampling.core.errors import InvalidRequest
+from sampling.core.params import integer
 from sampling.server import PAGE_MODEL, ServerOptions, create_app
 from sampling.server.address import bound_socket, is_private, url_of
 from sampling.server.logs import log, logging_to_standard_error

@@ -9,9 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from sampling.chat.completion import Completion
-from sampling.decode import SampledToken
+from sampling.generate.decode import SampledToken
+from sampling.pipeline.trace import Snapshot, Trace
 from sampling.text import Vocabulary
-from sampling.trace import Snapshot, Trace
 
 BAR_CELLS = 20
 STAGE_CELLS = 22

@@ -17,8 +17,8 @@ from sampling.conformance.endpoint.target import EndpointTarget
 from sampling.conformance.endpoint.transcript import Transcript
 from sampling.conformance.target import CallableTarget, Target
 from sampling.conformance.trace.target import TraceTarget
-from sampling.errors import InvalidRequest, printable
-from sampling.params import integer, number
+from sampling.core.errors import InvalidRequest, printable
+from sampling.core.params import integer, number
 
 ENDPOINT_FLAGS = ("model", "api_key", "max_requests", "timeout", "tries")
 VERIFY_FLAGS = ("parallel", "max_seconds", "transcript")
@@ -102,6 +102,6 @@ def function_of(name: str) -> Callable[..., Any]:
 
 def reference_of(folder: str) -> Any:
     """The reference weights."""
-    from sampling.language_model import load
+    from sampling.chat.language_model import load
 
     return load(None if folder == "toy" else folder)

@@ -20,8 +20,8 @@ from sampling.conformance.report import Report
 from sampling.conformance.target import Target
 from sampling.conformance.verdict import Verdict
 from sampling.conformance.verify import Verification, ids
+from sampling.core.errors import InvalidRequest, SamplingError
 from sampling.dialects import Dialect, dialect
-from sampling.errors import InvalidRequest, SamplingError
 
 OUTPUTS = ("json", "junit", "html")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from sampling.conformance.endings import CouldNotRun, Refused
-from sampling.errors import shown
+from sampling.core.errors import shown
 
 Key = tuple[str, tuple[int, ...] | None]
 

@@ -20,8 +20,8 @@ from sampling.conformance.question import Question
 from sampling.conformance.semantics import Semantics
 from sampling.conformance.target import CallableTarget, Seed
 from sampling.conformance.verdict import Verdict
-from sampling.errors import InvalidRequest
-from sampling.params import integer
+from sampling.core.errors import InvalidRequest
+from sampling.core.params import integer
 
 SEEDS = 2**31 - 1  # what every engine takes
 PLAIN = Question(np.zeros(16, dtype=np.float32))

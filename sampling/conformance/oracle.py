@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from sampling.conformance.question import Question
 from sampling.conformance.semantics import Semantics
+from sampling.core.history import Scope
+from sampling.core.params import SMALLEST
 from sampling.dialects import TRUNCATIONS, parts
-from sampling.history import Scope
-from sampling.params import SMALLEST
 
 Row = NDArray[np.float64]
 Kept = NDArray[np.bool_]

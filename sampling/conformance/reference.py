@@ -18,21 +18,21 @@ from sampling_kernels.shares import multiply_high
 from sampling_kernels.weights import weights
 from torch import Tensor
 
-from sampling.assembly import Assembly, assemble
 from sampling.chat.choice import Choice, Ending
 from sampling.chat.request import ChatRequest
 from sampling.chat.response import choice_object
 from sampling.conformance.pieces import Pieces
-from sampling.decode import SampledToken
+from sampling.core.errors import RowError
+from sampling.core.history import History
 from sampling.dialects import Dialect
 from sampling.dialects import dialect as dialect_named
-from sampling.draw import seed_key
-from sampling.errors import RowError
-from sampling.history import History
-from sampling.logprobs import Measured
-from sampling.pipeline import Pipeline
+from sampling.generate.decode import SampledToken
+from sampling.pipeline.assembly import Assembly, assemble
+from sampling.pipeline.pipeline import Pipeline
 from sampling.processors import AllowedTokens, Processor, Temperature, Truncation
-from sampling.sampler import check_params
+from sampling.sampler.draw import seed_key
+from sampling.sampler.logprobs import Measured
+from sampling.sampler.sampler import check_params
 from sampling.text import Grammars
 from sampling.version import __version__
 

@@ -12,7 +12,7 @@ from typing import Any, cast
 from sampling.conformance.identity import Identification
 from sampling.conformance.table import CHECKS
 from sampling.conformance.verdict import Finding, Verdict
-from sampling.errors import printable
+from sampling.core.errors import printable
 from sampling.version import __version__
 
 SPEC_VERSION = "2026-11"  # of the checks and the specification that they ask about, together

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from sampling.core.history import OUTPUT, Scope
 from sampling.dialects import Dialect, Rules, Stage, parts
-from sampling.history import OUTPUT, Scope
 
 # Points on which a page is silent. Engines have sources, which are never silent about what they do; but a dialect is only
 # their sampler, and what a server refuses before it is no part of that.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sampling.conformance.endings import CouldNotRun, NotTestable, Refused
 from sampling.conformance.question import Question
-from sampling.errors import InvalidRequest, shown
+from sampling.core.errors import InvalidRequest, shown
 
 Seed = int | None
 Tokens = NDArray[np.int64]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import UnionType
 
-from sampling.errors import InvalidRequest
+from sampling.core.errors import InvalidRequest
 
 
 def typed(name: str, value: object, kind: type | UnionType, allowed: str) -> None:
@@ -22,7 +22,7 @@ def typed(name: str, value: object, kind: type | UnionType, allowed: str) -> Non
     Example:
         >>> typed("model", 3, str | None, "a name, or None")
         Traceback (most recent call last):
-        sampling.errors.InvalidRequest: model: got 3, must be a name, or None
+        sampling.core.errors.InvalidRequest: model: got 3, must be a name, or None
     """
     if not isinstance(value, kind):
         raise InvalidRequest(name, value, allowed)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from sampling.errors import printable
+from sampling.core.errors import printable
 
 FALSE_ALARM = 1e-6
 POWER = 0.99

@@ -21,9 +21,9 @@ from sampling.conformance.target import CallableTarget, Target
 from sampling.conformance.trace.target import TraceTarget
 from sampling.conformance.typed import typed
 from sampling.conformance.verdict import Finding, Verdict
+from sampling.core.errors import InvalidRequest
 from sampling.dialects import Dialect
 from sampling.dialects import dialect as dialect_named
-from sampling.errors import InvalidRequest
 
 CHEAP = 24  # what checks may cost that come before the identification, where they are sorted by that
 

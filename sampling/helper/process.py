@@ -15,7 +15,7 @@ from multiprocessing import Pipe
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sampling.errors import Overloaded
+from sampling.core.errors import Overloaded
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection

@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from sampling.errors import InvalidRequest, RowError
+from sampling.core.errors import InvalidRequest, RowError
 from sampling.model.attend import Attend
 
 # Positions that `look_at` rounds up to. The CPU's attention works in blocks of as many, so that a row's bits do not depend on

@@ -13,8 +13,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from sampling.device import checked_device
-from sampling.errors import CheckpointError, InvalidRequest, listed
+from sampling.core.device import checked_device
+from sampling.core.errors import CheckpointError, InvalidRequest, listed
 from sampling.model.config import LlamaConfig
 from sampling.model.files import is_there, require
 from sampling.model.json_object import JsonObject

@@ -10,7 +10,7 @@ from typing import cast
 
 import torch
 
-from sampling.errors import CheckpointError, InvalidRequest, shown
+from sampling.core.errors import CheckpointError, InvalidRequest, shown
 from sampling.model.files import is_there
 from sampling.model.json_object import MISSING, JsonObject, refuse_code
 

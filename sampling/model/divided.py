@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sampling.errors import NotEnoughMemory
+from sampling.core.errors import NotEnoughMemory
 from sampling.model.attend import Attend
 from sampling.model.cache import BLOCK, KeyValueCache, Window, require_place
 from sampling.model.llama import Llama

@@ -6,7 +6,7 @@ import os
 import stat
 from pathlib import Path
 
-from sampling.errors import CheckpointError
+from sampling.core.errors import CheckpointError
 
 POINTER = b"version https://git-lfs.github.com/spec/"
 

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from sampling.errors import NotEnoughMemory
-from sampling.graphs import compiled
+from sampling.compile.graphs import compiled
+from sampling.core.errors import NotEnoughMemory
 from sampling.model.attend import summed
 from sampling.model.cache import Cache, KeyValueCache
 from sampling.model.divided import DividedCache

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sampling.assembly import NEUTRAL, top_k_of, translated
+from sampling.core.errors import CheckpointError, InvalidRequest, shown
+from sampling.core.params import SamplingParams, json_integer
 from sampling.dialects import DIALECTS, Dialect
-from sampling.errors import CheckpointError, InvalidRequest, shown
 from sampling.model.files import is_there
 from sampling.model.json_object import LARGEST, JsonObject
-from sampling.params import SamplingParams, json_integer
+from sampling.pipeline.assembly import NEUTRAL, top_k_of, translated
 
 NAME = "generation_config.json"
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from torch import Tensor
 
-from sampling.errors import NotEnoughMemory
+from sampling.core.errors import NotEnoughMemory
 from sampling.model.cache import KeyValueCache
 from sampling.model.llama import Llama
 from sampling.model.room import room_for

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from sampling.errors import CheckpointError, InvalidRequest, shown
+from sampling.core.errors import CheckpointError, InvalidRequest, shown
+from sampling.core.reading import read_json
 from sampling.model.files import require
-from sampling.reading import read_json
 
 MISSING = object()
 LARGEST = 2**63 - 1  # what a tensor's size can be

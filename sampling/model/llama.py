@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sampling.errors import InvalidRequest
+from sampling.core.errors import InvalidRequest
 from sampling.model.attend import Attend, causally, fused
 from sampling.model.cache import Cache, KeyValueCache, View
 from sampling.model.config import LlamaConfig

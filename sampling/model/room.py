@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import torch
 
-from sampling.errors import NotEnoughMemory
+from sampling.core.errors import NotEnoughMemory
 from sampling.model.cache import BLOCK
 from sampling.model.free_memory import free_bytes
 

@@ -9,8 +9,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from sampling.errors import InvalidRequest
-from sampling.history import History
+from sampling.core.errors import InvalidRequest
+from sampling.core.history import History
 from sampling.processors.base import Processor, same_rows
 
 

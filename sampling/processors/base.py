@@ -15,9 +15,9 @@ import torch
 from sampling_kernels.branching import may_branch
 from torch import Tensor
 
-from sampling.errors import InvalidRequest
-from sampling.history import History
-from sampling.logits import float32_logits
+from sampling.core.errors import InvalidRequest
+from sampling.core.history import History
+from sampling.core.logits import float32_logits
 
 Rows = Tensor | slice
 FLOATS = (torch.float64, torch.float32)

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from sampling.errors import InvalidRequest
-from sampling.history import History
-from sampling.params import LARGEST, bias_table
+from sampling.core.errors import InvalidRequest
+from sampling.core.history import History
+from sampling.core.params import LARGEST, bias_table
 from sampling.processors.base import Edit
 
 LARGEST_ID = 2**63 - 1

@@ -9,9 +9,9 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from sampling.errors import InvalidRequest
-from sampling.history import History
-from sampling.params import LARGEST_MIN_TOKENS, integer, token_ids
+from sampling.core.errors import InvalidRequest
+from sampling.core.history import History
+from sampling.core.params import LARGEST_MIN_TOKENS, integer, token_ids
 from sampling.processors.base import Edit, same_rows
 from sampling.processors.bias import LARGEST_ID
 from sampling.processors.numbers import column

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sampling.errors import InvalidRequest
+from sampling.core.errors import InvalidRequest
 
 Number = float | Sequence[float] | Tensor
 

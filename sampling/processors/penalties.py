@@ -7,9 +7,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from sampling.errors import InvalidRequest
-from sampling.history import OUTPUT, PROMPT_AND_OUTPUT, History, Scope
-from sampling.params import LARGEST, SMALLEST, boolean
+from sampling.core.errors import InvalidRequest
+from sampling.core.history import OUTPUT, PROMPT_AND_OUTPUT, History, Scope
+from sampling.core.params import LARGEST, SMALLEST, boolean
 from sampling.processors.base import Edit, same_rows
 from sampling.processors.numbers import Number, column, decimals
 

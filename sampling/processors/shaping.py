@@ -14,7 +14,7 @@ from sampling_kernels.faults import without_faults
 from sampling_kernels.leading import Sight
 from torch import Tensor
 
-from sampling.history import History
+from sampling.core.history import History
 from sampling.processors.base import Processor, Rows
 from sampling.processors.leading import Leading, Weighed
 

@@ -7,7 +7,7 @@ from sampling_kernels.banning import banned
 from sampling_kernels.truncation import keep_first
 from torch import Tensor
 
-from sampling.params import LARGEST, SMALLEST
+from sampling.core.params import LARGEST, SMALLEST
 from sampling.processors.leading import Leading, Weighed
 from sampling.processors.numbers import Number, column, decimals
 from sampling.processors.shaping import Shaping

@@ -12,8 +12,8 @@ from sampling_kernels.shares import WHOLE, share_of_decimal
 from sampling_kernels.truncation import keep_first, keep_min_p, keep_top_k, keep_top_p, with_equals
 from torch import Tensor
 
-from sampling.errors import InvalidRequest
-from sampling.params import LARGEST_TOP_K, boolean
+from sampling.core.errors import InvalidRequest
+from sampling.core.params import LARGEST_TOP_K, boolean
 from sampling.processors.base import Rows
 from sampling.processors.leading import Leading
 from sampling.processors.numbers import Number, column, decimals

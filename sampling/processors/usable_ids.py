@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor
 
-from sampling.history import History
-from sampling.params import integer
+from sampling.core.history import History
+from sampling.core.params import integer
 from sampling.processors.base import Processor
 
 

@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from sampling.errors import InvalidRequest
-from sampling.loaded_model import LoadedModel
+from sampling.chat.loaded_model import LoadedModel
+from sampling.core.errors import InvalidRequest
 from sampling.server.chat import ChatEndpoint
 from sampling.server.cors import CrossOrigin
 from sampling.server.errors import ApiError, shutting_down

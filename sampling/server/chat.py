@@ -14,8 +14,8 @@ from starlette.types import Receive, Scope, Send
 from sampling.chat.completion import Completion
 from sampling.chat.request import ChatRequest
 from sampling.chat.stream import DONE
-from sampling.errors import InvalidRequest
-from sampling.reading import read_json
+from sampling.core.errors import InvalidRequest
+from sampling.core.reading import read_json
 from sampling.server.connection import disconnect, read_body, unless_gone
 from sampling.server.errors import api_error, no_turn
 from sampling.server.job import Job, encoded

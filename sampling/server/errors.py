@@ -9,7 +9,14 @@ from typing import Any
 from h11 import RemoteProtocolError
 from starlette.exceptions import HTTPException
 
-from sampling.errors import CheckpointError, InvalidRequest, NotEnoughMemory, Overloaded, RowError, listed
+from sampling.core.errors import (
+    CheckpointError,
+    InvalidRequest,
+    NotEnoughMemory,
+    Overloaded,
+    RowError,
+    listed,
+)
 from sampling.server.paths import CHAT_PATHS, MODELS_PATHS
 
 BAD_REQUEST = "invalid_request_error"

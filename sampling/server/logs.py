@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TextIO
 
-from sampling.errors import shortened
+from sampling.core.errors import shortened
 from sampling.server.log_writer import LineWriter
 
 LONGEST_TEXT = 8000  # characters of a traceback

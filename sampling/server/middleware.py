@@ -10,7 +10,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from sampling.errors import one_line
+from sampling.core.errors import one_line
 from sampling.server.errors import unauthorized
 from sampling.server.logs import log
 from sampling.server.records import Record, record_of

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from sampling.core.errors import InvalidRequest
+from sampling.core.params import integer, number
 from sampling.dialects import Dialect
 from sampling.dialects import dialect as dialect_named
-from sampling.errors import InvalidRequest
-from sampling.params import integer, number
 from sampling.server.cors import check_origin
 
 PAGE_MODEL = "meta-llama/Meta-Llama-3-8B-Instruct"
@@ -44,7 +44,7 @@ class ServerOptions:
         >>> ServerOptions(max_batch=0)
         Traceback (most recent call last):
         ...
-        sampling.errors.InvalidRequest: max_batch: got 0, must be an integer from 1 to 2147483647
+        sampling.core.errors.InvalidRequest: max_batch: got 0, must be an integer from 1 to 2147483647
     """
 
     dialect: str | Dialect = "qstash"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sampling.assembly import NEUTRAL
 from sampling.chat.fields import FIELDS, MOST_CHOICES, kinds_of
 from sampling.chat.kinds import Schema
+from sampling.core.params import INTEGERS, NUMBERS, PAGE
 from sampling.dialects import Dialect
-from sampling.params import INTEGERS, NUMBERS, PAGE
+from sampling.pipeline.assembly import NEUTRAL
 
 TEXT: Schema = {"type": "string"}
 NUMBER: Schema = {"type": "number"}

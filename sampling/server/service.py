@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from sampling.chat.batch import ChatBatch
 from sampling.chat.completion import Completion
+from sampling.chat.loaded_model import LoadedModel
 from sampling.chat.request import ChatRequest
+from sampling.core.errors import InvalidRequest, NotEnoughMemory, listed
+from sampling.core.params import integer
 from sampling.dialects import dialect as dialect_named
-from sampling.errors import InvalidRequest, NotEnoughMemory, listed
-from sampling.loaded_model import LoadedModel
-from sampling.params import integer
 from sampling.server.errors import unknown_model
 from sampling.server.metrics import Metrics
 from sampling.server.options import ServerOptions

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from sampling.errors import InvalidRequest
-from sampling.reading import Verbatim
+from sampling.core.errors import InvalidRequest
+from sampling.core.reading import Verbatim
 
 MOST_VALUES = 2**17  # read in some ten milliseconds; a bias for each of Llama-3's tokens is fewer
 

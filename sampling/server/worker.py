@@ -12,7 +12,7 @@ from functools import partial
 
 from sampling.chat.batch import ChatBatch
 from sampling.chat.completion import Completion, Event
-from sampling.errors import NotEnoughMemory
+from sampling.core.errors import NotEnoughMemory
 from sampling.server.errors import ApiError, api_error, internal, not_enough_memory, shutting_down
 from sampling.server.job import Chunks, Ended, Job
 from sampling.server.logs import log

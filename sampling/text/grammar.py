@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sampling.errors import InvalidRequest
+from sampling.core.errors import InvalidRequest
 from sampling.helper import BoundExceeded, Helper
 from sampling.text.json_schema import SCHEMA
 from sampling.text.json_text import json_text

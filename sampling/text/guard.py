@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import TYPE_CHECKING, Any, cast
 
-from sampling.errors import CheckpointError, InvalidRequest
+from sampling.core.errors import CheckpointError, InvalidRequest
 from sampling.text.added_tokens import AddedTokens
 from sampling.text.tokenising import ids_of
 

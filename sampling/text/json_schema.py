@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote, urldefrag, urljoin
 
-from sampling.errors import InvalidRequest
-from sampling.reading import DEEPEST, depth
+from sampling.core.errors import InvalidRequest
+from sampling.core.reading import DEEPEST, depth
 
 SCHEMA = "response_format.json_schema.schema"
 MAPS = ("properties", "patternProperties", "$defs", "definitions")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sampling.errors import CheckpointError, InvalidRequest
+from sampling.core.errors import CheckpointError, InvalidRequest
 from sampling.text.guard import Guard, texts_in
 from sampling.text.prompt_limit import PromptLimit
 from sampling.text.template import CLOCK, Refused, Rendered, render, template_of

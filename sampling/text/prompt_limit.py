@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sampling.errors import InvalidRequest
+from sampling.core.errors import InvalidRequest
 from sampling.text.floor import TokenFloor
 
 SHORT = 2**14  # characters, tokenised in some milliseconds

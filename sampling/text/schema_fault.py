@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from sampling.errors import InvalidRequest
+from sampling.core.errors import InvalidRequest
 from sampling.helper import BoundExceeded
 from sampling.text.json_schema import MAPS, Path, Schema, step, subschemas
 

@@ -6,7 +6,7 @@ import functools
 import json
 from collections.abc import Mapping
 
-from sampling.errors import InvalidRequest
+from sampling.core.errors import InvalidRequest
 from sampling.text.json_schema import Schema, SchemaDocument, listed
 from sampling.text.json_text import MOST_DIGITS, OPTIONS
 from sampling.text.schema_numbers import bound_numbers

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from decimal import ROUND_CEILING, Decimal, localcontext
 from typing import NamedTuple
 
-from sampling.errors import InvalidRequest
+from sampling.core.errors import InvalidRequest
 from sampling.text.json_schema import Schema, SchemaDocument, listed, types_of
 from sampling.text.json_text import MOST_DIGITS
 

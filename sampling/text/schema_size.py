@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from sampling.errors import InvalidRequest
+from sampling.core.errors import InvalidRequest
 from sampling.text.json_schema import SCHEMA, TYPES, Schema, SchemaDocument, counted, listed, mapped, types_of
 from sampling.text.schema_numbers import BOUNDS
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sampling.errors import InvalidRequest
+from sampling.core.errors import InvalidRequest
 
 
 class StopStrings:

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sampling.errors import CheckpointError
+from sampling.core.errors import CheckpointError
 from sampling.helper import BoundExceeded, Helper
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from sampling.errors import CheckpointError
+from sampling.core.errors import CheckpointError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

@@ -7,7 +7,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sampling.errors import CheckpointError, shown
+from sampling.core.errors import CheckpointError, shown
 from sampling.model.config import LlamaConfig
 from sampling.model.files import is_there
 from sampling.model.json_object import JsonObject, refuse_code

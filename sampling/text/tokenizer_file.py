@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sampling.errors import CheckpointError
+from sampling.core.errors import CheckpointError
 from sampling.model.json_object import JsonObject
 
 if TYPE_CHECKING:

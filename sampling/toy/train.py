@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sampling.errors import InvalidRequest
+from sampling.core.errors import InvalidRequest
 from sampling.toy.corpus import dialogues, digest
 from sampling.toy.evaluate import evaluate, pad
 from sampling.toy.messages import Dialogue

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import sampling.processors.truncation
-import sampling.step
+import sampling.sampler.step
 from sampling.dialects import DIALECTS
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -86,7 +86,7 @@ BROKEN = [
     (sampling.processors.truncation, "top_p_of_leading", half_the_share, {"kept set", "processed"}),
     (sampling.processors.truncation, "top_p_of_leading", never_in_doubt, {"kept set", "processed"}),
     (sampling.processors.truncation, "min_p_of_leading", never_in_doubt, {"kept set", "processed"}),
-    (sampling.step, "from_whole", one_less, {"token"}),
+    (sampling.sampler.step, "from_whole", one_less, {"token"}),
 ]
 
 

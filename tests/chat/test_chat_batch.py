@@ -11,9 +11,9 @@ import torch
 from sampling import dialect, load
 from sampling.chat.batch import ChatBatch
 from sampling.chat.completion import Completion
+from sampling.chat.language_model import LanguageModel
 from sampling.chat.request import ChatRequest
-from sampling.errors import InvalidRequest, RowError
-from sampling.language_model import LanguageModel
+from sampling.core.errors import InvalidRequest, RowError
 
 QSTASH = dialect("qstash")
 ROWS = 6

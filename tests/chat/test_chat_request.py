@@ -6,7 +6,7 @@ import pytest
 from scripted import saying
 
 from sampling.chat.request import ChatRequest
-from sampling.errors import InvalidRequest
+from sampling.core.errors import InvalidRequest
 
 ASK = [{"role": "user", "content": "?"}]
 

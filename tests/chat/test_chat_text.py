@@ -218,7 +218,7 @@ def test_ids_past_the_tokenizer_are_not_sampled():
 
 
 def test_nan_logits_name_the_choice_and_the_stage():
-    from sampling.errors import RowError
+    from sampling.core.errors import RowError
 
     model = two_tokens([0.0, math.nan])
     with pytest.raises(RowError, match=r"choice 0: NaN or \+infinity in the logits after the model"):

@@ -17,8 +17,9 @@ from sampling import Sampler, SamplingParams
 from sampling.chat.fields import COMMON, FIELDS
 from sampling.chat.kinds import Only
 from sampling.chat.request import SAMPLING_FIELDS, ChatRequest
-from sampling.dialects import DIALECTS, OPENAI
-from sampling.errors import InvalidRequest
+from sampling.core.errors import InvalidRequest
+from sampling.dialects import DIALECTS
+from sampling.dialects.openai import OPENAI
 
 ASK: list[dict[str, Any]] = [{"role": "user", "content": "?"}]
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}

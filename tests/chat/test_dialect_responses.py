@@ -29,9 +29,9 @@ from pages import (
 from scripted import saying, scripted
 
 from sampling import dialect
+from sampling.chat.language_model import LanguageModel
+from sampling.core.errors import InvalidRequest
 from sampling.dialects import DIALECTS
-from sampling.errors import InvalidRequest
-from sampling.language_model import LanguageModel
 
 QUESTION = [{"role": "user", "content": "What is the capital of Turkey?"}]
 ANSWER = "The capital of Turkey is Ankara."

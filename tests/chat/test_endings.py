@@ -9,8 +9,8 @@ import torch
 from pages import ASK, PROMPT_TOKENS, joined
 from scripted import byte_tokenizer, saying, scripted
 
+from sampling.core.errors import InvalidRequest
 from sampling.dialects import DIALECTS
-from sampling.errors import InvalidRequest
 
 ENGINES = ("vllm-0.4", "vllm", "vllm-pytorch", "sglang")
 EOS = 257  # of a byte tokenizer without merged tokens

@@ -10,8 +10,8 @@ from scripted import saying
 from sampling.chat.kinds import Only
 from sampling.chat.not_offered import NOT_OFFERED
 from sampling.chat.request import ChatRequest
+from sampling.core.errors import InvalidRequest
 from sampling.dialects import DIALECTS
-from sampling.errors import InvalidRequest
 
 ASK: list[dict[str, Any]] = [{"role": "user", "content": "?"}]
 

@@ -18,8 +18,8 @@ from pages import ASK, letters
 from safetensors.torch import load_file, save_file
 
 from sampling import dialect, load
+from sampling.chat.language_model import LanguageModel
 from sampling.dialects import DIALECTS
-from sampling.language_model import LanguageModel
 from sampling.toy import CHECKPOINT
 
 QSTASH = dialect("qstash")
@@ -128,7 +128,7 @@ def test_which_device_of_its_type_does_not():
 
 def test_the_librarys_version_changes_it(toy, monkeypatch):
     before = toy.fingerprint(QSTASH)
-    monkeypatch.setattr("sampling.loaded_model.__version__", "1000.0.0")
+    monkeypatch.setattr("sampling.chat.loaded_model.__version__", "1000.0.0")
     assert toy.fingerprint(QSTASH) != before
     monkeypatch.undo()
     assert toy.fingerprint(QSTASH) == before

@@ -13,8 +13,8 @@ from toy_variants import variant
 from transformers import AutoModelForCausalLM
 
 from sampling import load
-from sampling.errors import CheckpointError
-from sampling.language_model import LanguageModel
+from sampling.chat.language_model import LanguageModel
+from sampling.core.errors import CheckpointError
 
 ASK = [{"role": "user", "content": "Name a fruit."}]
 SEEDS = range(12)

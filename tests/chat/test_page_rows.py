@@ -40,10 +40,10 @@ from server.live import Live, eventually, live
 from sampling import Sampler, SamplingParams, dialect
 from sampling.chat.batch import ChatBatch
 from sampling.chat.completion import Completion
+from sampling.chat.language_model import LanguageModel
 from sampling.chat.request import ChatRequest
+from sampling.core.errors import InvalidRequest, RowError
 from sampling.dialects import DIALECTS
-from sampling.errors import InvalidRequest, RowError
-from sampling.language_model import LanguageModel
 from sampling.server import ServerOptions
 
 LOG2 = math.log(2)

@@ -21,8 +21,8 @@ from torch import Tensor
 from toy_variants import variant
 
 from sampling import load
-from sampling.errors import InvalidRequest
-from sampling.language_model import LanguageModel
+from sampling.chat.language_model import LanguageModel
+from sampling.core.errors import InvalidRequest
 
 HELLO = [{"role": "user", "content": "Hi"}]
 TURKEY = [{"role": "user", "content": "What is the capital of Turkey?"}]

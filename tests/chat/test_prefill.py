@@ -10,10 +10,10 @@ from scripted import saying
 
 from sampling import load
 from sampling.chat.completion import Completion
+from sampling.chat.language_model import LanguageModel
 from sampling.chat.request import ChatRequest
+from sampling.core.errors import InvalidRequest
 from sampling.dialects import dialect
-from sampling.errors import InvalidRequest
-from sampling.language_model import LanguageModel
 
 QUESTION = [{"role": "user", "content": "What is the capital of Turkey?"}]
 ANSWER = "The capital of Turkey is Ankara."

@@ -12,11 +12,11 @@ import torch
 from sampling import dialect, load
 from sampling.chat.batch import ChatBatch
 from sampling.chat.completion import Completion
+from sampling.chat.language_model import LanguageModel
 from sampling.chat.request import ChatRequest
 from sampling.cli.main import main
-from sampling.errors import NotEnoughMemory
-from sampling.language_model import LanguageModel
-from sampling.prefill import PREFILL_CHUNK
+from sampling.core.errors import NotEnoughMemory
+from sampling.generate.prefill import PREFILL_CHUNK
 from sampling.server import ServerOptions
 from sampling.server.service import Service
 

@@ -12,8 +12,8 @@ from scripted import saying
 
 from sampling import Sampler, SamplingParams, dialect
 from sampling.chat.request import ChatRequest
+from sampling.core.errors import InvalidRequest
 from sampling.dialects import DIALECTS
-from sampling.errors import InvalidRequest
 
 ASK: list[dict[str, Any]] = [{"role": "user", "content": "?"}]
 LOGPROBS = {"logprobs": True}

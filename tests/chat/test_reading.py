@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sampling.chat.request import ChatRequest
-from sampling.errors import InvalidRequest
-from sampling.reading import DEEPEST, read_json
+from sampling.core.errors import InvalidRequest
+from sampling.core.reading import DEEPEST, read_json
 
 SCALARS = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()

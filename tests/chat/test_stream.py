@@ -13,7 +13,7 @@ from scripted import saying
 
 from sampling import load
 from sampling.chat.stream import DONE, server_sent_event
-from sampling.errors import RowError
+from sampling.core.errors import RowError
 
 FIRST = {"role": "assistant"}
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from scripted import saying
 
+from sampling.chat.language_model import LanguageModel
 from sampling.chat.request import ChatRequest
+from sampling.core.errors import InvalidRequest
 from sampling.dialects import DIALECTS
-from sampling.errors import InvalidRequest
-from sampling.language_model import LanguageModel
 
 ASK = [{"role": "user", "content": "?"}]
 DATED = "{{ date_string if date_string is defined else strftime_now('%d %b %Y') }}:{{ messages[0].content }}"

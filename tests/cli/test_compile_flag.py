@@ -16,7 +16,7 @@ from torch._dynamo.callback import CallbackArgs, CallbackTrigger, callback_handl
 
 from sampling import load
 from sampling.cli.main import main, parser
-from sampling.decode import before_compiling
+from sampling.generate.decode import before_compiling
 from sampling.server import ServerOptions
 from sampling.server.logs import logging_to_standard_error
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from cli.redirection import redirected
 
-from sampling.files import opened, standard_stream
+from sampling.core.files import opened, standard_stream
 
 
 def write(path: str | Path, text: str) -> None:

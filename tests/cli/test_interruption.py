@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import sampling
-from sampling.interruption import at_once
+from sampling.core.interruption import at_once
 
 # In place of torch: what interrupts its own import, and what loses that, as imports of extension modules do.
 INTERRUPTED = "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(60)\n"

@@ -15,7 +15,7 @@ from server.live import PATIENCE, Live, live
 from starlette.applications import Starlette
 
 from sampling import load
-from sampling.language_model import LanguageModel
+from sampling.chat.language_model import LanguageModel
 from sampling.server import PAGE_MODEL, ServerOptions, create_app
 
 TOKEN = "TOKEN"

@@ -19,8 +19,8 @@ from sampling.conformance.report import Report
 from sampling.conformance.semantics import Semantics, moved
 from sampling.conformance.verdict import Verdict
 from sampling.conformance.verify import verify
-from sampling.dialects import QSTASH
-from sampling.history import PROMPT_AND_OUTPUT
+from sampling.core.history import PROMPT_AND_OUTPUT
+from sampling.dialects.qstash import QSTASH
 
 Make = Callable[[], EndpointTarget]
 

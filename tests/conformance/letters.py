@@ -16,9 +16,9 @@ from sampling.conformance.endpoint.target import EndpointTarget
 from sampling.conformance.oracle import probabilities
 from sampling.conformance.question import Question
 from sampling.conformance.semantics import Semantics
-from sampling.dialects import QSTASH
-from sampling.errors import InvalidRequest
-from sampling.params import SamplingParams, integer
+from sampling.core.errors import InvalidRequest
+from sampling.core.params import SamplingParams, integer
+from sampling.dialects.qstash import QSTASH
 
 FIRST, COUNT, WIDTH = 32, 26, 256  # ids of letters in byte-level vocabularies are those from 32 on
 LETTERS = {FIRST + place: chr(ord("A") + place) for place in range(COUNT)}

@@ -16,13 +16,14 @@ from conformance.proxy import Fields, proxy
 from conformance.transports import in_process
 from server.live import live
 
-from sampling.assembly import BUILDERS
+from sampling.chat.language_model import LanguageModel
 from sampling.conformance.endpoint.target import EndpointTarget
 from sampling.conformance.mutants.truncation import without_last
 from sampling.conformance.semantics import moved
-from sampling.dialects import QSTASH, Dialect
-from sampling.history import PROMPT_AND_OUTPUT
-from sampling.language_model import LanguageModel
+from sampling.core.history import PROMPT_AND_OUTPUT
+from sampling.dialects import Dialect
+from sampling.dialects.qstash import QSTASH
+from sampling.pipeline.assembly import BUILDERS
 from sampling.processors import TopP, Truncation
 from sampling.server import ServerOptions
 

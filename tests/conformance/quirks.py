@@ -7,7 +7,7 @@ from collections.abc import Callable
 from conformance.proxy import Fields
 from conformance.transports import Fault
 
-from sampling.errors import InvalidRequest
+from sampling.core.errors import InvalidRequest
 
 Quirk = Callable[[Fields], Fields]
 

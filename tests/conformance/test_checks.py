@@ -17,8 +17,10 @@ from sampling.conformance.table import CHECKS
 from sampling.conformance.target import CallableTarget
 from sampling.conformance.verdict import Verdict
 from sampling.conformance.verify import verify
-from sampling.dialects import DIALECTS, QSTASH, VLLM
-from sampling.history import PROMPT_AND_OUTPUT, Scope
+from sampling.core.history import PROMPT_AND_OUTPUT, Scope
+from sampling.dialects import DIALECTS
+from sampling.dialects.qstash import QSTASH
+from sampling.dialects.vllm import VLLM
 
 PLAIN = Semantics.of(QSTASH)
 ORDER = PLAIN.order

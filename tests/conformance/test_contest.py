@@ -10,7 +10,7 @@ from sampling.conformance.endpoint.survey import Fence, Token
 from sampling.conformance.semantics import Semantics
 from sampling.conformance.statistics.pearson import Pearson
 from sampling.conformance.verdict import SHARE, Verdict
-from sampling.dialects import QSTASH
+from sampling.dialects.qstash import QSTASH
 
 FAIR, LOADED = np.full(2, 0.5), np.array([0.6, 0.4])
 PLAIN = Semantics.of(QSTASH)

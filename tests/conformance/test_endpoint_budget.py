@@ -29,7 +29,7 @@ from sampling.conformance.statistics.universal import anything
 from sampling.conformance.table import CHECKS
 from sampling.conformance.verdict import Verdict
 from sampling.conformance.verify import Verification
-from sampling.errors import InvalidRequest
+from sampling.core.errors import InvalidRequest
 
 UNDECIDED = (Verdict.INCONCLUSIVE, Verdict.NOT_TESTABLE)
 GOOD = {"choices": [{"message": {"content": "A"}}]}

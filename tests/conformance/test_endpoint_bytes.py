@@ -12,6 +12,7 @@ from conformance.proxy import Fields
 from conformance.transports import answering, in_process
 
 from sampling import load, verify
+from sampling.chat.language_model import LanguageModel
 from sampling.chat.response import begun_by, described
 from sampling.conformance.endpoint.reply import Choice
 from sampling.conformance.endpoint.reported import difference
@@ -19,8 +20,7 @@ from sampling.conformance.endpoint.survey import Survey
 from sampling.conformance.endpoint.tokenizer import tokenized
 from sampling.conformance.endpoint.whole_prompts import whole_prompt
 from sampling.conformance.verdict import Verdict
-from sampling.dialects import VLLM
-from sampling.language_model import LanguageModel
+from sampling.dialects.vllm import VLLM
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import pytest
 from conformance.transports import answering, in_process
 
 from sampling import InvalidRequest, load, verify
+from sampling.chat.language_model import LanguageModel
 from sampling.conformance.endpoint.client import Budget, Client, chat_url
 from sampling.conformance.endpoint.costs import COSTS, cost
 from sampling.conformance.endpoint.patience import Patience
@@ -19,7 +20,6 @@ from sampling.conformance.endpoint.transcript import Received, Transcript
 from sampling.conformance.endpoint.trouble import Refused, Spent, Unanswered
 from sampling.conformance.table import CHECKS
 from sampling.conformance.verdict import Verdict
-from sampling.language_model import LanguageModel
 
 GOOD = {"choices": [{"message": {"content": "A"}}]}
 RUN = {"url": "u", "seed": 0}

@@ -10,7 +10,7 @@ from sampling.conformance.endpoint import defaults as module
 from sampling.conformance.endpoint.defaults import defaults_of
 from sampling.conformance.endpoint.lab import EndpointLab
 from sampling.conformance.semantics import Semantics
-from sampling.dialects import QSTASH
+from sampling.dialects.qstash import QSTASH
 
 
 @pytest.fixture(autouse=True)

@@ -8,8 +8,8 @@ from conformance.lies import HONEST, LIES, Lie
 from conformance.quirks import QUIRKS
 
 from sampling import load, verify
+from sampling.chat.language_model import LanguageModel
 from sampling.conformance.verdict import Verdict
-from sampling.language_model import LanguageModel
 
 
 @pytest.fixture(scope="module")

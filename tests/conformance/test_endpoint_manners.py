@@ -12,12 +12,12 @@ from conformance.quirks import QUIRKS, Quirk, at_most
 from conformance.transports import Fault, in_process
 
 from sampling import load, verify
+from sampling.chat.language_model import LanguageModel
 from sampling.conformance.endpoint.manners import Manners
 from sampling.conformance.semantics import Semantics
 from sampling.conformance.verdict import Verdict
+from sampling.core.errors import InvalidRequest
 from sampling.dialects import DIALECTS
-from sampling.errors import InvalidRequest
-from sampling.language_model import LanguageModel
 
 
 @pytest.fixture(scope="module")

@@ -13,11 +13,11 @@ from conformance.transports import SOON, answering, saying
 from server.live import live
 
 from sampling import load, verify
+from sampling.chat.language_model import LanguageModel
 from sampling.conformance.endpoint.patience import Patience
 from sampling.conformance.endpoint.target import EndpointTarget
 from sampling.conformance.report import Report
 from sampling.conformance.verdict import Verdict
-from sampling.language_model import LanguageModel
 from sampling.server import ServerOptions
 
 UNDECIDED = {Verdict.INCONCLUSIVE, Verdict.UNSUPPORTED, Verdict.NOT_TESTABLE}

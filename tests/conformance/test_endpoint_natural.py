@@ -13,13 +13,13 @@ from conformance.quirks import without
 from conformance.transports import in_process
 
 from sampling import load, verify
+from sampling.chat.language_model import LanguageModel
 from sampling.conformance.endings import NotTestable
 from sampling.conformance.endpoint.ground import clear_k, clear_min_p, clear_p
 from sampling.conformance.endpoint.natural import Context, Natural
 from sampling.conformance.endpoint.prompts import LETTERS
 from sampling.conformance.verdict import Verdict
-from sampling.errors import InvalidRequest
-from sampling.language_model import LanguageModel
+from sampling.core.errors import InvalidRequest
 
 CHECKS = (
     "reported.mass",

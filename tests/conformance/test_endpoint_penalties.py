@@ -14,9 +14,9 @@ from sampling.conformance.endpoint.penalties import Shifts, concluded
 from sampling.conformance.semantics import Semantics
 from sampling.conformance.verdict import Verdict
 from sampling.conformance.verify import verify
-from sampling.dialects import QSTASH
-from sampling.errors import InvalidRequest
-from sampling.history import PROMPT_AND_OUTPUT
+from sampling.core.errors import InvalidRequest
+from sampling.core.history import PROMPT_AND_OUTPUT
+from sampling.dialects.qstash import QSTASH
 
 RIGHT, WRONG = {"twice": -2.0}, {"once": -1.0, "four times": -4.0, IGNORED: 0.0}
 

@@ -26,7 +26,7 @@ from sampling.conformance.statistics.planning import draws_to_exclude
 from sampling.conformance.trace.record import read_trace, write_trace
 from sampling.conformance.trace.recorder import from_endpoint
 from sampling.conformance.verdict import LONGEST, Finding, Verdict
-from sampling.errors import InvalidRequest
+from sampling.core.errors import InvalidRequest
 
 LOOKING = ("reported.mass", "reported.chosen-is-listed")  # checks that look at log probabilities
 DRAWING = ("temperature.zero", "bias.ban")  # checks that do without them

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from sampling.assembly import assemble
 from sampling.conformance.apart import told_apart
 from sampling.conformance.fixtures import HALF
 from sampling.conformance.oracle import logprobs, probabilities, rounded
 from sampling.conformance.question import Question
 from sampling.conformance.semantics import Semantics, joined, moved
+from sampling.core.history import OUTPUT, History, Scope
+from sampling.core.params import SamplingParams
 from sampling.dialects import DIALECTS, dialect
-from sampling.history import OUTPUT, History, Scope
-from sampling.params import SamplingParams
+from sampling.pipeline.assembly import assemble
 
 PLAIN = Semantics.of(dialect("qstash"))
 

@@ -10,8 +10,8 @@ import torch
 
 from sampling import Sampler, SamplingParams
 from sampling.conformance.reference import reference
+from sampling.core.errors import InvalidRequest, RowError
 from sampling.dialects import DIALECTS
-from sampling.errors import InvalidRequest, RowError
 
 LOGITS = np.random.default_rng(5).normal(size=24).astype(np.float32) * 2
 PROMPT, OUTPUT = [3, 4], [1, 1, 7]

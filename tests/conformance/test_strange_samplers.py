@@ -20,7 +20,7 @@ from sampling.conformance.statistics.pit import transform
 from sampling.conformance.target import CallableTarget
 from sampling.conformance.verdict import Finding, Verdict
 from sampling.conformance.verify import verify
-from sampling.dialects import QSTASH
+from sampling.dialects.qstash import QSTASH
 
 FEW = Depth(0, 20_000)
 TRUNCATIONS = [name for name in RUNS if name.startswith("truncation.")]

@@ -17,6 +17,7 @@ from conformance.transports import answering, in_process
 from toy_variants import variant
 
 from sampling import InvalidRequest, load, verify
+from sampling.chat.language_model import LanguageModel
 from sampling.conformance.endings import NotTestable
 from sampling.conformance.oracle import NEUTRAL
 from sampling.conformance.semantics import Semantics, joined, moved
@@ -28,9 +29,9 @@ from sampling.conformance.trace.recorder import from_endpoint, from_loop
 from sampling.conformance.trace.steps import row_of, steps_in
 from sampling.conformance.trace.target import TraceTarget
 from sampling.conformance.verdict import Verdict
-from sampling.dialects import DIALECTS, QSTASH, Dialect
-from sampling.history import PROMPT_AND_OUTPUT
-from sampling.language_model import LanguageModel
+from sampling.core.history import PROMPT_AND_OUTPUT
+from sampling.dialects import DIALECTS, Dialect
+from sampling.dialects.qstash import QSTASH
 
 COUNT = 1000  # what `sampling record` writes by itself
 FEWER = 560

@@ -19,8 +19,8 @@ from sampling.conformance.trace import parts, steps
 from sampling.conformance.trace.record import Reader, Record, checked, read_trace
 from sampling.conformance.trace.steps import row_of, steps_of
 from sampling.conformance.trace.tokens import Tokens
+from sampling.core.reading import read_json
 from sampling.dialects import DIALECTS
-from sampling.reading import read_json
 
 LISTED = [{"id": token, "logprob": math.log(share)} for token, share in ((1, 0.5), (7, 0.3), (4, 0.2))]
 

@@ -34,7 +34,7 @@ from sampling.conformance.together import together
 from sampling.conformance.trace.target import TraceTarget
 from sampling.conformance.verdict import Finding, Verdict
 from sampling.conformance.verify import identity
-from sampling.dialects import QSTASH
+from sampling.dialects.qstash import QSTASH
 
 PLAIN = Semantics.of(QSTASH)
 BAN = "bias.ban"

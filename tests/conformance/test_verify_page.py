@@ -15,7 +15,7 @@ from sampling.cli.verify_flags import add_record_flags, add_verify_flags
 from sampling.conformance.trace.record import write_trace
 from sampling.conformance.trace.recorder import from_loop
 from sampling.conformance.verdict import Verdict
-from sampling.dialects import QSTASH
+from sampling.dialects.qstash import QSTASH
 from sampling.server import ServerOptions
 
 PAGE = Path(__file__).parents[2] / "docs" / "verify.md"

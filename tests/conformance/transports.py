@@ -9,11 +9,11 @@ from typing import Any
 import httpx2
 from conformance.proxy import Fields
 
+from sampling.chat.language_model import LanguageModel
 from sampling.conformance.endpoint.patience import Patience
 from sampling.conformance.endpoint.target import EndpointTarget
+from sampling.core.errors import InvalidRequest
 from sampling.dialects import Dialect
-from sampling.errors import InvalidRequest
-from sampling.language_model import LanguageModel
 
 
 class Fault(Exception):

@@ -12,8 +12,16 @@ import pytest
 from sampling import load
 from sampling.chat.request import ChatRequest
 from sampling.cli.main import main
-from sampling.errors import CheckpointError, InvalidRequest, RowError, listed, printable, shortened, shown
-from sampling.params import SamplingParams
+from sampling.core.errors import (
+    CheckpointError,
+    InvalidRequest,
+    RowError,
+    listed,
+    printable,
+    shortened,
+    shown,
+)
+from sampling.core.params import SamplingParams
 
 LONG = 300_000
 QUESTION = [{"role": "user", "content": "x"}]

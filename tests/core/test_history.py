@@ -14,9 +14,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from sampling import History
-from sampling.errors import InvalidRequest
-from sampling.history import OUTPUT, PROMPT_AND_OUTPUT, Scope
-from sampling.token_counts import Table, largest
+from sampling.core.errors import InvalidRequest
+from sampling.core.history import OUTPUT, PROMPT_AND_OUTPUT, Scope
+from sampling.core.token_counts import Table, largest
 
 Rows = list[tuple[list[int], list[int]]]
 
@@ -504,8 +504,8 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
         seen.append(numbers)
         return largest(numbers)
 
-    monkeypatch.setattr("sampling.history.largest", noted)
-    monkeypatch.setattr("sampling.token_counts.largest", noted)
+    monkeypatch.setattr("sampling.core.history.largest", noted)
+    monkeypatch.setattr("sampling.core.token_counts.largest", noted)
     return seen
 
 

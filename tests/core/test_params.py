@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from sampling import SamplingParams
-from sampling.errors import InvalidRequest, SamplingError
+from sampling.core.errors import InvalidRequest, SamplingError
 
 NAN, INF = math.nan, math.inf
 

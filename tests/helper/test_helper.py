@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sampling.errors import Overloaded
+from sampling.core.errors import Overloaded
 from sampling.helper import BoundExceeded, Helper
 from sampling.text.grammar import TRIAL
 from sampling.text.template import RENDERER

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from sampling import LanguageModel, SamplingParams, dialect, load
 from sampling.cli.main import main as command
-from sampling.decode import Decoder
-from sampling.errors import CheckpointError, InvalidRequest, NotEnoughMemory
+from sampling.core.errors import CheckpointError, InvalidRequest, NotEnoughMemory
+from sampling.generate.decode import Decoder
 from sampling.model import Llama, load_llama
 from sampling.model.parallel import parallel_llama
 

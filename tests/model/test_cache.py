@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sampling.errors import InvalidRequest, RowError
+from sampling.core.errors import InvalidRequest, RowError
 from sampling.model import KeyValueCache
 
 

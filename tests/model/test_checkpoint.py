@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from unwanted_files import POINTER, pipe_at
 
-from sampling.errors import CheckpointError, InvalidRequest
+from sampling.core.errors import CheckpointError, InvalidRequest
 from sampling.model import LlamaConfig, load_llama
 from sampling.model.checkpoint import tensor_shapes
 

@@ -11,8 +11,8 @@ import torch
 from torch._dynamo.utils import counters
 
 from sampling import SamplingParams, dialect
-from sampling.decode import Decoder
-from sampling.errors import InvalidRequest, RowError
+from sampling.core.errors import InvalidRequest, RowError
+from sampling.generate.decode import Decoder
 from sampling.model import Llama, load_llama, pack
 from sampling.model.forward import forward_of
 

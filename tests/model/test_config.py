@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from sampling.errors import CheckpointError, InvalidRequest, shown
+from sampling.core.errors import CheckpointError, InvalidRequest, shown
 from sampling.model import Llama3Scaling, LlamaConfig
 from sampling.model.rotary import rotary_frequencies
 

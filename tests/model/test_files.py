@@ -8,7 +8,7 @@ import socket
 import pytest
 from unwanted_files import POINTER, pipe_at
 
-from sampling.errors import CheckpointError
+from sampling.core.errors import CheckpointError
 from sampling.model.files import is_there, require
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sampling.errors import RowError
+from sampling.core.errors import RowError
 from sampling.model import Llama, LlamaConfig, pack
 from sampling.model.divided import DividedCache
 from sampling.model.forward import Eager

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import transformers
 
+from sampling.core.errors import CheckpointError, InvalidRequest
 from sampling.dialects import DIALECTS, dialect
-from sampling.errors import CheckpointError, InvalidRequest
 from sampling.model.generation import OTHERS, READERS, GenerationConfig
 
 # Llama-3.1-8B-Instruct's, as published.

@@ -12,8 +12,8 @@ from small_llama import CONFIG, small
 from torch import Tensor, nn
 from torch._dynamo.utils import counters
 
-from sampling import graphs
-from sampling.graphs import needed
+from sampling.compile import graphs
+from sampling.compile.graphs import needed
 from sampling.model import Llama
 from sampling.model.forward import compiled_advance, forward_of
 from sampling.model.kind import kind_of

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sampling.errors import InvalidRequest, RowError
+from sampling.core.errors import InvalidRequest, RowError
 from sampling.model import Llama, Llama3Scaling, LlamaConfig, load_llama
 
 CLOSE = 2e-5  # the largest difference of float32 logits from transformers'

@@ -16,8 +16,8 @@ from small_llama import CONFIG, small
 
 from sampling import SamplingParams, dialect
 from sampling.chat.batch import kept
-from sampling.decode import Decoder, SampledToken
-from sampling.errors import NotEnoughMemory
+from sampling.core.errors import NotEnoughMemory
+from sampling.generate.decode import Decoder, SampledToken
 from sampling.model import Llama
 from sampling.model.divided import DividedCache
 from sampling.model.growing import GrowingCache

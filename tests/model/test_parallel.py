@@ -16,7 +16,7 @@ from model.parallel_rank import QUESTION, REQUESTS, SHORTER, STEPS, TEXT, outgro
 
 from sampling import load
 from sampling.cli.main import main
-from sampling.errors import InvalidRequest
+from sampling.core.errors import InvalidRequest
 from sampling.model import load_llama
 
 SCRIPT = Path(__file__).with_name("parallel_rank.py")

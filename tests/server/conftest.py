@@ -13,7 +13,7 @@ from server.live import PATIENCE, Live, live
 
 from sampling import load
 from sampling.chat.batch import ChatBatch
-from sampling.language_model import LanguageModel
+from sampling.chat.language_model import LanguageModel
 from sampling.server import PAGE_MODEL, ServerOptions
 from sampling.server.protocol import HttpConnection
 

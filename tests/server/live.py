@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sampling.language_model import LanguageModel
+from sampling.chat.language_model import LanguageModel
 from sampling.server import ServerOptions, create_app
 from sampling.server.address import bound_socket
 from sampling.server.run import Server, configuration

@@ -13,7 +13,7 @@ from server.live import ANSWER, CHAT, eventually, read_reply, running
 from sampling.chat.batch import ChatBatch
 from sampling.chat.completion import Completion
 from sampling.chat.stream import ChunkWriter
-from sampling.errors import RowError
+from sampling.core.errors import RowError
 
 
 def requests_of_all_kinds(count: int) -> list[dict[str, object]]:

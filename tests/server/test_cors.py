@@ -10,7 +10,7 @@ from server.raw import connect
 
 import sampling.server.chat
 from sampling.cli.main import main
-from sampling.errors import InvalidRequest
+from sampling.core.errors import InvalidRequest
 from sampling.server import ServerOptions
 
 KEY = "KEY"

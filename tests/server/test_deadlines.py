@@ -11,7 +11,7 @@ import pytest
 from server.live import ANSWER, CHAT, PATIENCE, eventually, read_raw
 from server.raw import chat, connect, endless, head, read_to_end, replies
 
-from sampling.errors import InvalidRequest
+from sampling.core.errors import InvalidRequest
 from sampling.server import ServerOptions
 
 DISCONNECTED = 'sampling_requests_total{status="disconnected"}'

@@ -14,8 +14,8 @@ from jsonschema import Draft202012Validator
 from sampling.chat.fields import FIELDS, OTHER_NAMES
 from sampling.chat.not_offered import NOT_OFFERED
 from sampling.chat.request import read
+from sampling.core.errors import InvalidRequest
 from sampling.dialects import DIALECTS, dialect
-from sampling.errors import InvalidRequest
 from sampling.server.schemas import request_schema
 
 V = 50

@@ -13,7 +13,7 @@ import pytest
 import sampling.chat.completion
 import sampling.server.chat
 import sampling.server.errors
-from sampling.errors import InvalidRequest
+from sampling.core.errors import InvalidRequest
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 BODIES, CASES, WIRE = 300, 120, 60

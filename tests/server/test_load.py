@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sampling.decode import Decoder
+from sampling.generate.decode import Decoder
 from sampling.server.job import Job
 from sampling.server.queue import JobQueue
 

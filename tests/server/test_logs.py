@@ -119,7 +119,7 @@ def logged(monkeypatch, tmp_path):
 def test_everything_that_is_logged_or_warned_of_is_json(logged):
     def speak():
         log("request", status=200, path="/\ud800")
-        logging.getLogger("sampling.decode").info("an announcement")
+        logging.getLogger("sampling.generate.decode").info("an announcement")
         logging.getLogger("uvicorn.error").warning("a warning")
         logging.getLogger("uvicorn.error").info("not this")
         logging.getLogger("asyncio").error("an error")

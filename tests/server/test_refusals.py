@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 from server.live import CHAT, PATIENCE, QUESTION
 
 from sampling.chat.request import ChatRequest
-from sampling.errors import InvalidRequest
+from sampling.core.errors import InvalidRequest
 from sampling.server.replies import json_response
 
 FIELDS = [

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from server.live import CHAT
 
-from sampling.errors import InvalidRequest
+from sampling.core.errors import InvalidRequest
 from sampling.server import values
 from sampling.server.values import MOST_VALUES, VALUE, require_few_values
 

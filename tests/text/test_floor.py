@@ -10,7 +10,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 from transformers import PreTrainedTokenizerFast
 
 from sampling import load
-from sampling.errors import InvalidRequest
+from sampling.core.errors import InvalidRequest
 from sampling.text import PromptLimit, TokenFloor, Vocabulary
 from sampling.text.token_bytes import byte_alphabet
 

@@ -24,7 +24,7 @@ from json_writer import Listed
 from scripted import byte_tokenizer
 from transformers import PreTrainedTokenizerFast
 
-from sampling.errors import InvalidRequest
+from sampling.core.errors import InvalidRequest
 from sampling.processors import Constraint
 from sampling.text import Grammars, Vocabulary
 from sampling.text import grammar as grammar_module

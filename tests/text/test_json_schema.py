@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 from json_writer import BYTES, admits
 
-from sampling.errors import InvalidRequest
+from sampling.core.errors import InvalidRequest
 from sampling.helper import Helper
 from sampling.text import Grammars, grammar
 

@@ -11,7 +11,7 @@ from llama3_tokenizer import BOS, END_HEADER, EOT, START_HEADER, llama3_encoding
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from sampling.errors import CheckpointError, InvalidRequest
+from sampling.core.errors import CheckpointError, InvalidRequest
 from sampling.text.prompt import encode_chat
 from sampling.text.token_bytes import byte_alphabet
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from json_writer import BYTES, admits, begins, written
 
-from sampling.errors import InvalidRequest
+from sampling.core.errors import InvalidRequest
 from sampling.text import Grammars
 from sampling.text.json_schema import MOST_SCHEMAS, SchemaDocument
 from sampling.text.schema_size import MOST_OPTIONAL, MOST_PARTS, WrittenOut

@@ -15,7 +15,7 @@ from transformers.utils.chat_template_utils import (  # pyright: ignore[reportPr
     _compile_jinja_template,
 )
 
-from sampling.errors import CheckpointError, InvalidRequest
+from sampling.core.errors import CheckpointError, InvalidRequest
 from sampling.helper import Helper
 from sampling.text import renderer, template
 from sampling.text.prompt import chat_prompt, encode_chat

@@ -11,7 +11,7 @@ from llama3_tokenizer import ORDINARY, llama3_encoding
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from sampling.errors import CheckpointError
+from sampling.core.errors import CheckpointError
 from sampling.text.token_bytes import byte_alphabet, token_bytes
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 from toy_variants import variant
 from unwanted_files import POINTER, pipe_at
 
-from sampling.errors import CheckpointError
+from sampling.core.errors import CheckpointError
 from sampling.text import encode_chat, load_tokenizer
 
 TEXTS = (

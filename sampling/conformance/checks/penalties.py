@@ -21,7 +21,7 @@ from sampling.conformance.statistics.eprocess import Likelihoods
 from sampling.conformance.statistics.pit import transform
 from sampling.conformance.together import together
 from sampling.conformance.verdict import SHARE, Finding, Verdict
-from sampling.history import OUTPUT, PROMPT_AND_OUTPUT, Scope
+from sampling.core.history import OUTPUT, PROMPT_AND_OUTPUT, Scope
 
 REQUESTS = 50  # of four choices each
 SCOPES = {

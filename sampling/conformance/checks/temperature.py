@@ -15,7 +15,7 @@ from sampling.conformance.oracle import probabilities, softmax
 from sampling.conformance.question import Question
 from sampling.conformance.statistics.eprocess import Likelihoods
 from sampling.conformance.verdict import Finding, Verdict
-from sampling.params import LARGEST
+from sampling.core.params import LARGEST
 
 ENOUGH = 1000
 

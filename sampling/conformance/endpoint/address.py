@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from sampling.conformance.endpoint.reply import LONGEST_NAME
-from sampling.errors import InvalidRequest
+from sampling.core.errors import InvalidRequest
 
 
 def chat_url(url: object) -> str:

@@ -9,7 +9,7 @@ from sampling.conformance.endpoint.lab import EndpointLab, Run
 from sampling.conformance.endpoint.trouble import Unfenced
 from sampling.conformance.statistics.planning import detectable_mass, draws_to_exclude
 from sampling.conformance.verdict import Finding, Verdict
-from sampling.errors import shown
+from sampling.core.errors import shown
 
 BAN, FORCE = -100, 100
 TRIED = 6  # ids that are forced

@@ -21,8 +21,8 @@ from sampling.conformance.endpoint.reply import Chunk, Model, Models, Reply, par
 from sampling.conformance.endpoint.transcript import Claim, Received, Transcript
 from sampling.conformance.endpoint.trouble import Failing, Malformed, Refused, Spent, Unanswered
 from sampling.conformance.typed import typed
-from sampling.params import integer, number
-from sampling.reading import read_json
+from sampling.core.params import integer, number
+from sampling.core.reading import read_json
 
 SILENCES = 3  # unanswered requests in a row after which an endpoint counts as gone
 PASSING = (408, 409, 425, 429)  # statuses below 500 that another try may change

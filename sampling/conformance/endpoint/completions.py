@@ -30,7 +30,7 @@ from sampling.conformance.readings import Readings
 from sampling.conformance.semantics import moved
 from sampling.conformance.together import together
 from sampling.conformance.verdict import Finding, Verdict
-from sampling.history import OUTPUT, PROMPT_AND_OUTPUT
+from sampling.core.history import OUTPUT, PROMPT_AND_OUTPUT
 
 LENGTH = 24  # tokens of a completion
 MOST_REQUESTS = 40

@@ -30,8 +30,8 @@ from sampling.conformance.endpoint.topics import (
 from sampling.conformance.readings import Readings, by_count, by_joint, by_size, place
 from sampling.conformance.semantics import Semantics, moved
 from sampling.conformance.verdict import Finding, Verdict
+from sampling.core.params import LARGEST
 from sampling.dialects import parts
-from sampling.params import LARGEST
 
 TWICE = 2  # requests for each arg max
 

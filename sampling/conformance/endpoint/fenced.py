@@ -29,7 +29,7 @@ from sampling.conformance.statistics.pearson import Pearson, pearson
 from sampling.conformance.statistics.planning import draws_by_likelihood
 from sampling.conformance.statistics.universal import anything
 from sampling.conformance.verdict import FALSE_ALARM, SHARE, Finding
-from sampling.errors import shown
+from sampling.core.errors import shown
 
 Row = NDArray[np.float64]
 

@@ -8,6 +8,7 @@ from zlib import crc32
 
 import numpy as np
 
+from sampling.chat.loaded_model import LoadedModel
 from sampling.conformance.endings import CheckEnded
 from sampling.conformance.endpoint.duel import Duel
 from sampling.conformance.endpoint.prompts import LETTERS, Messages
@@ -19,8 +20,7 @@ from sampling.conformance.endpoint.weights import ReferenceWeights, against_weig
 from sampling.conformance.semantics import Semantics
 from sampling.conformance.typed import typed
 from sampling.conformance.verdict import Finding
-from sampling.loaded_model import LoadedModel
-from sampling.params import integer
+from sampling.core.params import integer
 
 
 class EndpointLab:

@@ -15,7 +15,7 @@ from sampling.conformance.endpoint.prompts import LETTERS
 from sampling.conformance.endpoint.reply import Chunk, Reply, first_tokens
 from sampling.conformance.endpoint.trouble import Failing, Malformed, Refused
 from sampling.conformance.semantics import Semantics
-from sampling.errors import shown
+from sampling.core.errors import shown
 
 Fields = Mapping[str, Any]
 

@@ -23,7 +23,7 @@ from sampling.conformance.endpoint.ranges import (
 )
 from sampling.conformance.endpoint.reply import Choice, Reply
 from sampling.conformance.verdict import Finding, Verdict
-from sampling.errors import shown
+from sampling.core.errors import shown
 
 JSON_TOKENS = 256
 JSON_FORMAT = {"type": "json_object"}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from sampling.params import integer, number
+from sampling.core.params import integer, number
 
 LONGEST = 1e6  # seconds that a wait may take: eleven days
 LONGEST_PAUSE = 60.0  # seconds between two tries; an endpoint that asks for more is not waited for

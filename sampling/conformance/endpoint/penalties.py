@@ -28,7 +28,7 @@ from sampling.conformance.endpoint.survey import Fence
 from sampling.conformance.endpoint.thresholds import counted, shift
 from sampling.conformance.together import together
 from sampling.conformance.verdict import FALSE_ALARM, Finding, Verdict, certain
-from sampling.history import OUTPUT, PROMPT_AND_OUTPUT
+from sampling.core.history import OUTPUT, PROMPT_AND_OUTPUT
 
 FEW = 3  # tokens of the fence: few, so that runs of the same one come up
 ROUNDS = 150  # pairs of requests after which a check gives up

@@ -21,7 +21,7 @@ from sampling.conformance.statistics.binomial import tail
 from sampling.conformance.statistics.pearson import pearson
 from sampling.conformance.statistics.pit import cells, pair_cells, transform
 from sampling.conformance.verdict import FALSE_ALARM, Finding, Verdict
-from sampling.errors import shown
+from sampling.core.errors import shown
 
 SEEDS = (1, 2, 12345, 2**31 - 2)
 LENGTH = 12  # tokens of a seeded completion

@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sampling.conformance.endpoint.trouble import Malformed, Missing
-from sampling.errors import shown
+from sampling.core.errors import shown
 
 LONGEST_NAME = 512  # characters of a model's name, or of a fingerprint
 LONGEST_TEXT = (

@@ -20,8 +20,8 @@ from sampling.conformance.endpoint.trouble import Malformed, Missing, Refused
 from sampling.conformance.oracle import logprobs
 from sampling.conformance.question import Question
 from sampling.conformance.verdict import Finding, Verdict, certain
+from sampling.core.errors import shown
 from sampling.dialects import MODES
-from sampling.errors import shown
 
 TRIED, REPEATED = 12, 8  # tokens that are forced until one is listed behind itself, and how often each
 CLOSE = 2e-3  # nats; more where the endpoint does not repeat itself

@@ -12,7 +12,7 @@ from sampling.conformance.endpoint.fenced import Asked, Fenced, always
 from sampling.conformance.endpoint.ground import Ground, clear_k, clear_min_p, clear_p
 from sampling.conformance.readings import by_count
 from sampling.conformance.semantics import Semantics, joined, moved
-from sampling.dialects import QSTASH
+from sampling.dialects.qstash import QSTASH
 
 PLAIN = Semantics.of(QSTASH)
 SHARES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  # top_p

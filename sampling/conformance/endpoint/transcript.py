@@ -11,7 +11,7 @@ from threading import Lock
 from typing import Any, cast
 
 from sampling.conformance.typed import typed
-from sampling.errors import InvalidRequest
+from sampling.core.errors import InvalidRequest
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import torch
 
+from sampling.chat.loaded_model import LoadedModel
 from sampling.conformance.endpoint.prompts import LETTERS, Messages
 from sampling.conformance.endpoint.survey import Survey
 from sampling.conformance.endpoint.trouble import Missing
 from sampling.conformance.endpoint.whole_prompts import whole_prompt
 from sampling.dialects import dialect
-from sampling.loaded_model import LoadedModel
 from sampling.text import encode_chat
 
 CLOSE = 1e-3  # nats: float32 weights on another machine

@@ -9,7 +9,8 @@ from typing import Any
 from sampling.conformance.mutants.mutant import Mutant, Wrong, instead
 from sampling.conformance.mutants.temperature import TABLE
 from sampling.conformance.reference import Reference
-from sampling.dialects import PENALTIES, QSTASH, TRUNCATIONS
+from sampling.dialects import PENALTIES, TRUNCATIONS
+from sampling.dialects.qstash import QSTASH
 from sampling.processors import LogitBias
 
 Bias = dict[int, float]

@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sampling.assembly import Assembly
 from sampling.chat.request import ChatRequest
 from sampling.conformance.reference import Asked, Fields, Ids, Reference, history
 from sampling.conformance.verdict import Finding, Verdict
-from sampling.dialects import QSTASH, Dialect
-from sampling.history import History
-from sampling.pipeline import Pipeline
+from sampling.core.history import History
+from sampling.dialects import Dialect
+from sampling.dialects.qstash import QSTASH
+from sampling.pipeline.assembly import Assembly
+from sampling.pipeline.pipeline import Pipeline
 from sampling.processors import Processor
 
 NOTICED = frozenset({Verdict.DEVIATES, Verdict.IGNORED, Verdict.AMBIGUOUS})

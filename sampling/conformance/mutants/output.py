@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sampling.conformance.mutants.mutant import Mutant, Wrong
 from sampling.conformance.reference import Asked
-from sampling.params import SamplingParams
+from sampling.core.params import SamplingParams
 
 
 class MaskedUniformly(Wrong):

@@ -12,8 +12,9 @@ from torch import Tensor
 from sampling.conformance.mutants.mutant import Mutant, Wrong, instead
 from sampling.conformance.mutants.temperature import TABLE
 from sampling.conformance.reference import Asked, Reference, history
-from sampling.dialects import PENALTIES, QSTASH, TRUNCATIONS
-from sampling.history import OUTPUT, PROMPT_AND_OUTPUT, History, Scope
+from sampling.core.history import OUTPUT, PROMPT_AND_OUTPUT, History, Scope
+from sampling.dialects import PENALTIES, TRUNCATIONS
+from sampling.dialects.qstash import QSTASH
 from sampling.processors import FrequencyPenalty, PresencePenalty, Processor, RepetitionPenalty
 
 

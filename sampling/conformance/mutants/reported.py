@@ -10,9 +10,9 @@ from torch import Tensor
 
 from sampling.conformance.mutants.mutant import Mutant, Wrong
 from sampling.conformance.reference import Asked, Reference
-from sampling.decode import SampledToken
-from sampling.dialects import QSTASH
-from sampling.pipeline import Pipeline
+from sampling.dialects.qstash import QSTASH
+from sampling.generate.decode import SampledToken
+from sampling.pipeline.pipeline import Pipeline
 from sampling.processors import Edit, Temperature, Truncation
 
 

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from sampling.conformance.mutants.mutant import Mutant, Wrong, instead
 from sampling.conformance.reference import Asked, Reference
-from sampling.dialects import QSTASH
-from sampling.history import History
+from sampling.core.history import History
+from sampling.dialects.qstash import QSTASH
 from sampling.processors import Processor, Temperature
 
 TABLE = "the kit's own list of faults, not an engine"

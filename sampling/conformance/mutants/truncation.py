@@ -12,7 +12,8 @@ from torch import Tensor
 from sampling.conformance.mutants.mutant import Mutant, Wrong, instead
 from sampling.conformance.mutants.temperature import TABLE
 from sampling.conformance.reference import Reference
-from sampling.dialects import QSTASH, Stage
+from sampling.dialects import Stage
+from sampling.dialects.qstash import QSTASH
 from sampling.processors import MinP, Processor, TopK, TopP, Truncation
 
 TRUNCATED = ("top_k", "top_p", "min_p")

@@ -10,6 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
+from sampling.chat.loaded_model import LoadedModel
 from sampling.conformance.contest import IGNORED, SAME, Standing
 from sampling.conformance.distributions import alike
 from sampling.conformance.endings import NotTestable
@@ -25,9 +26,8 @@ from sampling.conformance.trace.tokens import Tokens
 from sampling.conformance.trace.weights import against_weights
 from sampling.conformance.typed import typed
 from sampling.conformance.verdict import FALSE_ALARM, Finding, Verdict
+from sampling.core.history import OUTPUT, PROMPT_AND_OUTPUT
 from sampling.dialects import TRUNCATIONS, parts
-from sampling.history import OUTPUT, PROMPT_AND_OUTPUT
-from sampling.loaded_model import LoadedModel
 
 CLOSE = 1e-3
 BINS, PAIR_BINS = 8, 3

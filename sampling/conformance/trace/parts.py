@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, cast
 
 from pydantic_core import from_json
 
-from sampling.reading import read_json
+from sampling.core.reading import read_json
 
 SEEDS = range(2**31)  # that every dialect takes
 STYLES = (('"top_logprobs":[[', "],["), ('"top_logprobs": [[', "], ["))  # pydantic's and Python's

@@ -16,10 +16,10 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 from sampling.chat.fields import FIELDS, kinds_of
 from sampling.chat.request import SAMPLING_FIELDS
 from sampling.conformance.trace.parts import Cut, cut, name_of, name_without_seed, parsed, without_lists
-from sampling.dialects import QSTASH
-from sampling.errors import InvalidRequest
-from sampling.files import opened
-from sampling.params import SamplingParams
+from sampling.core.errors import InvalidRequest
+from sampling.core.files import opened
+from sampling.core.params import SamplingParams
+from sampling.dialects.qstash import QSTASH
 
 Natural = Annotated[int, Field(ge=0)]
 Reason = Literal["stop", "length"]

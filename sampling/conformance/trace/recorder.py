@@ -14,6 +14,7 @@ import torch
 
 from sampling.chat.batch import ChatBatch
 from sampling.chat.completion import Completion
+from sampling.chat.loaded_model import LoadedModel
 from sampling.chat.request import ChatRequest
 from sampling.conformance.endings import NotTestable
 from sampling.conformance.endpoint.fenced import HEIGHT, Fenced, slope
@@ -23,9 +24,8 @@ from sampling.conformance.endpoint.target import EndpointTarget
 from sampling.conformance.endpoint.trouble import Malformed, Refused
 from sampling.conformance.oracle import NEUTRAL
 from sampling.conformance.trace.record import REASONS, Alternative, Reason, Record
+from sampling.core.errors import shown
 from sampling.dialects import Dialect
-from sampling.errors import shown
-from sampling.loaded_model import LoadedModel
 from sampling.version import __version__
 
 Setting = tuple[dict[str, Any], int]

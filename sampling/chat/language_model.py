@@ -1,0 +1,180 @@
+"""A loaded checkpoint: model, tokenizer and the way to chat with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, overload
+
+import torch
+
+from sampling.chat.batch import ChatBatch
+from sampling.chat.completion import Completion
+from sampling.chat.loaded_model import LoadedModel
+from sampling.chat.request import ChatRequest
+from sampling.chat.stream import ChunkWriter
+from sampling.compile.compiler import require_compiler
+from sampling.core.errors import InvalidRequest
+from sampling.dialects import Dialect
+from sampling.dialects import dialect as dialect_named
+from sampling.model import Llama, LlamaConfig, load_llama, pack
+from sampling.model.config import named_end_tokens
+from sampling.model.generation import GenerationConfig
+from sampling.text import load_tokenizer
+from sampling.text.end_tokens import own_end_tokens, tell_end_tokens
+from sampling.toy import CHECKPOINT
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+class LanguageModel(LoadedModel):
+    """A Llama-3 checkpoint, ready to chat.
+
+    Args:
+        model: The model.
+        tokenizer: Its transformers tokenizer, with a chat template.
+        name: What responses call it unless the request says.
+        compile: Whether it decodes by compiled steps.
+        generation: What the checkpoint says about sampling.
+
+    Example:
+        >>> from sampling import load
+        >>> response = load(None).chat([{"role": "user", "content": "What is the capital of Turkey?"}], temperature=0)
+        >>> response["choices"][0]["message"]["content"]
+        'The capital of Turkey is Ankara.'
+    """
+
+    @overload
+    def chat(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        dialect: str | Dialect = "qstash",
+        stream: Literal[False] = False,
+        **fields: Any,
+    ) -> dict[str, Any]: ...
+
+    @overload
+    def chat(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        dialect: str | Dialect = "qstash",
+        stream: Literal[True],
+        **fields: Any,
+    ) -> Iterator[dict[str, Any]]: ...
+
+    def chat(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        dialect: str | Dialect = "qstash",
+        stream: bool = False,
+        **fields: Any,
+    ) -> dict[str, Any] | Iterator[dict[str, Any]]:
+        """Answer a conversation.
+
+        Args:
+            messages: Each with `role` (system, user or assistant) and `content`, a string or a list of text parts, perhaps a
+                `name`; whether the model sees the name is for its chat template to say (Llama-3's leaves it out).
+            dialect: How to sample and to answer.
+            stream: Whether the answer comes in chunks.
+            fields: The request fields of the API: max_tokens, temperature, top_p, frequency_penalty, presence_penalty,
+                logit_bias, seed, logprobs, top_logprobs, n, stop, response_format, stream_options, model; also top_k, min_p,
+                repetition_penalty, and those that the dialect has, such as chat_template_kwargs and
+                continue_final_message. One that is None counts as left out; what is left out may come from the
+                checkpoint's generation_config.json, where the dialect says so.
+
+        Returns:
+            The API's response object, or an iterator of its chunks, which decodes as it is read. Without a seed in the
+            request each also has the `seed` that was used, and where the chat template has read the clock,
+            `chat_template_kwargs` with what it read: with both the same request gives the same output.
+
+        Raises:
+            CheckpointError: The chat template renders nothing, or `generation_config.json` does not fit the dialect.
+            InvalidRequest: A field is not allowed; the message names the field, the value and the range.
+            RowError: The model's logits can not be sampled.
+            NotEnoughMemory: Memory ends; `max_tokens` has to be smaller.
+
+        Source: "Create Chat Completion".
+        """
+        style = dialect_named(dialect)
+        request = ChatRequest.parse({"messages": messages, "stream": stream, **fields}, style)
+        completion = Completion(self, request, style)
+        if request.stream:
+            return chunks_of(completion)
+        for _ in ChatBatch.alone(completion).run():
+            pass
+        return completion.response()
+
+
+def chunks_of(completion: Completion) -> Iterator[dict[str, Any]]:
+    """Decode a completion by itself, and give its chunks as they come."""
+    writer = ChunkWriter(completion)
+    yield from writer.start()
+    for events in ChatBatch.alone(completion).run():
+        yield from writer.write(events)
+
+
+def load(
+    path: str | Path | None,
+    *,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype | str | None = None,
+    compile: bool = False,  # noqa: A002 (the name that torch uses)
+    parallel: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> LanguageModel:
+    """Load a Llama-3 checkpoint in Hugging Face's format.
+
+    Token ids are those of its tokenizer.json, whatever class tokenizer_config.json names; code in the directory is never run. A
+    message ends with every token that config.json, generation_config.json or the tokenizer names, and the log says who names
+    which. What else generation_config.json says about sampling holds in the dialects of engines that apply it.
+
+    Args:
+        path: Its directory; None for the built-in toy.
+        device: Where the model goes.
+        dtype: "float32" or "bfloat16", as a name or torch's; None for the checkpoint's own.
+        compile: Whether it decodes by compiled steps: faster, with logits that are the same but for their rounding. The first
+            step of each shape compiles, which takes a while and is announced in the log; torch keeps the result for later runs.
+        parallel: Whether the processes that torchrun has started share the model, each with a part of the weights. All of
+            them make the same calls then, and get the same answers.
+        progress: Called with (bytes read, bytes in all) while weights are read.
+
+    Returns:
+        The language model.
+
+    Raises:
+        CheckpointError: The directory can not be used; the message names the file and what is wrong.
+        InvalidRequest: An argument is not allowed.
+    """
+    if compile and parallel:
+        raise InvalidRequest("compile", compile, "False with parallel")
+    if isinstance(dtype, str) and dtype not in DTYPES:
+        raise InvalidRequest("dtype", dtype, f"one of {', '.join(DTYPES)}")
+    if compile:
+        require_compiler(device)
+    folder = CHECKPOINT if path is None else Path(path)
+    tokenizer = load_tokenizer(folder)  # first, since weights take longer to read
+    generation = GenerationConfig.read(folder)
+    model = load_llama(
+        folder,
+        device=device,
+        dtype=DTYPES[dtype] if isinstance(dtype, str) else dtype,
+        progress=progress,
+        build=parallel_builder(device) if parallel else Llama,
+    )
+    name = "sampling-toy" if path is None else folder.resolve().name
+    if not parallel:
+        pack(model)
+    loaded = LanguageModel(model, tokenizer, name, compile=compile, generation=generation)
+    named = {**named_end_tokens(folder), "the tokenizer's eos_token": own_end_tokens(tokenizer)}
+    tell_end_tokens(named, loaded.vocabulary)
+    return loaded
+
+
+def parallel_builder(device: torch.device | str) -> Callable[[LlamaConfig], Llama]:
+    """What makes this process's part of a model; torch's distributed tensors take a while to import."""
+    from sampling.model.parallel import parallel_llama
+
+    return parallel_llama(device)

@@ -1,0 +1,1 @@
+"""What every layer uses: parameters and their checks, the history of a batch, errors, strict reading."""

@@ -1,0 +1,32 @@
+"""Where tensors live: asked for by name, and refused by name where it is not there."""
+
+from __future__ import annotations
+
+import torch
+
+from sampling.core.errors import InvalidRequest
+
+
+def checked_device(device: torch.device | str) -> torch.device:
+    """A device that holds tensors here.
+
+    Args:
+        device: A device or its name.
+
+    Returns:
+        The device.
+
+    Raises:
+        InvalidRequest: torch does not know it, or it is not there.
+
+    Example:
+        >>> checked_device("cpu")
+        device(type='cpu')
+    """
+    try:
+        if torch.empty(0, device=device).is_meta:
+            raise RuntimeError("meta tensors hold no numbers")
+        return torch.device(device)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise InvalidRequest("device", str(device), f"a device that torch can use here ({reason})") from error

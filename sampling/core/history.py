@@ -1,0 +1,334 @@
+"""What was sampled so far: the only state of the sampling step, explicit and sparse."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from sampling_kernels.branching import may_branch
+from torch import Tensor
+
+from sampling.core.device import checked_device
+from sampling.core.errors import InvalidRequest
+from sampling.core.params import boolean, integer
+from sampling.core.token_counts import NOTHING, Counts, Table, TokenCounts, largest
+from sampling.core.whole_numbers import listed, whole_list, whole_tensor
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Which tokens of a row a penalty counts.
+
+    Args:
+        prompt: Whether the prompt's tokens count, too.
+        last: Count only among the row's last so many tokens, at least 1; None counts over the full length.
+
+    Raises:
+        InvalidRequest: `prompt` is no bool, or `last` no such number.
+    """
+
+    prompt: bool = False
+    last: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check both."""
+        boolean("prompt", self.prompt)
+        if self.last is not None:
+            integer("last", self.last, 1)
+
+
+OUTPUT = Scope()
+PROMPT_AND_OUTPUT = Scope(prompt=True)
+
+
+Prompts = Tensor | Sequence[Sequence[int] | Tensor]
+
+
+def checked_prompts(prompt_ids: Prompts, capacity: int | None) -> list[list[int]]:
+    """The prompts as lists of token ids, none longer than the capacity."""
+    rows: list[list[int]] = []
+    for index, row in enumerate(listed("prompt_ids", without_tensor("prompt_ids", prompt_ids, "[B, T]"))):
+        name = f"prompt_ids[{index}]"
+        tokens = whole_list(name, without_tensor(name, row, "[T]"), 0, NOTHING - 1)
+        if capacity is not None and len(tokens) > capacity:
+            words = f"at most capacity = {capacity} tokens long"
+            raise InvalidRequest(name, f"a prompt of {len(tokens)} tokens", words)
+        rows.append(tokens)
+    return rows
+
+
+def without_tensor(name: str, value: object, shape: str) -> object:
+    """A tensor of token ids of such a shape as lists, whatever its device; all else as it is."""
+    if not isinstance(value, Tensor):
+        return value
+    words = f"a tensor {shape} of whole numbers, or a list"
+    if value.is_meta or value.is_nested or value.layout is not torch.strided:
+        raise InvalidRequest(name, f"a {value.layout} tensor on {value.device}", f"{words}, with its values")
+    return whole_tensor(name, value, (shape.count(",") + 1,), words).tolist()
+
+
+def filled(rows: Sequence[Sequence[int]], columns: int, empty: int) -> Tensor:
+    """Lists as one tensor, int64 [B, columns], with `empty` behind each list."""
+    table = torch.full((len(rows), columns), empty, dtype=torch.int64)
+    for place, row in enumerate(rows):
+        table[place, : len(row)] = torch.tensor(row, dtype=torch.int64)
+    return table
+
+
+class History:
+    """The tokens of B rows: the prompt's and those sampled since.
+
+    Penalties read it through `counted`, which costs the number of distinct tokens and not the vocabulary. Its tensors are
+    views of storage that is written in place. With a fixed capacity only `extend` moves the storage or changes a shape, so that
+    `accept` and `counted` can be compiled, or captured in a CUDA graph, and run again for the next token.
+
+    Example:
+        >>> import torch
+        >>> history = History.start([[5, 6], [7]])
+        >>> history.accept(torch.tensor([9, 9]))
+        >>> history.sampled.tolist()
+        [1, 1]
+    """
+
+    def __init__(
+        self,
+        tokens: Table,
+        prompt_lengths: Table,
+        lengths: Table,
+        longest: int,
+        counts: TokenCounts,
+        highest_prompt_id: int,
+        highest_output_id: int,
+        capacity: int | None,
+    ) -> None:
+        self._tokens = tokens
+        self._prompt_lengths = prompt_lengths  # [B, 1]
+        self._lengths = lengths  # [B, 1]
+        self.longest = longest  # upper bound of lengths, known on the host
+        self._counts = counts
+        # Of all rows that have been here, and of all tokens that came when a look at them cost nothing.
+        self.highest_prompt_id, self.highest_output_id = highest_prompt_id, highest_output_id
+        self.capacity = capacity
+
+    @staticmethod
+    @torch.inference_mode(False)  # what is made in that mode could not be written to outside of it
+    def start(
+        prompt_ids: Prompts,
+        *,
+        device: torch.device | str = "cpu",
+        capacity: int | None = None,
+    ) -> History:
+        """Begin with one prompt per row.
+
+        Args:
+            prompt_ids: B lists of token ids, of which one may be empty, or tensors [T] in their place; or a tensor [B, T] of
+                prompts of one length, of any type of whole numbers.
+            device: Where the tensors live.
+            capacity: The most tokens of a row, prompt included, at least 1; every tensor has its final shape from the
+                beginning. None lets the tensors grow.
+
+        Returns:
+            A history in which nothing has been sampled yet.
+
+        Raises:
+            InvalidRequest: A prompt is no list and no such tensor, a token id is negative, 2^62 or more, or no integer, a
+                prompt is longer than the capacity, or the device is not there.
+        """
+        device = checked_device(device)
+        capacity = None if capacity is None else integer("capacity", capacity, 1)
+        rows = checked_prompts(prompt_ids, capacity)
+        longest = max(map(len, rows), default=0)
+        columns = longest if capacity is None else capacity + 1  # the last one stays empty
+        lengths = torch.tensor([len(row) for row in rows], dtype=torch.int64, device=device)[:, None]
+        prompts = filled(rows, longest, NOTHING).to(device)
+        return History(
+            Table(filled(rows, columns, 0).to(device)),
+            Table(lengths),
+            Table(lengths.clone()),
+            longest if capacity is None else capacity,
+            TokenCounts.of(prompts, capacity),
+            max((token for row in rows for token in row), default=-1),
+            -1,
+            capacity,
+        )
+
+    def __len__(self) -> int:
+        """B, the number of rows."""
+        return self._tokens.rows
+
+    @property
+    def tokens(self) -> Tensor:
+        """The tokens of each row, int64 [B, T]; zeros after the row's length. T is the capacity where that is fixed."""
+        return self._tokens.values[:, : self.capacity]
+
+    @property
+    def prompt_lengths(self) -> Tensor:
+        """How many tokens each row's prompt has, int64 [B]."""
+        return self._prompt_lengths.values[:, 0]
+
+    @property
+    def lengths(self) -> Tensor:
+        """How many tokens each row has, int64 [B]."""
+        return self._lengths.values[:, 0]
+
+    @property
+    def sampled(self) -> Tensor:
+        """Count the tokens that each row has sampled, as int64 [B]; this is the position of its next draw."""
+        return self.lengths - self.prompt_lengths
+
+    def accept(self, tokens: Tensor) -> None:
+        """Append one sampled token to each row, in place.
+
+        Args:
+            tokens: int64 [B]; a negative one leaves its row as it is, and so does any in a row that has reached the capacity.
+
+        Raises:
+            InvalidRequest: Not one whole number for each row, in a tensor; or a token id of 2^62 or more, where a look at it
+                costs nothing.
+        """
+        tokens = self._checked(tokens)[:, None]
+        lengths = self._lengths.values
+        if self.capacity is None:
+            self._make_room()
+        else:
+            tokens = tokens.where(lengths < self.capacity, -1)
+        taken = tokens >= 0
+        self._tokens.set(lengths, tokens.clamp(min=0))  # 0 into an unused place, which there always is
+        self._counts.add(tokens.where(taken, NOTHING))
+        lengths += taken
+
+    def _checked(self, tokens: Tensor) -> Tensor:
+        tokens = whole_tensor("tokens", tokens)
+        if tokens.shape != self.lengths.shape:
+            raise InvalidRequest("tokens", tuple(tokens.shape), f"one token for each of the {len(self)} rows")
+        if may_branch(tokens):
+            highest = max(tokens.tolist(), default=-1)
+            if highest >= NOTHING:
+                raise InvalidRequest("tokens", highest, f"token ids below {NOTHING}")
+            self.highest_output_id = max(self.highest_output_id, highest)
+        return tokens.to(self.tokens.device, torch.int64)
+
+    def _make_room(self) -> None:
+        if self.longest == self._tokens.columns:
+            # Rows that were replaced or skipped may have been the longest: look before growing, which is rare.
+            self.longest = largest(self._lengths.values)
+            self._tokens.reserve(len(self), 2 * self.longest + 1)
+        self.longest += 1
+        self._counts.make_room()
+
+    def counted(self, scope: Scope = OUTPUT) -> tuple[Tensor, Tensor]:
+        """The distinct tokens that a penalty counts, and how often each occurred.
+
+        Args:
+            scope: Which tokens count.
+
+        Returns:
+            (ids, counts), int64 [B, D]; where the capacity is fixed, D is it, or `scope.last` if that is less. Unused places
+            repeat the row's first token and count; a row without tokens shows token 0 with the count 0.
+        """
+        if scope.last is not None:
+            window = self._window(scope, scope.last)
+            return Counts.of(window).padded(window.shape[1])
+        return self._counts.padded(scope.prompt)
+
+    def _window(self, scope: Scope, last: int) -> Tensor:
+        """The tokens in the scope, [B, D], and NOTHING where there are fewer."""
+        lengths = self._lengths.values
+        begin = (lengths - last).maximum(
+            torch.zeros_like(lengths) if scope.prompt else self._prompt_lengths.values
+        )
+        place = begin + torch.arange(min(last, self.longest), device=lengths.device)
+        tokens = self._tokens.values.gather(-1, place.clamp(max=self._tokens.columns - 1))
+        return tokens.where(place < lengths, NOTHING)
+
+    def put(self, row: int, other: History) -> None:
+        """Replace one row, in place.
+
+        Args:
+            row: Which, from 0 to B - 1.
+            other: A history of one row.
+
+        Raises:
+            InvalidRequest: There is no such row, `other` has not one row, or its row is longer than the capacity.
+        """
+        row = integer("row", row, 0, len(self) - 1)
+        if len(checked_history(other)) != 1:
+            raise InvalidRequest("other", f"{len(other)} rows", "a history of one row")
+        self._write(row, other)
+
+    def extend(self, other: History) -> None:
+        """Append the other's rows to this one's, in place.
+
+        Raises:
+            InvalidRequest: A row is longer than the capacity.
+        """
+        self._write(len(self), checked_history(other))
+
+    def _write(self, row: int, other: History) -> None:
+        length = self._fitting(other)
+        self._tokens.write(row, other.tokens[:, :length])
+        self._prompt_lengths.write(row, other._prompt_lengths.values)
+        self._lengths.write(row, other._lengths.values)
+        self._counts.write(row, other._counts, length)
+        self.longest = max(self.longest, length)
+        self.highest_prompt_id = max(self.highest_prompt_id, other.highest_prompt_id)
+        self.highest_output_id = max(self.highest_output_id, other.highest_output_id)
+
+    def _fitting(self, other: History) -> int:
+        """An upper bound of the other's lengths that fits the capacity."""
+        if other.longest <= (self.capacity or self._tokens.columns):
+            return other.longest
+        length = largest(other._lengths.values)
+        if self.capacity is not None and length > self.capacity:
+            words = f"at most capacity = {self.capacity} tokens long"
+            raise InvalidRequest("other", f"a row of {length} tokens", words)
+        return length
+
+    @torch.inference_mode(False)
+    def select(self, rows: Tensor | Sequence[int]) -> History:
+        """A history of the given rows, in the given order; a row may be taken several times.
+
+        Args:
+            rows: Numbers of rows, from 0 to B - 1.
+
+        Raises:
+            InvalidRequest: There is no such row. (What is on another device is taken as it is, so that nothing waits for it.)
+        """
+        index = self._row_numbers(rows)
+        return History(
+            self._tokens.select(index),
+            self._prompt_lengths.select(index),
+            self._lengths.select(index),
+            self.longest,
+            self._counts.select(index),
+            self.highest_prompt_id,
+            self.highest_output_id,
+            self.capacity,
+        )
+
+    def _row_numbers(self, rows: Tensor | Sequence[int]) -> Tensor:
+        """Numbers of rows, int64 [R], looked at where that costs nothing."""
+        if isinstance(rows, Tensor) and not may_branch(rows):
+            index = whole_tensor("rows", rows)
+        else:
+            numbers = rows.tolist() if isinstance(rows, Tensor) else rows
+            index = torch.tensor(whole_list("rows", numbers, 0, len(self) - 1), dtype=torch.int64)
+        return index.to(self.tokens.device, torch.int64)
+
+    def merge(self, other: History) -> History:
+        """A history of this one's rows followed by the other's, with this one's capacity."""
+        together = self.clone()
+        together.extend(other)
+        return together
+
+    def clone(self) -> History:
+        """An independent copy."""
+        return self.select(torch.arange(len(self)))
+
+
+def checked_history(other: History) -> History:
+    """Refuse what is no history."""
+    if not isinstance(other, History):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidRequest("other", other, "a History")
+    return other

@@ -1,0 +1,83 @@
+"""Whole numbers that a caller gives in a list or a tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+import torch
+from torch import Tensor
+
+from sampling.core.errors import InvalidRequest
+from sampling.core.params import integer
+
+TYPES = (
+    *(torch.int64, torch.int32, torch.int16, torch.int8),
+    *(torch.uint64, torch.uint32, torch.uint16, torch.uint8),
+)
+
+
+def whole_tensor(
+    name: str,
+    value: object,
+    dims: Collection[int] = (0, 1),
+    words: str = "a tensor of whole numbers, one per row",
+) -> Tensor:
+    """Check the form of a tensor of whole numbers; its values are not looked at, so that nothing waits for its device.
+
+    Args:
+        name: The field, for the message.
+        value: What was given: a tensor of a type in `TYPES`.
+        dims: How many dimensions it may have.
+        words: What it must be, for the message.
+
+    Returns:
+        The tensor as it is.
+
+    Raises:
+        InvalidRequest: No tensor, or one of another type or shape.
+
+    Example:
+        >>> import torch
+        >>> whole_tensor("seed", torch.tensor([7, 8]))
+        tensor([7, 8])
+    """
+    if not isinstance(value, Tensor):
+        raise InvalidRequest(name, value, words)
+    if value.dtype not in TYPES:
+        raise InvalidRequest(name, value.dtype, words)
+    if value.dim() not in dims:
+        raise InvalidRequest(name, f"a tensor of shape {tuple(value.shape)}", words)
+    return value
+
+
+def listed(name: str, value: object) -> list[object]:
+    """Anything that can be iterated, as a list.
+
+    Raises:
+        InvalidRequest: It can not be iterated.
+    """
+    if not isinstance(value, Iterable):
+        raise InvalidRequest(name, value, "a list")
+    return list(value)
+
+
+def whole_list(name: str, value: object, low: int, high: int) -> list[int]:
+    """Read whole numbers of a closed range from anything that can be iterated.
+
+    Args:
+        name: The field, for the message.
+        value: What was given.
+        low: Smallest allowed number.
+        high: Largest allowed number.
+
+    Returns:
+        The numbers.
+
+    Raises:
+        InvalidRequest: It can not be iterated, or one of the numbers is no integer or out of range.
+
+    Example:
+        >>> whole_list("rows", range(3), 0, 2)
+        [0, 1, 2]
+    """
+    return [integer(name, item, low, high) for item in listed(name, value)]

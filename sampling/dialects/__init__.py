@@ -1,0 +1,6 @@
+"""Dialects: how one API's or engine's sampling differs from another's, as data."""
+
+from sampling.dialects.rules import MODES, PENALTIES, TRUNCATIONS, Dialect, Rules, Stage, parts
+from sampling.dialects.table import DIALECTS, dialect
+
+__all__ = ["DIALECTS", "MODES", "PENALTIES", "TRUNCATIONS", "Dialect", "Rules", "Stage", "dialect", "parts"]

@@ -1,0 +1,55 @@
+"""Refusals that name the dialects that would not refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from sampling.core.errors import InvalidRequest
+from sampling.dialects import DIALECTS, Dialect
+
+T = TypeVar("T")
+
+
+def naming_others(read: Callable[[Dialect], T], dialect: Dialect) -> T:
+    """Read something in a dialect; a refusal names the dialects that it could be read in.
+
+    Args:
+        read: Reads it in a given dialect, or raises InvalidRequest.
+        dialect: The dialect.
+
+    Returns:
+        What was read.
+
+    Raises:
+        InvalidRequest: The dialect refuses.
+    """
+    try:
+        return read(dialect)
+    except InvalidRequest as error:
+        others = [other.name for other in DIALECTS.values() if other != dialect and takes(read, other)]
+        if not others:
+            raise
+        raise InvalidRequest(error.param, error.value, f"{error.allowed}{alternative(others)}") from None
+
+
+def takes(read: Callable[[Dialect], object], dialect: Dialect) -> bool:
+    """Return True if something can be read in a dialect."""
+    try:
+        read(dialect)
+    except InvalidRequest:
+        return False
+    return True
+
+
+def alternative(names: list[str]) -> str:
+    """The words for dialects that would not refuse.
+
+    Example:
+        >>> alternative(["openai", "vllm", "sglang"])
+        '; or serve with --dialect openai (in Python dialect="openai"), vllm or sglang'
+    """
+    first, *rest = names
+    words = f'; or serve with --dialect {first} (in Python dialect="{first}")'
+    *more, last = rest or [""]
+    return words + "".join(f", {name}" for name in more) + (f" or {last}" if last else "")

@@ -1,0 +1,17 @@
+"""The published page's text: the default."""
+
+from __future__ import annotations
+
+from sampling.core.history import OUTPUT
+from sampling.dialects.fields import TEMPLATE_FIELDS
+from sampling.dialects.rules import PENALTIES, TRUNCATIONS, Dialect
+
+QSTASH = Dialect(
+    name="qstash",
+    source="the published page 'Create Chat Completion'; repetition_penalty, top_k and min_p where its engine had them",
+    order=("logit_bias", *PENALTIES, "temperature", *TRUNCATIONS),
+    repetition_counts=OUTPUT,
+    listed_ranks=20,
+    id_prefix="cmpl-",
+    fields=TEMPLATE_FIELDS,
+)

@@ -1,0 +1,158 @@
+"""Pipelines: processors one after another, and what each of them did."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TypeGuard
+
+import torch
+from torch import Tensor
+
+from sampling.core.errors import InvalidRequest
+from sampling.core.history import History
+from sampling.core.logits import float32_logits
+from sampling.pipeline.trace import Trace, probabilities, traced
+from sampling.processors import Edit, Processor, Shaping
+from sampling.processors.base import Rows, as_in, overwritten
+from sampling.processors.shaping import shaped
+
+
+class Pipeline(Processor):
+    """Processors applied in order; itself a processor.
+
+    Args:
+        stages: Processors; none at all is the identity.
+
+    Example:
+        >>> import torch
+        >>> from sampling import History, Temperature, TopP, chain
+        >>> pipeline = chain(Temperature(0.5), TopP(0.9))
+        >>> pipeline.probs(torch.tensor([[2.0, 1.0, 0.0]]), History.start([[]]))
+        tensor([[0.8808, 0.1192, 0.0000]], dtype=torch.float64)
+    """
+
+    name = "pipeline"
+
+    def __init__(self, *stages: Processor) -> None:
+        for stage in stages:
+            if not isinstance(stage, Processor):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise InvalidRequest("stages", stage, "processors")
+        self.stages = tuple(part for stage in stages for part in flattened(stage))
+
+    def __repr__(self) -> str:
+        return f"Pipeline({', '.join(map(repr, self.stages))})"
+
+    def to(self, device: torch.device | str) -> Pipeline:
+        """All the stages on a device."""
+        return Pipeline(*(stage.to(device) for stage in self.stages))
+
+    def select(self, rows: Rows) -> Pipeline:
+        """The stages with the numbers of some rows."""
+        return Pipeline(*(stage.select(rows) for stage in self.stages))
+
+    def describe(self, row: int = 0) -> str:
+        """All the stages."""
+        return ", ".join(stage.describe(row) for stage in self.stages)
+
+    def __iter__(self) -> Iterator[Processor]:
+        return iter(self.stages)
+
+    def process(self, logits: Tensor, history: History) -> Tensor:
+        """All the stages, one after another."""
+        first, last = in_two(self.stages)
+        return shaped(last, edited(first, logits, history))
+
+    def probs(self, logits: Tensor, history: History) -> Tensor:
+        """The distribution that is drawn from: the integer weights of the processed logits over their sum.
+
+        Args:
+            logits: float32 [B, V].
+            history: What the B rows have sampled so far.
+
+        Returns:
+            float64 [B, V]; zeros in a row that can not be sampled.
+        """
+        return probabilities(self(logits, history))
+
+    def trace(self, logits: Tensor, history: History, *, top: int = 5) -> Trace:
+        """What each stage did: tokens left, mass removed, entropy, the top tokens before and after.
+
+        Args:
+            logits: float32 [B, V].
+            history: What the B rows have sampled so far.
+            top: How many of the most likely tokens to show.
+
+        Returns:
+            One step for each stage; printing it gives a table.
+        """
+        seen = [float32_logits(logits)]
+        for stage in self.stages:
+            seen.append(stage(seen[-1], history))
+        return traced(
+            [stage.describe() for stage in self.stages], [stage.name for stage in self.stages], seen, top
+        )
+
+
+def in_two(stages: Sequence[Processor]) -> tuple[tuple[Processor, ...], tuple[Shaping, ...]]:
+    """Cut stages in two: all up to the last that does more than shape the distribution, and those that shape it."""
+    shaping: list[Shaping] = []
+    for stage in reversed(stages):
+        if not is_shaping(stage):
+            break
+        shaping.insert(0, stage)
+    return tuple(stages[: len(stages) - len(shaping)]), tuple(shaping)
+
+
+def is_edit(stage: Processor) -> TypeGuard[Edit]:
+    """Whether a stage does what an edit does, and nothing of its own."""
+    return as_in(Edit, stage, "__call__", "process", "edits")
+
+
+def is_shaping(stage: Processor) -> TypeGuard[Shaping]:
+    """Whether a stage shapes the distribution, and does nothing of its own."""
+    return as_in(Shaping, stage, "__call__", "process")
+
+
+def at_last_other(stages: Sequence[Processor]) -> tuple[tuple[Processor, ...], tuple[Edit, ...]]:
+    """Cut stages in two: all up to the last that is no edit, and the edits behind it."""
+    edits: list[Edit] = []
+    for stage in reversed(stages):
+        if not is_edit(stage):
+            break
+        edits.insert(0, stage)
+    return tuple(stages[: len(stages) - len(edits)]), tuple(edits)
+
+
+def edited(stages: Sequence[Processor], logits: Tensor, history: History) -> Tensor:
+    """Apply stages to whole rows; an edit that follows an edit writes into the copy that it made."""
+    own = False
+    for stage in stages:
+        if own and is_edit(stage):
+            ids, _, after = stage.edits(logits, history)
+            logits = overwritten(logits, ids, after)
+        else:
+            logits = stage(logits, history)
+        own = is_edit(stage)
+    return logits
+
+
+def flattened(stage: Processor) -> tuple[Processor, ...]:
+    """The stages of a pipeline, or the one processor itself."""
+    return stage.stages if type(stage) is Pipeline else (stage,)
+
+
+def chain(*processors: Processor) -> Pipeline:
+    """Compose processors into a pipeline, applied from left to right.
+
+    Args:
+        processors: Processors or pipelines.
+
+    Returns:
+        The pipeline.
+
+    Example:
+        >>> from sampling import Temperature, TopK, chain
+        >>> chain(Temperature(0.7), TopK(40))
+        Pipeline(Temperature(0.7), TopK(40))
+    """
+    return Pipeline(*processors)
