@@ -16,12 +16,13 @@ root_doc = "docs/index"
 include_patterns = ["docs/**", "notebooks/*", "benchmarks/*.md", "findings/README.md", "*.md"]
 exclude_patterns = [".*", "build", "dist", "docs/_*", "**/__pycache__"]
 
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "llms_txt", "public_names"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "llms_txt", "mathml", "public_names", "trimmed"]
 source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb"}
-myst_enable_extensions = ["deflist"]
+myst_enable_extensions = ["deflist", "dollarmath"]
 myst_heading_anchors = 3
 nb_execution_mode = "off"  # `make notebooks` runs them, tests/test_notebooks.py compares
 
+highlight_language = "text"
 default_role = "literal"  # what docstrings mean by `name`
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
@@ -40,6 +41,8 @@ SOON = r"(sampling\.[\w.]+\.)?(Constraint|Dialect|Logprobs|Processor|Scope|Trace
 nitpick_ignore_regex = [(r"py:.*", names) for names in (OTHERS, INTERNAL, SOON)]
 
 html_theme = "furo"
+pygments_dark_style = "github-dark"  # the theme's own underlines names of modules as if they were links
+html_math_renderer = "mathml"
 html_title = f"sampling {__version__}"
 html_static_path = ["_static"]
 html_extra_path = ["_root"]
