@@ -1,4 +1,7 @@
-"""Makes docs/conformance_matrix.md from the recorded reports: python benchmarks/conformance_table.py."""
+"""Makes two pages from the recorded reports: python benchmarks/conformance_table.py.
+
+docs/conformance_matrix.md has all engines, docs/conformance_report.md the whole report of this library's own server.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from conformance_truth import TRUTHS, of_engine
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 PAGE = HERE.parent / "docs" / "conformance_matrix.md"
+REPORT = HERE.parent / "docs" / "conformance_report.md"
 WITNESSES: dict[str, dict[str, str]] = json.loads((HERE / "engines" / "witnesses.json").read_text())
 
 SIGNS = {
@@ -131,5 +135,30 @@ def page(found: list[Result]) -> str:
     return "\n\n".join([*blocks, *(["## Not available", "\n".join(missing)] if missing else [])]) + "\n"
 
 
+def report(result: Result) -> str:
+    """One engine's report against the page, check by check."""
+    found = result["reports"]["qstash"]
+    rows = [["check", "question", "verdict", "draws", "evidence"]]
+    for check, finding in found["checks"].items():
+        draws, evidence = f"{finding['draws']:,}", " ".join(finding["evidence"].split())
+        rows.append([f"`{check}`", finding["asks"], finding["verdict"], draws, evidence.replace("|", "\\|")])
+    blocks = [
+        "# A report: this library, verified by itself",
+        f"This is what `sampling verify` says of {result['engine']}, version {result['version']}, on {result['date']}. "
+        "`python benchmarks/conformance_table.py` made this page from `benchmarks/results/conformance-sampling-serve.json`, "
+        "which also has the effect that each check would have noticed, its false-alarm rate and all e-values.",
+        f"**Headline.** {'; '.join(found['headline'].split('; ')[:1])}; the others are excluded.",
+        table(rows),
+        "## Notes",
+        "\n".join(f"- {note}." for note in found["notes"]),
+        "## Dialects that are excluded",
+        "\n".join(
+            f"- {excluded.replace(' excluded, ', ': ')}." for excluded in found["headline"].split("; ")[1:]
+        ),
+    ]
+    return "\n\n".join(blocks) + "\n"
+
+
 if __name__ == "__main__":
     PAGE.write_text(page(results()))
+    REPORT.write_text(report(results()[0]))

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import doctest
+import json
 import re
 from collections import Counter
 from pathlib import Path
@@ -17,7 +18,12 @@ import sampling
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
-TEXTS = [*PAGES, *ROOT.glob("*.md"), *(ROOT / "benchmarks").glob("*.md"), *(ROOT / "notebooks").glob("*.md")]
+TEXTS = [
+    *PAGES,
+    *ROOT.glob("*.md"),
+    *(ROOT / "benchmarks").glob("*.md"),
+    *(ROOT / "notebooks").glob("*.[im]*"),
+]
 CODE = [
     path
     for folder in ("sampling", "kernels", "tests", "benchmarks")
@@ -28,6 +34,14 @@ pytestmark = pytest.mark.skipif(not DOCS.exists(), reason="a source distribution
 
 def name_of(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
+
+
+def prose_of(path: Path) -> str:
+    """Return the Markdown of a page or a notebook."""
+    if path.suffix == ".md":
+        return path.read_text()
+    cells = json.loads(path.read_text())["cells"]
+    return "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if ">>>" in page.read_text()], ids=name_of)
@@ -52,7 +66,7 @@ def test_the_reference_describes_every_public_name_once() -> None:
 
 @pytest.mark.parametrize("page", TEXTS, ids=name_of)
 def test_links_lead_to_files(page: Path) -> None:
-    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text())
+    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", prose_of(page))
     assert [link for link in links if "://" not in link and not (page.parent / link).exists()] == []
 
 

@@ -23,8 +23,9 @@ def table(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     sys.modules.pop("conformance_table", None)
 
 
-def test_the_page_is_what_the_script_makes(table: ModuleType) -> None:
+def test_the_pages_are_what_the_script_makes(table: ModuleType) -> None:
     assert table.PAGE.read_text() == table.page(table.results())
+    assert table.REPORT.read_text() == table.report(table.results()[0])
 
 
 def test_every_deviation_has_a_witness(table: ModuleType) -> None:
