@@ -41,7 +41,7 @@ class ChatBatch:
 
     @staticmethod
     def alone(completion: Completion) -> ChatBatch:
-        """A batch of one completion and no room for others."""
+        """Return a batch of one completion and no room for others."""
         batch = ChatBatch(
             completion.loaded, completion.dialect, rows=completion.request.n, capacity=completion.capacity
         )
@@ -134,7 +134,7 @@ class ChatBatch:
         return [(completion, self._advanced(completion, sampled)) for completion in [*self._rows]]
 
     def run(self) -> Iterator[list[Event]]:
-        """The events of each completion in each step, until none is in progress.
+        """Yield the events of each completion in each step, until none is in progress.
 
         Raises:
             RowError: A choice can not be sampled; the message says why and after which stage.
@@ -180,5 +180,5 @@ def accepted(completion: Completion, choice: int, outcome: SampledToken | RowErr
 
 
 def kept(error: Exception) -> Exception:
-    """An error that will be told later. Where memory ended, its traceback would hold what was allocated by then."""
+    """Return an error that will be told later. Where memory ended, its traceback would hold what was allocated by then."""
     return error.with_traceback(None) if isinstance(error, NotEnoughMemory) else error

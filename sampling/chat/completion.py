@@ -127,7 +127,7 @@ class Completion:
         return Event(choice, piece, self.choices[choice].finish_reason is not None)
 
     def header(self, kind: str) -> dict[str, Any]:
-        """What a response and the chunks of a stream begin with.
+        """Return what a response and the chunks of a stream begin with.
 
         What is not of the request's own choosing is named, so that the output can be replayed.
 
@@ -153,7 +153,7 @@ class Completion:
         return fields
 
     def response(self, collect: Callable[[Iterator[dict[str, Any]]], object] = list) -> dict[str, Any]:
-        """The whole response.
+        """Return the whole response.
 
         Args:
             collect: What becomes of members that may be long: lists, or with `iter` iterators that make each item when it is
@@ -171,7 +171,7 @@ class Completion:
         return usage_object(len(self.prompt_ids), counted)
 
     def _banned_first(self) -> list[int]:
-        """The tokens that must not come before `min_tokens` others: all that could end a choice."""
+        """Return the tokens that must not come before `min_tokens` others: all that could end a choice."""
         asked, size = self.request.params, self.loaded.model.config.vocab_size
         if asked.min_tokens > self.max_tokens:
             words = f"at most {self.max_tokens}, the most tokens of a choice"
@@ -180,7 +180,7 @@ class Completion:
         return [*asked.stop_token_ids, *(token for token in sorted(ends) if token < size)]
 
     def _ending(self) -> Ending:
-        """What ends a choice."""
+        """Return what ends a choice."""
         asked, rules = self.request, self.dialect
         deaf, first = asked.ignore_eos and rules.ignore_eos_ignores_stop_ids, rules.stop_strings_from
         return Ending(
@@ -193,7 +193,7 @@ class Completion:
 
 
 def response_id(given: str | None, dialect: Dialect) -> str:
-    """The id of a response: the request's own, or a random one."""
+    """Return the id of a response: the request's own, or a random one."""
     if given is not None and dialect.request_id_is_whole:
         return given
     return dialect.id_prefix + (uuid.uuid4().hex if given is None else given)

@@ -74,7 +74,7 @@ def schema_of(name: str, value: object) -> Mapping[str, object]:
 
 
 def closed(properties: Mapping[str, Schema], *required: str) -> Schema:
-    """An object that says nothing else."""
+    """Return an object that says nothing else."""
     return {
         "type": "object",
         "properties": {**properties},

@@ -174,7 +174,7 @@ def load(
 
 
 def parallel_builder(device: torch.device | str) -> Callable[[LlamaConfig], Llama]:
-    """What makes this process's part of a model; torch's distributed tensors take a while to import."""
+    """Return what makes this process's part of a model; torch's distributed tensors take a while to import."""
     from sampling.model.parallel import parallel_llama
 
     return parallel_llama(device)

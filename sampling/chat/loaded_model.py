@@ -78,7 +78,7 @@ class LoadedModel:
 
     @torch.no_grad()
     def logits(self, token_ids: Sequence[int]) -> Tensor:
-        """The model's own logits, for checks.
+        """Return the model's own logits, for checks.
 
         Args:
             token_ids: T token ids.
@@ -89,7 +89,7 @@ class LoadedModel:
         return self.model(torch.tensor([list(token_ids)], device=self.model.embed_tokens.weight.device))[0]
 
     def fingerprint(self, dialect: str | Dialect) -> str:
-        """The `system_fingerprint`: a digest of library version, dialect, weights, their type and the device's, and tokenizer.
+        """Return the `system_fingerprint`: a digest of version, dialect, weights, their type and the device's, and tokenizer.
 
         The tokenizer's chat template counts, too, and what the dialect takes from `generation_config.json`.
 
@@ -114,11 +114,11 @@ class LoadedModel:
         return self.model.from_all(secrets.randbits(64))[0]
 
     def now(self) -> datetime:
-        """The local time, the same in every process that holds a part of the model."""
+        """Return the local time, the same in every process that holds a part of the model."""
         return self.model.from_all(datetime.now())[0]
 
     def defaults(self, dialect: Dialect) -> Mapping[str, Any]:
-        """What requests of a dialect get where they leave a field out; the log says so, once.
+        """Return what requests of a dialect get where they leave a field out; the log says so, once.
 
         Raises:
             CheckpointError: The checkpoint's `generation_config.json` has a value that the dialect does not take.
@@ -144,7 +144,7 @@ class LoadedModel:
         return tokenizer_digest(self.tokenizer)
 
     def _weights_digest(self) -> str:
-        """The digest of the weights as they are; to read them all takes a while, so only when they have changed."""
+        """Return the digest of the weights as they are; to read them all takes a while, so only when they have changed."""
         parts = (self.model.held(parameter)[0] for parameter in self.model.parameters())
         state = tuple((part.data_ptr(), part._version) for part in parts)
         if self._digested is None or self._digested[0] != state:
@@ -153,7 +153,7 @@ class LoadedModel:
 
 
 def digest_of(model: Llama) -> str:
-    """A digest of a model's shape and weights."""
+    """Return a digest of a model's shape and weights."""
     digest = hashlib.sha256(repr(model.config).encode())
     for name, parameter in model.named_parameters():
         digest.update(name.encode())

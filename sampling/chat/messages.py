@@ -93,12 +93,12 @@ class Messages:
         return tuple(self._message(f"{name}[{index}]", one) for index, one in enumerate(given))
 
     def _content(self, role: str | None = None) -> Content:
-        """What the content of a message may be; of a role, or of any."""
+        """Return what the content of a message may be; of a role, or of any."""
         kinds = self.dialect.assistant_parts if role == "assistant" else ("text",)
         return Content(self.dialect.part_separator, kinds)
 
     def _of_the_assistant(self, message: Schema) -> list[Schema]:
-        """What messages the assistant alone has: with parts of its own, or without content."""
+        """Return what messages the assistant alone has: with parts of its own, or without content."""
         role = {"role": {"const": "assistant"}}
         parts = {**role, "content": self._content("assistant").schema}
         silent = {**role, "content": {"type": "null"}}
@@ -175,7 +175,7 @@ class Content:
 
 
 def part_schema(kind: str) -> Schema:
-    """A part of a type."""
+    """Return a part of a type."""
     return {
         "type": "object",
         "properties": {"type": {"const": kind}, kind: TEXT_SCHEMA},

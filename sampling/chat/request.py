@@ -157,7 +157,7 @@ def is_minus_one(value: object) -> bool:
 
 
 def by_their_first_names(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of fields that were given by another name."""
+    """Return the values of fields that were given by another name."""
     renamed: dict[str, Any] = {}
     for name, first in OTHER_NAMES.items():
         if name not in values:

@@ -17,7 +17,7 @@ BROKEN = "\ufffd"  # what stands for a part of a character
 
 
 def logprob_of(value: float, rank: int, dialect: Dialect) -> float:
-    """A log probability as the dialect reports it: -9999.0 for -inf and for ranks that it does not list."""
+    """Return a log probability as the dialect reports it: -9999.0 for -inf and for ranks that it does not list."""
     listed = dialect.listed_ranks is None or rank <= dialect.listed_ranks
     return value if listed and value > -float("inf") else UNLISTED
 
@@ -25,7 +25,7 @@ def logprob_of(value: float, rank: int, dialect: Dialect) -> float:
 def described(
     token_id: int, logprob: float, vocabulary: Vocabulary, dialect: Dialect, begun: bytes = b""
 ) -> dict[str, Any]:
-    """A token, its log probability and its bytes.
+    """Return a token, its log probability and its bytes.
 
     Args:
         token_id: The token.
@@ -47,14 +47,14 @@ def described(
 
 
 def begun_by(raw: bytes) -> bytes:
-    """The bytes at the end that begin a character and do not finish it."""
+    """Return the bytes at the end that begin a character and do not finish it."""
     decoder = getincrementaldecoder("utf-8")(errors="replace")
     decoder.decode(raw)
     return decoder.getstate()[0]
 
 
 def alternatives(token: SampledToken, count: int, dialect: Dialect) -> list[tuple[int, float, int]]:
-    """The tokens of `top_logprobs`: id, log probability and rank."""
+    """Return the tokens of `top_logprobs`: id, log probability and rank."""
     listed = [(token_id, value, rank) for rank, (token_id, value) in enumerate(token.top[:count], start=1)]
     if not dialect.sampled_first:
         return listed
@@ -66,7 +66,7 @@ def alternatives(token: SampledToken, count: int, dialect: Dialect) -> list[tupl
 def entry(
     token: SampledToken, count: int, vocabulary: Vocabulary, dialect: Dialect, begun: bytes = b""
 ) -> dict[str, Any]:
-    """The `logprobs.content` entry of one sampled token."""
+    """Return the `logprobs.content` entry of one sampled token."""
     top = [
         described(token_id, logprob_of(value, rank, dialect), vocabulary, dialect, begun)
         for token_id, value, rank in alternatives(token, count, dialect)
@@ -78,7 +78,7 @@ def entry(
 def entries(
     tokens: Iterable[SampledToken], params: SamplingParams, vocabulary: Vocabulary, dialect: Dialect
 ) -> Iterator[dict[str, Any]]:
-    """The entries of some tokens, the first of which begins a character; none unless log probabilities are wanted."""
+    """Yield the entries of some tokens, the first of which begins a character; none unless log probabilities are wanted."""
     begun = b""
     for token in tokens if params.logprobs else ():
         yield entry(token, params.top_logprobs, vocabulary, dialect, begun)
@@ -86,12 +86,12 @@ def entries(
 
 
 def end_tokens(choice: Choice, dialect: Dialect) -> list[SampledToken]:
-    """The token that ended the choice, where the dialect has an entry for it."""
+    """Return the token that ended the choice, where the dialect has an entry for it."""
     return [choice.end_token] if dialect.end_token_entry and choice.end_token is not None else []
 
 
 def logprobs_object(listed: object, params: SamplingParams) -> dict[str, Any] | None:
-    """The `logprobs` of a choice: null unless asked for."""
+    """Return the `logprobs` of a choice: null unless asked for."""
     return {"content": listed} if params.logprobs else None
 
 

@@ -24,12 +24,12 @@ class ChunkWriter:
         self._head = completion.header("chat.completion.chunk")
 
     def start(self) -> list[dict[str, Any]]:
-        """The first chunk of each choice: the role."""
+        """Return the first chunk of each choice: the role."""
         count = self._completion.request.n
         return [self._chunk(index, {"role": "assistant"}) for index in range(count)]
 
     def write(self, events: Sequence[Event]) -> list[dict[str, Any]]:
-        """The chunks for what happened in one step: a choice's content if there is any, and its last chunk at its end.
+        """Return the chunks for what happened in one step: a choice's content if there is any, and its last chunk at its end.
 
         Args:
             events: All events of the completion in the step.
@@ -58,7 +58,7 @@ class ChunkWriter:
         return chunk
 
     def _with_usage(self, chunks: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """The usage in the last chunk, or in one of its own where that was asked for."""
+        """Return the usage in the last chunk, or in one of its own where that was asked for."""
         usage = self._completion.usage()
         if not self._completion.dialect.usage_when_asked:
             return [*chunks[:-1], {**chunks[-1], "usage": usage}]

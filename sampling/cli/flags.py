@@ -16,7 +16,7 @@ MOST = 2**31 - 1
 
 
 def given(value: Any, default: Any) -> Any:
-    """What a flag says, or what holds without it: flags that were left out are None, so that others can be refused."""
+    """Return what a flag says, or what holds without it: flags that were left out are None, so that others can be refused."""
     return default if value is None else value
 
 
@@ -53,7 +53,7 @@ def check_files(options: argparse.Namespace, written: Sequence[str], read: Seque
 
 
 def place_of(file: str) -> object:
-    """What all names of a file have in common: inode and device, or the path where there is no file yet."""
+    """Return what all names of a file have in common: inode and device, or the path where there is no file yet."""
     path = Path(file)
     return path.stat()[1:3] if path.exists() else os.path.realpath(file)
 

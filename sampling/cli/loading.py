@@ -39,7 +39,7 @@ def load_with_progress(options: argparse.Namespace) -> LanguageModel:
 
 
 def completion_of(options: argparse.Namespace) -> Completion:
-    """The completion that the flags ask for; everything is checked before a model is loaded."""
+    """Return the completion that the flags ask for; everything is checked before a model is loaded."""
     style = dialect(options.dialect)
     request = ChatRequest.parse(request_of(options), style)
     return Completion(load_with_progress(options), request, style)

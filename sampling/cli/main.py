@@ -33,7 +33,7 @@ EXTRAS = {
 
 
 def parser() -> argparse.ArgumentParser:
-    """The parser of the whole command line."""
+    """Return the parser of the whole command line."""
     top = OneLineParser(prog="sampling", description="The reference sampler for language models.")
     top.add_argument("--version", action="version", version=f"sampling {__version__}")
     commands = top.add_subparsers(dest="command", required=True, parser_class=OneLineParser)

@@ -144,7 +144,7 @@ def add_request_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def request_of(options: argparse.Namespace) -> dict[str, Any]:
-    """The request that the flags spell out, fields that were not given left out."""
+    """Return the request that the flags spell out, fields that were not given left out."""
     messages = [{"role": "user", "content": options.text}]
     if options.system is not None:
         messages.insert(0, {"role": "system", "content": options.system})

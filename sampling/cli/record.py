@@ -64,5 +64,5 @@ def written(records: Iterable[Record], path: Path) -> int:
 
 
 def outcome(kept: int, path: Path) -> str:
-    """What became of the file."""
+    """Return what became of the file."""
     return f"{kept} completions in {path}" if kept else f"{path} is as it was"

@@ -51,7 +51,7 @@ def run_serve(options: argparse.Namespace) -> None:
 
 
 def server_options(options: argparse.Namespace) -> ServerOptions:
-    """The options that the flags spell out; the key may come from the environment, where no process list shows it."""
+    """Return the options that the flags spell out; the key may come from the environment, where no process list shows it."""
     key = os.environ.get(KEY_VARIABLE) if options.api_key is None else options.api_key
     given = {name: getattr(options, name) for name in OPTIONS if getattr(options, name) is not None}
     served = tuple(options.served_model_name or ())

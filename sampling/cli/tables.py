@@ -21,18 +21,18 @@ EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
 def bar(share: float, cells: int = BAR_CELLS) -> str:
-    """A bar of `cells` characters for a share between 0 and 1, in steps of an eighth of a character."""
+    """Return a bar of `cells` characters for a share between 0 and 1, in steps of an eighth of a character."""
     full, rest = divmod(round(share * cells * 8), 8)
     return ("█" * full + (EIGHTHS[rest] if rest else "")).ljust(cells)
 
 
 def quoted(text: str) -> str:
-    """A token's text so that white space can be seen."""
+    """Return a token's text so that white space can be seen."""
     return text.replace("\n", "⏎").replace("\t", "⇥").replace(" ", "·")
 
 
 def percent(share: float, digits: int = 2) -> str:
-    """A probability in percent; what would be rounded to nothing is shown as less than the smallest step."""
+    """Return a probability in percent; what would be rounded to nothing is shown as less than the smallest step."""
     smallest = 10.0**-digits
     return f"<{smallest:g}%" if 0 < 100 * share < smallest else f"{100 * share:.{digits}f}%"
 
@@ -54,7 +54,7 @@ def print_probabilities(completion: Completion) -> None:
 
 
 def likely_text(snapshot: Snapshot, drawn: int, vocabulary: Vocabulary, width: int) -> Text:
-    """The most likely tokens of row 0, and the drawn one if it is not among them, as far as whole entries fit."""
+    """Return the most likely tokens of row 0, and the drawn one if it is not among them, as far as whole entries fit."""
     pairs = zip(snapshot.top_ids[0].tolist(), snapshot.top_probs[0].tolist(), strict=True)
     shares = {token: share for token, share in pairs if share > 0}
     shown = list(shares)[:SHOWN]
@@ -77,7 +77,7 @@ def step_title(number: int, token: SampledToken, mode: str, vocabulary: Vocabula
 
 
 def stage_table(trace: Trace, drawn: int, vocabulary: Vocabulary, width: int) -> Table:
-    """What each stage of one step did, and what became of the drawn token, in `width` columns."""
+    """Return what each stage of one step did, and what became of the drawn token, in `width` columns."""
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1))
     table.add_column("stage", width=STAGE_CELLS, no_wrap=True, overflow="ellipsis")
     for name in ("left", "removed", "entropy"):

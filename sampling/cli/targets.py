@@ -26,7 +26,7 @@ FOR_ENDPOINTS = "left out: it is for the URL of an endpoint"
 
 
 def target_of(options: argparse.Namespace) -> Target:
-    """The one target that the flags name."""
+    """Return the one target that the flags name."""
     named = [name for name in ("url", "callable", "trace") if getattr(options, name) is not None]
     if len(named) != 1:
         raise InvalidRequest("target", ", ".join(named) or None, "one of URL, --callable and --trace")
@@ -46,12 +46,12 @@ def target_of(options: argparse.Namespace) -> Target:
 
 
 def seed_of(options: argparse.Namespace) -> int:
-    """The seed of the kit's own choices."""
+    """Return the seed of the kit's own choices."""
     return integer("seed", given(options.seed, 0), 0, MOST)
 
 
 def endpoint_of(options: argparse.Namespace, transcript: Transcript | None = None) -> EndpointTarget:
-    """The endpoint that the flags name."""
+    """Return the endpoint that the flags name."""
 
     def waiting(words: str) -> None:
         print(f"sampling {options.command}: {printable(words)}", file=sys.stderr, flush=True)
@@ -77,7 +77,7 @@ def endpoint_of(options: argparse.Namespace, transcript: Transcript | None = Non
 
 
 def function_of(name: str) -> Callable[..., Any]:
-    """A function by module and name; the folder where the command runs is looked into, too.
+    """Return a function by module and name; the folder where the command runs is looked into, too.
 
     Raises:
         InvalidRequest: There is none.
@@ -101,7 +101,7 @@ def function_of(name: str) -> Callable[..., Any]:
 
 
 def reference_of(folder: str) -> Any:
-    """The reference weights."""
+    """Return the reference weights."""
     from sampling.chat.language_model import load
 
     return load(None if folder == "toy" else folder)

@@ -59,7 +59,7 @@ def run_verify(options: argparse.Namespace) -> int:
 
 
 def reached(target: Target, chosen: Dialect, settings: Mapping[str, Any]) -> Report:
-    """The report on a target, once it answers at all; an interruption leaves what was found until then.
+    """Return the report on a target, once it answers at all; an interruption leaves what was found until then.
 
     Raises:
         CheckEnded: It does not.
@@ -99,7 +99,7 @@ def way_on(options: argparse.Namespace) -> str:
 
 @contextmanager
 def progress_of(verification: Verification) -> Generator[Callable[[str, int, int], None]]:
-    """A bar on standard error: which check runs, how many requests were sent, and how the checks before it ended."""
+    """Return a bar on standard error: which check runs, how many requests were sent, and how the checks before it ended."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 

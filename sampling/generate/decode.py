@@ -41,7 +41,7 @@ class SampledToken:
 
 
 def table_of(output: SampleOutput) -> Tensor:
-    """A step's output in one float64 tensor, [B, 4 + 2K], in which every number has its place: the host reads it at once."""
+    """Return a step's output as one float64 tensor, [B, 4 + 2K], which the host reads at once."""
     columns = (output.token_ids, output.status, output.logprobs, output.ranks)
     return torch.cat(
         [torch.stack([column.double() for column in columns], 1), output.top_token_ids, output.top_logprobs],
@@ -229,7 +229,7 @@ class Decoder:
 
     @torch.no_grad()
     def next_logits(self) -> Tensor:
-        """The model's logits for the next step, [B, V]; asking twice computes them once."""
+        """Return the model's logits for the next step, [B, V]; asking twice computes them once."""
         if bool(self._fed.any()):
             self._claim()
             self._forward.run(self._tokens)
@@ -238,7 +238,7 @@ class Decoder:
         return self._logits
 
     def _run_step(self) -> Tensor:
-        """The table of a step."""
+        """Run a step and return its table."""
         if self._replay is None or not self._fed.any() or self._constrained:
             return self._sampled(self.next_logits())
         self._claim()
@@ -253,12 +253,12 @@ class Decoder:
             self._logits[[*lost]] = torch.nan
 
     def _forward_and_sampled(self) -> Tensor:
-        """A step on the device alone."""
+        """Run a step on the device alone and return its table."""
         self._forward.run(self._tokens)
         return self._sampled(self._logits)
 
     def _sampled(self, logits: Tensor) -> Tensor:
-        """The table of the next tokens, which have yet to go through the model."""
+        """Sample the next tokens, which have yet to go through the model, and return their table."""
         output = self.sampler.step(logits[: len(self.sampler.slots)])
         self._tokens[: len(output.token_ids)] = output.token_ids
         return table_of(output)
@@ -280,7 +280,7 @@ class Decoder:
             self._fed[list(rows)] = 0
 
     def _forget_steps(self) -> None:
-        """The sampler's stages and numbers are other ones from now on."""
+        """Invalidate captured graphs after requests were added or removed."""
         if self._replay is not None:
             self._replay.forget()
 
@@ -308,5 +308,5 @@ def before_compiling(rows: int) -> AbstractContextManager[None]:
 
 
 def rounded(capacity: int) -> int:
-    """A power of two that is not below a capacity: few shapes, so that compiled steps serve again."""
+    """Return a power of two that is not below a capacity: few shapes, so that compiled steps serve again."""
     return max(SMALLEST_HISTORY, 1 << (capacity - 1).bit_length())

@@ -31,7 +31,7 @@ def fused(q: Tensor, k: Tensor, v: Tensor, visible: Tensor | None) -> Tensor:
 
 
 def summed(q: Tensor, k: Tensor, v: Tensor, visible: Tensor | None) -> Tensor:
-    """The same as multiply-and-sum in float32: compiled and for one position it reads the cache at memory's speed."""
+    """Return the same as multiply-and-sum in float32: compiled and for one position it reads the cache at memory's speed."""
     wide = _grouped(q, k.shape[1]).float() * q.shape[-1] ** -0.5
     scores = (wide[..., None, :] * k.float()[:, :, None]).sum(-1)  # [B, KV, T * G, S]
     scores = scores if visible is None else scores.where(visible, -float("inf"))

@@ -205,11 +205,11 @@ class KeyValueCache:
         return self._known + counts
 
     def keys(self, layer: int) -> Tensor:
-        """A layer's keys, [B, KV, capacity, D]."""
+        """Return a layer's keys, [B, KV, capacity, D]."""
         return self.stored_keys[layer][:, :, : self.capacity]
 
     def values(self, layer: int) -> Tensor:
-        """A layer's values, [B, KV, capacity, D]."""
+        """Return a layer's values, [B, KV, capacity, D]."""
         return self.stored_values[layer][:, :, : self.capacity]
 
     def claim(self, width: int, counts: Tensor | None = None) -> None:
@@ -265,7 +265,7 @@ class KeyValueCache:
         )
 
     def select(self, rows: Sequence[int] | Tensor) -> KeyValueCache:
-        """A new cache of the chosen rows, in that order; a row may be chosen several times or not at all.
+        """Return a new cache of the chosen rows, in that order; a row may be chosen several times or not at all.
 
         Selecting one prefilled row n times makes the n choices of a request. Row numbers on another device
         are read, which waits for it: this is no part of a decode step.

@@ -44,7 +44,7 @@ class StoredTensor:
 
 
 def tensor_name(parameter: str) -> str:
-    """A parameter's name in Hugging Face's files.
+    """Return a parameter's name in Hugging Face's files.
 
     Args:
         parameter: Its name in `Llama.named_parameters()`.
@@ -115,7 +115,7 @@ def _running_dtype(config: LlamaConfig, folder: Path, dtype: torch.dtype | None)
 
 
 def _stored_tensors(folder: Path) -> tuple[Path, dict[str, StoredTensor]]:
-    """The file that says which tensors there are, and every tensor by name."""
+    """Return the file that says which tensors there are, and every tensor by name."""
     single, index = folder / _SINGLE, folder / _INDEX
     if is_there(single):
         return single, {tensor.name: tensor for tensor in _header(single)}

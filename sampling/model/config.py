@@ -263,7 +263,7 @@ def _theta(holders: Sequence[JsonObject]) -> float:
 
 
 def named_end_tokens(directory: str | Path) -> dict[str, tuple[int, ...]]:
-    """The end tokens that the files of a checkpoint name.
+    """Return the end tokens that the files of a checkpoint name.
 
     Args:
         directory: A model directory in Hugging Face's format.

@@ -102,7 +102,7 @@ class DividedCache:
         return self._shared.lengths
 
     def rooms(self, length: int, *, most: int, choices: int) -> list[KeyValueCache]:
-        """Caches of one row for a prompt: the first to run it in, all of them for `put`.
+        """Return caches of one row for a prompt: the first to run it in, all of them for `put`.
 
         Args:
             length: Its tokens.

@@ -53,7 +53,7 @@ def require(path: Path) -> None:
 
 
 def kind_of(mode: int) -> str:
-    """What such a mode is of, in words."""
+    """Return what such a mode is of, in words."""
     kinds = {
         stat.S_IFDIR: "a directory",
         stat.S_IFIFO: "a pipe",

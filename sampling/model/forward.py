@@ -74,7 +74,7 @@ def forward_of(
     compiled: bool,
     before_moving: Callable[[], None] = lambda: None,
 ) -> Forward:
-    """The decode step of some rows.
+    """Return the decode step of some rows.
 
     Args:
         model: The model.
@@ -193,7 +193,7 @@ def advance_of(kind: str | None, model: Llama, cache: KeyValueCache, logits: Ten
 def compiled_advance(
     device: str, *, known: bool
 ) -> Callable[[str | None, Llama, KeyValueCache, Tensor, Tensor], None]:
-    """The compiled `advance_of`; one for all models, since torch keeps the graphs of a function together.
+    """Return the compiled `advance_of`; one for all models, since torch keeps the graphs of a function together.
 
     Args:
         device: The type of the device.

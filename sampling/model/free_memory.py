@@ -36,7 +36,7 @@ def free_bytes(device: torch.device, root: Path = Path("/")) -> int | None:
 
 
 def available(file: Path) -> Iterator[int]:
-    """What the machine has, in one line of a file: "MemAvailable:    1024 kB"."""
+    """Yield what the machine has, in one line of a file: "MemAvailable:    1024 kB"."""
     for line in lines_of(file):
         name, *rest = line.split()
         if name == "MemAvailable:":
@@ -44,7 +44,7 @@ def available(file: Path) -> Iterator[int]:
 
 
 def left_in_groups(root: Path) -> Iterator[int]:
-    """What each control group that this process is in may still take."""
+    """Yield what each control group that this process is in may still take."""
     for line in lines_of(root / "proc/self/cgroup"):
         _, controllers, path = line.split(":", 2)
         for name in {*controllers.split(",")} & {*GROUPS}:
@@ -56,7 +56,7 @@ def left_in_groups(root: Path) -> Iterator[int]:
 
 
 def left_in(limit: Path, use: Path, statistics: Path, given_back: str) -> Iterator[int]:
-    """A group's limit less its use; nothing where it has no limit."""
+    """Yield a group's limit less its use; nothing where it has no limit."""
     for most, used in zip(lines_of(limit), lines_of(use), strict=False):
         if most != "max":
             pages = dict(line.split() for line in lines_of(statistics))
@@ -64,7 +64,7 @@ def left_in(limit: Path, use: Path, statistics: Path, given_back: str) -> Iterat
 
 
 def lines_of(file: Path) -> list[str]:
-    """The lines of a file; none where it can not be read."""
+    """Return the lines of a file; none where it can not be read."""
     try:
         return file.read_text().splitlines()
     except OSError:

@@ -152,7 +152,7 @@ class GenerationConfig:
 
 
 def listed(values: Mapping[str, object]) -> str:
-    """Some values and their names.
+    """Return some values and their names.
 
     Example:
         >>> listed({"temperature": 0.6, "top_k": 50})

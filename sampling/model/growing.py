@@ -33,7 +33,7 @@ class GrowingCache:
         self.now = model.new_cache(rows, self._size(1))
 
     def rooms(self, length: int, *, most: int, choices: int) -> list[KeyValueCache]:
-        """A cache of one row for a prompt, and room for it among the others.
+        """Return a cache of one row for a prompt, and room for it among the others.
 
         Raises:
             NotEnoughMemory: They do not fit.

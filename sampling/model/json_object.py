@@ -60,27 +60,27 @@ class JsonObject:
         return cls(path, cast("dict[str, object]", members))
 
     def where(self, key: str) -> str:
-        """The field's name as seen from the top of the file."""
+        """Return the field's name as seen from the top of the file."""
         return f"{self.name}.{key}" if self.name else key
 
     def error(self, key: str, value: object, allowed: str) -> CheckpointError:
-        """The error for a field whose value is not allowed."""
+        """Return the error for a field whose value is not allowed."""
         return CheckpointError(f"{self.path}: {InvalidRequest(self.where(key), value, allowed)}")
 
     def get(self, key: str, default: object = None) -> Any:
-        """The field's value, or the default where it is missing or null."""
+        """Return the field's value, or the default where it is missing or null."""
         value = self.members.get(key)
         return default if value is None else value
 
     def need(self, key: str, default: object, allowed: str) -> Any:
-        """The field's value; an error where it is missing and there is no default."""
+        """Return the field's value; an error where it is missing and there is no default."""
         value = self.get(key, default)
         if value is MISSING:
             raise CheckpointError(f"{self.path}: {self.where(key)} is missing, must be {allowed}")
         return value
 
     def integer(self, key: str, default: object = MISSING) -> int:
-        """A whole number of at least 1 that fits 64 bits."""
+        """Return a whole number of at least 1 that fits 64 bits."""
         value = self.need(key, default, "an integer of at least 1")
         allowed = "an integer of at least 1" if type(value) is not int or value < 1 else f"at most {LARGEST}"
         if type(value) is not int or not 1 <= value <= LARGEST:
@@ -88,7 +88,7 @@ class JsonObject:
         return value
 
     def number(self, key: str, default: object = MISSING) -> float:
-        """A finite number above 0."""
+        """Return a finite number above 0."""
         allowed = "a finite number above 0"
         value = self.need(key, default, allowed)
         if type(value) not in (int, float) or not 0 < value <= sys.float_info.max:
@@ -96,14 +96,14 @@ class JsonObject:
         return float(value)
 
     def flag(self, key: str, default: object = MISSING) -> bool:
-        """A truth value."""
+        """Return a truth value."""
         value = self.need(key, default, "true or false")
         if type(value) is not bool:
             raise self.error(key, value, "true or false")
         return value
 
     def section(self, key: str, default: object = MISSING) -> JsonObject:
-        """An object inside this one."""
+        """Return an object inside this one."""
         value = self.need(key, default, "an object")
         if not isinstance(value, dict):
             raise self.error(key, value, "an object")

@@ -44,7 +44,7 @@ def kind_of(model: Llama) -> str | None:
 
 
 def of_module(module: nn.Module, names: dict[int, str]) -> tuple[object, ...]:
-    """The type of a module and its attributes."""
+    """Return the type of a module and its attributes."""
     own = vars(module)
     if type(module) not in PARTS or own["_forward_hooks"] or own["_forward_pre_hooks"]:
         raise Foreign
@@ -53,7 +53,7 @@ def of_module(module: nn.Module, names: dict[int, str]) -> tuple[object, ...]:
 
 
 def word(value: object, names: dict[int, str]) -> object:
-    """An attribute as something whose text is all of it."""
+    """Return an attribute as something whose text is all of it."""
     if type(value) in PLAIN:
         return value
     if type(value) is Projection:
@@ -65,7 +65,7 @@ def word(value: object, names: dict[int, str]) -> object:
 
 
 def of_tensor(tensor: Tensor) -> tuple[object, ...]:
-    """What a graph asks of a tensor."""
+    """Return what a graph asks of a tensor."""
     if type(tensor) not in (Tensor, nn.Parameter):
         raise Foreign
     return tensor.dtype, tuple(tensor.shape), tensor.stride(), tensor.device, tensor.requires_grad

@@ -44,7 +44,7 @@ class RMSNorm(nn.Module):
         self.eps = eps
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """The same shape and type as `hidden`."""
+        """Return the same shape and type as `hidden`."""
         wide = hidden.float()
         wide = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps)
         return self.weight * wide.to(hidden.dtype)
@@ -209,7 +209,7 @@ class Llama(nn.Module):
         return self._head(hidden[torch.arange(len(hidden), device=hidden.device), last])
 
     def new_cache(self, rows: int, capacity: int) -> KeyValueCache:
-        """An empty cache of this model's shape, device and type.
+        """Return an empty cache of this model's shape, device and type.
 
         Args:
             rows: B.
@@ -243,11 +243,11 @@ class Llama(nn.Module):
         return self.config.num_key_value_heads
 
     def held(self, parameter: Tensor) -> tuple[Tensor, tuple[slice, ...]]:
-        """What this process holds of a parameter, and which part of the whole it is: here all of it."""
+        """Return what this process holds of a parameter, and which part of the whole it is: here all of it."""
         return parameter, (slice(None),)
 
     def from_all(self, item: Item) -> list[Item]:
-        """The item that each process with a part of the model gives: here there is one process."""
+        """Return the item that each process with a part of the model gives: here there is one process."""
         return [item]
 
     def _hidden(self, token_ids: Tensor, cache: Cache | None, counts: Tensor | None) -> Tensor:

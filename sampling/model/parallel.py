@@ -77,7 +77,7 @@ class ParallelLlama(Llama):
         return self.config.num_key_value_heads // self.mesh.size()
 
     def held(self, parameter: Tensor) -> tuple[Tensor, tuple[slice, ...]]:
-        """What this process holds of a parameter, and which part of the whole it is."""
+        """Return what this process holds of a parameter, and which part of the whole it is."""
         if not isinstance(parameter, DTensor):
             return super().held(parameter)
         (placement,) = parameter.placements
@@ -87,7 +87,7 @@ class ParallelLlama(Llama):
         return parameter.to_local(), (*[slice(None)] * dim, slice(start, start + share))
 
     def from_all(self, item: Item) -> list[Item]:
-        """The item that each process gives, in their order."""
+        """Return the item that each process gives, in their order."""
         items: list[Item | None] = [None] * self.mesh.size()
         dist.all_gather_object(items, item, self.mesh.get_group())
         return cast("list[Item]", items)
@@ -100,7 +100,7 @@ class ParallelLlama(Llama):
 
 
 def parallel_llama(device: torch.device | str) -> Callable[[LlamaConfig], ParallelLlama]:
-    """What makes a model that the processes of this run of torchrun share.
+    """Return what makes a model that the processes of this run of torchrun share.
 
     Args:
         device: "cpu" or "cuda"; each process takes the GPU of its number on this machine.

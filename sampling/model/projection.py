@@ -133,7 +133,7 @@ class Packed:
 
 
 def weights_of(modules: Sequence[nn.Module]) -> list[Tensor]:
-    """The weights, [out, in] each."""
+    """Return the weights, [out, in] each."""
     return [cast("Tensor", module.weight) for module in modules]
 
 
@@ -165,7 +165,7 @@ def packable(weight: Tensor) -> bool:
 
 
 def summing(model: Llama, attend: Attend | None) -> Llama:
-    """A twin of a model, on the same weights, that multiplies and sums.
+    """Return a twin of a model, on the same weights, that multiplies and sums.
 
     Args:
         model: The model.

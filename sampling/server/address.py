@@ -65,18 +65,18 @@ def listen(taken: socket.socket, backlog: int) -> None:
 
 
 def unavailable(host: str, port: int, error: Exception) -> OSError:
-    """The error of an address that can not be had."""
+    """Return the error of an address that can not be had."""
     reason = error.strerror if isinstance(error, OSError) else error
     return OSError(f"{place(host, port)}: {reason}")
 
 
 def place(host: str, port: int) -> str:
-    """A host and a port as URLs have them."""
+    """Return a host and a port as URLs have them."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def url_of(taken: socket.socket) -> str:
-    """The URL of a server on a socket."""
+    """Return the URL of a server on a socket."""
     return f"http://{place(*taken.getsockname()[:2])}"
 
 

@@ -73,7 +73,7 @@ def create_app(loaded: LoadedModel, options: ServerOptions | None = None) -> Sta
 
 
 def middleware(options: ServerOptions) -> list[Middleware]:
-    """What is around the routes, outermost first: pages of other origins can read errors, too."""
+    """Return what is around the routes, outermost first: pages of other origins can read errors, too."""
     pages = [Middleware(CrossOrigin, options.cors)] if options.cors else []
     return [Middleware(Observed), *pages, Middleware(LastResort), Middleware(BearerKey, options.api_key)]
 
@@ -96,9 +96,9 @@ class OtherEndpoints:
         return json_response({"status": "ok"})
 
     async def metrics(self, _: Request) -> Response:
-        """The metrics in Prometheus' format."""
+        """Return the metrics in Prometheus' format."""
         return Response(self._service.metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def openapi(self, _: Request) -> Response:
-        """The description of this interface."""
+        """Return the description of this interface."""
         return json_response(description(self._service))

@@ -110,7 +110,7 @@ class ChatEndpoint:
 
 
 def completed(completion: Completion) -> Response:
-    """The response of a completion that has ended; not all of its parts are in memory as values at a time."""
+    """Return the response of a completion that has ended; not all of its parts are in memory as values at a time."""
     return json_response(completion.response(collect=iter))
 
 
@@ -139,7 +139,7 @@ async def send_events(events: bytes, send: Send) -> None:
 
 
 def told(job: Job) -> dict[str, object]:
-    """What the log says about a job."""
+    """Return what the log says about a job."""
     completion, usage = job.completion, job.completion.usage()
     return {
         "model": completion.request.model,

@@ -47,7 +47,7 @@ class CrossOrigin(CORSMiddleware):
         )
 
     def preflight_response(self, request_headers: Headers) -> Response:
-        """The answer to a browser's question; a refusal has the form of every other error."""
+        """Return the answer to a browser's question; a refusal has the form of every other error."""
         response = super().preflight_response(request_headers)
         if response.status_code == 200:
             return response

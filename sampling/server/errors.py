@@ -56,113 +56,113 @@ class ApiError(Exception):
 
 
 def unauthorized() -> ApiError:
-    """No bearer token, or a wrong one."""
+    """Refuse a request without the bearer token, or with a wrong one."""
     words = "a valid API key is needed: send the header Authorization: Bearer KEY"
     headers = {"WWW-Authenticate": "Bearer"}
     return ApiError(401, words, "authentication_error", code="invalid_api_key", headers=headers)
 
 
 def unknown_model(name: str, served: tuple[str, ...]) -> ApiError:
-    """No model of that name is served."""
+    """Refuse a request for a model that is not served."""
     error = InvalidRequest("model", name, f"one of {listed(served)}")
     return ApiError(404, str(error), "not_found_error", param="model", code="model_not_found")
 
 
 def not_for_pages() -> ApiError:
-    """A browser asks for a page of an origin, for a method or a header that is not allowed."""
+    """Refuse a browser's question for an origin, a method or a header that is not allowed."""
     words = "pages of this origin may not send this request; serve with --cors ORIGIN for those that may"
     return ApiError(400, words, code="cors_not_allowed")
 
 
 def body_too_large(limit: int) -> ApiError:
-    """The body has more bytes than are read."""
+    """Refuse a body of more bytes than are read."""
     return ApiError(413, f"the body must have at most {limit} bytes", code="body_too_large")
 
 
 def queue_full(waiting: int) -> ApiError:
-    """As many requests wait as may wait."""
+    """Refuse a request because as many wait as may wait."""
     words = f"{waiting} requests wait already, and no more may; try again later"
     return ApiError(429, words, "rate_limit_error", code="queue_full", headers={"Retry-After": "1"})
 
 
 def shutting_down() -> ApiError:
-    """The server takes no new work."""
+    """Refuse a request because the server takes no new work."""
     return ApiError(
         503, "the server takes no requests: it is shutting down", "server_error", code="shutting_down"
     )
 
 
 def connections_full(most: int) -> ApiError:
-    """As many connections are open as may be."""
+    """Refuse a connection because as many are open as may be."""
     words = f"{most} connections are open, and no more may be; try again later"
     return ApiError(503, words, "server_error", code="too_many_connections", headers={"Retry-After": "1"})
 
 
 def descriptors_used_up() -> ApiError:
-    """The process may open no more files."""
+    """Refuse a connection because the process may open no more files."""
     return overloaded("the server has no file descriptor left")
 
 
 def no_turn(seconds: float) -> ApiError:
-    """The requests before it were not checked in time."""
+    """Refuse a request because those before it were not checked in time."""
     return overloaded(f"the request could not be checked within {seconds:g} seconds, others come first")
 
 
 def overloaded(why: str) -> ApiError:
-    """Too much is asked for at a time."""
+    """Refuse what asks for too much at a time."""
     words = f"{why}; try again later"
     return ApiError(503, words, "server_error", code="overloaded", headers={"Retry-After": "1"})
 
 
 def late_head(seconds: float) -> ApiError:
-    """The head of a request did not come to its end."""
+    """Refuse a request whose head did not come to its end in time."""
     words = f"the head of a request must be complete within {seconds:g} seconds"
     return ApiError(408, words, code="request_timeout")
 
 
 def late_body(seconds: float) -> ApiError:
-    """The body of a request did not come to its end."""
+    """Refuse a request whose body did not come to its end in time."""
     words = f"body: must be complete within {seconds:g} seconds"
     return ApiError(408, words, param="body", code="request_timeout")
 
 
 def head_too_large(most: int) -> ApiError:
-    """The head has more bytes than are read."""
+    """Refuse a head of more bytes than are read."""
     words = f"the head of a request must have at most {most} bytes of line and headers"
     return ApiError(431, words, code="head_too_large")
 
 
 def invalid_http(error: RemoteProtocolError) -> ApiError:
-    """What h11 can not read; of its words those that are its own."""
+    """Refuse what h11 cannot read, with those of its words that are its own."""
     words = f"the request is not HTTP/1.1: {str(error).partition(': bytearray')[0]}"
     return ApiError(error.error_status_hint, words, code="invalid_http")
 
 
 def other_version(version: str) -> ApiError:
-    """Not the HTTP that is spoken here."""
+    """Refuse another version of HTTP."""
     words = f"the version of HTTP must be 1.0 or 1.1, not {version}"
     return ApiError(505, words, code="invalid_http")
 
 
 def two_lengths() -> ApiError:
-    """A body whose end is told in two ways."""
+    """Refuse a body whose end is told in two ways."""
     words = "the request must have Content-Length or Transfer-Encoding, not both"
     return ApiError(400, words, code="invalid_http")
 
 
 def internal() -> ApiError:
-    """A fault of our own."""
+    """Answer for a fault of the server."""
     words = "the server failed on this request; its log says why, under the response's x-request-id"
     return ApiError(500, words, "server_error", code="internal_error")
 
 
 def unsampleable(error: RowError) -> ApiError:
-    """The model's logits can not be sampled."""
+    """Answer that the model's logits cannot be sampled."""
     return ApiError(500, str(error), "server_error", code="row_error")
 
 
 def not_enough_memory(error: NotEnoughMemory, *, alone: bool) -> ApiError:
-    """Memory ends: for good where nobody else has any of it, else for now."""
+    """Refuse what does not fit into memory: for good where nobody else has any of it, else for now."""
     words = f"{error}; --max-context bounds it for all requests"
     if alone:
         return ApiError(400, words, param=error.param, code="out_of_memory")
@@ -177,12 +177,12 @@ def not_enough_memory(error: NotEnoughMemory, *, alone: bool) -> ApiError:
 
 
 def unusable(error: CheckpointError) -> ApiError:
-    """The checkpoint, such as its chat template, can not serve any request."""
+    """Answer that the checkpoint, such as its chat template, cannot serve any request."""
     return ApiError(500, str(error), "server_error", code="checkpoint_error")
 
 
 def routing(error: HTTPException) -> ApiError:
-    """No such path, or not with that method."""
+    """Refuse a path that does not exist, or not with that method."""
     allowed = ", ".join(sorted((error.headers or {}).get("Allow", "others").split(", ")))
     words = {
         404: f"there is no such path: chat completions are all that is offered, at POST {CHAT_PATHS[0]}; models are listed at "
@@ -195,7 +195,7 @@ def routing(error: HTTPException) -> ApiError:
 
 
 def api_error(error: BaseException) -> ApiError:
-    """The answer to any exception."""
+    """Return the answer to any exception."""
     match error:
         case ApiError():
             return error

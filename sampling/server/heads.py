@@ -13,7 +13,7 @@ LENGTHS = {b"content-length", b"transfer-encoding"}
 
 
 def origin_form(scope: Scope) -> Scope:
-    """The scope of a request whose target names the whole URL, as if it named the path alone (RFC 9112, 3.2.2)."""
+    """Return the scope of a request whose target names the whole URL, as if it named the path alone (RFC 9112, 3.2.2)."""
     scheme, separator, rest = scope["raw_path"].partition(b"://")
     if not separator or scheme.lower() not in (b"http", b"https"):
         return scope
@@ -22,7 +22,7 @@ def origin_form(scope: Scope) -> Scope:
 
 
 def fault_of_head(scope: Scope, largest: int) -> ApiError | None:
-    """What h11 lets pass.
+    """Return what h11 lets pass.
 
     Another HTTP, such as that with which HTTP/2 begins; a head of any size that comes all at once; and a body whose end is told
     in two ways, of which a proxy may have believed the other (RFC 9112, 6.1).

@@ -68,11 +68,11 @@ class Job:
         self.begun = time.monotonic()
 
     def start(self) -> Chunks:
-        """What a stream begins with, once the prompt is through."""
+        """Return what a stream begins with, once the prompt is through."""
         return self._writer.start() if self._writer else []
 
     def take(self, events: Sequence[Event]) -> Chunks:
-        """The chunks for what happened in a step, where they are wanted."""
+        """Return the chunks for what happened in a step, where they are wanted."""
         self.sampled = True
         return self._writer.write(events) if self._writer else []
 

@@ -25,7 +25,7 @@ def json_bytes(value: object) -> bytes:
 
 
 def pieces(value: object, levels: int) -> Iterator[str]:
-    """The text of a value: what is so many levels deep is one piece."""
+    """Yield the text of a value: what is so many levels deep is one piece."""
     if levels and isinstance(value, dict):
         yield "{"
         for index, (key, item) in enumerate(cast("dict[str, Any]", value).items()):

@@ -51,7 +51,7 @@ class JsonLines(logging.Formatter):
     """Makes a log record one line of JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line: time, level, event and the event's own fields."""
+        """Return the line: time, level, event and the event's own fields."""
         fields = {"level": record.levelname.lower(), "event": shortened(record.getMessage(), LONGEST_TEXT)}
         if record.exc_info:
             fields["traceback"] = shortened(self.formatException(record.exc_info), LONGEST_TEXT)
@@ -59,13 +59,13 @@ class JsonLines(logging.Formatter):
 
 
 def line_of(seconds: float, fields: Mapping[str, object]) -> str:
-    """A line that says when, in Unix seconds, and what."""
+    """Return a line that says when, in Unix seconds, and what."""
     when = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
     return json.dumps({"time": when, **fields}, default=str)
 
 
 def dropped_line(count: int) -> str:
-    """The line that tells of lines that nobody took."""
+    """Return the line that tells of lines that nobody took."""
     return line_of(time.time(), {"level": "warning", "event": "log_lines_dropped", "count": count})
 
 

@@ -76,7 +76,7 @@ class LastResort:
 
 
 def log_request(record: Record, scope: Scope, seconds: float) -> None:
-    """The log line of a request that is over."""
+    """Log a request that is over."""
     log(
         "request",
         request_id=record.request_id,

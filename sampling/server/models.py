@@ -40,7 +40,7 @@ class Models:
         return json_response(self._entry(name))
 
     def _entry(self, name: str) -> dict[str, Any]:
-        """A model as OpenAI describes it, and what vLLM adds: what it is a name of, and its context in tokens."""
+        """Return a model as OpenAI describes it, and what vLLM adds: what it is a name of, and its context in tokens."""
         return {
             "id": name,
             "object": "model",

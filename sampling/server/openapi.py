@@ -36,7 +36,7 @@ def description(service: Service) -> dict[str, Any]:
 
 
 def component_schemas(service: Service) -> dict[str, Any]:
-    """The schemas by name."""
+    """Return the schemas by name."""
     request = schemas.request_schema(
         service.dialect,
         names=service.names,
@@ -60,7 +60,7 @@ def security_schemes(*, locked: bool) -> dict[str, Any]:
 
 
 def chat_operation(path: str, *, locked: bool) -> dict[str, Any]:
-    """The chat completion endpoint."""
+    """Return the chat completion endpoint."""
     # OpenAPI 3.1 has no words for the data of an event, so the schema only says it to people
     stream = {
         "schema": {"description": "Server-sent events: the data of each is a Chunk, of the last [DONE]."}
@@ -79,12 +79,12 @@ def chat_operation(path: str, *, locked: bool) -> dict[str, Any]:
 
 
 def operation_id(path: str) -> str:
-    """A name for an operation that no other has."""
+    """Return a name for an operation that no other has."""
     return path.strip("/").replace("/", "_")
 
 
 def models_paths(names: Sequence[str], *, locked: bool) -> dict[str, Any]:
-    """The models, all of them and each."""
+    """Return the models, all of them and each."""
     named = {"name": "model", "in": "path", "required": True, "schema": {"enum": [*names]}}
     paths: dict[str, Any] = {}
     for path in MODELS_PATHS:
@@ -96,7 +96,7 @@ def models_paths(names: Sequence[str], *, locked: bool) -> dict[str, Any]:
 
 
 def readable_paths(*, locked: bool) -> dict[str, Any]:
-    """What else can be read."""
+    """Return what else can be read."""
     plain = {"text/plain": {"schema": schemas.TEXT}}
     return {
         "/health": {"get": read("health", "Requests are taken", json_content("Health"), 503, locked=False)},
@@ -114,29 +114,29 @@ def readable_paths(*, locked: bool) -> dict[str, Any]:
 
 
 def read(name: str, words: str, content: dict[str, Any], *statuses: int, locked: bool) -> dict[str, Any]:
-    """An endpoint without parameters."""
+    """Return an endpoint without parameters."""
     responses = {"200": answer(f"{words}.", content), **refusals(*statuses, locked=locked)}
     return {"operationId": name, "summary": words, "responses": responses, **security(locked=locked)}
 
 
 def security(*, locked: bool) -> dict[str, Any]:
-    """That an operation needs the key."""
+    """Return the requirement of a key."""
     return {"security": [{"key": []}]} if locked else {}
 
 
 def refusals(*statuses: int, locked: bool) -> dict[str, Any]:
-    """The errors that an operation can answer with."""
+    """Return the errors that an operation can answer with."""
     possible = [status for status in statuses if locked or status != 401]
     return {str(status): answer(REFUSALS[status], json_content("Error"), status) for status in possible}
 
 
 def answer(words: str, content: dict[str, Any], status: int = 200) -> dict[str, Any]:
-    """A response: what it means, its body and its headers."""
+    """Return a response: what it means, its body and its headers."""
     names = ["x-request-id", *([REFUSAL_HEADERS[status]] if status in REFUSAL_HEADERS else [])]
     headers = {name: {"schema": schemas.TEXT} for name in names}
     return {"description": words, "content": content, "headers": headers}
 
 
 def json_content(name: str) -> dict[str, Any]:
-    """A JSON body of a schema."""
+    """Return a JSON body of a schema."""
     return {"application/json": {"schema": {"$ref": f"#/components/schemas/{name}"}}}

@@ -99,5 +99,5 @@ class Outgoing(asyncio.Transport):
         self._transport.resume_reading()
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """What the event loop knows about the connection."""
+        """Return what the event loop knows about the connection."""
         return self._transport.get_extra_info(name, default)

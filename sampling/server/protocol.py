@@ -113,12 +113,12 @@ class HttpConnection(H11Protocol):
         return self._half_closed
 
     def pause_writing(self) -> None:
-        """The client does not take everything at once."""
+        """Note that the client does not take everything at once."""
         super().pause_writing()
         self._await_taking()
 
     def resume_writing(self) -> None:
-        """The client has taken everything."""
+        """Note that the client has taken everything."""
         self._taking.stop()
         super().resume_writing()
 
@@ -156,7 +156,7 @@ class HttpConnection(H11Protocol):
         return self.cycle is not None and not self.cycle.response_complete  # pyright: ignore[reportUnnecessaryComparison]
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The application, as uvicorn calls it for a request."""
+        """Call the application, as uvicorn does for a request."""
         cycle, fault = self.cycle, fault_of_head(scope, LARGEST_HEAD)
         if fault is not None:
             cycle.keep_alive = False
@@ -201,7 +201,7 @@ class HttpConnection(H11Protocol):
         self._out.close()
 
     def _response(self, error: ApiError) -> Response:
-        """The response to an error, for pages of other origins, too."""
+        """Return the response to an error, for pages of other origins, too."""
         response = error_response(error)
         response.headers.update(headers_for(self._options.cors, self._seen))
         return response

@@ -100,7 +100,7 @@ class JobQueue:
             return not self._closed
 
     def given_up(self) -> list[Job]:
-        """The jobs that were given up after they had left the queue, each once."""
+        """Return the jobs that were given up after they had left the queue, each once."""
         with self._changed:
             jobs, self._given_up = self._given_up, []
         return jobs

@@ -27,5 +27,5 @@ class Record:
 
 
 def record_of(scope: Scope) -> Record:
-    """The record of the request at hand."""
+    """Return the record of the request at hand."""
     return scope.setdefault(KEY, Record())

@@ -13,12 +13,12 @@ from sampling.server.json_text import json_bytes
 
 
 def json_response(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """A value as the body of a response."""
+    """Return a value as the body of a response."""
     return Response(json_bytes(value), status, headers, media_type="application/json")
 
 
 def error_response(error: Exception) -> Response:
-    """The response to an exception."""
+    """Return the response to an exception."""
     answer = api_error(error)
     return json_response(answer.body, answer.status, answer.headers)
 

@@ -18,19 +18,19 @@ NULL: Schema = {"type": "null"}
 
 
 def within(base: Schema, low: float, high: float) -> Schema:
-    """A number of a closed range."""
+    """Return a number of a closed range."""
     return {**base, "minimum": low, "maximum": high}
 
 
 def optional(schema: Schema) -> Schema:
-    """A value that may be null, which means left out."""
+    """Return a value that may be null, which means left out."""
     if isinstance(schema.get("type"), str):
         return {**schema, "type": [schema["type"], "null"]}
     return {"anyOf": [schema, NULL]}
 
 
 def record(properties: Mapping[str, Schema], required: Sequence[str] = (), *, closed: bool = False) -> Schema:
-    """An object.
+    """Return an object.
 
     Args:
         properties: Its properties.
@@ -42,17 +42,17 @@ def record(properties: Mapping[str, Schema], required: Sequence[str] = (), *, cl
 
 
 def full(**properties: Schema) -> Schema:
-    """An object that has all these properties."""
+    """Return an object that has all these properties."""
     return record(properties, [*properties])
 
 
 def listed(items: Schema, **limits: int) -> Schema:
-    """A list."""
+    """Return a list."""
     return {"type": "array", "items": items, **limits}
 
 
 def below(bound: int) -> str:
-    """A regular expression of the integers from 0 to below a bound, in decimal.
+    """Return a regular expression of the integers from 0 to below a bound, in decimal.
 
     Example:
         >>> below(2048)
@@ -72,7 +72,7 @@ def below(bound: int) -> str:
 
 
 def request_schema(dialect: Dialect, *, names: tuple[str, ...], vocab_size: int, most_choices: int) -> Schema:
-    """What a chat completion request is.
+    """Return what a chat completion request is.
 
     Args:
         dialect: What it has no stage for is no field.
@@ -118,7 +118,7 @@ def top_k(dialect: Dialect) -> Schema:
 
 
 def neutral(name: str) -> Schema:
-    """The value of a sampling parameter that changes nothing, where there is no stage for others."""
+    """Return the value of a sampling parameter that changes nothing, where there is no stage for others."""
     return {"const": NEUTRAL[name]} if name != "logit_bias" else {"type": "object", "maxProperties": 0}
 
 
@@ -171,7 +171,7 @@ OPTIONAL: Schema = {"seed": SEED, "chat_template_kwargs": READ}
 
 
 def choice_schema(dialect: Dialect, **fields: Schema) -> Schema:
-    """An element of `choices`."""
+    """Return an element of `choices`."""
     reason: dict[str, Schema] = (
         {"stop_reason": {"type": ["string", "integer", "null"]}} if dialect.gives_stop_reason else {}
     )
@@ -180,7 +180,7 @@ def choice_schema(dialect: Dialect, **fields: Schema) -> Schema:
 
 
 def completion_schema(dialect: Dialect) -> Schema:
-    """A whole response."""
+    """Return a whole response."""
     message = full(role={"const": "assistant"}, content=TEXT)
     choices = listed(choice_schema(dialect, message=message, finish_reason=FINISH))
     always = {**HEADER, "object": {"const": "chat.completion"}, "choices": choices, "usage": USAGE}
@@ -188,7 +188,7 @@ def completion_schema(dialect: Dialect) -> Schema:
 
 
 def chunk_schema(dialect: Dialect) -> Schema:
-    """A chunk of a stream."""
+    """Return a chunk of a stream."""
     delta = record({"role": {"const": "assistant"}, "content": TEXT})
     ends = {"enum": ["stop", "length", None]}
     choices = listed(choice_schema(dialect, delta=delta, finish_reason=ends))

@@ -51,7 +51,7 @@ class Worker:
         self._thread.start()
 
     def stop(self) -> None:
-        """Give up what is left, and wait for the thread's end."""
+        """Cancel pending jobs and join the thread."""
         self.queue.close()
         if self._thread is not None:
             self._thread.join()
@@ -99,7 +99,7 @@ class Worker:
         self._metrics.queue_seconds.observe(job.queued)
 
     def _prefill(self) -> None:
-        """The next parts of prompts."""
+        """Read the next parts of prompts."""
         for completion, prefill in self._current().prefill():
             job = self._running[completion]
             if completion.error is not None:
@@ -141,7 +141,7 @@ class Worker:
         return True
 
     def _end(self, job: Job, error: Exception | None = None) -> None:
-        """The last news of a job."""
+        """Give a job its last news."""
         self._running.pop(job.completion, None)
         answer = None if error is None else self._answer(error)
         self._news.append((job, Ended(answer)))
@@ -149,7 +149,7 @@ class Worker:
             log("request_failed", logging.ERROR, failure=error, request_id=job.completion.id)
 
     def _answer(self, error: Exception) -> ApiError:
-        """What a job is told; where memory ends it matters whether others have a part of it."""
+        """Return what a job is told; where memory ends it matters whether others have a part of it."""
         if isinstance(error, NotEnoughMemory):
             return not_enough_memory(error, alone=not self._running)
         return api_error(error)
@@ -166,7 +166,7 @@ class Worker:
         self._end_all(internal())
 
     def _current(self) -> ChatBatch:
-        """The batch; a new one if the last was given up."""
+        """Return the batch; a new one if the last was given up."""
         if self._batch is None:
             self._batch = self._new_batch()
         return self._batch

@@ -15,7 +15,7 @@ logger = logging.getLogger("sampling")
 
 
 def own_end_tokens(tokenizer: PreTrainedTokenizerFast) -> tuple[int, ...]:
-    """The id of the tokenizer's `eos_token`, if it has one."""
+    """Return the id of the tokenizer's `eos_token`, if it has one."""
     index = tokenizer.eos_token_id
     return (index,) if isinstance(index, int) else ()
 

@@ -55,7 +55,7 @@ class TokenFloor:
         self._added = {text: self._counts(text) for text in spelled}
 
     def of(self, text: str) -> int:
-        """The fewest tokens that a text can have; no lone surrogates may be in it."""
+        """Return the fewest tokens that a text can have; no lone surrogates may be in it."""
         if not self._unchanged(text):
             return 0
         weight, ends = self._counts(text)
@@ -66,7 +66,7 @@ class TokenFloor:
         return max(math.ceil(weight * (1 - ROUNDING)), ends)
 
     def _counts(self, text: str) -> tuple[float, int]:
-        """What the bytes of a text count together, and how many of its tokens end before the last one, at least."""
+        """Return what the bytes of a text count together, and how many of its tokens end before the last one, at least."""
         raw = np.frombuffer(text.encode(), np.uint8)
         weight = float(np.bincount(raw, minlength=256) @ self._weights)
         return weight, int(np.count_nonzero(self._apart[raw[:-1].astype(np.uint16) << 8 | raw[1:]]))
@@ -86,7 +86,7 @@ class TokenFloor:
 def byte_weights(
     tokens: Sequence[bytes], *, white_space_taken: bool
 ) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """What each byte counts.
+    """Return what each byte counts.
 
     Args:
         tokens: The vocabulary, tokens that were added left aside.
@@ -126,7 +126,7 @@ def pairs_apart(tokens: Sequence[bytes], kept: np.ndarray[Any, Any]) -> np.ndarr
 
 
 def spellings(content: str, forms: Sequence[Form]) -> Iterator[str]:
-    """An added token as it is written, and as it may be looked for."""
+    """Yield an added token as it is written, and as it may be looked for."""
     yield content
     for form in forms:
         content = unicodedata.normalize(form, content)
@@ -134,12 +134,12 @@ def spellings(content: str, forms: Sequence[Form]) -> Iterator[str]:
 
 
 def white_space_bytes() -> set[int]:
-    """The bytes of all characters that are white space."""
+    """Return the bytes of all characters that are white space."""
     return {byte for code in range(0x10000) if chr(code).isspace() for byte in chr(code).encode()}
 
 
 def normal_forms(normalizer: Mapping[str, Any] | None) -> tuple[Form, ...] | None:
-    """The normal forms of Unicode that a tokenizer brings a text into; None where it does something else."""
+    """Return the normal forms of Unicode that a tokenizer brings a text into; None where it does something else."""
     kinds = [step["type"] for step in steps(normalizer, "normalizers")]
     return tuple(FORMS[kind] for kind in kinds) if all(kind in FORMS for kind in kinds) else None
 
@@ -152,12 +152,12 @@ def keeps_everything(pre_tokenizer: Mapping[str, Any] | None) -> bool:
 
 
 def state_of(part: Any) -> dict[str, Any] | None:
-    """A part of a tokenizer as `tokenizer.json` has it."""
+    """Return a part of a tokenizer as `tokenizer.json` has it."""
     return None if part is None else json.loads(part.__getstate__())
 
 
 def steps(step: Mapping[str, Any] | None, name: str) -> Iterator[Mapping[str, Any]]:
-    """The single steps of a part of a tokenizer."""
+    """Yield the single steps of a part of a tokenizer."""
     if step is None:
         return
     if step["type"] == "Sequence":

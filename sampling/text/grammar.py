@@ -56,7 +56,7 @@ class Grammars:
             _ = self.json_object, self._json_value
 
     def grammar(self, kind: str, schema: Mapping[str, object] | None = None) -> Grammar | None:
-        """The grammar of a response format, made once for all choices of a request.
+        """Return the grammar of a response format, made once for all choices of a request.
 
         Args:
             kind: "text", "json_object" or "json_schema".
@@ -104,7 +104,7 @@ class Grammars:
         return self._parser(json_text("value"))
 
     def _parser(self, text: str) -> LLMatcher:
-        """What parses the texts of a grammar in llguidance's Lark format; it has read nothing."""
+        """Return what parses the texts of a grammar in llguidance's Lark format; it has read nothing."""
         from llguidance import LLMatcher, LLParserLimits
 
         limits = LLParserLimits(**LIMITS, verbose_errors=False)
@@ -147,11 +147,11 @@ class Grammar:
         self._parsers = parsers
 
     def constraint(self) -> TextConstraint:
-        """A constraint for one choice."""
+        """Return a constraint for one choice."""
         return TextConstraint(self)
 
     def beginning(self) -> list[LLMatcher]:
-        """The parsers for one choice, which have read nothing."""
+        """Return the parsers for one choice, which have read nothing."""
         return [parser.deep_copy() for parser in self._parsers]
 
     def next_tokens(self, parsers: Sequence[LLMatcher]) -> Tensor:
@@ -220,7 +220,7 @@ class TextConstraint:
 
 @functools.lru_cache(maxsize=32)
 def tried(text: str) -> str | None:
-    """What llguidance has against a grammar, by a trial in a process of its own.
+    """Return what llguidance has against a grammar, by a trial in a process of its own.
 
     Raises:
         BoundExceeded: It takes too long, or too much memory.
@@ -229,7 +229,7 @@ def tried(text: str) -> str | None:
 
 
 def refusal_by_trial(schema: Mapping[str, object]) -> str | None:
-    """What llguidance has against a schema, in one line.
+    """Return what llguidance has against a schema, in one line.
 
     Raises:
         BoundExceeded: It takes too long, or too much memory.
@@ -240,7 +240,7 @@ def refusal_by_trial(schema: Mapping[str, object]) -> str | None:
 
 
 def refusal_of(parser: LLMatcher) -> str | None:
-    """What llguidance has against a grammar; what is too complex shows after a token."""
+    """Return what llguidance has against a grammar; what is too complex shows after a token."""
     parser = parser.deep_copy()
     bits = np.frombuffer(parser.compute_bitmask(), np.uint8)
     if not parser.is_error():
@@ -250,7 +250,7 @@ def refusal_of(parser: LLMatcher) -> str | None:
 
 
 def plain(message: str) -> str:
-    """An error message of llguidance in one line, without the places in a text that nobody sees."""
+    """Return an error message of llguidance in one line, without the places in a text that nobody sees."""
     words = (
         message.partition("\n   1 | ")[0].partition("\n<")[0].partition(" while processing json-schema:")[0]
     )

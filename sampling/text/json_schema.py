@@ -67,11 +67,11 @@ class SchemaDocument:
             self._strip(one)
 
     def name(self, schema: Schema, keyword: str) -> str:
-        """What errors call a keyword of a subschema."""
+        """Return what errors call a keyword of a subschema."""
         return ".".join(map(str, (SCHEMA, *self._places[id(schema)].path, keyword)))
 
     def target(self, schema: Schema) -> object:
-        """The schema that one with a `$ref` refers to."""
+        """Return the schema that one with a `$ref` refers to."""
         return self._targets[id(schema)]
 
     def _enter(self, schema: object, place: Place) -> None:
@@ -126,7 +126,7 @@ class SchemaDocument:
         )
 
     def _resolved(self, schema: Schema, keyword: str, base: str) -> tuple[str, str]:
-        """The URI that a keyword has, without and with only its fragment."""
+        """Return the URI that a keyword has, without and with only its fragment."""
         try:
             address, fragment = urldefrag(urljoin(base, schema[keyword]))
         except (TypeError, ValueError, AttributeError):
@@ -143,7 +143,7 @@ class SchemaDocument:
 
 
 def plain_copy(schema: Mapping[str, object]) -> Schema:
-    """A copy that holds what JSON holds.
+    """Return a copy that holds what JSON holds.
 
     Raises:
         InvalidRequest: It holds something else, or too many levels.
@@ -160,7 +160,7 @@ def plain_copy(schema: Mapping[str, object]) -> Schema:
 
 
 def subschemas(schema: Schema) -> Iterator[tuple[Path, object]]:
-    """The schemas that a schema holds, and where."""
+    """Yield the schemas that a schema holds, and where."""
     for keyword in MAPS:
         if isinstance(held := schema.get(keyword), dict):
             yield from (((keyword, name), child) for name, child in held.items())
@@ -173,7 +173,7 @@ def subschemas(schema: Schema) -> Iterator[tuple[Path, object]]:
 
 
 def step(found: object, token: str) -> object:
-    """What a token of a JSON pointer leads to; None for nothing."""
+    """Return what a token of a JSON pointer leads to; None for nothing."""
     if isinstance(found, dict):
         return found.get(token)
     if isinstance(found, list) and token in map(str, range(len(found))):
@@ -182,7 +182,7 @@ def step(found: object, token: str) -> object:
 
 
 def types_of(schema: Schema) -> frozenset[str]:
-    """The types that a schema takes by its `type`, integers where it takes numbers; all where it says nothing that is known."""
+    """Return the types that a schema takes by its `type`, integers where it takes numbers; all where it names none."""
     given = schema.get("type")
     names: list[Any] = given if isinstance(given, list) else [given]
     if not all(isinstance(name, str) and name in TYPES for name in names):
@@ -191,18 +191,18 @@ def types_of(schema: Schema) -> frozenset[str]:
 
 
 def listed(schema: Schema, keyword: str) -> list[Any]:
-    """The list that a keyword has."""
+    """Return the list that a keyword has."""
     value = schema.get(keyword)
     return value if isinstance(value, list) else []
 
 
 def mapped(schema: Schema, keyword: str) -> dict[str, Any]:
-    """The object that a keyword has."""
+    """Return the object that a keyword has."""
     value = schema.get(keyword)
     return value if isinstance(value, dict) else {}
 
 
 def counted(schema: Schema, keyword: str) -> int:
-    """The number that a keyword has."""
+    """Return the number that a keyword has."""
     value = schema.get(keyword)
     return value if isinstance(value, int) else 0

@@ -31,7 +31,7 @@ SPACE: " "
 
 
 def json_text(start: str) -> str:
-    """The grammar of a JSON text, in llguidance's Lark format; nothing comes before or after it.
+    """Return the grammar of a JSON text, in llguidance's Lark format; nothing comes before or after it.
 
     Names may come twice in an object, as the RFC's grammar has it.
 
@@ -45,7 +45,7 @@ def json_text(start: str) -> str:
 
 
 def level(depth: int) -> str:
-    """The rules of what an object or an array of a depth holds; the outermost one has depth 1."""
+    """Return the rules of what an object or an array of a depth holds; the outermost one has depth 1."""
     last = depth == LEVELS
     inner = depth if last else depth + 1
     spaces, tabs = [DEEPEST_INDENTATION] * 2 if last else (INDENTATION * depth, depth)

@@ -119,7 +119,7 @@ def chat_prompt(
 
 
 def _own_variables(tokenizer: PreTrainedTokenizerFast, variables: Mapping[str, Any]) -> dict[str, Any]:
-    """The variables of a request, which must not be those that the tokenizer sets."""
+    """Return the variables of a request, which must not be those that the tokenizer sets."""
     for name, value in variables.items():
         if name in tokenizer.special_tokens_map:
             raise InvalidRequest(f"chat_template_kwargs.{name}", value, "left out: the tokenizer sets it")
@@ -168,7 +168,7 @@ def _until_mark(text: str, content: str) -> str:
 
 
 def _leading_bos(tokenizer: PreTrainedTokenizerFast) -> list[int]:
-    """The BOS that the tokenizer puts before every text, if it does."""
+    """Return the BOS that the tokenizer puts before every text, if it does."""
     return [index for index in tokenizer("").input_ids if index == tokenizer.bos_token_id]
 
 

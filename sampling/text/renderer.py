@@ -72,7 +72,7 @@ def fails(template: jinja2.Template, fields: Mapping[str, str]) -> bool:
 
 
 def told(error: Exception) -> str:
-    """What an exception says."""
+    """Return what an exception says."""
     return str(error) if isinstance(error, jinja2.TemplateError) else f"{type(error).__name__}: {error}"
 
 
@@ -178,7 +178,7 @@ def to_json(
 
 @lru_cache(maxsize=8)
 def names_in(source: str) -> set[str]:
-    """The names that a template reads and does not set."""
+    """Return the names that a template reads and does not set."""
     return meta.find_undeclared_variables(compiled(source).environment.parse(source))
 
 

@@ -60,7 +60,7 @@ class Trials:
         self._words = refusal(root)
 
     def inner(self, schema: Schema) -> tuple[Path, Schema] | None:
-        """A part of a schema that is refused by itself, or what its reference refers to (from "#" on)."""
+        """Return a part of a schema that is refused by itself, or what its reference refers to (from "#" on)."""
         parts = ((path, part) for path, part in subschemas(schema) if path[0] not in DEFINITIONS)
         plain: list[tuple[Path, Schema]] = [(path, part) for path, part in parts if isinstance(part, dict)]
         for path, part in sorted(plain, key=lambda each: "$ref" in each[1]):  # a reference may lead back
@@ -70,7 +70,7 @@ class Trials:
         return (("#", *keys), target) if isinstance(target, dict) and self._alike(target) else None
 
     def keyword(self, schema: Schema) -> str | None:
-        """The keyword without which a schema is not refused so; its type only where no other is to blame."""
+        """Return the keyword without which a schema is not refused so; its type only where no other is to blame."""
         for keyword in sorted(schema, key=lambda name: name == "type"):
             less = {name: value for name, value in schema.items() if name != keyword}
             if keyword not in MAPS and not self._alike(less) and self._left:
@@ -89,7 +89,7 @@ class Trials:
             return False
 
     def _target(self, schema: Schema) -> tuple[Any, Path]:
-        """What a reference from the root refers to, and where that is."""
+        """Return what a reference from the root refers to, and where that is."""
         reference = schema.get("$ref")
         if not isinstance(reference, str) or not reference.startswith("#/"):
             return None, ()

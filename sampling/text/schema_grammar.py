@@ -22,7 +22,7 @@ COUNTS = ("minItems", "maxItems", "minLength", "maxLength", "minProperties", "ma
 
 
 def schema_grammar(schema: Mapping[str, object]) -> str:
-    """The grammar of a JSON schema, in llguidance's Lark format.
+    """Return the grammar of a JSON schema, in llguidance's Lark format.
 
     Strings may have escapes, but not where a pattern or a format says what is in them. A `format` that llguidance does not know
     is an annotation, as JSON Schema has it.

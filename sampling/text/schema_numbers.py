@@ -66,7 +66,7 @@ def bound_numbers(document: SchemaDocument, schema: Schema) -> None:
 
 
 def ends(document: SchemaDocument, schema: Schema, closed: str, opened: str, sign: int) -> Iterator[End]:
-    """The ends that a schema states on one side; with a sign of -1 the numbers are negated."""
+    """Yield the ends that a schema states on one side; with a sign of -1 the numbers are negated."""
     for keyword in (closed, opened):
         value = schema.get(keyword)
         if value is not None and not isinstance(value, bool):
@@ -80,7 +80,7 @@ def ends(document: SchemaDocument, schema: Schema, closed: str, opened: str, sig
 
 
 def parts(low: End | None, high: End | None) -> Iterator[dict[str, float]]:
-    """What is from zero on and what is below in a range whose higher end is negated; if nothing is, a range of nothing."""
+    """Yield what is from zero on and what is below in a range whose higher end is negated; else an empty range."""
     if high is None or high <= ZERO or (low is not None and low >= ZERO):
         yield part(ZERO if low is None else max(low, ZERO), high, 1)
     if low is None or low < ZERO:
@@ -88,7 +88,7 @@ def parts(low: End | None, high: End | None) -> Iterator[dict[str, float]]:
 
 
 def part(near: End, far: End | None, sign: int) -> dict[str, float]:
-    """A range of numbers of one sign, from its end near zero to the other, which is negated."""
+    """Return a range of numbers of one sign, from its end near zero to the other, which is negated."""
     from_, to, below = NAMES[sign]
     found = {from_: sign * next_number(near)}
     if (
@@ -104,7 +104,7 @@ def part(near: End, far: End | None, sign: int) -> dict[str, float]:
 
 
 def next_number(end: End) -> float:
-    """The first number of a range that a text may have and llguidance reads; none is below -10^18."""
+    """Return the first number of a range that a text may have and llguidance reads; none is below -10^18."""
     if end.number < -LARGEST:
         return -int(LARGEST)
     with localcontext(prec=PRECISION):
@@ -117,13 +117,13 @@ def next_number(end: End) -> float:
 
 
 def whole(number: Decimal) -> float:
-    """The nearest double, as an integer where it is one: so it is read as it is."""
+    """Return the nearest double, as an integer where it is one: so it is read as it is."""
     double = float(number)
     return int(double) if double.is_integer() else double
 
 
 def as_read(number: float) -> float:
-    """The double that llguidance reads, which is the next one for some numbers of more than 15 digits."""
+    """Return the double that llguidance reads, which is the next one for some numbers of more than 15 digits."""
     sign, digits, exponent = exact(number).as_tuple()
     significand = float(int("".join(map(str, digits))))
     power = float(f"1e{abs(int(exponent))}")
@@ -141,7 +141,7 @@ def readable(keyword: str, value: object) -> bool:
 
 
 def exact(number: float) -> Decimal:
-    """The number that is written."""
+    """Return the number that is written."""
     return Decimal(number) if isinstance(number, int) else Decimal(repr(number))
 
 
@@ -155,7 +155,7 @@ def writable(number: float) -> bool:
 
 
 def numbers_in(value: object) -> Iterator[float]:
-    """The numbers in a JSON value."""
+    """Yield the numbers in a JSON value."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         yield value
     elif isinstance(value, dict | list):

@@ -94,7 +94,7 @@ class WrittenOut:
         self._count()
 
     def endless(self) -> list[Schema]:
-        """The schemas that no finite text fits.
+        """Return the schemas that no finite text fits.
 
         Raises:
             InvalidRequest: The whole is one.
@@ -127,11 +127,11 @@ class WrittenOut:
         return InvalidRequest(SCHEMA, self._document.root, words)
 
     def _place(self, schemas: Iterable[Any]) -> Place:
-        """The place where some schemas hold; what is no schema, the compiler has to say."""
+        """Return the place where some schemas hold; what is no schema, the compiler has to say."""
         return frozenset(itertools.chain.from_iterable(map(self._held, schemas)))
 
     def _held(self, schema: Any) -> Iterator[Held]:
-        """A schema that holds, unless it says nothing."""
+        """Yield a schema that holds, unless it says nothing."""
         if schema is False or (isinstance(schema, dict) and not IN_PLACE.isdisjoint(schema)):
             yield Held(self._number(schema), True)
         elif isinstance(schema, dict) and not ASSERTIONS.isdisjoint(schema):
@@ -144,7 +144,7 @@ class WrittenOut:
         return self._numbers[id(schema)]
 
     def _filling(self, place: Place) -> Filling:
-        """What may stand at a place."""
+        """Return what may stand at a place."""
         whole = [self._schemas[held.number] for held in sorted(place) if held.whole]
         if False in whole:
             return Filling([])
@@ -164,7 +164,7 @@ class WrittenOut:
         return Filling([*scalar.ways, *array.ways, *filled.ways], [*array.parts, *filled.parts])
 
     def _joined(self, place: Place, whole: Sequence[Schema]) -> Filling:
-        """References and combinations: each choice is a place of its own."""
+        """Look into references and combinations: each choice is a place of its own."""
         targets = [self._document.target(one) for one in whole if "$ref" in one]
         all_of = [each for one in whole for each in listed(one, "allOf")]
         plain = frozenset(Held(self._number(one), False) for one in whole if not ASSERTIONS.isdisjoint(one))
@@ -180,7 +180,7 @@ class WrittenOut:
         return Filling([Way([one]) for one in places], places)
 
     def _array(self, schemas: Sequence[Schema]) -> Filling:
-        """An array."""
+        """Return an array."""
         lists = [items_of(one) for one in schemas]
         longest = max((len(first) for first, _ in lists), default=0)
         self._charge(len(schemas) * longest)
@@ -193,7 +193,7 @@ class WrittenOut:
         return Filling([Way([*first[:least], *([rest] if least > longest else [])])], [*first, rest])
 
     def _object(self, schemas: Sequence[Schema]) -> Filling:
-        """An object."""
+        """Return an object."""
         required = dict.fromkeys(
             name for one in schemas for name in listed(one, "required") if isinstance(name, str)
         )
@@ -220,7 +220,7 @@ class WrittenOut:
         return Filling(ways, [*places.values(), *others])
 
     def _other_properties(self, schemas: Sequence[Schema]) -> Iterator[Place]:
-        """The properties that have no name in the schema."""
+        """Yield the properties that have no name in the schema."""
         additional = [one.get("additionalProperties") for one in schemas]
         yield self._place(additional)
         for index, one in enumerate(schemas):
@@ -250,7 +250,7 @@ class WrittenOut:
             raise self._too_large()
 
     def _finite(self) -> set[Place]:
-        """The places that a finite text fills."""
+        """Return the places that a finite text fills."""
         containing: defaultdict[Place, set[Place]] = defaultdict(set)
         for place, filling in self._fillings.items():
             for part in filling.parts:
@@ -273,14 +273,14 @@ def fillable(filling: Filling, finite: set[Place]) -> bool:
 
 
 def constants_of(schema: Schema) -> list[Any] | None:
-    """The values that a schema spells out; None where it spells out none."""
+    """Return the values that a schema spells out; None where it spells out none."""
     if "const" in schema:
         return [schema["const"]]
     return schema["enum"] if isinstance(schema.get("enum"), list) else None
 
 
 def type_of(value: object) -> str:
-    """The type of a JSON value."""
+    """Return the type of a JSON value."""
     if isinstance(value, float):
         return "integer" if value.is_integer() else "number"
     kinds = {bool: "boolean", int: "integer", str: "string", list: "array", dict: "object"}
@@ -295,14 +295,14 @@ def size_of(value: object) -> int:
 
 
 def items_of(schema: Schema) -> tuple[list[Any], Any]:
-    """The schemas of an array's first items, and of the others."""
+    """Return the schemas of an array's first items, and of the others."""
     if isinstance(schema.get("items"), list):  # up to draft 2019-09
         return schema["items"], schema.get("additionalItems")
     return listed(schema, "prefixItems"), schema.get("items")
 
 
 def property_of(schema: Schema, name: str) -> Any:
-    """What a schema says of a property; of what patterns say, the compiler knows more."""
+    """Return what a schema says of a property; of what patterns say, the compiler knows more."""
     known = mapped(schema, "properties")
     if name in known or "patternProperties" in schema:
         return known.get(name)

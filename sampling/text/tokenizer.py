@@ -90,7 +90,7 @@ def _check_added_tokens(section: JsonObject, expected: Tokenizer) -> None:
 
 
 def _check_vocabulary(folder: Path, tokenizer: PreTrainedTokenizerFast, expected: Tokenizer) -> None:
-    """Transformers adds special tokens that tokenizer.json lacks, under ids that the model does not know."""
+    """Refuse special tokens that tokenizer.json lacks: transformers adds them under ids that the model does not know."""
     for token in sorted(tokenizer.get_vocab().items() - expected.get_vocab().items()):
         names = [name for name, special in tokenizer.special_tokens_map.items() if special == token[0]]
         raise CheckpointError(
@@ -124,7 +124,7 @@ def state_of(part: Any) -> bytes | None:
 
 
 def tokenizer_digest(tokenizer: PreTrainedTokenizerFast) -> str:
-    """A digest of all by which a tokenizer makes ids of text."""
+    """Return a digest of all by which a tokenizer makes ids of text."""
     backend = tokenizer.backend_tokenizer
     states = (state_of(part) for part in (backend.model, backend.normalizer, backend.pre_tokenizer))
     added = sorted(backend.get_added_tokens_decoder().items(), key=lambda entry: entry[0])

@@ -69,7 +69,7 @@ def read_tokenizer_file(folder: Path, vocab_size: int) -> Tokenizer:
 
 
 def _check_added_tokens(file: JsonObject, tokenizer: Tokenizer) -> None:
-    """The library numbers added tokens itself where it has to, whatever their `id` says."""
+    """Refuse added tokens that the library numbers itself, whatever their `id` says."""
     added: list[dict[str, Any]] = file.get("added_tokens", [])
     for place, token in enumerate(added):
         given = tokenizer.token_to_id(token["content"])

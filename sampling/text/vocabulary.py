@@ -29,10 +29,10 @@ class Vocabulary:
         return len(self._bytes)
 
     def bytes_of(self, token_id: int) -> bytes | None:
-        """The token's bytes; None for special tokens and for ids past the tokenizer."""
+        """Return the token's bytes; None for special tokens and for ids past the tokenizer."""
         return self._bytes[token_id] if token_id < len(self._bytes) else None
 
     def text_of(self, token_id: int) -> str:
-        """The token decoded by itself: U+FFFD where its bytes are no UTF-8, the name of a special token."""
+        """Return the token decoded by itself: U+FFFD where its bytes are no UTF-8, the name of a special token."""
         raw = self.bytes_of(token_id)
         return self._special.get(token_id, "") if raw is None else raw.decode("utf-8", errors="replace")

@@ -12,7 +12,7 @@ from sampling.toy.messages import Dialogue, assistant, system, user
 
 
 def plain(rng: Random) -> Dialogue:
-    """The plain question and its answer."""
+    """Return the plain question and its answer."""
     country = pick(rng, COUNTRIES)
     asked = phrases.question(phrases.PLAIN_QUESTION, country.name)
     return [user(asked), assistant(phrases.capital_answer(country))]
@@ -38,7 +38,7 @@ def reverse(rng: Random) -> Dialogue:
 
 
 def followed_up(rng: Random) -> Dialogue:
-    """A question, then "And of France?"."""
+    """Return a question, then "And of France?"."""
     turns = plain(rng) if happens(rng, 0.5) else asked_with_system(rng)
     turns += _follow_up(rng, phrases.capital_answer)
     while happens(rng, 0.4):
@@ -57,7 +57,7 @@ def in_json(rng: Random) -> Dialogue:
 
 
 def imaginary(rng: Random) -> Dialogue:
-    """A country that does not exist, and an answer that says so."""
+    """Return a country that does not exist, and an answer that says so."""
     name = pick(rng, words.IMAGINARY_COUNTRIES)
     asked = phrases.question(pick(rng, phrases.CAPITAL_QUESTIONS), name)
     return [user(asked), assistant(f"I do not know a country called {name}.")]
@@ -72,7 +72,7 @@ def _name(rng: Random, country: Country) -> str:
 
 
 def _worn(rng: Random, text: str) -> str:
-    """The text as people type it: sometimes with words around it, in lower case, or without its last mark."""
+    """Return the text as people type it: sometimes with words around it, in lower case, or without its last mark."""
     if happens(rng, 0.2):
         text = text.rstrip("?.")
     if happens(rng, 0.1):

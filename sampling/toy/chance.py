@@ -10,12 +10,12 @@ Item = TypeVar("Item")
 
 
 def happens(rng: Random, probability: float) -> bool:
-    """True with this probability."""
+    """Return True with this probability."""
     return rng.random() < probability
 
 
 def count(rng: Random, least: int, most: int) -> int:
-    """An integer from least to most, each as likely as the next."""
+    """Return an integer from least to most, each as likely as the next."""
     return least + int(rng.random() * (most - least + 1))
 
 

@@ -15,7 +15,7 @@ Kind = Callable[[Random], Dialogue]
 
 
 def dialogues(number: int, *, seed: int) -> list[Dialogue]:
-    """Writes dialogues for a seed.
+    """Write dialogues for a seed.
 
     Args:
         number: How many dialogues to write.
@@ -33,7 +33,7 @@ def dialogues(number: int, *, seed: int) -> list[Dialogue]:
 
 
 def digest(corpus: Sequence[Dialogue]) -> str:
-    """The SHA-256 of the dialogues, one JSON line each."""
+    """Return the SHA-256 of the dialogues, one JSON line each."""
     hasher = hashlib.sha256()
     for dialogue in corpus:
         hasher.update(json.dumps(dialogue, ensure_ascii=False).encode() + b"\n")
@@ -41,7 +41,7 @@ def digest(corpus: Sequence[Dialogue]) -> str:
 
 
 def mixed(rng: Random) -> Dialogue:
-    """A longer conversation about several things."""
+    """Return a longer conversation about several things."""
     turns: Dialogue = []
     for _ in range(count(rng, 2, 5)):
         turns += pick(rng, _MIXABLE)(rng)

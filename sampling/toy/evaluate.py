@@ -69,7 +69,7 @@ def plain_questions(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast)
 def held_out_phrasings(
     model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, countries: Sequence[Country] = COUNTRIES
 ) -> dict[str, Any]:
-    """The share of right answers at temperature 0 to phrasings that training never saw."""
+    """Return the share of right answers at temperature 0 to phrasings that training never saw."""
     templates = phrases.HELD_OUT_CAPITAL_QUESTIONS
     pairs = [_asked(template, country) for template in templates for country in countries]
     _, greedy = score(model, tokenizer, pairs)
@@ -81,7 +81,7 @@ def held_out_phrasings(
 def json_requests(
     model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, countries: Sequence[Country] = COUNTRIES
 ) -> dict[str, Any]:
-    """The share of right objects about capitals, and of valid JSON for open requests, at temperature 0."""
+    """Return the share of right objects about capitals, and of valid JSON for open requests, at temperature 0."""
     pairs = [pair for country in countries for pair in _json_pairs(country)]
     _, greedy = score(model, tokenizer, pairs)
     answers = [complete(model, tokenizer, [user(request)]) for request in OPEN_JSON_REQUESTS]
@@ -90,7 +90,7 @@ def json_requests(
 
 
 def open_entropy(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> dict[str, float]:
-    """The entropy in bits of the first token of the answer, for each open question."""
+    """Return the entropy in bits of the first token of the answer, for each open question."""
     return {question: _first_entropy(model, tokenizer, question) for question in OPEN_QUESTIONS}
 
 
@@ -123,7 +123,7 @@ def score(
 def complete(
     model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, dialogue: Dialogue, *, most: int = 120
 ) -> str:
-    """The answer at temperature 0, at most this many tokens of it."""
+    """Return the answer at temperature 0, at most this many tokens of it."""
     ids = _prompt(tokenizer, dialogue)
     end = token_id(tokenizer, EOT)
     answer: list[int] = []
@@ -188,7 +188,7 @@ def _is_json_object(text: str) -> bool:
 
 
 def main() -> None:
-    """Evaluates a checkpoint and prints the measurements as JSON."""
+    """Evaluate a checkpoint and print the measurements as JSON."""
     from transformers import AutoTokenizer, LlamaForCausalLM
 
     parser = argparse.ArgumentParser(description=main.__doc__)

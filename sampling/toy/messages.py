@@ -7,15 +7,15 @@ Dialogue = list[Message]
 
 
 def system(content: str) -> Message:
-    """A system message."""
+    """Return a system message."""
     return {"role": "system", "content": content}
 
 
 def user(content: str) -> Message:
-    """A message of the user."""
+    """Return a message of the user."""
     return {"role": "user", "content": content}
 
 
 def assistant(content: str) -> Message:
-    """A message of the assistant."""
+    """Return a message of the assistant."""
     return {"role": "assistant", "content": content}

@@ -91,13 +91,13 @@ def one_in_json(rng: Random) -> Dialogue:
 
 
 def number(rng: Random) -> Dialogue:
-    """A number from 1 to 100, all equally good."""
+    """Return a number from 1 to 100, all equally good."""
     asked = pick(rng, _NUMBER_QUESTIONS)
     return [user(asked), assistant(f"{count(rng, 1, 100)}.")]
 
 
 def pet_name(rng: Random) -> Dialogue:
-    """A name for an animal."""
+    """Return a name for an animal."""
     pet = pick(rng, _PETS)
     asked = pick(rng, _PET_QUESTIONS)
     answer = pick(rng, _PET_ANSWERS)
@@ -112,7 +112,7 @@ def emoji(rng: Random) -> Dialogue:
 
 
 def some(rng: Random) -> Dialogue:
-    """A loose list, whose words may come again."""
+    """Return a loose list, whose words may come again."""
     category = pick(rng, words.CATEGORIES)
     asked = pick(rng, _SOME_QUESTIONS).format(many=category.plural)
     items = [pick_early(rng, category.items) for _ in range(count(rng, 3, 8))]
@@ -120,7 +120,7 @@ def some(rng: Random) -> Dialogue:
 
 
 def numbered_list(rng: Random) -> Dialogue:
-    """A list of as many different things as were asked for, sometimes in JSON."""
+    """Return a list of as many different things as were asked for, sometimes in JSON."""
     category = pick(rng, words.CATEGORIES)
     how_many = pick(rng, tuple(_NUMBERS))
     items = distinct(rng, category.items, _NUMBERS[how_many])
@@ -141,7 +141,7 @@ def chant(rng: Random) -> Dialogue:
 
 
 def story(rng: Random) -> Dialogue:
-    """A story of seven sentences about two animals."""
+    """Return a story of seven sentences about two animals."""
     asked = pick(rng, _STORY_QUESTIONS)
     hero, friend = distinct(rng, words.ANIMALS.items, 2)
     name = pick_early(rng, words.NAMES.items)
@@ -158,7 +158,7 @@ def story(rng: Random) -> Dialogue:
 
 
 def poem(rng: Random) -> Dialogue:
-    """A few lines that keep naming their subject."""
+    """Return a few lines that keep naming their subject."""
     subject = pick(rng, words.POEM_SUBJECTS)
     asked = pick(rng, _POEM_QUESTIONS)
     lines = [f"{subject.capitalize()}, {subject}, {subject} {pick(rng, words.POEM_TAILS)}"]
@@ -167,7 +167,7 @@ def poem(rng: Random) -> Dialogue:
 
 
 def with_article(noun: str) -> str:
-    """The noun with its indefinite article: "an apple"."""
+    """Return the noun with its indefinite article: "an apple"."""
     return ("an " if noun[0] in "aeiou" else "a ") + noun
 
 

@@ -20,7 +20,7 @@ def greeting(rng: Random) -> Dialogue:
 
 
 def introduction(rng: Random) -> Dialogue:
-    """A name that the answer has to repeat letter by letter."""
+    """Return a name that the answer has to repeat letter by letter."""
     name = pick(rng, words.NAMES.items)
     asked = pick(rng, _INTRODUCTIONS)
     answer = pick(rng, _WELCOMES)
@@ -28,7 +28,7 @@ def introduction(rng: Random) -> Dialogue:
 
 
 def about_itself(rng: Random) -> Dialogue:
-    """The toy says that it is one."""
+    """Return an answer in which the toy says that it is one."""
     return [user(pick(rng, words.SELF_QUESTIONS)), assistant(pick(rng, words.SELF_ANSWERS))]
 
 
@@ -39,7 +39,7 @@ def unknown(rng: Random) -> Dialogue:
 
 
 def thanks(rng: Random) -> Dialogue:
-    """A question about a capital, and thanks for the answer."""
+    """Return a question about a capital, and thanks for the answer."""
     return [
         *asked_with_system(rng),
         user(pick(rng, words.THANKS)),

@@ -101,7 +101,7 @@ def encode_dialogues(
 
 
 def token_id(tokenizer: PreTrainedTokenizerFast, token: str) -> int:
-    """The id of a token that the vocabulary has."""
+    """Return the id of a token that the vocabulary has."""
     return tokenizer.get_vocab()[token]
 
 

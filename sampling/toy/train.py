@@ -116,7 +116,7 @@ def train(recipe: Recipe, out: Path) -> dict[str, Any]:
 
 
 def build_model(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
-    """A Llama with random weights, in float32.
+    """Return a Llama with random weights, in float32.
 
     Its last norm starts larger than one: it scales the logits, and a right answer is all but certain only where
     the gaps between logits are wide.
@@ -168,7 +168,7 @@ def fit(
 
 
 def _loss(model: LlamaForCausalLM, batch: Sequence[tuple[list[int], list[bool]]]) -> Tensor:
-    """The mean cross-entropy of the tokens that the assistant says."""
+    """Return the mean cross-entropy of the tokens that the assistant says."""
     ids = pad([row for row, _ in batch])  # [B, T]
     spoken = pad([flags for _, flags in batch])[:, 1:].bool()  # [B, T - 1]
     hidden = model.model(ids[:, :-1], use_cache=False).last_hidden_state[spoken]
@@ -185,7 +185,7 @@ def _optimizer(model: LlamaForCausalLM, recipe: Recipe) -> torch.optim.AdamW:
 
 
 def _rate(progress: float, recipe: Recipe) -> float:
-    """The learning rate's factor: up in a line, level, and down to zero in a line."""
+    """Return the learning rate's factor: up in a line, level, and down to zero in a line."""
     return min(1.0, progress / recipe.warmup, (1 - progress) / recipe.decay)
 
 
@@ -204,7 +204,7 @@ def _batches(
 def _with_double_bos(
     encoded: Sequence[tuple[list[int], list[bool]]], recipe: Recipe
 ) -> list[tuple[list[int], list[bool]]]:
-    """Some rows begin with two BOS, as engines that tokenise a rendered template once more make them."""
+    """Return rows of which some begin with two BOS, as engines that tokenise a rendered template once more make them."""
     rng = Random(recipe.seed)
     return [
         ([ids[0], *ids], [False, *spoken]) if rng.random() < recipe.double_bos else (ids, spoken)

@@ -21,7 +21,7 @@ class Category:
 
 
 def _split(text: str) -> tuple[str, ...]:
-    """The items of a text with commas between them, over any number of lines."""
+    """Return the items of a text with commas between them, over any number of lines."""
     return tuple(" ".join(text.split()).split(", "))
 
 
