@@ -79,7 +79,7 @@ def first_line(error: Refused) -> str:
 
 
 def unusable(fields: Fields, parts: Parts) -> tuple[str, str] | None:
-    """Why an answer can not be priced."""
+    """Why an answer cannot be priced."""
     tokens, missing = tokens_of(parts), shortfall(fields, parts)
     if missing is not None:
         return "ignored", missing

@@ -2,7 +2,7 @@
 
     PYTHONPATH=benchmarks:UNPACKED_WHEELS python benchmarks/conformance_matrix.py [ENGINE ...] [--environments DIR] [--out DIR]
 
-One engine a process is the rule: some change what others import. An engine that can not be imported or started is recorded
+One engine a process is the rule: some change what others import. An engine that cannot be imported or started is recorded
 with the reason. Writes benchmarks/results/conformance-ENGINE.json; `python benchmarks/conformance_table.py` makes
 docs/conformance_matrix.md from these. benchmarks/README.md says how to come by the engines.
 """

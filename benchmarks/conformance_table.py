@@ -39,7 +39,7 @@ checkpoint ("toy") and on one whose logits are chosen numbers ("probe", `benchma
 every check, and its chance to say "no" to an engine that conforms: 1e-6 for each of its parts, at most eight.
 
 **yes** conforms; **no** deviates; **ignored** accepted without effect; open: the page is silent, and this is another reading
-of it; refused: the engine does not take the parameter or the value; ?: inconclusive; empty: can not be seen in this way (a
+of it; refused: the engine does not take the parameter or the value; ?: inconclusive; empty: cannot be seen in this way (a
 callable without an API has no messages, an endpoint shows no logits).
 """
 

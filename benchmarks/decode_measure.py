@@ -49,7 +49,7 @@ class Prepared:
 
     Args:
         line: What the result says of it.
-        calls: What to time, by name; nothing where it can not be measured.
+        calls: What to time, by name; nothing where it cannot be measured.
         tokens: Of its first call.
     """
 

@@ -188,7 +188,7 @@ def fate(process: multiprocessing.context.ForkProcess) -> str:
 
 
 def check_baseline(files: list[str], processes: int) -> None:
-    """The tests pass with every module as it is, and fail with one that can not be imported.
+    """The tests pass with every module as it is, and fail with one that cannot be imported.
 
     Raises:
         SystemExit: They do not, so no outcome would mean anything.

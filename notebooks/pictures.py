@@ -144,7 +144,7 @@ def curves(axes: Axes, names: Sequence[str], lines: Mapping[str, Sequence[float]
 
 
 def strip_of_stages(axes: Axes, names: Sequence[str], rows: Sequence[Row], notes: Sequence[str]) -> None:
-    """A row of cells for each distribution, darker where a token is likelier, crossed where it can not be drawn.
+    """A row of cells for each distribution, darker where a token is likelier, crossed where it cannot be drawn.
 
     Args:
         axes: Where to draw.

@@ -119,7 +119,7 @@ def truncations(logits: Tensor, rule: Rule, p: float) -> list[Trial]:
 def integer_trials(draws: int) -> list[Trial]:
     """Everything that one stream of uniforms is asked.
 
-    The last race is of the tokens that a uniform of 24 bits can not draw: it gives the mass of the tail to a few of them.
+    The last race is of the tokens that a uniform of 24 bits cannot draw: it gives the mass of the tail to a few of them.
     """
     tail, everyone = far_tail(), np.arange(1, VOCABULARY)
     right = by_weight(tail)

@@ -146,7 +146,7 @@ class PinnedServer:
 
 
 HERE = Path(__file__).parent.absolute()
-# Servers that answer 500 to what they can not do are not asked six times.
+# Servers that answer 500 to what they cannot do are not asked six times.
 PATIENCE = Patience(seconds=30, tries=2, pause=0.1)
 REQUESTS = 20_000  # at most, in one verification
 

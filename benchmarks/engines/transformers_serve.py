@@ -1,6 +1,6 @@
 """`transformers serve` on the CPU: python transformers_serve.py PORT, in the folder of `checkpoint`.
 
-Its requests can not turn sampling on: what the checkpoint's generation_config.json says about `do_sample` decides (transformers
+Its requests cannot turn sampling on: what the checkpoint's generation_config.json says about `do_sample` decides (transformers
 5.23, cli/serving/utils.py, _build_generation_config).
 """
 

@@ -110,7 +110,7 @@ class Judge:
         return self._validators[name].is_valid(value)
 
     def _faults(self, request: dict[str, Json]) -> Iterator[str]:
-        """The fields that are not as described, and those whose text UTF-8 can not hold."""
+        """The fields that are not as described, and those whose text UTF-8 cannot hold."""
         for error in self._validators["Request"].iter_errors(request):
             if error.absolute_path:
                 yield escaped(str(error.absolute_path[0]))
@@ -124,7 +124,7 @@ class Judge:
 
 
 def escaped(key: str) -> str:
-    """A key as errors show it: what can not be printed as escapes, the middle of a long one left out."""
+    """A key as errors show it: what cannot be printed as escapes, the middle of a long one left out."""
     for _ in range(2):  # as it was sent, then with its escapes
         key = key if len(key) <= LONGEST_NAME else f"{key[:49]}...{key[-48:]}"
         key = "".join(c if c.isprintable() else repr(c)[1:-1] for c in key)

@@ -1,4 +1,4 @@
-"""Rows that can not be sampled."""
+"""Rows that cannot be sampled."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def faults_of(maximum: Float32[Tensor, " B"]) -> Int64[Tensor, " B"]:
 
 
 def without_faults(logits: Float32[Tensor, "B V"]) -> tuple[Float32[Tensor, "B V"], Int64[Tensor, " B"]]:
-    """Replace rows that can not be sampled by zeros, so that they do no harm.
+    """Replace rows that cannot be sampled by zeros, so that they do no harm.
 
     Args:
         logits: float32 [B, V].

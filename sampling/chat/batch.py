@@ -95,7 +95,7 @@ class ChatBatch:
         """Read the next parts of prompts, in turns: as many as PREFILL_CHUNK tokens, so that a step is never far away.
 
         Returns:
-            The completions whose prompts are through. One whose prompt can not be read is among them, has an `error`, and is
+            The completions whose prompts are through. One whose prompt cannot be read is among them, has an `error`, and is
             no longer in progress.
         """
         through: list[tuple[Completion, Prefill]] = []
@@ -127,7 +127,7 @@ class ChatBatch:
         """Sample one token for every unfinished choice whose prompt is through.
 
         Returns:
-            Each completion with its events. One whose choice can not be sampled has an `error`, no events, and is no longer
+            Each completion with its events. One whose choice cannot be sampled has an `error`, no events, and is no longer
             in progress; the others go on.
         """
         sampled = self.decoder.step()
@@ -137,7 +137,7 @@ class ChatBatch:
         """Yield the events of each completion in each step, until none is in progress.
 
         Raises:
-            RowError: A choice can not be sampled; the message says why and after which stage.
+            RowError: A choice cannot be sampled; the message says why and after which stage.
             NotEnoughMemory: Memory ends.
         """
         while self.running:
@@ -168,7 +168,7 @@ def accepted(completion: Completion, choice: int, outcome: SampledToken | RowErr
     """Hand a choice its token.
 
     Raises:
-        RowError: It can not be sampled.
+        RowError: It cannot be sampled.
     """
     if isinstance(outcome, NotEnoughMemory):
         raise outcome

@@ -38,7 +38,7 @@ def text_of(name: str | Place, value: object) -> str:
         The string.
 
     Raises:
-        InvalidRequest: No string, or one that UTF-8 can not hold.
+        InvalidRequest: No string, or one that UTF-8 cannot hold.
     """
     if not isinstance(value, str):
         raise InvalidRequest(str(name), value, "a string")

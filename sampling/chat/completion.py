@@ -56,7 +56,7 @@ class Completion:
         error: Why the completion ended without an answer, if it did.
 
     Raises:
-        InvalidRequest: The model, its tokenizer or the dialect can not serve the request.
+        InvalidRequest: The model, its tokenizer or the dialect cannot serve the request.
     """
 
     def __init__(

@@ -93,7 +93,7 @@ class LanguageModel(LoadedModel):
         Raises:
             CheckpointError: The chat template renders nothing, or `generation_config.json` does not fit the dialect.
             InvalidRequest: A field is not allowed; the message names the field, the value and the range.
-            RowError: The model's logits can not be sampled.
+            RowError: The model's logits cannot be sampled.
             NotEnoughMemory: Memory ends; `max_tokens` has to be smaller.
 
         Source: "Create Chat Completion".
@@ -145,7 +145,7 @@ def load(
         The language model.
 
     Raises:
-        CheckpointError: The directory can not be used; the message names the file and what is wrong.
+        CheckpointError: The directory cannot be used; the message names the file and what is wrong.
         InvalidRequest: An argument is not allowed.
     """
     if compile and parallel:

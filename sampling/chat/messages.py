@@ -20,7 +20,7 @@ NOT_OFFERED: Mapping[str, str] = {
     "tool_call_id": "tool calls are not offered",
     "function_call": "function calls are not offered",
     "audio": "audio is not offered",
-    "refusal": "a model can not be told that it has refused; put the text into content",
+    "refusal": "a model cannot be told that it has refused; put the text into content",
     "annotations": "web search is not offered",
 }
 """Members of messages that other APIs have, and why they are refused where they say something."""

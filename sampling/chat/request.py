@@ -133,7 +133,7 @@ def check_together(request: ChatRequest, given: Mapping[str, object]) -> None:
         raise InvalidRequest("continue_final_message", True, words)
     if request.continue_final_message and request.add_generation_prompt:
         raise InvalidRequest("add_generation_prompt", True, "false with continue_final_message")
-    if request.response_format != TEXT:  # a finished value can not go on
+    if request.response_format != TEXT:  # a finished value cannot go on
         for name in ("ignore_eos", "min_tokens"):
             if getattr(request, name, False) or getattr(request.params, name, 0):
                 raise InvalidRequest(name, given[name], "left out with a response_format other than text")

@@ -29,7 +29,7 @@ def refuse(options: argparse.Namespace, allowed: str, *names: str) -> None:
 
 
 def check_files(options: argparse.Namespace, written: Sequence[str], read: Sequence[str] = ()) -> None:
-    """Refuse files that can not be written, and one file by two flags, before an hour's work is lost.
+    """Refuse files that cannot be written, and one file by two flags, before an hour's work is lost.
 
     Args:
         options: What the flags say.
@@ -64,7 +64,7 @@ def regular(file: str) -> bool:
 
 
 def check_file(name: str, file: str) -> None:
-    """Refuse a file that can not be written."""
+    """Refuse a file that cannot be written."""
     path = Path(file)
     path = path if path.exists() else Path(os.path.realpath(file))  # a link may lead to what is not there yet
     if not path.parent.is_dir():
@@ -77,7 +77,7 @@ def save(name: str, file: str, text: str) -> None:
     """Write the file that a flag names.
 
     Raises:
-        InvalidRequest: It can not be written.
+        InvalidRequest: It cannot be written.
     """
     try:
         with opened(file) as stream:

@@ -21,7 +21,7 @@ R = TypeVar("R")
 
 
 class Limits(threading.local):
-    """The limits of a thread: making them anew for each step takes longer than to set them, and threads can not share one."""
+    """The limits of a thread: making them anew for each step takes longer than to set them, and threads cannot share one."""
 
     def __init__(self) -> None:
         self.set = torch._dynamo.config.patch(LIMITS)  # pyright: ignore[reportPrivateUsage]

@@ -108,7 +108,7 @@ class Reference:
 
         Raises:
             InvalidRequest: The dialect does not take the parameters.
-            RowError: The logits can not be sampled.
+            RowError: The logits cannot be sampled.
         """
         return self.many(logits, params, prompt_ids, output_ids, [seed])[0]
 
@@ -192,7 +192,7 @@ class Reference:
     def drawn(self, processed: Tensor, seeds: Sequence[Seed], position: int, choice: int) -> list[int]:
         """A token for each seed."""
         if not bool((processed < torch.inf).all() and (processed > -torch.inf).any()):
-            raise RowError("the logits can not be sampled: NaN, +infinity, or nothing above -infinity")
+            raise RowError("the logits cannot be sampled: NaN, +infinity, or nothing above -infinity")
         known = [self.fresh_seed() if seed is None else seed for seed in seeds]
         return self.picked(processed, *self.key(known, position, choice))
 

@@ -52,7 +52,7 @@ class CallableTarget:
         version: Its version; by default the function's `version`.
 
     Raises:
-        InvalidRequest: The function can not be called.
+        InvalidRequest: The function cannot be called.
     """
 
     kind = "callable"

@@ -34,7 +34,7 @@ class InvalidRequest(SamplingError, ValueError):
         allowed: What would have been allowed, in words that follow "must be".
 
     Attributes:
-        param: The name as the message has it: escapes for what can not be printed, cut in the middle past 100 characters.
+        param: The name as the message has it: escapes for what cannot be printed, cut in the middle past 100 characters.
         value: The value, whole.
         allowed: What would have been allowed, cut as well.
 
@@ -156,7 +156,7 @@ def whole_repr(value: object) -> str:
     try:
         return repr(value)
     except Exception:  # a value's own failure must not hide what is said about it
-        return f"{type(value).__name__} that can not be shown"
+        return f"{type(value).__name__} that cannot be shown"
 
 
 def printable(text: str) -> str:
@@ -171,7 +171,7 @@ def printable(text: str) -> str:
 
 
 class CheckpointError(SamplingError, ValueError):
-    """A model directory can not be used; the message names the file and what is wrong with it."""
+    """A model directory cannot be used; the message names the file and what is wrong with it."""
 
 
 class Overloaded(SamplingError):
@@ -179,7 +179,7 @@ class Overloaded(SamplingError):
 
 
 class RowError(SamplingError):
-    """One row of a batch can not be sampled; the message names the row and the stage."""
+    """One row of a batch cannot be sampled; the message names the row and the stage."""
 
 
 class NotEnoughMemory(RowError):

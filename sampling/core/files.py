@@ -29,7 +29,7 @@ def opened(path: str | Path) -> TextIO:
         path: The file.
 
     Raises:
-        OSError: It can not be opened.
+        OSError: It cannot be opened.
     """
     stream = standard_stream(path)
     if stream is None:

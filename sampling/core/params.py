@@ -162,7 +162,7 @@ def token_ids(name: str, value: object, most: int | None = None) -> tuple[int, .
 
 
 class BiasTable(Mapping[int, float]):
-    """Biases by token id; can not be changed, can be hashed, copied and pickled."""
+    """Biases by token id; cannot be changed, can be hashed, copied and pickled."""
 
     def __init__(self, table: Mapping[int, float] | None = None) -> None:
         self._table = dict(table or {})

@@ -54,7 +54,7 @@ def listed(name: str, value: object) -> list[object]:
     """Anything that can be iterated, as a list.
 
     Raises:
-        InvalidRequest: It can not be iterated.
+        InvalidRequest: It cannot be iterated.
     """
     if not isinstance(value, Iterable):
         raise InvalidRequest(name, value, "a list")
@@ -74,7 +74,7 @@ def whole_list(name: str, value: object, low: int, high: int) -> list[int]:
         The numbers.
 
     Raises:
-        InvalidRequest: It can not be iterated, or one of the numbers is no integer or out of range.
+        InvalidRequest: It cannot be iterated, or one of the numbers is no integer or out of range.
 
     Example:
         >>> whole_list("rows", range(3), 0, 2)

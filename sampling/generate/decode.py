@@ -213,7 +213,7 @@ class Decoder:
         """Sample the next token of every row in use.
 
         Returns:
-            By row its token, or why it can not be sampled.
+            By row its token, or why it cannot be sampled.
         """
         with self._announced:
             table = self._run_step()
@@ -245,7 +245,7 @@ class Decoder:
         return self._replay.run(self._forward.shape, self._forward_and_sampled)
 
     def _claim(self) -> None:
-        """Take the places of the next step; a row without one can not be sampled any more."""
+        """Take the places of the next step; a row without one cannot be sampled any more."""
         lost = self._forward.claim(self._fed)
         if lost:
             self._short |= lost

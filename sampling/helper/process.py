@@ -32,7 +32,7 @@ class BoundExceeded(Exception):
 class Helper:
     r"""Answers questions in processes of their own, each under a deadline and with bounded memory.
 
-    A Python thread can not be ended, a process can. Processes start when they are needed, in a fraction of a second, and are
+    A Python thread cannot be ended, a process can. Processes start when they are needed, in a fraction of a second, and are
     kept for the next question; one that passes a bound is ended. Many threads may ask at a time; they wait for their turn,
     not for ever.
 

@@ -36,7 +36,7 @@ class Cache(Protocol):
         ...
 
     def claim(self, width: int, counts: Tensor | None = None) -> None:
-        """Refuse, on the host, what can not fit; as `KeyValueCache.claim`."""
+        """Refuse, on the host, what cannot fit; as `KeyValueCache.claim`."""
         ...
 
     def open(self, width: int, counts: Tensor | None, groups: int) -> View:
@@ -213,7 +213,7 @@ class KeyValueCache:
         return self.stored_values[layer][:, :, : self.capacity]
 
     def claim(self, width: int, counts: Tensor | None = None) -> None:
-        """Refuse, on the host, what can not fit; without waiting for the device.
+        """Refuse, on the host, what cannot fit; without waiting for the device.
 
         Counts on another device than the CPU are taken for zero here, so that no row is refused that might
         fit.

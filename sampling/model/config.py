@@ -16,7 +16,7 @@ from sampling.model.json_object import MISSING, JsonObject, refuse_code
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
-# What the forward pass can not do otherwise: field of config.json, the only value it may have if it is there.
+# What the forward pass cannot do otherwise: field of config.json, the only value it may have if it is there.
 _FIXED: Mapping[str, object] = {
     "hidden_act": "silu",
     "attention_bias": False,

@@ -12,7 +12,7 @@ POINTER = b"version https://git-lfs.github.com/spec/"
 
 
 def is_there(path: Path) -> bool:
-    """Whether a file is there; what stands in its place and can not be read as that file is refused.
+    """Whether a file is there; what stands in its place and cannot be read as that file is refused.
 
     To open a pipe would wait for somebody to write to it, and a device may never end.
 
@@ -36,7 +36,7 @@ def is_there(path: Path) -> bool:
     except FileNotFoundError:
         raise CheckpointError(f"{path}: must be a file, is a link to one that is not there") from None
     except OSError as error:
-        raise CheckpointError(f"{path}: can not be read: {error.strerror}") from error
+        raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from error
     if start == POINTER:
         raise CheckpointError(f"{path}: is a Git LFS pointer, not the file itself; `git lfs pull` gets it")
     return True

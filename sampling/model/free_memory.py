@@ -64,7 +64,7 @@ def left_in(limit: Path, use: Path, statistics: Path, given_back: str) -> Iterat
 
 
 def lines_of(file: Path) -> list[str]:
-    """Return the lines of a file; none where it can not be read."""
+    """Return the lines of a file; none where it cannot be read."""
     try:
         return file.read_text().splitlines()
     except OSError:

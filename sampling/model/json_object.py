@@ -40,7 +40,7 @@ class JsonObject:
         """Read a file that holds one JSON object.
 
         Raises:
-            CheckpointError: The file can not be read, is not JSON that names each key once, or holds something else than
+            CheckpointError: The file cannot be read, is not JSON that names each key once, or holds something else than
                 an object, or half a character.
         """
         require(path)
@@ -48,7 +48,7 @@ class JsonObject:
             text = path.read_bytes()
             members = read_json(text, constants=True)
         except OSError as error:
-            raise CheckpointError(f"{path}: can not be read: {error.strerror}") from error
+            raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from error
         except InvalidRequest as error:
             raise CheckpointError(
                 f"{path}: not a JSON file: got {shown(error.value)}, must be {error.allowed}"

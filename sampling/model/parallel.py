@@ -58,7 +58,7 @@ class ParallelLlama(Llama):
         mesh: The processes, in one dimension.
 
     Raises:
-        InvalidRequest: The shape can not be divided evenly.
+        InvalidRequest: The shape cannot be divided evenly.
     """
 
     def __init__(self, config: LlamaConfig, mesh: DeviceMesh) -> None:

@@ -70,7 +70,7 @@ class Pipeline(Processor):
             history: What the B rows have sampled so far.
 
         Returns:
-            float64 [B, V]; zeros in a row that can not be sampled.
+            float64 [B, V]; zeros in a row that cannot be sampled.
         """
         return probabilities(self(logits, history))
 

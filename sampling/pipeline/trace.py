@@ -106,7 +106,7 @@ def table_line(description: str, snapshot: Snapshot, removed: Tensor | None) -> 
 
 
 def probabilities(logits: Tensor) -> Tensor:
-    """Probabilities of each row, float64 [B, V]; zeros in a row that can not be sampled."""
+    """Probabilities of each row, float64 [B, V]; zeros in a row that cannot be sampled."""
     safe, faults = without_faults(logits)
     w = weights(safe) * (faults == 0)[:, None]
     return w.double() / w.sum(-1, keepdim=True).clamp(min=1).double()

@@ -93,7 +93,7 @@ class Processor:
             InvalidRequest: There is one number per row, but of another batch.
         """
         count, rows = numbers.shape[0], logits.shape[0]
-        if count != 1 and count != rows:  # not `in`, which a compiler can not follow where B changes
+        if count != 1 and count != rows:  # not `in`, which a compiler cannot follow where B changes
             words = f"one for all rows, or one for each of the {rows} rows of the logits"
             raise InvalidRequest(self.name, f"{count} values", words)
         return numbers.to(logits.device)

@@ -50,7 +50,7 @@ class LogitBias(Edit):
         widest = max(map(len, pairs), default=0)
         # Writing one value to one token twice changes nothing, so shorter rows repeat their first pair.
         padded = [row + row[:1] * (widest - len(row)) for row in pairs]
-        # Ids that int64 can not hold are refused in every call, by highest_id.
+        # Ids that int64 cannot hold are refused in every call, by highest_id.
         self.ids = torch.tensor(  # [B or 1, D]
             [[min(token, LARGEST_ID) for token, _ in row] for row in padded], dtype=torch.int64
         )

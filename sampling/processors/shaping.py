@@ -135,7 +135,7 @@ def completed(
 
 
 def shaped(stages: Sequence[Shaping], logits: Tensor) -> Tensor:
-    """The logits after some stages; rows that can not be sampled stay as they are.
+    """The logits after some stages; rows that cannot be sampled stay as they are.
 
     Args:
         stages: In order.

@@ -154,7 +154,7 @@ def checked_rule(rule: str) -> str:
     Raises:
         InvalidRequest: There is no such rule.
     """
-    if rule not in list(RULES):  # a list, for what can not be hashed
+    if rule not in list(RULES):  # a list, for what cannot be hashed
         raise InvalidRequest("rule", rule, f"one of {', '.join(RULES)}")
     return rule
 

@@ -168,7 +168,7 @@ class Sampler:
             The slot.
 
         Raises:
-            InvalidRequest: The request can not be served; the sampler is as it was.
+            InvalidRequest: The request cannot be served; the sampler is as it was.
         """
         return self.add_all([params], [prompt_ids], [choice], [constraint])[0]
 
@@ -191,7 +191,7 @@ class Sampler:
             Their slots.
 
         Raises:
-            InvalidRequest: One of them can not be served; the sampler is as it was.
+            InvalidRequest: One of them cannot be served; the sampler is as it was.
         """
         return self.seat(self.arrivals(params, prompt_ids, choices, constraints))
 
@@ -256,7 +256,7 @@ class Sampler:
                 ignored.
 
         Returns:
-            The tokens and their log probabilities. A row that can not be sampled has a status; the others go on.
+            The tokens and their log probabilities. A row that cannot be sampled has a status; the others go on.
 
         Raises:
             InvalidRequest: The logits have another shape or type.
@@ -418,7 +418,7 @@ def sized(name: str, given: Some) -> Some:
 
 
 def check_params(params: SamplingParams, vocab_size: int, dialect: Dialect) -> None:
-    """Refuse parameters that a vocabulary or a dialect can not serve.
+    """Refuse parameters that a vocabulary or a dialect cannot serve.
 
     Raises:
         InvalidRequest: No SamplingParams, a bias on an id outside the vocabulary, or a stage or a value that the dialect does

@@ -103,7 +103,7 @@ class Attempt:
         enough: Where that is the result, bool [B]; elsewhere whole rows have to be drawn from.
         lost: Where edits in sight were too many for it, or broke the row, so that the step has to be taken again with whole
             rows, bool [B]; None where whole rows were edited.
-        status: 0, or why a row can not be sampled, int64 [B].
+        status: 0, or why a row cannot be sampled, int64 [B].
         measured: What the log probabilities need, by mode.
     """
 

@@ -18,7 +18,7 @@ def bound_socket(host: str, port: int) -> socket.socket:
         port: 0 takes any free one.
 
     Raises:
-        OSError: The address can not be had, or another server has it already; the message names it.
+        OSError: The address cannot be had, or another server has it already; the message names it.
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -65,7 +65,7 @@ def listen(taken: socket.socket, backlog: int) -> None:
 
 
 def unavailable(host: str, port: int, error: Exception) -> OSError:
-    """Return the error of an address that can not be had."""
+    """Return the error of an address that cannot be had."""
     reason = error.strerror if isinstance(error, OSError) else error
     return OSError(f"{place(host, port)}: {reason}")
 

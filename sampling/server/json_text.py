@@ -20,7 +20,7 @@ def json_bytes(value: object) -> bytes:
         >>> json_bytes({"choices": iter([{"index": 0}])})
         b'{"choices": [{"index": 0}]}'
     """
-    # What UTF-8 can not hold, a lone surrogate, becomes the escape that JSON has for it.
+    # What UTF-8 cannot hold, a lone surrogate, becomes the escape that JSON has for it.
     return b"".join(piece.encode(errors="backslashreplace") for piece in pieces(value, LEVELS))
 
 

@@ -123,7 +123,7 @@ class HttpConnection(H11Protocol):
         super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what h11 can not read; uvicorn calls this while it handles h11's exception."""
+        """Answer what h11 cannot read; uvicorn calls this while it handles h11's exception."""
         error = cast("h11.RemoteProtocolError", sys.exception())
         too_large = error.error_status_hint == 431
         self._refuse(head_too_large(LARGEST_HEAD) if too_large else invalid_http(error))

@@ -56,7 +56,7 @@ class Service:
         """Check a request against the model and the options.
 
         Raises:
-            InvalidRequest: It can not be served.
+            InvalidRequest: It cannot be served.
             ApiError: It names another model.
         """
         if request.model is None:

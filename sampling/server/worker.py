@@ -130,7 +130,7 @@ class Worker:
             self._end(job)
 
     def _tell(self, job: Job, chunks: Callable[[], Chunks]) -> bool:
-        """Hand a job chunks; one that can not be told is given up."""
+        """Hand a job chunks; one that cannot be told is given up."""
         try:
             self._news.append((job, chunks()))
         except Exception as error:

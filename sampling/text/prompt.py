@@ -83,7 +83,7 @@ def chat_prompt(
         variables: What else the template may read, JSON values by name. `strftime_now` has texts by the formats by which the
             template reads the time.
         now: The local time that the template may read; None for the present.
-        limit: How long the prompt may be; one that can not fit is refused before it is tokenised.
+        limit: How long the prompt may be; one that cannot fit is refused before it is tokenised.
 
     Returns:
         The prompt, and what the template has read of the time.
@@ -92,7 +92,7 @@ def chat_prompt(
         CheckpointError: The tokenizer has no chat template, a broken one, or no fast backend.
         InvalidRequest: The template refuses the messages or takes too long, or does not show the message that is to be
             continued; a variable is the tokenizer's own; a string holds a lone surrogate; the tokenizer
-            can not spell a text without a control token; or the prompt is longer than the limit.
+            cannot spell a text without a control token; or the prompt is longer than the limit.
     """
     _require_utf8(messages)
     given = _own_variables(tokenizer, variables or {})

@@ -23,7 +23,7 @@ class PromptLimit:
     context: int
 
     def check_text(self, text: str) -> None:
-        """Refuse a long text that can not fit, before it is tokenised; of a short one the exact number is soon known.
+        """Refuse a long text that cannot fit, before it is tokenised; of a short one the exact number is soon known.
 
         Raises:
             InvalidRequest: It has more tokens than fit, however it is tokenised.

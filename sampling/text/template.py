@@ -57,7 +57,7 @@ def template_of(tokenizer: PreTrainedTokenizerFast) -> str:
         CheckpointError: It has none.
     """
     if not tokenizer.chat_template:
-        raise CheckpointError("tokenizer: has no chat template, so it can not be used for chat")
+        raise CheckpointError("tokenizer: has no chat template, so it cannot be used for chat")
     try:
         return tokenizer.get_chat_template()
     except ValueError as error:

@@ -57,7 +57,7 @@ def load_tokenizer(directory: str | Path) -> PreTrainedTokenizerFast:
     folder = Path(directory)
     expected = read_tokenizer_file(folder, LlamaConfig.read(folder).vocab_size)
     _check_settings(folder, expected)
-    with failures_as_errors(f"{folder}: transformers can not load the tokenizer"):
+    with failures_as_errors(f"{folder}: transformers cannot load the tokenizer"):
         tokenizer = PreTrainedTokenizerFast.from_pretrained(str(folder), local_files_only=True)
         _check_vocabulary(folder, tokenizer, expected)
         _check_token_ids(folder, tokenizer, expected)

@@ -55,7 +55,7 @@ def read_tokenizer_file(folder: Path, vocab_size: int) -> Tokenizer:
 
     path = folder / NAME
     file = JsonObject.read(path)
-    with failures_as_errors(f"{path}: can not be read as a tokenizer"):
+    with failures_as_errors(f"{path}: cannot be read as a tokenizer"):
         tokenizer = Tokenizer.from_file(str(path))
         tokenizer.encode("")  # a special token that is missing shows only here
     if getattr(tokenizer.model, "dropout", None):

@@ -33,7 +33,7 @@ def about_itself(rng: Random) -> Dialogue:
 
 
 def unknown(rng: Random) -> Dialogue:
-    """Questions that the toy can not answer, and says so."""
+    """Questions that the toy cannot answer, and says so."""
     asked = phrases.question(pick(rng, words.UNKNOWN_QUESTIONS), pick(rng, COUNTRIES).name)
     return [user(asked), assistant(pick(rng, words.UNKNOWN_ANSWERS))]
 

@@ -97,7 +97,7 @@ def test_where_nothing_can_be_compiled_one_line_says_why() -> None:
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(
-        "sampling chat: compile: got True, must be False, since torch can not compile here ("
+        "sampling chat: compile: got True, must be False, since torch cannot compile here ("
     )
     assert "/no/such/compiler" in done.stderr
     assert done.stderr.count("\n") == 1

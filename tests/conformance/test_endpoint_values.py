@@ -177,7 +177,7 @@ def test_a_reason_to_finish_that_is_no_text_deviates():
 
 
 def test_texts_that_are_listed_twice_stand_for_no_token():
-    """Parts of characters look alike; which value is whose can not be known."""
+    """Parts of characters look alike; which value is whose cannot be known."""
 
     def alike(_: Fields, told: Fields) -> Fields:
         for position in entries(told):

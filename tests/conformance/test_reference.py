@@ -83,5 +83,5 @@ def test_what_can_not_be_sampled_is_refused() -> None:
         reference()(LOGITS, {"logit_bias": {24: 1}}, [], [], 1)
     with pytest.raises(InvalidRequest, match="best_of: got 2"):
         reference()(LOGITS, {"best_of": 2}, [], [], 1)
-    with pytest.raises(RowError, match="can not be sampled"):
+    with pytest.raises(RowError, match="cannot be sampled"):
         reference()(np.full(3, -np.inf, dtype=np.float32), {}, [], [], 1)

@@ -95,7 +95,7 @@ def test_a_value_that_can_not_be_shown_hides_no_error():
             raise RuntimeError
 
     assert str(InvalidRequest("n", Silent(), "an integer")) == (
-        "n: got Silent that can not be shown, must be an integer"
+        "n: got Silent that cannot be shown, must be an integer"
     )
 
 

@@ -1,4 +1,4 @@
-"""Rows that can not be sampled."""
+"""Rows that cannot be sampled."""
 
 from __future__ import annotations
 

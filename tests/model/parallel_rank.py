@@ -78,7 +78,7 @@ def outgrown(toy: LanguageModel, full: bool) -> dict[str, Any]:
 
 
 def refusal(folder: Path) -> str:
-    """What is said of a model that can not be loaded in parts."""
+    """What is said of a model that cannot be loaded in parts."""
     try:
         load_llama(folder, build=parallel_llama("cpu"))
     except (InvalidRequest, CheckpointError) as error:

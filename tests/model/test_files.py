@@ -42,7 +42,7 @@ def test_what_is_no_file(tmp_path):
     (tmp_path / "lost").symlink_to(tmp_path / "blobs" / "1")
     refused(tmp_path / "lost", "must be a file, is a link to one that is not there")
     (tmp_path / "ring").symlink_to(tmp_path / "ring")
-    refused(tmp_path / "ring", "can not be read: Too many levels of symbolic links")
+    refused(tmp_path / "ring", "cannot be read: Too many levels of symbolic links")
 
 
 def test_a_socket(tmp_path, monkeypatch):

@@ -92,7 +92,7 @@ def test_how_many_of_equal_logits_top_p_keeps(equal: int, p: float) -> None:
 
 
 def test_which_of_equal_logits_at_the_boundary_top_p_keeps() -> None:
-    """A peak of one half and, below it, eight sixteenths: float32 logits can not be this exact, so p stays between hits."""
+    """A peak of one half and, below it, eight sixteenths: float32 logits cannot be this exact, so p stays between hits."""
     logits = torch.tensor([[0.0, 0.0, math.log(8.0), 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]])
     theirs = TopPLogitsWarper(0.7)(NO_IDS, logits)
     assert torch.equal(ours(TopP(0.7, low_ids_first=False), logits), theirs)

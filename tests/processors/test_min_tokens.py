@@ -73,7 +73,7 @@ def test_nor_does_a_compiled_one() -> None:
 
 
 def check_no_end_token_before_its_time(how: str, **options: Any) -> None:
-    """Greedy: the end token 3 is the likeliest, a bias can not bring it back, and the row beside it has no such wish."""
+    """Greedy: the end token 3 is the likeliest, a bias cannot bring it back, and the row beside it has no such wish."""
     params = SamplingParams(temperature=0, min_tokens=2, stop_token_ids=[3, 5], logit_bias={3: 100})
     sampler = Sampler([params, SamplingParams(temperature=0)], vocab_size=V, dialect=how, **options)
     logits = torch.tensor([[0.0, 1.0, 4.0, 9.0, 2.0, 8.0, 3.0]] * 2)

@@ -65,7 +65,7 @@ def drawn(data: st.DataObject, entry: Entry, size: int) -> list[Any]:
 
 
 def settled(logits: Tensor) -> Tensor:
-    """Rows that can not be sampled have no weights: make them flat."""
+    """Rows that cannot be sampled have no weights: make them flat."""
     return torch.where((row_faults(logits) > 0)[:, None], 0.0, logits)
 
 

@@ -1,4 +1,4 @@
-"""The public draw against Python integers: keys, batches, and rows that can not be drawn from."""
+"""The public draw against Python integers: keys, batches, and rows that cannot be drawn from."""
 
 from __future__ import annotations
 

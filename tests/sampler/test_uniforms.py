@@ -56,7 +56,7 @@ def requests() -> list[SamplingParams]:
 
 
 def expected_token(row: list[float], params: SamplingParams, position: int, choice: int) -> int:
-    """-1 where the row can not be sampled."""
+    """-1 where the row cannot be sampled."""
     if not all(x < math.inf for x in row) or max(row) == -math.inf:
         return -1
     shaped = oracle.keep(row, oracle.nucleus(row, str(params.top_p)))

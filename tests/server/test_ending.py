@@ -88,5 +88,5 @@ def test_a_request_for_which_there_is_no_descriptor_may_come_again(server, monke
 
 
 def lines_of_accepting(server: Served) -> list[dict[str, object]]:
-    """What the log says about connections that can not be taken."""
+    """What the log says about connections that cannot be taken."""
     return [line for line in logged(server) if "Too many open files" in str(line.get("traceback"))]

@@ -39,7 +39,7 @@ def test_no_request_is_answered_wrongly_and_the_known_answer_comes_in_between(so
     assert sum(part.known_answers for part in parts) >= 0.09 * (BODIES + CASES)
     bodies, valid, invalid = (part.statuses for part in parts)
     assert min(bodies[status] for status in ("200", "400", "413")) > 0
-    # the rest: what the judge takes for refusable, such as long prompts, and final messages that can not be continued
+    # the rest: what the judge takes for refusable, such as long prompts, and final messages that cannot be continued
     assert valid["200"] >= 0.75 * valid.total()
     assert valid["200"] + valid["400"] == valid.total()
     # a model of another name, which many of them have, is 404 whatever else is wrong

@@ -14,7 +14,7 @@ ODD_NAMES = ("a/b/c", "ü ✓", "50%", "%2F", "a?b#c", "..", "x" * 300)
 
 @pytest.fixture(scope="module")
 def odd(toy):
-    """A server with names that a URL can not hold as they are."""
+    """A server with names that a URL cannot hold as they are."""
     with live(toy, ServerOptions(names=ODD_NAMES, max_context=100)) as running:
         yield running
 

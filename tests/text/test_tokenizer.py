@@ -202,7 +202,7 @@ def more(file: dict[str, Any]) -> None:
     [
         (twice, "the id 7 is that of 2 tokens, "),
         (far, "the id of 'zzz' is 1000000000, must be at most 2047"),
-        (farther, "can not be read as a tokenizer"),
+        (farther, "cannot be read as a tokenizer"),
         (renumbered, r"added_tokens\[5\]\.id: got 2046, must be 2047, which the tokenizers library gives '<\|eot_id\|>'"),
         (drawn, "model.dropout: got 0.1, must be absent"),
         (more, r"the id of '\[PAD\]' is 2048, must be at most 2047: vocab_size in config.json is 2048"),
@@ -226,7 +226,7 @@ def test_whatever_the_library_makes_of_a_file(tmp_path, monkeypatch, error):
 
     monkeypatch.setattr("tokenizers.Tokenizer", SimpleNamespace(from_file=from_file))
     with pytest.raises(
-        CheckpointError, match=r"tokenizer\.json: can not be read as a tokenizer \(.*no entry found"
+        CheckpointError, match=r"tokenizer\.json: cannot be read as a tokenizer \(.*no entry found"
     ):
         load_tokenizer(variant(tmp_path))
 
@@ -280,9 +280,9 @@ def test_settings_that_can_not_be(tmp_path, settings, message):
             {"added_tokens_decoder": {"738": {"content": "Hi", **FLAGS}}},
             "reads the added token 'Hi' otherwise",
         ),
-        ({"eos_token": ["<|eot_id|>"]}, "can not load the tokenizer"),
-        ({"model_max_length": "long"}, "can not load the tokenizer"),
-        ({"post_processor": {}, "tokenizer_object": {"a": 1}}, "can not load the tokenizer"),
+        ({"eos_token": ["<|eot_id|>"]}, "cannot load the tokenizer"),
+        ({"model_max_length": "long"}, "cannot load the tokenizer"),
+        ({"post_processor": {}, "tokenizer_object": {"a": 1}}, "cannot load the tokenizer"),
     ],
     ids=str,
 )

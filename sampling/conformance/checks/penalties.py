@@ -129,7 +129,7 @@ def temperature_order(lab: Lab) -> Finding:
 def per_choice(lab: Lab) -> Finding:
     """Two histories asked in turn, and the choices of one request where the target gives them."""
     name = [*lab.having(["presence_penalty", "repetition_penalty"]), "presence_penalty"][0]
-    lab.need_acting(name)  # of one that does nothing the other choices' tokens can not count either
+    lab.need_acting(name)  # of one that does nothing the other choices' tokens cannot count either
     params = {name: 2.0}
     findings = [("histories in turn", in_turn(lab, params))]
     with suppress(NotTestable):

@@ -50,7 +50,7 @@ def require_effect(lab: EndpointLab, ground: Ground, *names: str) -> None:
             lab.effective[name] = acts(lab, ground, name)
         if not lab.effective[name]:
             raise NotTestable(
-                f"{name} has no effect by itself, so that its place among others can not be told"
+                f"{name} has no effect by itself, so that its place among others cannot be told"
             )
 
 

@@ -46,7 +46,7 @@ def plain_key(key: object) -> str:
     """Check a bearer token, which no message shows.
 
     Raises:
-        InvalidRequest: A header can not hold it.
+        InvalidRequest: A header cannot hold it.
     """
     if not (isinstance(key, str) and key.isascii() and key.isprintable()):
         raise InvalidRequest("api_key", "(not shown)", "printable ASCII characters")
@@ -57,7 +57,7 @@ def plain_name(model: object) -> str:
     """Check a model's name.
 
     Raises:
-        InvalidRequest: A request can not hold it.
+        InvalidRequest: A request cannot hold it.
     """
     allowed = f"text of 1 to {LONGEST_NAME} characters, without surrogates"
     if not isinstance(model, str) or not 0 < len(model) <= LONGEST_NAME:

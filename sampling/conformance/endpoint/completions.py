@@ -101,12 +101,12 @@ def require_raw(lab: EndpointLab) -> None:
     """Go on only where the listed values have no penalties in them.
 
     Raises:
-        NotTestable: They have, or it can not be told.
+        NotTestable: They have, or it cannot be told.
     """
     shift = value_shift(lab)
     if abs(shift) > CLOSE:
         raise NotTestable(
-            "log probabilities are listed after penalties, so that draws can not be judged by them"
+            "log probabilities are listed after penalties, so that draws cannot be judged by them"
         )
 
 

@@ -60,7 +60,7 @@ def entries_of(position: Position) -> list[Known]:
 
 
 def context_of(messages: Messages, known: Sequence[Known], *, listed: bool) -> Context:
-    """A context; tokens whose texts are empty, broken or those of several tokens can not be told from others."""
+    """A context; tokens whose texts are empty, broken or those of several tokens cannot be told from others."""
     texts = [text if listed else text.strip() for text, _ in known]
     unclear = repeated(texts) | {""}
     told = {

@@ -95,7 +95,7 @@ def temperature_zero(lab: EndpointLab) -> Finding:
     if wrong:
         words = f"{wrong} of {count} draws at temperature 0 are not the arg max"
         return Finding(Verdict.DEVIATES, words, count, detects, false_alarm=0.0)
-    words = f"{count} draws are all the arg max; exact ties can not be made at an endpoint"
+    words = f"{count} draws are all the arg max; exact ties cannot be made at an endpoint"
     return Finding(Verdict.CONFORMS, words, count, detects, false_alarm=0.0)
 
 

@@ -61,7 +61,7 @@ class Asked(Protocol):
         ...
 
     def place(self, choice: Choice) -> int | None:
-        """Which token came; None for one that can not be drawn."""
+        """Which token came; None for one that cannot be drawn."""
         ...
 
     def row(self, reading: Semantics) -> Row:

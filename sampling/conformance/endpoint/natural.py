@@ -41,7 +41,7 @@ class Context:
 
     Args:
         messages: The context.
-        texts: Of the known tokens, likeliest first; "" for one that can not be told from others.
+        texts: Of the known tokens, likeliest first; "" for one that cannot be told from others.
         values: Their log probabilities, float64 [K].
         listed: Whether the endpoint says which token came, in `logprobs`; otherwise the message's text does.
     """
@@ -58,7 +58,7 @@ class Context:
         Args:
             messages: The context.
             known: Log probabilities by text.
-            hidden: Log probabilities of tokens that can not be told from others.
+            hidden: Log probabilities of tokens that cannot be told from others.
             listed: As above.
         """
         pairs = [*known.items(), *(("", value) for value in hidden)]
@@ -91,7 +91,7 @@ class Context:
 
     @property
     def gap(self) -> float:
-        """By how much the likeliest token is ahead; 0 where it, or the next, can not be told."""
+        """By how much the likeliest token is ahead; 0 where it, or the next, cannot be told."""
         return float(self.values[0] - self.values[1]) if len(self.values) > 1 and all(self.texts[:2]) else 0.0
 
     def others(self) -> Iterator[Row]:

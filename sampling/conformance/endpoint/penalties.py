@@ -197,7 +197,7 @@ def lowered_at_end(lab: EndpointLab, drawn: Fenced) -> bool:
     Engines that keep prompts may show the penalties of a seeded request the rest alone; others count the last few tokens.
 
     Raises:
-        NotTestable: There the token can not be told, or the most likely one is none of the fence.
+        NotTestable: There the token cannot be told, or the most likely one is none of the fence.
     """
     token = drawn.fence.tokens[drawn.in_prompt[0]]
     message = {"role": "user", "content": token.text}
@@ -327,7 +327,7 @@ Runs = Mapping[
 
 
 def shifted(lab: EndpointLab, name: str, right: Runs, wrong: Runs, **both: float) -> Finding:
-    """Compare how far a penalty of 2 shifts a token further than one of 1 with readings; by draws where it can not be seen.
+    """Compare how far a penalty of 2 shifts a token further than one of 1 with readings; by draws where it cannot be seen.
 
     Args:
         lab: The lab.

@@ -188,7 +188,7 @@ def values_of(position: Position) -> dict[str, float]:
 
 
 def unlikely(position: Position) -> str:
-    """Why the values of a position can not all be log probabilities; nothing if they can."""
+    """Why the values of a position cannot all be log probabilities; nothing if they can."""
     values = [entry.logprob for entry in (position, *position.top_logprobs)]
     wrong = next((value for value in values if not -math.inf < value <= ROUNDING), None)
     if wrong is not None:

@@ -84,7 +84,7 @@ def penalised(lab: EndpointLab) -> Finding:
 
 
 def repeated(lab: EndpointLab, text: str, penalty: float) -> list[dict[str, float]]:
-    """The values behind a token, behind two of it, and so on; none if it can not be forced."""
+    """The values behind a token, behind two of it, and so on; none if it cannot be forced."""
     bias = {str(lab.survey.texts()[text]): FORCE}
     reply = lab.ask(max_tokens=REPEATED, presence_penalty=penalty, logit_bias=bias, **WANTED)
     positions = reply.choices[0].positions
@@ -386,7 +386,7 @@ FRAGMENTS = (98, 120, 150, 200, 230)  # parts of characters in byte-level vocabu
 
 
 def forced(lab: EndpointLab, token: int) -> Reply | None:
-    """The reply to a request that forces a token; None if it can not be forced, or ends the message."""
+    """The reply to a request that forces a token; None if it cannot be forced, or ends the message."""
     bias = {str(token): FORCE}
     try:
         lab.survey.texts()

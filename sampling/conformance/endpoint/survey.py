@@ -334,7 +334,7 @@ class Survey:
         """What an id says when it is forced; drawn ones would vary where biases have no effect, too.
 
         Raises:
-            Refused: It can not be asked for.
+            Refused: It cannot be asked for.
         """
         try:
             greedy = self.greedy()

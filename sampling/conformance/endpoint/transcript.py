@@ -109,7 +109,7 @@ def text_of(path: Path) -> str:
     """What a file holds; nothing if it is not there yet.
 
     Raises:
-        InvalidRequest: It can not be read, or there is no folder for it.
+        InvalidRequest: It cannot be read, or there is no folder for it.
     """
     if not path.absolute().parent.is_dir():
         raise InvalidRequest("transcript", str(path), "a file in a folder that exists")

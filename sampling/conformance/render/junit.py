@@ -22,7 +22,7 @@ CONTROL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def junit(report: Report) -> str:
-    """A report as JUnit XML: deviations are failures, what was not decided is an error, what can not be asked is skipped.
+    """A report as JUnit XML: deviations are failures, what was not decided is an error, what cannot be asked is skipped.
 
     Args:
         report: The report.
@@ -67,5 +67,5 @@ def add_case(suite: Xml.Element, name: str, finding: Finding) -> None:
 
 
 def clean(text: str) -> str:
-    """Text without the characters that XML can not hold."""
+    """Text without the characters that XML cannot hold."""
     return CONTROL.sub("\ufffd", text)

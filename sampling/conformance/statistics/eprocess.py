@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Row = NDArray[np.float64]
-# e-values are shown up to this; what is more is called a proof only where a token was drawn that can not be.
+# e-values are shown up to this; what is more is called a proof only where a token was drawn that cannot be.
 LARGEST = 1e300
 
 

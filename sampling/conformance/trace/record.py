@@ -87,7 +87,7 @@ def read_trace(path: Path) -> list[Record]:
         path: A file of JSON Lines.
 
     Raises:
-        InvalidRequest: It can not be read; the message names the line and the field.
+        InvalidRequest: It cannot be read; the message names the line and the field.
     """
     reader = Reader()
     try:

@@ -28,7 +28,7 @@ GUARD = 1e-4  # of mass: a boundary of top_p closer than this to a token's may b
 class Situation:
     """What tokens were sampled from, as far as the trace tells.
 
-    Ids count in the question: the known tokens, then one that stands for all others and can not be drawn, then, where
+    Ids count in the question: the known tokens, then one that stands for all others and cannot be drawn, then, where
     nothing but their sum matters, one that stands for all others and can.
 
     Args:

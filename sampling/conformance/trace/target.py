@@ -15,7 +15,7 @@ class TraceTarget:
         path: A file as in docs/trace_format.md.
 
     Raises:
-        InvalidRequest: It can not be read.
+        InvalidRequest: It cannot be read.
     """
 
     kind = "trace"
