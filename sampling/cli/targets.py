@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from sampling.cli.flags import KEY_VARIABLE, MOST, given, refuse
-from sampling.conformance.endpoint.client import MOST_PARALLEL, PARALLEL, Budget
-from sampling.conformance.endpoint.patience import LONGEST, Patience
+from sampling.conformance.endpoint.client import Budget
+from sampling.conformance.endpoint.patience import LONGEST, MOST_PARALLEL, PARALLEL, Patience
 from sampling.conformance.endpoint.target import EndpointTarget
 from sampling.conformance.endpoint.transcript import Transcript
 from sampling.conformance.target import CallableTarget, Target

@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 
 from sampling.cli.options import value_of
-from sampling.conformance.endpoint.client import PARALLEL
-from sampling.conformance.endpoint.patience import Patience
+from sampling.conformance.endpoint.patience import PARALLEL, Patience
 from sampling.dialects import DIALECTS
 
 

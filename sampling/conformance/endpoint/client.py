@@ -16,7 +16,14 @@ import tenacity
 from sampling.conformance.endings import CheckEnded
 from sampling.conformance.endpoint.address import chat_url, plain_key, plain_name
 from sampling.conformance.endpoint.connections import Connections, Gate, Passing, Unreached
-from sampling.conformance.endpoint.patience import LONGEST, LONGEST_PAUSE, Patience, seconds_of
+from sampling.conformance.endpoint.patience import (
+    LONGEST,
+    LONGEST_PAUSE,
+    MOST_PARALLEL,
+    PARALLEL,
+    Patience,
+    seconds_of,
+)
 from sampling.conformance.endpoint.reply import Chunk, Model, Models, Reply, part, read
 from sampling.conformance.endpoint.transcript import Claim, Received, Transcript
 from sampling.conformance.endpoint.trouble import Failing, Malformed, Refused, Spent, Unanswered
@@ -28,7 +35,6 @@ SILENCES = 3  # unanswered requests in a row after which an endpoint counts as g
 PASSING = (408, 409, 425, 429)  # statuses below 500 that another try may change
 OWN_FAULTS = (500, 501)  # statuses by which a server may fail at one request alone
 CROWDED = (429, 503)  # statuses that ask for fewer requests at a time
-PARALLEL, MOST_PARALLEL = 8, 256  # requests at a time
 
 R = TypeVar("R")
 

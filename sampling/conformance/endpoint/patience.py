@@ -11,6 +11,7 @@ from sampling.core.params import integer, number
 
 LONGEST = 1e6  # seconds that a wait may take: eleven days
 LONGEST_PAUSE = 60.0  # seconds between two tries; an endpoint that asks for more is not waited for
+PARALLEL, MOST_PARALLEL = 8, 256  # requests at a time
 
 
 @dataclass(frozen=True)
