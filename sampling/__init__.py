@@ -7,23 +7,43 @@ from typing import TYPE_CHECKING, Any
 
 # First: Ctrl+C ends the command at once while the rest is imported.
 from sampling.core import interruption as interruption
-from sampling.core.errors import CheckpointError, InvalidRequest, RowError, SamplingError
-from sampling.core.history import History
+from sampling.core.errors import (
+    CacheFull,
+    CheckpointError,
+    InvalidArgument,
+    InvalidRequest,
+    NotEnoughMemory,
+    RowError,
+    SamplingError,
+    UnsampleableRow,
+)
+from sampling.core.history import History, Scope
 from sampling.core.params import SamplingParams
-from sampling.dialects import dialect
+from sampling.dialects import DIALECTS, Dialect, dialect
 from sampling.pipeline.pipeline import Pipeline, chain
+from sampling.pipeline.trace import Trace
 from sampling.processors import (
+    AllowedTokens,
+    ArgMax,
+    Constraint,
     FrequencyPenalty,
+    Joint,
     LogitBias,
     MinP,
     MinTokens,
     PresencePenalty,
+    Processor,
     RepetitionPenalty,
     Temperature,
     TopK,
     TopP,
+    Truncation,
+    UsableIds,
 )
+from sampling.processors import Edit as SparseEdit
+from sampling.processors import Shaping as OrderPreservingStage
 from sampling.sampler.draw import draw
+from sampling.sampler.logprobs import Logprobs
 from sampling.sampler.sampler import SampleOutput, Sampler
 from sampling.version import __version__
 
@@ -32,25 +52,43 @@ if TYPE_CHECKING:
     from sampling.conformance.verify import verify
 
 __all__ = [
+    "DIALECTS",
+    "AllowedTokens",
+    "ArgMax",
+    "CacheFull",
     "CheckpointError",
+    "Constraint",
+    "Dialect",
     "FrequencyPenalty",
     "History",
+    "InvalidArgument",
     "InvalidRequest",
+    "Joint",
     "LanguageModel",
     "LogitBias",
+    "Logprobs",
     "MinP",
     "MinTokens",
+    "NotEnoughMemory",
+    "OrderPreservingStage",
     "Pipeline",
     "PresencePenalty",
+    "Processor",
     "RepetitionPenalty",
     "RowError",
     "SampleOutput",
     "Sampler",
     "SamplingError",
     "SamplingParams",
+    "Scope",
+    "SparseEdit",
     "Temperature",
     "TopK",
     "TopP",
+    "Trace",
+    "Truncation",
+    "UnsampleableRow",
+    "UsableIds",
     "__version__",
     "chain",
     "dialect",
@@ -72,3 +110,8 @@ def __getattr__(name: str) -> Any:
     if name in ELSEWHERE:
         return getattr(importlib.import_module(ELSEWHERE[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """List what is here and what is imported when first asked for."""
+    return sorted({*globals(), *__all__})

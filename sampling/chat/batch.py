@@ -175,7 +175,7 @@ def accepted(completion: Completion, choice: int, outcome: SampledToken | RowErr
     if isinstance(outcome, RowError):
         trouble = completion.trouble(choice)
         words = f" (the response format is too much for llguidance: {trouble})" if trouble else ""
-        raise RowError(f"choice {choice}: {outcome}{words}")
+        raise type(outcome)(f"choice {choice}: {outcome}{words}")
     return completion.accept(choice, outcome)
 
 

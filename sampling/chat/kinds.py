@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 from sampling.chat.checks import list_of, object_of, text_of
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument, InvalidRequest
 from sampling.core.params import LARGEST, boolean, json_integer, number
 
 Schema = dict[str, Any]
@@ -92,7 +92,7 @@ class WholeOr:
             return None
         try:
             return self.range.read(name, value)
-        except InvalidRequest as error:
+        except InvalidArgument as error:
             raise InvalidRequest(name, value, f"{error.allowed}, or {self.none} for no limit") from None
 
 

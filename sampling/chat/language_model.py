@@ -14,7 +14,7 @@ from sampling.chat.loaded_model import LoadedModel
 from sampling.chat.request import ChatRequest
 from sampling.chat.stream import ChunkWriter
 from sampling.compile.compiler import require_compiler
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument
 from sampling.dialects import Dialect
 from sampling.dialects import dialect as dialect_named
 from sampling.model import Llama, LlamaConfig, load_llama, pack
@@ -146,12 +146,12 @@ def load(
 
     Raises:
         CheckpointError: The directory cannot be used; the message names the file and what is wrong.
-        InvalidRequest: An argument is not allowed.
+        InvalidArgument: An argument is not allowed.
     """
     if compile and parallel:
-        raise InvalidRequest("compile", compile, "False with parallel")
+        raise InvalidArgument("compile", compile, "False with parallel")
     if isinstance(dtype, str) and dtype not in DTYPES:
-        raise InvalidRequest("dtype", dtype, f"one of {', '.join(DTYPES)}")
+        raise InvalidArgument("dtype", dtype, f"one of {', '.join(DTYPES)}")
     if compile:
         require_compiler(device)
     folder = CHECKPOINT if path is None else Path(path)

@@ -11,7 +11,7 @@ from sampling.chat.fields import FIELDS, NO_OPTIONS, OTHER_NAMES, StreamOptions,
 from sampling.chat.formats import TEXT, ResponseFormat
 from sampling.chat.messages import ALLOWED as MESSAGES
 from sampling.chat.not_offered import NOT_OFFERED
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidRequest, reading_request
 from sampling.core.params import SamplingParams
 from sampling.dialects import Dialect
 from sampling.dialects import dialect as dialect_named
@@ -100,6 +100,11 @@ OWN_FIELDS = tuple(field.name for field in fields(ChatRequest))
 
 def read(request: Mapping[str, object], dialect: Dialect) -> ChatRequest:
     """Read a request in a dialect."""
+    with reading_request():
+        return _read(request, dialect)
+
+
+def _read(request: Mapping[str, object], dialect: Dialect) -> ChatRequest:
     given = {name: value for name, value in request.items() if value is not None}
     kinds = kinds_of(dialect)
     for name, value in given.items():

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from sampling.chat.checks import Place, list_of, text_of
 from sampling.chat.kinds import Schema
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument, InvalidRequest
 from sampling.core.reading import DEEPEST
 from sampling.text.template import CLOCK
 
@@ -115,7 +115,7 @@ def key_of(name: str | Place, key: object) -> str:
     """Check a key of an object."""
     try:
         return text_of("", key)
-    except InvalidRequest as error:
+    except InvalidArgument as error:
         raise InvalidRequest(f"{name}, a key", key, error.allowed) from None
 
 

@@ -9,7 +9,7 @@ from sampling.chat.batch import ChatBatch
 from sampling.chat.completion import Completion
 from sampling.cli.chat import replay_of
 from sampling.cli.loading import completion_of
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,7 +22,7 @@ def run_explain(options: argparse.Namespace) -> None:
     from rich.console import Console
 
     if options.n not in (None, 1):
-        raise InvalidRequest("n", options.n, "1 in explain")
+        raise InvalidArgument("n", options.n, "1 in explain")
     explain(completion_of(options), Console(highlight=False))
 
 

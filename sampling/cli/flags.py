@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument
 from sampling.core.files import opened, standard_stream
 
 KEY_VARIABLE = "SAMPLING_API_KEY"
@@ -25,7 +25,7 @@ def refuse(options: argparse.Namespace, allowed: str, *names: str) -> None:
     for name in names:
         if getattr(options, name) is not None:
             value = "(not shown)" if name == "api_key" else getattr(options, name)
-            raise InvalidRequest(name, value, allowed)
+            raise InvalidArgument(name, value, allowed)
 
 
 def check_files(options: argparse.Namespace, written: Sequence[str], read: Sequence[str] = ()) -> None:
@@ -44,10 +44,10 @@ def check_files(options: argparse.Namespace, written: Sequence[str], read: Seque
         if name in written:
             check_file(name, file)
         elif standard_stream(file):
-            raise InvalidRequest(name, file, "another file than that of standard output or standard error")
+            raise InvalidArgument(name, file, "another file than that of standard output or standard error")
         place = place_of(file)
         if place in taken:
-            raise InvalidRequest(name, file, f"another file than that of {taken[place]}")
+            raise InvalidArgument(name, file, f"another file than that of {taken[place]}")
         if regular(file):  # a pipe, or a device such as /dev/null, may serve twice
             taken[place] = name
 
@@ -68,19 +68,19 @@ def check_file(name: str, file: str) -> None:
     path = Path(file)
     path = path if path.exists() else Path(os.path.realpath(file))  # a link may lead to what is not there yet
     if not path.parent.is_dir():
-        raise InvalidRequest(name, file, "a file in a folder that exists")
+        raise InvalidArgument(name, file, "a file in a folder that exists")
     if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise InvalidRequest(name, file, "a file that can be written")
+        raise InvalidArgument(name, file, "a file that can be written")
 
 
 def save(name: str, file: str, text: str) -> None:
     """Write the file that a flag names.
 
     Raises:
-        InvalidRequest: It cannot be written.
+        InvalidArgument: It cannot be written.
     """
     try:
         with opened(file) as stream:
             stream.write(text)
     except OSError as error:
-        raise InvalidRequest(name, file, f"a file that can be written ({error.strerror})") from error
+        raise InvalidArgument(name, file, f"a file that can be written ({error.strerror})") from error

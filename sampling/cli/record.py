@@ -13,7 +13,7 @@ from sampling.cli.targets import ENDPOINT_FLAGS, FOR_ENDPOINTS, endpoint_of, ref
 from sampling.conformance.endings import CheckEnded
 from sampling.conformance.trace.record import Record, difr, read_trace, write_trace
 from sampling.conformance.trace.recorder import from_endpoint, from_loop
-from sampling.core.errors import InvalidRequest, SamplingError
+from sampling.core.errors import InvalidArgument, SamplingError
 from sampling.core.params import integer
 from sampling.dialects import dialect
 
@@ -23,7 +23,7 @@ def run_record(options: argparse.Namespace) -> None:
     count, seed = integer("requests", options.requests, 1, MOST), integer("seed", options.seed, 0, MOST)
     check_files(options, ("out", "difr"))
     if options.difr is not None and not regular(options.out):
-        raise InvalidRequest("out", options.out, "a file that can be read again, for difr")
+        raise InvalidArgument("out", options.out, "a file that can be read again, for difr")
     if options.url is None:
         refuse(options, FOR_ENDPOINTS, *ENDPOINT_FLAGS)
         chosen = dialect(given(options.dialect, "qstash"))

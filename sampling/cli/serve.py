@@ -10,7 +10,7 @@ from dataclasses import replace
 from sampling.cli.flags import KEY_VARIABLE
 from sampling.cli.loading import load_with_progress
 from sampling.cli.processes import under_torchrun
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument
 from sampling.core.params import integer
 from sampling.server import PAGE_MODEL, ServerOptions, create_app
 from sampling.server.address import bound_socket, is_private, url_of
@@ -35,7 +35,7 @@ OPTIONS = (
 def run_serve(options: argparse.Namespace) -> None:
     """Serve a model until a signal comes; options and address are checked before it is loaded."""
     if under_torchrun():
-        raise InvalidRequest("torchrun", "serve", "chat or explain: a server does not spread over processes")
+        raise InvalidArgument("torchrun", "serve", "chat or explain: a server does not spread over processes")
     asked, port = server_options(options), integer("port", options.port, 0, 65535)
     with bound_socket(options.host, port) as taken:
         loaded = load_with_progress(options)

@@ -17,7 +17,7 @@ from sampling.conformance.endpoint.target import EndpointTarget
 from sampling.conformance.endpoint.transcript import Transcript
 from sampling.conformance.target import CallableTarget, Target
 from sampling.conformance.trace.target import TraceTarget
-from sampling.core.errors import InvalidRequest, printable
+from sampling.core.errors import InvalidArgument, printable
 from sampling.core.params import integer, number
 
 ENDPOINT_FLAGS = ("model", "api_key", "max_requests", "timeout", "tries")
@@ -29,7 +29,7 @@ def target_of(options: argparse.Namespace) -> Target:
     """Return the one target that the flags name."""
     named = [name for name in ("url", "callable", "trace") if getattr(options, name) is not None]
     if len(named) != 1:
-        raise InvalidRequest("target", ", ".join(named) or None, "one of URL, --callable and --trace")
+        raise InvalidArgument("target", ", ".join(named) or None, "one of URL, --callable and --trace")
     if options.url is None:
         refuse(options, FOR_ENDPOINTS, *ENDPOINT_FLAGS, *VERIFY_FLAGS)
     if options.callable is not None:
@@ -80,11 +80,11 @@ def function_of(name: str) -> Callable[..., Any]:
     """Return a function by module and name; the folder where the command runs is looked into, too.
 
     Raises:
-        InvalidRequest: There is none.
+        InvalidArgument: There is none.
     """
     module, _, path = name.partition(":")
     if not (module and path):
-        raise InvalidRequest("callable", name, "MODULE:FUNCTION")
+        raise InvalidArgument("callable", name, "MODULE:FUNCTION")
     sys.path.insert(0, str(Path.cwd()))
     try:
         found: Any = importlib.import_module(module)
@@ -94,9 +94,9 @@ def function_of(name: str) -> Callable[..., Any]:
         raise
     except BaseException as error:  # whatever a stranger's module raises
         words = " ".join(f"{type(error).__name__}: {error}".split())
-        raise InvalidRequest("callable", name, f"MODULE:FUNCTION ({words})") from error
+        raise InvalidArgument("callable", name, f"MODULE:FUNCTION ({words})") from error
     if not callable(found):
-        raise InvalidRequest("callable", name, "MODULE:FUNCTION, something that can be called")
+        raise InvalidArgument("callable", name, "MODULE:FUNCTION, something that can be called")
     return found
 
 

@@ -20,7 +20,7 @@ from sampling.conformance.report import Report
 from sampling.conformance.target import Target
 from sampling.conformance.verdict import Verdict
 from sampling.conformance.verify import Verification, ids
-from sampling.core.errors import InvalidRequest, SamplingError
+from sampling.core.errors import InvalidArgument, SamplingError
 from sampling.dialects import Dialect, dialect
 
 OUTPUTS = ("json", "junit", "html")
@@ -32,7 +32,7 @@ def run_verify(options: argparse.Namespace) -> int:
     chosen = dialect(options.dialect)
     check_files(options, OUTPUTS, read=("trace", "transcript"))
     if options.methods and options.json == "-":
-        raise InvalidRequest("methods", True, "left out: standard output is the JSON's alone")
+        raise InvalidArgument("methods", True, "left out: standard output is the JSON's alone")
     target = target_of(options)
     settings: dict[str, Any] = {} if target.kind == "trace" else {"seed": seed_of(options)}
     if options.dry_run:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from sampling.core.device import checked_device
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument
 
 
 def require_compiler(device: torch.device | str) -> None:
@@ -16,7 +16,7 @@ def require_compiler(device: torch.device | str) -> None:
         device: Where the step will run.
 
     Raises:
-        InvalidRequest: The device cannot be used, or nothing can be compiled for it: no C++ compiler for the CPU, no Triton
+        InvalidArgument: The device cannot be used, or nothing can be compiled for it: no C++ compiler for the CPU, no Triton
             for CUDA, a Python that torch's compiler does not know.
     """
     checked_device(device)
@@ -24,7 +24,9 @@ def require_compiler(device: torch.device | str) -> None:
         torch.compile(_added, fullgraph=True)(torch.zeros(1, device=device))
     except Exception as error:  # whatever a compiler makes of what it does not find
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise InvalidRequest("compile", True, f"False, since torch cannot compile here ({reason})") from error
+        raise InvalidArgument(
+            "compile", True, f"False, since torch cannot compile here ({reason})"
+        ) from error
 
 
 def _added(tensor: Tensor) -> Tensor:

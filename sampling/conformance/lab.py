@@ -20,7 +20,7 @@ from sampling.conformance.question import Question
 from sampling.conformance.semantics import Semantics
 from sampling.conformance.target import CallableTarget, Seed
 from sampling.conformance.verdict import Verdict
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument
 from sampling.core.params import integer
 
 SEEDS = 2**31 - 1  # what every engine takes
@@ -62,7 +62,7 @@ class Lab:
         seed: Of the dice: which seeds the target is given; at least 0.
 
     Raises:
-        InvalidRequest: No such depth or seed.
+        InvalidArgument: No such depth or seed.
     """
 
     legs = ("fixtures",)
@@ -74,7 +74,7 @@ class Lab:
         self.target = target
         self.semantics = semantics
         if depth is not None and not isinstance(depth, Depth):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise InvalidRequest("depth", depth, "a Depth, or None")
+            raise InvalidArgument("depth", depth, "a Depth, or None")
         integer("seed", seed, 0)
         chosen = depth or (DEEP if target.batched else QUICK)
         self.least_draws, self.most_draws = chosen.least, chosen.most

@@ -107,7 +107,7 @@ class Reference:
             The token id.
 
         Raises:
-            InvalidRequest: The dialect does not take the parameters.
+            InvalidArgument: The dialect does not take the parameters.
             RowError: The logits cannot be sampled.
         """
         return self.many(logits, params, prompt_ids, output_ids, [seed])[0]
@@ -262,7 +262,7 @@ def reference(dialect: str | Dialect = "qstash") -> Reference:
         The callable.
 
     Raises:
-        InvalidRequest: No dialect has that name.
+        InvalidArgument: No dialect has that name.
 
     Example:
         >>> import numpy as np

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sampling.conformance.endings import CouldNotRun, NotTestable, Refused
 from sampling.conformance.question import Question
-from sampling.core.errors import InvalidRequest, shown
+from sampling.core.errors import InvalidArgument, shown
 
 Seed = int | None
 Tokens = NDArray[np.int64]
@@ -52,14 +52,14 @@ class CallableTarget:
         version: Its version; by default the function's `version`.
 
     Raises:
-        InvalidRequest: The function cannot be called.
+        InvalidArgument: The function cannot be called.
     """
 
     kind = "callable"
 
     def __init__(self, function: Callable[..., int], name: str = "", version: str = "") -> None:
         if not callable(function):
-            raise InvalidRequest("target", function, "a callable")
+            raise InvalidArgument("target", function, "a callable")
         own = getattr(function, "name", "") or getattr(function, "__qualname__", type(function).__name__)
         self.function = function
         self.name = name or str(own)

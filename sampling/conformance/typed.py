@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import UnionType
 
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument
 
 
 def typed(name: str, value: object, kind: type | UnionType, allowed: str) -> None:
@@ -17,12 +17,12 @@ def typed(name: str, value: object, kind: type | UnionType, allowed: str) -> Non
         allowed: The same in words that follow "must be".
 
     Raises:
-        InvalidRequest: It is something else.
+        InvalidArgument: It is something else.
 
     Example:
         >>> typed("model", 3, str | None, "a name, or None")
         Traceback (most recent call last):
-        sampling.core.errors.InvalidRequest: model: got 3, must be a name, or None
+        sampling.core.errors.InvalidArgument: model: got 3, must be a name, or None
     """
     if not isinstance(value, kind):
-        raise InvalidRequest(name, value, allowed)
+        raise InvalidArgument(name, value, allowed)

@@ -21,7 +21,7 @@ from sampling.conformance.target import CallableTarget, Target
 from sampling.conformance.trace.target import TraceTarget
 from sampling.conformance.typed import typed
 from sampling.conformance.verdict import Finding, Verdict
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument
 from sampling.dialects import Dialect
 from sampling.dialects import dialect as dialect_named
 
@@ -60,7 +60,7 @@ def verify(
         The report, with a finding for every check that was asked for.
 
     Raises:
-        InvalidRequest: No such dialect or check, a target of an unknown kind, a setting that it does not take, or one of
+        InvalidArgument: No such dialect or check, a target of an unknown kind, a setting that it does not take, or one of
             another type.
         CouldNotRun: A callable answers no plain request by a token.
 
@@ -85,7 +85,7 @@ class Verification:
         settings: See `verify`.
 
     Raises:
-        InvalidRequest: See `verify`.
+        InvalidArgument: See `verify`.
         CouldNotRun: See `verify`.
 
     Attributes:
@@ -170,15 +170,15 @@ def ids(checks: Iterable[str] | None) -> list[str]:
     """The ids of checks, in the order of the table.
 
     Raises:
-        InvalidRequest: There is no such check.
+        InvalidArgument: There is no such check.
     """
     if isinstance(checks, str):
-        raise InvalidRequest("checks", checks, f"a list of ids, such as [{checks!r}]")
+        raise InvalidArgument("checks", checks, f"a list of ids, such as [{checks!r}]")
     typed("checks", checks, Iterable | None, "a list of ids, or None")
     asked = [*(CHECKS if checks is None else checks)]
     unknown = [name for name in asked if name not in list(CHECKS)]
     if unknown:
-        raise InvalidRequest("checks", unknown[0], f"any of {', '.join(CHECKS)}")
+        raise InvalidArgument("checks", unknown[0], f"any of {', '.join(CHECKS)}")
     return [name for name in CHECKS if name in asked]
 
 
@@ -208,7 +208,7 @@ def check_settings(kind: str, settings: Mapping[str, Any]) -> None:
     if wrong is not None:
         value = "(not shown)" if wrong == "key" else settings[wrong]
         taken = ", ".join(SETTINGS[kind]) or "no settings"
-        raise InvalidRequest(wrong, value, f"left out: a target of the kind {kind!r} takes {taken}")
+        raise InvalidArgument(wrong, value, f"left out: a target of the kind {kind!r} takes {taken}")
 
 
 def as_target(target: Target | Callable[..., int] | str | Path, settings: dict[str, Any]) -> Target:
@@ -219,7 +219,7 @@ def as_target(target: Target | Callable[..., int] | str | Path, settings: dict[s
         settings: Those that open a URL are taken out.
 
     Raises:
-        InvalidRequest: It is none of what `verify` takes.
+        InvalidArgument: It is none of what `verify` takes.
     """
     if isinstance(target, CallableTarget | EndpointTarget | TraceTarget):
         return target
@@ -230,4 +230,4 @@ def as_target(target: Target | Callable[..., int] | str | Path, settings: dict[s
     if callable(target):
         return CallableTarget(target)
     allowed = "a callable, the URL of an endpoint (http:// or https://), the path of a trace, or a Target"
-    raise InvalidRequest("target", target, allowed)
+    raise InvalidArgument("target", target, allowed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument
 
 
 def checked_device(device: torch.device | str) -> torch.device:
@@ -17,7 +17,7 @@ def checked_device(device: torch.device | str) -> torch.device:
         The device.
 
     Raises:
-        InvalidRequest: torch does not know it, or it is not there.
+        InvalidArgument: torch does not know it, or it is not there.
 
     Example:
         >>> checked_device("cpu")
@@ -29,4 +29,6 @@ def checked_device(device: torch.device | str) -> torch.device:
         return torch.device(device)
     except (RuntimeError, AssertionError, TypeError) as error:
         reason = str(error).splitlines()[0]
-        raise InvalidRequest("device", str(device), f"a device that torch can use here ({reason})") from error
+        raise InvalidArgument(
+            "device", str(device), f"a device that torch can use here ({reason})"
+        ) from error

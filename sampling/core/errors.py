@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import cast
 
 LONGEST_MESSAGE = 500  # characters
@@ -25,11 +26,11 @@ class SamplingError(Exception):
         super().__init__(one_line(str(message)))
 
 
-class InvalidRequest(SamplingError, ValueError):
-    """A field of a request, or a parameter, has a value that is not allowed.
+class InvalidArgument(SamplingError, ValueError):
+    """An argument, or a tensor, has a value or a form that is not allowed.
 
     Args:
-        param: Name of the field, as a caller wrote it.
+        param: Name of the argument, as a caller wrote it.
         value: The value that was given.
         allowed: What would have been allowed, in words that follow "must be".
 
@@ -39,9 +40,9 @@ class InvalidRequest(SamplingError, ValueError):
         allowed: What would have been allowed, cut as well.
 
     Example:
-        >>> from sampling.core.errors import InvalidRequest
-        >>> print(InvalidRequest("temperature", 2.1, "a number from 0 to 2"))
-        temperature: got 2.1, must be a number from 0 to 2
+        >>> from sampling.core.errors import InvalidArgument
+        >>> print(InvalidArgument("top_p", 1.1, "a number from 0 to 1"))
+        top_p: got 1.1, must be a number from 0 to 1
     """
 
     def __init__(self, param: str, value: object, allowed: str) -> None:
@@ -57,10 +58,31 @@ class InvalidRequest(SamplingError, ValueError):
         return restored, (type(self), str(self), self.param, value, self.allowed)
 
 
+class InvalidRequest(InvalidArgument):
+    """A field of a request has a value that is not allowed; arguments and attributes as above.
+
+    Example:
+        >>> from sampling.core.errors import InvalidRequest
+        >>> print(InvalidRequest("temperature", 2.1, "a number from 0 to 2"))
+        temperature: got 2.1, must be a number from 0 to 2
+    """
+
+
+@contextmanager
+def reading_request() -> Generator[None]:
+    """Raise what is refused inside as `InvalidRequest`: the checks of arguments read the fields of requests, too."""
+    try:
+        yield
+    except InvalidRequest:
+        raise
+    except InvalidArgument as error:
+        raise InvalidRequest(error.param, error.value, error.allowed) from None
+
+
 def restored(
-    kind: type[InvalidRequest], message: str, param: str, value: object, allowed: str
-) -> InvalidRequest:
-    """The error that another process has sent."""
+    kind: type[InvalidArgument], message: str, param: str, value: object, allowed: str
+) -> InvalidArgument:
+    """Return the error that another process has sent."""
     error = kind.__new__(kind, message)
     error.param, error.value, error.allowed = param, value, allowed
     return error
@@ -179,7 +201,15 @@ class Overloaded(SamplingError):
 
 
 class RowError(SamplingError):
-    """One row of a batch cannot be sampled; the message names the row and the stage."""
+    """One row of a batch cannot go on; the others do. What kind of trouble it is, its subclass says."""
+
+
+class UnsampleableRow(RowError):
+    """No token can be drawn from a row: NaN, +infinity, or nothing left; the message names the stage that did it."""
+
+
+class CacheFull(RowError):
+    """A row's tokens do not fit its key/value cache or history; the message names the capacity."""
 
 
 class NotEnoughMemory(RowError):

@@ -10,7 +10,7 @@ from sampling_kernels.branching import may_branch
 from torch import Tensor
 
 from sampling.core.device import checked_device
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument
 from sampling.core.params import boolean, integer
 from sampling.core.token_counts import NOTHING, Counts, Table, TokenCounts, largest
 from sampling.core.whole_numbers import listed, whole_list, whole_tensor
@@ -25,7 +25,7 @@ class Scope:
         last: Count only among the row's last so many tokens, at least 1; None counts over the full length.
 
     Raises:
-        InvalidRequest: `prompt` is no bool, or `last` no such number.
+        InvalidArgument: `prompt` is no bool, or `last` no such number.
     """
 
     prompt: bool = False
@@ -53,7 +53,7 @@ def checked_prompts(prompt_ids: Prompts, capacity: int | None) -> list[list[int]
         tokens = whole_list(name, without_tensor(name, row, "[T]"), 0, NOTHING - 1)
         if capacity is not None and len(tokens) > capacity:
             words = f"at most capacity = {capacity} tokens long"
-            raise InvalidRequest(name, f"a prompt of {len(tokens)} tokens", words)
+            raise InvalidArgument(name, f"a prompt of {len(tokens)} tokens", words)
         rows.append(tokens)
     return rows
 
@@ -64,7 +64,7 @@ def without_tensor(name: str, value: object, shape: str) -> object:
         return value
     words = f"a tensor {shape} of whole numbers, or a list"
     if value.is_meta or value.is_nested or value.layout is not torch.strided:
-        raise InvalidRequest(name, f"a {value.layout} tensor on {value.device}", f"{words}, with its values")
+        raise InvalidArgument(name, f"a {value.layout} tensor on {value.device}", f"{words}, with its values")
     return whole_tensor(name, value, (shape.count(",") + 1,), words).tolist()
 
 
@@ -132,7 +132,7 @@ class History:
             A history in which nothing has been sampled yet.
 
         Raises:
-            InvalidRequest: A prompt is no list and no such tensor, a token id is negative, 2^62 or more, or no integer, a
+            InvalidArgument: A prompt is no list and no such tensor, a token id is negative, 2^62 or more, or no integer, a
                 prompt is longer than the capacity, or the device is not there.
         """
         device = checked_device(device)
@@ -184,7 +184,7 @@ class History:
             tokens: int64 [B]; a negative one leaves its row as it is, and so does any in a row that has reached the capacity.
 
         Raises:
-            InvalidRequest: Not one whole number for each row, in a tensor; or a token id of 2^62 or more, where a look at it
+            InvalidArgument: Not one whole number for each row, in a tensor; or a token id of 2^62 or more, where a look at it
                 costs nothing.
         """
         tokens = self._checked(tokens)[:, None]
@@ -201,11 +201,13 @@ class History:
     def _checked(self, tokens: Tensor) -> Tensor:
         tokens = whole_tensor("tokens", tokens)
         if tokens.shape != self.lengths.shape:
-            raise InvalidRequest("tokens", tuple(tokens.shape), f"one token for each of the {len(self)} rows")
+            raise InvalidArgument(
+                "tokens", tuple(tokens.shape), f"one token for each of the {len(self)} rows"
+            )
         if may_branch(tokens):
             highest = max(tokens.tolist(), default=-1)
             if highest >= NOTHING:
-                raise InvalidRequest("tokens", highest, f"token ids below {NOTHING}")
+                raise InvalidArgument("tokens", highest, f"token ids below {NOTHING}")
             self.highest_output_id = max(self.highest_output_id, highest)
         return tokens.to(self.tokens.device, torch.int64)
 
@@ -250,18 +252,18 @@ class History:
             other: A history of one row.
 
         Raises:
-            InvalidRequest: There is no such row, `other` has not one row, or its row is longer than the capacity.
+            InvalidArgument: There is no such row, `other` has not one row, or its row is longer than the capacity.
         """
         row = integer("row", row, 0, len(self) - 1)
         if len(checked_history(other)) != 1:
-            raise InvalidRequest("other", f"{len(other)} rows", "a history of one row")
+            raise InvalidArgument("other", f"{len(other)} rows", "a history of one row")
         self._write(row, other)
 
     def extend(self, other: History) -> None:
         """Append the other's rows to this one's, in place.
 
         Raises:
-            InvalidRequest: A row is longer than the capacity.
+            InvalidArgument: A row is longer than the capacity.
         """
         self._write(len(self), checked_history(other))
 
@@ -282,7 +284,7 @@ class History:
         length = largest(other._lengths.values)
         if self.capacity is not None and length > self.capacity:
             words = f"at most capacity = {self.capacity} tokens long"
-            raise InvalidRequest("other", f"a row of {length} tokens", words)
+            raise InvalidArgument("other", f"a row of {length} tokens", words)
         return length
 
     @torch.inference_mode(False)
@@ -293,7 +295,7 @@ class History:
             rows: Numbers of rows, from 0 to B - 1.
 
         Raises:
-            InvalidRequest: There is no such row. (What is on another device is taken as it is, so that nothing waits for it.)
+            InvalidArgument: There is no such row. (What is on another device is taken as it is, so that nothing waits for it.)
         """
         index = self._row_numbers(rows)
         return History(
@@ -330,5 +332,5 @@ class History:
 def checked_history(other: History) -> History:
     """Refuse what is no history."""
     if not isinstance(other, History):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise InvalidRequest("other", other, "a History")
+        raise InvalidArgument("other", other, "a History")
     return other

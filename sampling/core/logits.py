@@ -6,7 +6,7 @@ import torch
 from sampling_kernels.weights import LARGEST_VOCABULARY
 from torch import Tensor
 
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument
 
 TYPES = (torch.float32, torch.bfloat16, torch.float16)
 
@@ -21,14 +21,14 @@ def float32_logits(logits: Tensor) -> Tensor:
         float32 [B, V].
 
     Raises:
-        InvalidRequest: Another shape or type. (float64 would have to be rounded; round it as you see fit.)
+        InvalidArgument: Another shape or type. (float64 would have to be rounded; round it as you see fit.)
     """
     form = form_of(logits)
     if isinstance(form, str) or len(form) != 2 or not 1 <= form[1] <= LARGEST_VOCABULARY:
         words = f"of shape (B, V) with V from 1 to {LARGEST_VOCABULARY}"
-        raise InvalidRequest("logits", form, words)
+        raise InvalidArgument("logits", form, words)
     if logits.dtype not in TYPES:
-        raise InvalidRequest("logits", logits.dtype, f"one of {', '.join(map(str, TYPES))}")
+        raise InvalidArgument("logits", logits.dtype, f"one of {', '.join(map(str, TYPES))}")
     return logits.float()
 
 

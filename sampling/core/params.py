@@ -10,7 +10,7 @@ from typing import cast
 
 import numpy as np
 
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument, reading_request
 
 LOWEST_SEED, HIGHEST_SEED = -(2**63), 2**64 - 1
 # The ends of what a float32 can hold above 0.
@@ -72,11 +72,11 @@ def number(name: str, value: object, low: float, high: float) -> float:
         The value as a float.
 
     Raises:
-        InvalidRequest: Not a number, NaN, infinite, or out of range.
+        InvalidArgument: Not a number, NaN, infinite, or out of range.
     """
     # compared as it is: an integer may be too large for a float
     if isinstance(value, bool) or not isinstance(value, Real) or not low <= cast("float", value) <= high:
-        raise InvalidRequest(name, value, f"a number from {low:g} to {high:g}")
+        raise InvalidArgument(name, value, f"a number from {low:g} to {high:g}")
     # A float32 0.1 means 0.1, as it prints, and not the float64 next to it.
     return float(str(value)) if isinstance(value, np.floating) else float(value)
 
@@ -85,14 +85,14 @@ def integer(name: str, value: object, low: int, high: int | None = None) -> int:
     """Check an integer against a closed range; `high` None means no upper end.
 
     Raises:
-        InvalidRequest: Not an integer (a bool is none), or out of range.
+        InvalidArgument: Not an integer (a bool is none), or out of range.
     """
     upper = math.inf if high is None else high
     # the exact type first: asking an abstract class takes a microsecond, and draws come by the million
     whole = type(value) is int or (not isinstance(value, bool) and isinstance(value, Integral))
     if not whole or not low <= int(cast("int", value)) <= upper:
         words = f"an integer of at least {low}" if high is None else f"an integer from {low} to {high}"
-        raise InvalidRequest(name, value, words)
+        raise InvalidArgument(name, value, words)
     return int(cast("int", value))
 
 
@@ -100,7 +100,7 @@ def json_integer(name: str, value: object, low: int, high: int | None = None) ->
     """Check an integer of a request against a closed range; `high` None means no upper end.
 
     Raises:
-        InvalidRequest: Not an integer, or out of range.
+        InvalidArgument: Not an integer, or out of range.
 
     Source: JSON Schema, which takes 6.0 for the integer 6 (Core, section 4.2.3).
 
@@ -117,7 +117,7 @@ def json_integer(name: str, value: object, low: int, high: int | None = None) ->
 def boolean(name: str, value: object) -> bool:
     """Check that a value is True or False."""
     if not isinstance(value, bool):
-        raise InvalidRequest(name, value, "true or false")
+        raise InvalidArgument(name, value, "true or false")
     return value
 
 
@@ -125,12 +125,12 @@ def token_id(name: str, key: object) -> int:
     """Read a token id that may be written as a string of digits, as JSON object keys are."""
     text = isinstance(key, str) and key.isascii() and key.isdigit()
     if text and len(cast("str", key)) > MOST_DIGITS:
-        raise InvalidRequest(name, key, f"keyed by token ids, integers of at most {MOST_DIGITS} digits")
+        raise InvalidArgument(name, key, f"keyed by token ids, integers of at most {MOST_DIGITS} digits")
     value = int(cast("str", key)) if text else key
     if type(value) is int and value >= 0:  # asking an abstract class takes most of the time
         return value
     if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < 0:
-        raise InvalidRequest(name, key, "keyed by token ids, integers of at least 0")
+        raise InvalidArgument(name, key, "keyed by token ids, integers of at least 0")
     return int(value)
 
 
@@ -146,17 +146,17 @@ def token_ids(name: str, value: object, most: int | None = None) -> tuple[int, .
         The ids, each once, in their order.
 
     Raises:
-        InvalidRequest: No list, too long, or an id that is none.
+        InvalidArgument: No list, too long, or an id that is none.
 
     Example:
         >>> token_ids("stop_token_ids", [7, 2, 7])
         (7, 2)
     """
     if not isinstance(value, Sequence) or isinstance(value, str | bytes):
-        raise InvalidRequest(name, value, "a list of token ids")
+        raise InvalidArgument(name, value, "a list of token ids")
     items = cast("Sequence[object]", value)
     if most is not None and len(items) > most:
-        raise InvalidRequest(name, f"{len(items)} ids", f"a list of at most {most} token ids")
+        raise InvalidArgument(name, f"{len(items)} ids", f"a list of at most {most} token ids")
     ids = [json_integer(f"{name}[{index}]", item, 0, None) for index, item in enumerate(items)]
     return tuple(dict.fromkeys(ids))
 
@@ -198,15 +198,15 @@ def bias_table(name: str, value: object, low: float, high: float) -> dict[int, f
         The table with integer keys.
 
     Raises:
-        InvalidRequest: Not a mapping, a bad id, a bias out of range, or one id twice.
+        InvalidArgument: Not a mapping, a bad id, a bias out of range, or one id twice.
     """
     if not isinstance(value, Mapping):
-        raise InvalidRequest(name, value, "an object of token ids and biases")
+        raise InvalidArgument(name, value, "an object of token ids and biases")
     table: dict[int, float] = {}
     for key, bias in cast("Mapping[object, object]", value).items():
         token = token_id(name, key)
         if token in table:
-            raise InvalidRequest(name, key, f"given once: token id {token} appears twice")
+            raise InvalidArgument(name, key, f"given once: token id {token} appears twice")
         plain = type(bias) in (int, float) and low <= cast("float", bias) <= high
         table[token] = float(cast("float", bias)) if plain else number(f"{name}[{token}]", bias, low, high)
     return table
@@ -265,6 +265,13 @@ class SamplingParams:
 
     def __post_init__(self) -> None:
         """Check every field and store it in its canonical type."""
+        with reading_request():
+            checked = self._checked()
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+
+    def _checked(self) -> dict[str, object]:
+        """Return the fields in their canonical types."""
         checked: dict[str, object] = {
             "logit_bias": BiasTable(bias_table("logit_bias", self.logit_bias, *self.ranges.logit_bias)),
             "logprobs": boolean("logprobs", self.logprobs),
@@ -276,6 +283,7 @@ class SamplingParams:
             if name != "seed" or self.seed is not None:
                 checked[name] = json_integer(name, getattr(self, name), *getattr(self.ranges, name))
         if checked["top_logprobs"] and not checked["logprobs"]:
-            raise InvalidRequest("top_logprobs", self.top_logprobs, "left out (or 0) unless logprobs is true")
-        for name, value in checked.items():
-            object.__setattr__(self, name, value)
+            raise InvalidArgument(
+                "top_logprobs", self.top_logprobs, "left out (or 0) unless logprobs is true"
+            )
+        return checked

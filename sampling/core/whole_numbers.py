@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 import torch
 from torch import Tensor
 
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument
 from sampling.core.params import integer
 
 TYPES = (
@@ -34,7 +34,7 @@ def whole_tensor(
         The tensor as it is.
 
     Raises:
-        InvalidRequest: No tensor, or one of another type or shape.
+        InvalidArgument: No tensor, or one of another type or shape.
 
     Example:
         >>> import torch
@@ -42,11 +42,11 @@ def whole_tensor(
         tensor([7, 8])
     """
     if not isinstance(value, Tensor):
-        raise InvalidRequest(name, value, words)
+        raise InvalidArgument(name, value, words)
     if value.dtype not in TYPES:
-        raise InvalidRequest(name, value.dtype, words)
+        raise InvalidArgument(name, value.dtype, words)
     if value.dim() not in dims:
-        raise InvalidRequest(name, f"a tensor of shape {tuple(value.shape)}", words)
+        raise InvalidArgument(name, f"a tensor of shape {tuple(value.shape)}", words)
     return value
 
 
@@ -54,10 +54,10 @@ def listed(name: str, value: object) -> list[object]:
     """Anything that can be iterated, as a list.
 
     Raises:
-        InvalidRequest: It cannot be iterated.
+        InvalidArgument: It cannot be iterated.
     """
     if not isinstance(value, Iterable):
-        raise InvalidRequest(name, value, "a list")
+        raise InvalidArgument(name, value, "a list")
     return list(value)
 
 
@@ -74,7 +74,7 @@ def whole_list(name: str, value: object, low: int, high: int) -> list[int]:
         The numbers.
 
     Raises:
-        InvalidRequest: It cannot be iterated, or one of the numbers is no integer or out of range.
+        InvalidArgument: It cannot be iterated, or one of the numbers is no integer or out of range.
 
     Example:
         >>> whole_list("rows", range(3), 0, 2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument, InvalidRequest
 from sampling.dialects import DIALECTS, Dialect
 
 T = TypeVar("T")
@@ -15,7 +15,7 @@ def naming_others(read: Callable[[Dialect], T], dialect: Dialect) -> T:
     """Read something in a dialect; a refusal names the dialects that it could be read in.
 
     Args:
-        read: Reads it in a given dialect, or raises InvalidRequest.
+        read: Reads it in a given dialect, or raises InvalidArgument.
         dialect: The dialect.
 
     Returns:
@@ -26,7 +26,7 @@ def naming_others(read: Callable[[Dialect], T], dialect: Dialect) -> T:
     """
     try:
         return read(dialect)
-    except InvalidRequest as error:
+    except InvalidArgument as error:
         others = [other.name for other in DIALECTS.values() if other != dialect and takes(read, other)]
         if not others:
             raise
@@ -37,7 +37,7 @@ def takes(read: Callable[[Dialect], object], dialect: Dialect) -> bool:
     """Return True if something can be read in a dialect."""
     try:
         read(dialect)
-    except InvalidRequest:
+    except InvalidArgument:
         return False
     return True
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument
 from sampling.core.history import OUTPUT, PROMPT_AND_OUTPUT, Scope
 from sampling.core.params import LARGEST, PAGE, Ranges
 
@@ -175,7 +175,7 @@ class Dialect(Rules):
             allowed = TRUNCATIONS if isinstance(stage, tuple) else STAGES
             unknown = next((name for name in parts(stage) if name not in allowed), None)
             if unknown is not None:
-                raise InvalidRequest("order", unknown, f"one of {', '.join(allowed)}")
+                raise InvalidArgument("order", unknown, f"one of {', '.join(allowed)}")
         for name, allowed in (("logprob_mode", MODES), ("top_k_ties", TIES), ("top_p_ties", TIES)):
             if getattr(self, name) not in allowed:
-                raise InvalidRequest(name, getattr(self, name), f"one of {', '.join(allowed)}")
+                raise InvalidArgument(name, getattr(self, name), f"one of {', '.join(allowed)}")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import cast
 
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument
 from sampling.dialects.llama_cpp import LLAMA_CPP
 from sampling.dialects.openai import OPENAI
 from sampling.dialects.qstash import QSTASH
@@ -32,7 +32,7 @@ def dialect(name: str | Dialect) -> Dialect:
         The dialect.
 
     Raises:
-        InvalidRequest: No dialect has that name.
+        InvalidArgument: No dialect has that name.
 
     Example:
         >>> dialect("sglang").logprob_mode
@@ -41,5 +41,5 @@ def dialect(name: str | Dialect) -> Dialect:
     if isinstance(name, Dialect):
         return name
     if not isinstance(cast("object", name), str) or name not in DIALECTS:
-        raise InvalidRequest("dialect", name, f"one of {', '.join(DIALECTS)}")
+        raise InvalidArgument("dialect", name, f"one of {', '.join(DIALECTS)}")
     return DIALECTS[name]

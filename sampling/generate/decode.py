@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sampling.compile.cuda_graphs import Replay
-from sampling.core.errors import InvalidRequest, NotEnoughMemory, RowError
+from sampling.core.errors import InvalidArgument, NotEnoughMemory, RowError, UnsampleableRow
 from sampling.core.params import SamplingParams
 from sampling.dialects import Dialect
 from sampling.generate.prefill import Prefill
@@ -169,15 +169,15 @@ class Decoder:
             constraints: Which tokens may come next in each choice; all when left out.
 
         Raises:
-            InvalidRequest: There are not so many free rows, or not so long ones, or the sampler refuses.
+            InvalidArgument: There are not so many free rows, or not so long ones, or the sampler refuses.
             NotEnoughMemory: There is no memory for the prompt.
         """
         most = len(prompt_ids) + max_tokens
         if most > self.capacity:
             words = f"with the prompt's {len(prompt_ids)} at most {self.capacity}, the capacity of a row"
-            raise InvalidRequest("max_tokens", max_tokens, words)
+            raise InvalidArgument("max_tokens", max_tokens, words)
         if choices > self.free:
-            raise InvalidRequest("n", choices, f"at most {self.free}, the rows that are free")
+            raise InvalidArgument("n", choices, f"at most {self.free}, the rows that are free")
         arrivals = self.sampler.arrivals(
             [params] * choices, [prompt_ids] * choices, range(choices), constraints
         )
@@ -224,7 +224,7 @@ class Decoder:
                 sampled[row] = token
                 self._fed[row] = 1
             elif status > 0:
-                sampled[row] = self._short.get(row) or RowError(self.sampler.explain(status))
+                sampled[row] = self._short.get(row) or UnsampleableRow(self.sampler.explain(status))
         return sampled
 
     @torch.no_grad()

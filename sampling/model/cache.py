@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from sampling.core.errors import InvalidRequest, RowError
+from sampling.core.errors import CacheFull, InvalidArgument
 from sampling.model.attend import Attend
 
 # Positions that `look_at` rounds up to. The CPU's attention works in blocks of as many, so that a row's bits do not depend on
@@ -152,7 +152,7 @@ class KeyValueCache:
         lengths: [B] int64, positions each row holds. Change it through the methods only.
 
     Raises:
-        InvalidRequest: rows or capacity is below 1.
+        InvalidArgument: rows or capacity is below 1.
 
     Example:
         >>> cache = KeyValueCache(layers=2, rows=3, heads=2, capacity=16, head_dim=8)
@@ -175,7 +175,7 @@ class KeyValueCache:
     ) -> None:
         for name, value in (("rows", rows), ("capacity", capacity)):
             if value < 1:
-                raise InvalidRequest(name, value, "at least 1")
+                raise InvalidArgument(name, value, "at least 1")
         shape = (rows, heads, capacity + 1, head_dim)  # one slot more: for what must not be kept
         self.stored_keys = [torch.zeros(shape, device=device, dtype=dtype) for _ in range(layers)]
         self.stored_values = [torch.zeros(shape, device=device, dtype=dtype) for _ in range(layers)]
@@ -223,7 +223,7 @@ class KeyValueCache:
             counts: [B] how many of them are real, 0 to T; all of them by default.
 
         Raises:
-            RowError: A row's known length and its new positions exceed the capacity.
+            CacheFull: A row's known length and its new positions exceed the capacity.
         """
         on_host = counts is not None and counts.device.type == "cpu"
         known = self.lengths_after(width if counts is None else counts if on_host else 0)
@@ -277,7 +277,7 @@ class KeyValueCache:
             A cache that shares nothing that is written with this one.
 
         Raises:
-            InvalidRequest: No row, or a row that is not there.
+            InvalidArgument: No row, or a row that is not there.
         """
         chosen = self._row_numbers(rows)
         there = chosen.to(self.lengths.device)
@@ -297,12 +297,12 @@ class KeyValueCache:
             other: A cache of one row or as many, of the same model; its capacity is at most this one's.
 
         Raises:
-            InvalidRequest: No row, a row that is not there, or another cache that does not fit.
+            InvalidArgument: No row, a row that is not there, or another cache that does not fit.
         """
         chosen = self._row_numbers(rows)
         if other.rows not in (1, len(chosen)) or other.capacity > self.capacity:
             words = f"a cache of 1 or {len(chosen)} rows and at most {self.capacity} positions"
-            raise InvalidRequest("other", f"{other.rows} rows of {other.capacity} positions", words)
+            raise InvalidArgument("other", f"{other.rows} rows of {other.capacity} positions", words)
         there = chosen.to(self.lengths.device)
         pairs = [*zip(self.stored_keys, other.stored_keys, strict=True)]
         for stored, new in [*pairs, *zip(self.stored_values, other.stored_values, strict=True)]:
@@ -336,7 +336,7 @@ class KeyValueCache:
             rows: Row numbers, 0 to B - 1, at least one.
 
         Raises:
-            InvalidRequest: No row, or a row that is not there.
+            InvalidArgument: No row, or a row that is not there.
         """
         chosen = self._row_numbers(rows)
         self.lengths[chosen.to(self.lengths.device)] = 0
@@ -351,7 +351,7 @@ class KeyValueCache:
             rows: Row numbers, 0 to B - 1, at least one.
 
         Raises:
-            InvalidRequest: No row, or a row that is not there.
+            InvalidArgument: No row, or a row that is not there.
         """
         self.release(rows)
         there = self._row_numbers(rows).to(self.lengths.device)
@@ -361,7 +361,7 @@ class KeyValueCache:
     def _row_numbers(self, rows: Sequence[int] | Tensor) -> Tensor:
         numbers = torch.as_tensor(rows, dtype=torch.int64, device="cpu")
         if numbers.ndim != 1 or not len(numbers) or numbers.min() < 0 or numbers.max() >= self.rows:
-            raise InvalidRequest(
+            raise InvalidArgument(
                 "rows", numbers.tolist(), f"one or more row numbers from 0 to {self.rows - 1}"
             )
         return numbers
@@ -371,10 +371,10 @@ def require_place(row: int, held: int, new: int, capacity: int) -> None:
     """Refuse positions for which a row has no place.
 
     Raises:
-        RowError: There are too many.
+        CacheFull: There are too many.
     """
     if held + new > capacity:
-        raise RowError(
+        raise CacheFull(
             f"row {row}: {held} positions and {new} new ones do not fit the key/value cache, "
             f"whose capacity is {capacity}"
         )

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from sampling.core.device import checked_device
-from sampling.core.errors import CheckpointError, InvalidRequest, listed
+from sampling.core.errors import CheckpointError, InvalidArgument, listed
 from sampling.model.config import LlamaConfig
 from sampling.model.files import is_there, require
 from sampling.model.json_object import JsonObject
@@ -85,7 +85,7 @@ def load_llama(
     Raises:
         CheckpointError: A file is missing or broken, or a tensor is missing, unexpected, misshapen or of a
             type that is not read; the message names the file, the tensor, and both shapes.
-        InvalidRequest: device or dtype is not one that can be used.
+        InvalidArgument: device or dtype is not one that can be used.
     """
     folder = Path(directory)
     config = LlamaConfig.read(folder)
@@ -110,7 +110,7 @@ def _running_dtype(config: LlamaConfig, folder: Path, dtype: torch.dtype | None)
         )
     dtype = config.dtype if dtype is None else dtype
     if dtype not in (torch.float32, torch.bfloat16):
-        raise InvalidRequest("dtype", dtype, "torch.float32, torch.bfloat16 or None")
+        raise InvalidArgument("dtype", dtype, "torch.float32, torch.bfloat16 or None")
     return dtype
 
 

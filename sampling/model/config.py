@@ -10,7 +10,7 @@ from typing import cast
 
 import torch
 
-from sampling.core.errors import CheckpointError, InvalidRequest, shown
+from sampling.core.errors import CheckpointError, InvalidArgument, shown
 from sampling.model.files import is_there
 from sampling.model.json_object import MISSING, JsonObject, refuse_code
 
@@ -60,7 +60,7 @@ class Llama3Scaling:
     def __post_init__(self) -> None:
         if not self.high_freq_factor > self.low_freq_factor:
             allowed = f"above low_freq_factor, which is {self.low_freq_factor}"
-            raise InvalidRequest("high_freq_factor", self.high_freq_factor, allowed)
+            raise InvalidArgument("high_freq_factor", self.high_freq_factor, allowed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +84,7 @@ class LlamaConfig:
         eos_token_ids: Tokens that end a text.
 
     Raises:
-        InvalidRequest: A size is below 1, or the sizes do not fit each other.
+        InvalidArgument: A size is below 1, or the sizes do not fit each other.
 
     Example:
         >>> config = LlamaConfig(
@@ -113,14 +113,14 @@ class LlamaConfig:
     def __post_init__(self) -> None:
         for name in _SIZES:
             if getattr(self, name) < 1:
-                raise InvalidRequest(name, getattr(self, name), "at least 1")
+                raise InvalidArgument(name, getattr(self, name), "at least 1")
         if self.num_attention_heads % self.num_key_value_heads:
             allowed = f"a divisor of num_attention_heads, which is {self.num_attention_heads}"
-            raise InvalidRequest("num_key_value_heads", self.num_key_value_heads, allowed)
+            raise InvalidArgument("num_key_value_heads", self.num_key_value_heads, allowed)
         if self.head_dim % 2:
-            raise InvalidRequest("head_dim", self.head_dim, "even: the rotary embedding turns pairs")
+            raise InvalidArgument("head_dim", self.head_dim, "even: the rotary embedding turns pairs")
         if not all(0 <= token < self.vocab_size for token in self.eos_token_ids):
-            raise InvalidRequest(
+            raise InvalidArgument(
                 "eos_token_id", list(self.eos_token_ids), f"ids from 0 to {self.vocab_size - 1}"
             )
 
@@ -154,7 +154,7 @@ class LlamaConfig:
         _refuse_other_models(file)
         try:
             return _from_file(cls, file)
-        except InvalidRequest as error:
+        except InvalidArgument as error:
             raise CheckpointError(f"{file.path}: {error}") from error
 
 

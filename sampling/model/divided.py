@@ -167,7 +167,7 @@ class DividedCache:
         """Take the places of new positions; `counts` has to be on the host.
 
         Raises:
-            RowError: A row is full.
+            CacheFull: A row is full.
         """
         new = [width] * self.rows if counts is None else counts.tolist()
         for row, count in enumerate(new):

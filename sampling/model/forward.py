@@ -53,7 +53,7 @@ class Forward(Protocol):
             The rows for which memory does not suffice: their count is 0 from now on.
 
         Raises:
-            RowError: A row outgrows the capacity.
+            CacheFull: A row outgrows the capacity.
         """
         ...
 

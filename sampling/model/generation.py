@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sampling.core.errors import CheckpointError, InvalidRequest, shown
+from sampling.core.errors import CheckpointError, InvalidArgument, shown
 from sampling.core.params import SamplingParams, json_integer
 from sampling.dialects import DIALECTS, Dialect
 from sampling.model.files import is_there
@@ -35,7 +35,7 @@ def top_k(file: JsonObject, name: str) -> int:
     """Read how many tokens to keep; 0 or -1 for all."""
     try:
         return json_integer(name, file.get(name), -1, LARGEST)
-    except InvalidRequest as error:
+    except InvalidArgument as error:
         raise file.error(name, error.value, error.allowed) from None
 
 
@@ -113,11 +113,11 @@ class GenerationConfig:
 
         Raises:
             CheckpointError: A value is not one that the dialect takes.
-            InvalidRequest: The dialect names a field that is not known here.
+            InvalidArgument: The dialect names a field that is not known here.
         """
         for name in dialect.generation_defaults:
             if name not in READERS:
-                raise InvalidRequest("generation_defaults", name, f"among {', '.join(READERS)}")
+                raise InvalidArgument("generation_defaults", name, f"among {', '.join(READERS)}")
         applied: dict[str, Any] = {
             name: self.values[name] for name in dialect.generation_defaults if name in self.values
         }
@@ -128,7 +128,7 @@ class GenerationConfig:
             if "top_k" in applied:
                 applied["top_k"] = top_k_of(applied["top_k"], dialect)
             translated(SamplingParams(**applied, ranges=dialect.ranges), dialect)
-        except InvalidRequest as error:
+        except InvalidArgument as error:
             raise CheckpointError(f"{self.path}: {error}") from None
         return {**applied, **tokens}
 

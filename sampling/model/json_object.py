@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from sampling.core.errors import CheckpointError, InvalidRequest, shown
+from sampling.core.errors import CheckpointError, InvalidArgument, shown
 from sampling.core.reading import read_json
 from sampling.model.files import require
 
@@ -49,7 +49,7 @@ class JsonObject:
             members = read_json(text, constants=True)
         except OSError as error:
             raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from error
-        except InvalidRequest as error:
+        except InvalidArgument as error:
             raise CheckpointError(
                 f"{path}: not a JSON file: got {shown(error.value)}, must be {error.allowed}"
             ) from error
@@ -65,7 +65,7 @@ class JsonObject:
 
     def error(self, key: str, value: object, allowed: str) -> CheckpointError:
         """Return the error for a field whose value is not allowed."""
-        return CheckpointError(f"{self.path}: {InvalidRequest(self.where(key), value, allowed)}")
+        return CheckpointError(f"{self.path}: {InvalidArgument(self.where(key), value, allowed)}")
 
     def get(self, key: str, default: object = None) -> Any:
         """Return the field's value, or the default where it is missing or null."""

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument
 from sampling.model.attend import Attend, causally, fused
 from sampling.model.cache import Cache, KeyValueCache, View
 from sampling.model.config import LlamaConfig
@@ -177,8 +177,8 @@ class Llama(nn.Module):
             [B, T, V] float32.
 
         Raises:
-            InvalidRequest: A shape, a type or an id is not allowed.
-            RowError: A row outgrows the cache.
+            InvalidArgument: A shape, a type or an id is not allowed.
+            CacheFull: A row outgrows the cache.
         """
         return self._head(self._hidden(token_ids, cache, counts))
 
@@ -199,8 +199,8 @@ class Llama(nn.Module):
             [B, V] float32.
 
         Raises:
-            InvalidRequest: A shape, a type or an id is not allowed.
-            RowError: A row outgrows the cache.
+            InvalidArgument: A shape, a type or an id is not allowed.
+            CacheFull: A row outgrows the cache.
         """
         hidden = self._hidden(token_ids, cache, counts)
         if counts is None:
@@ -216,12 +216,12 @@ class Llama(nn.Module):
             capacity: Most positions of a row, 1 to the model's context.
 
         Raises:
-            InvalidRequest: A number is out of range.
+            InvalidArgument: A number is out of range.
             NotEnoughMemory: It does not fit into memory.
         """
         context = self.config.max_position_embeddings
         if not 1 <= capacity <= context:
-            raise InvalidRequest("capacity", capacity, f"from 1 to {context}, the model's context")
+            raise InvalidArgument("capacity", capacity, f"from 1 to {context}, the model's context")
         layers, heads, width = self.config.num_hidden_layers, self.key_value_heads, self.config.head_dim
         device, dtype = self.embed_tokens.weight.device, self.embed_tokens.weight.dtype
         make = partial(
@@ -279,21 +279,21 @@ class Llama(nn.Module):
     def _check_shapes(self, token_ids: Tensor, cache: Cache | None, counts: Tensor | None) -> None:
         context = self.config.max_position_embeddings if cache is None else cache.capacity
         if token_ids.ndim != 2 or token_ids.dtype != torch.int64 or not 1 <= token_ids.shape[1] <= context:
-            raise InvalidRequest(
+            raise InvalidArgument(
                 "token_ids", _described(token_ids), f"[B, T] int64 with T from 1 to {context}"
             )
         if cache is not None and len(token_ids) != cache.rows:
-            raise InvalidRequest("token_ids", _described(token_ids), f"of {cache.rows} rows, as the cache")
+            raise InvalidArgument("token_ids", _described(token_ids), f"of {cache.rows} rows, as the cache")
         if counts is not None and (counts.shape != token_ids.shape[:1] or counts.dtype != torch.int64):
-            raise InvalidRequest("counts", _described(counts), f"[{len(token_ids)}] int64, as token_ids")
+            raise InvalidArgument("counts", _described(counts), f"[{len(token_ids)}] int64, as token_ids")
 
     def _check_values(self, token_ids: Tensor, cache: Cache | None, counts: Tensor | None) -> None:
         width = token_ids.shape[1]
         if counts is not None and not _within(counts, width):
-            raise InvalidRequest("counts", counts.tolist(), f"from 0 to {width}, the width of token_ids")
+            raise InvalidArgument("counts", counts.tolist(), f"from 0 to {width}, the width of token_ids")
         if not _within(token_ids, self.config.vocab_size - 1):
             worst = token_ids.max() if token_ids.min() >= 0 else token_ids.min()
-            raise InvalidRequest("token_ids", int(worst), f"ids from 0 to {self.config.vocab_size - 1}")
+            raise InvalidArgument("token_ids", int(worst), f"ids from 0 to {self.config.vocab_size - 1}")
         if cache is not None:
             cache.claim(width, counts)
 

@@ -29,7 +29,7 @@ from torch.distributed.tensor.parallel import (
     parallelize_module,
 )
 
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument
 from sampling.model.config import LlamaConfig
 from sampling.model.llama import Item, Llama
 
@@ -58,14 +58,14 @@ class ParallelLlama(Llama):
         mesh: The processes, in one dimension.
 
     Raises:
-        InvalidRequest: The shape cannot be divided evenly.
+        InvalidArgument: The shape cannot be divided evenly.
     """
 
     def __init__(self, config: LlamaConfig, mesh: DeviceMesh) -> None:
         for name in DIVIDED:
             if getattr(config, name) % mesh.size():
                 words = f"a multiple of the number of processes, which is {mesh.size()}"
-                raise InvalidRequest(name, getattr(config, name), words)
+                raise InvalidArgument(name, getattr(config, name), words)
         super().__init__(config)
         self.mesh = mesh
         plan = PLAN if config.tie_word_embeddings else UNTIED_PLAN
@@ -106,15 +106,15 @@ def parallel_llama(device: torch.device | str) -> Callable[[LlamaConfig], Parall
         device: "cpu" or "cuda"; each process takes the GPU of its number on this machine.
 
     Raises:
-        InvalidRequest: There is no torchrun, or not one device for each process.
+        InvalidArgument: There is no torchrun, or not one device for each process.
     """
     if not dist.is_torchelastic_launched():
-        raise InvalidRequest("parallel", True, "False outside torchrun")
+        raise InvalidArgument("parallel", True, "False outside torchrun")
     kind, here = str(device), int(os.environ["LOCAL_WORLD_SIZE"])
     if kind not in ("cpu", "cuda"):
-        raise InvalidRequest("device", kind, "'cpu', or 'cuda', of which each process takes its own")
+        raise InvalidArgument("device", kind, "'cpu', or 'cuda', of which each process takes its own")
     if kind == "cuda" and torch.cuda.device_count() < here:
         words = f"one with a GPU for each of the {here} processes; {torch.cuda.device_count()} are there"
-        raise InvalidRequest("device", kind, words)
+        raise InvalidArgument("device", kind, words)
     mesh = init_device_mesh(kind, (int(os.environ["WORLD_SIZE"]),))
     return partial(ParallelLlama, mesh=mesh)

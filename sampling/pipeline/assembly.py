@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument, InvalidRequest
 from sampling.core.params import SamplingParams, json_integer
 from sampling.dialects import Dialect, parts
 from sampling.pipeline.pipeline import Pipeline, at_last_other, in_two
@@ -120,7 +120,7 @@ def top_k_of(value: object, dialect: Dialect) -> int:
     lowest = low if low in off else low + 1
     try:
         return json_integer("top_k", value, lowest, high)
-    except InvalidRequest as error:
+    except InvalidArgument as error:
         others = "".join(f", or {one} for all tokens" for one in sorted(off - {low}))
         raise InvalidRequest("top_k", value, f"{error.allowed}{others}") from None
 

@@ -8,7 +8,7 @@ from typing import TypeGuard
 import torch
 from torch import Tensor
 
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument
 from sampling.core.history import History
 from sampling.core.logits import float32_logits
 from sampling.pipeline.trace import Trace, probabilities, traced
@@ -36,7 +36,7 @@ class Pipeline(Processor):
     def __init__(self, *stages: Processor) -> None:
         for stage in stages:
             if not isinstance(stage, Processor):  # pyright: ignore[reportUnnecessaryIsInstance]
-                raise InvalidRequest("stages", stage, "processors")
+                raise InvalidArgument("stages", stage, "processors")
         self.stages = tuple(part for stage in stages for part in flattened(stage))
 
     def __repr__(self) -> str:

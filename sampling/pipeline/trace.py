@@ -129,7 +129,7 @@ def traced(descriptions: Sequence[str], names: Sequence[str], seen: Sequence[Ten
         top: How many of the most likely tokens to keep.
 
     Raises:
-        InvalidRequest: `top` is no integer, or negative.
+        InvalidArgument: `top` is no integer, or negative.
     """
     top = integer("top", top, 0)
     probs = [probabilities(logits) for logits in seen]

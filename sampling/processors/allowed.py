@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument
 from sampling.core.history import History
 from sampling.processors.base import Processor, same_rows
 
@@ -78,7 +78,7 @@ class AllowedTokens(Processor):
         count = len(self.constraints)
         if count not in (1, rows):
             words = f"one for all rows, or one for each of the {rows} rows of the logits"
-            raise InvalidRequest(self.name, f"{count} constraints", words)
+            raise InvalidArgument(self.name, f"{count} constraints", words)
         return self.constraints * rows if count == 1 else self.constraints
 
 

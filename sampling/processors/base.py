@@ -15,7 +15,7 @@ import torch
 from sampling_kernels.branching import may_branch
 from torch import Tensor
 
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument
 from sampling.core.history import History
 from sampling.core.logits import float32_logits
 
@@ -53,7 +53,7 @@ class Processor:
             float32 [B, V].
 
         Raises:
-            InvalidRequest: The logits have another form, the processor's numbers are for another batch, or a `process` of
+            InvalidArgument: The logits have another form, the processor's numbers are for another batch, or a `process` of
                 one's own returns something else than it has to.
         """
         given = float32_logits(logits)
@@ -71,15 +71,15 @@ class Processor:
         Anything else would be stretched by broadcasting, so that a row had another's numbers.
 
         Raises:
-            InvalidRequest: It has another form.
+            InvalidArgument: It has another form.
         """
         name = f"{type(self).__name__}, {what}"
         if not isinstance(value, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise InvalidRequest(name, value, "a tensor")
+            raise InvalidArgument(name, value, "a tensor")
         if value.dtype not in dtypes or not any(tuple(value.shape) == tuple(shape) for shape in shapes):
             forms = " or ".join(str(tuple(shape)) for shape in shapes)
             words = f"{' or '.join(map(str, dtypes))} {forms}, as it was given"
-            raise InvalidRequest(name, f"{value.dtype} {tuple(value.shape)}", words)
+            raise InvalidArgument(name, f"{value.dtype} {tuple(value.shape)}", words)
         return value
 
     def process(self, logits: Tensor, history: History) -> Tensor:
@@ -90,12 +90,12 @@ class Processor:
         """The processor's numbers, [1, ...] or [B, ...], on the device of the logits.
 
         Raises:
-            InvalidRequest: There is one number per row, but of another batch.
+            InvalidArgument: There is one number per row, but of another batch.
         """
         count, rows = numbers.shape[0], logits.shape[0]
         if count != 1 and count != rows:  # not `in`, which a compiler cannot follow where B changes
             words = f"one for all rows, or one for each of the {rows} rows of the logits"
-            raise InvalidRequest(self.name, f"{count} values", words)
+            raise InvalidArgument(self.name, f"{count} values", words)
         return numbers.to(logits.device)
 
     def select(self, rows: Rows) -> Self:
@@ -154,7 +154,7 @@ class Edit(Processor):
         """
         found = self.touched(logits, history)
         if not isinstance(found, tuple | list) or not found:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise InvalidRequest(
+            raise InvalidArgument(
                 f"{type(self).__name__}, touched", found, "a tuple that begins with token ids"
             )
         ids, *known = found
@@ -173,7 +173,7 @@ class Edit(Processor):
         except RuntimeError as error:  # the operator has looked at every id
             wrong = next(token for token in ids.flatten().tolist() if not 0 <= token < logits.shape[-1])
             words = f"token ids from 0 to {logits.shape[-1] - 1}"
-            raise InvalidRequest(f"{type(self).__name__}, touched", wrong, words) from error
+            raise InvalidArgument(f"{type(self).__name__}, touched", wrong, words) from error
 
     def process(self, logits: Tensor, history: History) -> Tensor:
         """Change them in a copy."""
@@ -195,7 +195,7 @@ def as_in(base: type[Processor], stage: Processor, *methods: str) -> bool:
 def same_rows(history: History, logits: Tensor) -> None:
     """Refuse a history of another batch than the logits [B, V]."""
     if len(history) != len(logits):
-        raise InvalidRequest("history", f"{len(history)} rows", f"of the {len(logits)} rows of the logits")
+        raise InvalidArgument("history", f"{len(history)} rows", f"of the {len(logits)} rows of the logits")
 
 
 def overwritten(logits: Tensor, ids: Tensor, values: Tensor) -> Tensor:

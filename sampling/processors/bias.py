@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument
 from sampling.core.history import History
 from sampling.core.params import LARGEST, bias_table
 from sampling.processors.base import Edit
@@ -27,7 +27,7 @@ class LogitBias(Edit):
         bias: Token ids (integers or strings of digits) and biases, one mapping for all rows or a list of one per row.
 
     Raises:
-        InvalidRequest: A bad id or a bias that is NaN or +inf; when called, an id outside the logits' width.
+        InvalidArgument: A bad id or a bias that is NaN or +inf; when called, an id outside the logits' width.
 
     Source: "Create Chat Completion", `logit_bias`.
 
@@ -63,7 +63,7 @@ class LogitBias(Edit):
     def touched(self, logits: Tensor, history: History) -> tuple[Tensor, ...]:
         """The ids with a bias, and the biases."""
         if self.highest_id >= logits.shape[-1]:
-            raise InvalidRequest(
+            raise InvalidArgument(
                 "logit_bias", self.highest_id, f"token ids below {logits.shape[-1]}, the width of the logits"
             )
         return self.fitted(self.ids, logits).expand(len(logits), -1), self.fitted(self.values, logits)

@@ -9,7 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument
 from sampling.core.history import History
 from sampling.core.params import LARGEST_MIN_TOKENS, integer, token_ids
 from sampling.processors.base import Edit, same_rows
@@ -25,7 +25,7 @@ class MinTokens(Edit):
         ids: The tokens that are banned until then, one list for all rows or a list of one per row.
 
     Raises:
-        InvalidRequest: A number or an id that is none, or lists of different lengths; when called, an id outside the logits'
+        InvalidArgument: A number or an id that is none, or lists of different lengths; when called, an id outside the logits'
             width.
 
     Source: vLLM, `min_tokens`; transformers, `MinNewTokensLengthLogitsProcessor`.
@@ -50,7 +50,7 @@ class MinTokens(Edit):
         lists = [token_ids("ids", one) for one in rows_of(ids)]
         rows = max(len(least), len(lists))
         if not least or not {len(least), len(lists)} <= {1, rows}:
-            raise InvalidRequest("ids", f"{len(lists)} lists", f"one, or one for each of {len(least)} rows")
+            raise InvalidArgument("ids", f"{len(lists)} lists", f"one, or one for each of {len(least)} rows")
         least, lists = least * (rows // len(least)), lists * (rows // len(lists))
         # Writing one value to one token twice changes nothing, so shorter rows repeat their first id.
         widest = max(1, *map(len, lists))
@@ -67,7 +67,7 @@ class MinTokens(Edit):
         same_rows(history, logits)
         if self.highest_id >= logits.shape[-1]:
             words = f"token ids below {logits.shape[-1]}, the width of the logits"
-            raise InvalidRequest("stop_token_ids", self.highest_id, words)
+            raise InvalidArgument("stop_token_ids", self.highest_id, words)
         early = history.sampled[:, None] < self.fitted(self.least, logits)
         return self.fitted(self.ids, logits).expand(len(logits), -1), early
 

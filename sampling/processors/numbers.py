@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument
 
 Number = float | Sequence[float] | Tensor
 
@@ -20,22 +20,22 @@ def decimals(name: str, value: Number, low: float, high: float) -> list[str]:
     A float32 0.9 prints as 0.9, although the float64 next to it does not.
 
     Raises:
-        InvalidRequest: Not a number, or out of range.
+        InvalidArgument: Not a number, or out of range.
     """
     if isinstance(value, Tensor):
         if value.dim() > 1:
-            raise InvalidRequest(name, f"a tensor of shape {tuple(value.shape)}", "a number, or one per row")
+            raise InvalidArgument(name, f"a tensor of shape {tuple(value.shape)}", "a number, or one per row")
         items: list[object] = list(wide(value).detach().cpu().reshape(-1).numpy())
     elif isinstance(value, Sequence):
         items = list(value)
     else:
         items = [value]
     if not items:
-        raise InvalidRequest(name, value, "a number, or one per row")
+        raise InvalidArgument(name, value, "a number, or one per row")
     for item in items:
         fine = isinstance(item, int | float | np.number) and not isinstance(item, bool)
         if not fine or not low <= cast("float", item) <= high:
-            raise InvalidRequest(name, item, f"a number from {low:g} to {high:g}")
+            raise InvalidArgument(name, item, f"a number from {low:g} to {high:g}")
     return [str(item) for item in items]
 
 

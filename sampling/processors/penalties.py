@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument
 from sampling.core.history import OUTPUT, PROMPT_AND_OUTPUT, History, Scope
 from sampling.core.params import LARGEST, SMALLEST, boolean
 from sampling.processors.base import Edit, same_rows
@@ -24,7 +24,7 @@ class CountPenalty(Edit):
         self.shown = [float(text) for text in decimals(self.name, penalty, self.lowest, LARGEST)]
         self.penalty = column(self.shown, torch.float32).double()  # rounded once, computed with in float64
         if not isinstance(scope, Scope):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise InvalidRequest("scope", scope, "a Scope")
+            raise InvalidArgument("scope", scope, "a Scope")
         self.scope = scope
 
     @property
@@ -37,9 +37,9 @@ class CountPenalty(Edit):
         same_rows(history, logits)
         words = f"token ids below {logits.shape[-1]}, the width of the logits"
         if self.scope.prompt and history.highest_prompt_id >= logits.shape[-1]:
-            raise InvalidRequest("prompt_ids", history.highest_prompt_id, words)
+            raise InvalidArgument("prompt_ids", history.highest_prompt_id, words)
         if history.highest_output_id >= logits.shape[-1]:
-            raise InvalidRequest("tokens", history.highest_output_id, words)
+            raise InvalidArgument("tokens", history.highest_output_id, words)
         return history.counted(self.scope)
 
     def changed(self, logits: Tensor, *known: Tensor) -> Tensor:

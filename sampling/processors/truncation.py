@@ -12,7 +12,7 @@ from sampling_kernels.shares import WHOLE, share_of_decimal
 from sampling_kernels.truncation import keep_first, keep_min_p, keep_top_k, keep_top_p, with_equals
 from torch import Tensor
 
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument
 from sampling.core.params import LARGEST_TOP_K, boolean
 from sampling.processors.base import Rows
 from sampling.processors.leading import Leading
@@ -44,7 +44,7 @@ class TopK(Truncation):
         texts = decimals(self.name, k, 0, LARGEST_TOP_K)
         wrong = next((text for text in texts if float(text) % 1), None)
         if wrong is not None:
-            raise InvalidRequest(self.name, float(wrong), "a whole number")
+            raise InvalidArgument(self.name, float(wrong), "a whole number")
         self.k = column([int(float(text)) for text in texts], torch.int64)
         self.low_ids_first = boolean("low_ids_first", low_ids_first)
         self.keep_ties = boolean("keep_ties", keep_ties)
@@ -205,10 +205,10 @@ class Joint(Truncation):
 
     def __init__(self, *truncations: Truncation) -> None:
         if not truncations:
-            raise InvalidRequest("truncations", truncations, "at least one truncation")
+            raise InvalidArgument("truncations", truncations, "at least one truncation")
         orders = {part.low_ids_first for part in truncations} - {None}
         if len(orders) > 1:
-            raise InvalidRequest("truncations", truncations, "of one order of equal logits")
+            raise InvalidArgument("truncations", truncations, "of one order of equal logits")
         self.truncations = truncations
         self.low_ids_first = next(iter(orders), None)
         self.weighs = any(part.weighs for part in truncations)

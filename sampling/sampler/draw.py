@@ -14,7 +14,7 @@ from sampling_kernels.philox import WORD
 from sampling_kernels.rough import draw_of_leading
 from torch import Tensor
 
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument
 from sampling.core.logits import float32_logits
 from sampling.core.params import HIGHEST_SEED, LOWEST_SEED, integer
 from sampling.core.whole_numbers import whole_tensor
@@ -137,7 +137,7 @@ def per_row(
         items = list(value) if isinstance(value, Sequence) else [value]
         numbers = torch.tensor([read(item) for item in items], device=device)
     if numbers.numel() not in (1, rows):
-        raise InvalidRequest(
+        raise InvalidArgument(
             name, f"{numbers.numel()} values", f"one for all rows, or one for each of {rows}"
         )
     return numbers.to(torch.int64).expand(rows)
@@ -152,10 +152,10 @@ def checked_rule(rule: str) -> str:
     """A rule of the draw, if it is one.
 
     Raises:
-        InvalidRequest: There is no such rule.
+        InvalidArgument: There is no such rule.
     """
     if rule not in list(RULES):  # a list, for what cannot be hashed
-        raise InvalidRequest("rule", rule, f"one of {', '.join(RULES)}")
+        raise InvalidArgument("rule", rule, f"one of {', '.join(RULES)}")
     return rule
 
 
@@ -179,7 +179,7 @@ def draw(logits: Tensor, *, seed: Whole, position: Whole, choice: Whole = 0, rul
         Token ids, int64 [B]; -1 in a row with NaN or +inf, or with nothing above -inf.
 
     Raises:
-        InvalidRequest: An unknown rule, a number out of range, or one number per row of another batch.
+        InvalidArgument: An unknown rule, a number out of range, or one number per row of another batch.
 
     Source: Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011, for the generator.
 

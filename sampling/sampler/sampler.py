@@ -16,7 +16,7 @@ from torch import Tensor
 
 from sampling.compile.graphs import compiled
 from sampling.core.device import checked_device
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument, InvalidRequest
 from sampling.core.history import History, Prompts
 from sampling.core.logits import float32_logits, form_of
 from sampling.core.params import SamplingParams, boolean, integer
@@ -99,7 +99,7 @@ class Sampler:
             mode `raw` do not see it. A step with a constrained slot asks it on the host, and is not compiled.
 
     Raises:
-        InvalidRequest: Lengths that differ, an id outside the vocabulary, a stage the dialect does not have, a device that is
+        InvalidArgument: Lengths that differ, an id outside the vocabulary, a stage the dialect does not have, a device that is
             not there.
 
     Example:
@@ -169,6 +169,7 @@ class Sampler:
 
         Raises:
             InvalidRequest: The request cannot be served; the sampler is as it was.
+            InvalidArgument: An argument is wrong in itself; the same.
         """
         return self.add_all([params], [prompt_ids], [choice], [constraint])[0]
 
@@ -192,6 +193,7 @@ class Sampler:
 
         Raises:
             InvalidRequest: One of them cannot be served; the sampler is as it was.
+            InvalidArgument: An argument is wrong in itself; the same.
         """
         return self.seat(self.arrivals(params, prompt_ids, choices, constraints))
 
@@ -210,7 +212,7 @@ class Sampler:
         if not len(prompts) == len(choices) == len(constraints) == len(params):
             lengths = (len(prompts), len(choices), len(constraints))
             words = f"{len(params)} long, as params is"
-            raise InvalidRequest("prompt_ids, choices and constraints", lengths, words)
+            raise InvalidArgument("prompt_ids, choices and constraints", lengths, words)
         new = [self._slot(*one) for one in zip(params, choices, constraints, strict=True)]
         return Arrivals(new, self._arriving(prompts))
 
@@ -237,13 +239,13 @@ class Sampler:
         """Free slots; the other slots keep their places and their draws.
 
         Raises:
-            InvalidRequest: A slot that is not in use.
+            InvalidArgument: A slot that is not in use.
         """
         slots = cast("list[int]", listed("slots", slots))
         for place in slots:
             whole = not isinstance(place, bool) and isinstance(place, Integral)
             if not whole or not 0 <= place < len(self.slots) or self.slots[place] is None:
-                raise InvalidRequest("slots", place, "slots in use")
+                raise InvalidArgument("slots", place, "slots in use")
         for place in slots:
             self.slots[place] = None
         self._prepared = None
@@ -259,11 +261,11 @@ class Sampler:
             The tokens and their log probabilities. A row that cannot be sampled has a status; the others go on.
 
         Raises:
-            InvalidRequest: The logits have another shape or type.
+            InvalidArgument: The logits have another shape or type.
         """
         shape, form = (len(self.slots), self.vocab_size), form_of(logits)
         if form != shape:
-            raise InvalidRequest("logits", form, f"a tensor of shape {shape}")
+            raise InvalidArgument("logits", form, f"a tensor of shape {shape}")
         rows = float32_logits(logits).detach()
         if not self._compiled:
             return self._step(rows)
@@ -278,7 +280,7 @@ class Sampler:
             status: One of an output's; a tensor of it will do.
 
         Raises:
-            InvalidRequest: No step gives such a status.
+            InvalidArgument: No step gives such a status.
         """
         order = (" & ".join(parts(stage)) for stage in self.dialect.order)
         names = ["the model", *(mask.name for mask in MASKS), *order]
@@ -310,13 +312,13 @@ class Sampler:
         """The histories of new slots."""
         arrived = started(prompts, self.device)
         if arrived.highest_prompt_id >= self.vocab_size:
-            raise InvalidRequest(
+            raise InvalidArgument(
                 "prompt_ids", arrived.highest_prompt_id, f"token ids below {self.vocab_size}"
             )
         longest = max(map(len, prompts), default=0)
         if self.max_history is not None and longest > self.max_history:
             words = f"at most max_history = {self.max_history} tokens long"
-            raise InvalidRequest("prompt_ids", f"a prompt of {longest} tokens", words)
+            raise InvalidArgument("prompt_ids", f"a prompt of {longest} tokens", words)
         return arrived
 
     @property
@@ -413,7 +415,7 @@ def sized(name: str, given: Some) -> Some:
     """What has an entry for each request, if it does."""
     scalar = isinstance(given, Tensor) and given.dim() == 0
     if scalar or not isinstance(given, Sized):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise InvalidRequest(name, given, "a list, with an entry for each request")
+        raise InvalidArgument(name, given, "a list, with an entry for each request")
     return given
 
 
@@ -421,11 +423,11 @@ def check_params(params: SamplingParams, vocab_size: int, dialect: Dialect) -> N
     """Refuse parameters that a vocabulary or a dialect cannot serve.
 
     Raises:
-        InvalidRequest: No SamplingParams, a bias on an id outside the vocabulary, or a stage or a value that the dialect does
-            not have.
+        InvalidArgument: No SamplingParams.
+        InvalidRequest: A bias on an id outside the vocabulary, or a stage or a value that the dialect does not have.
     """
     if not isinstance(params, SamplingParams):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise InvalidRequest("params", params, "SamplingParams, such as SamplingParams(temperature=0.7)")
+        raise InvalidArgument("params", params, "SamplingParams, such as SamplingParams(temperature=0.7)")
     highest = max(params.logit_bias, default=-1)
     if highest >= vocab_size:
         raise InvalidRequest("logit_bias", highest, f"token ids below {vocab_size}")
@@ -441,5 +443,5 @@ def checked_modes(modes: Sequence[str] | None, dialect: Dialect) -> tuple[str, .
         return (dialect.logprob_mode,)
     unknown = [mode for mode in listed("logprob_modes", modes) if mode not in list(MODES)]
     if unknown:
-        raise InvalidRequest("logprob_modes", unknown[0], f"any of {', '.join(MODES)}")
+        raise InvalidArgument("logprob_modes", unknown[0], f"any of {', '.join(MODES)}")
     return tuple(modes)

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from sampling.chat.loaded_model import LoadedModel
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument
 from sampling.server.chat import ChatEndpoint
 from sampling.server.cors import CrossOrigin
 from sampling.server.errors import ApiError, shutting_down
@@ -38,7 +38,7 @@ def create_app(loaded: LoadedModel, options: ServerOptions | None = None) -> Sta
         The application; `app.state.service` is what it serves.
 
     Raises:
-        InvalidRequest: The options do not fit the model.
+        InvalidArgument: The options do not fit the model.
     """
     service = Service(loaded, options or ServerOptions())
     read = OtherEndpoints(service)
@@ -64,7 +64,7 @@ def create_app(loaded: LoadedModel, options: ServerOptions | None = None) -> Sta
     app = Starlette(
         routes=routes,
         middleware=middleware(service.options),
-        exception_handlers=dict.fromkeys((HTTPException, ApiError, InvalidRequest), answer_error),
+        exception_handlers=dict.fromkeys((HTTPException, ApiError, InvalidArgument), answer_error),
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False

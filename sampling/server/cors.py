@@ -10,7 +10,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument
 from sampling.server.errors import not_for_pages
 from sampling.server.replies import error_response
 
@@ -79,11 +79,11 @@ def check_origin(origin: object) -> None:
     """Refuse what no browser sends as the origin of a page.
 
     Raises:
-        InvalidRequest: It is neither `*` nor `null` nor a scheme and a host, perhaps with a port.
+        InvalidArgument: It is neither `*` nor `null` nor a scheme and a host, perhaps with a port.
     """
     words = "* or an origin as browsers send it, such as https://example.org or http://localhost:3000"
     if origin not in ("*", "null") and not (isinstance(origin, str) and is_origin(origin)):
-        raise InvalidRequest("cors", origin, words)
+        raise InvalidArgument("cors", origin, words)
 
 
 def is_origin(text: str) -> bool:

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 
 from sampling.core.errors import (
     CheckpointError,
+    InvalidArgument,
     InvalidRequest,
     NotEnoughMemory,
     Overloaded,
@@ -199,7 +200,7 @@ def api_error(error: BaseException) -> ApiError:
     match error:
         case ApiError():
             return error
-        case InvalidRequest():
+        case InvalidArgument():
             return ApiError(400, str(error), param=error.param)
         case NotEnoughMemory():
             return not_enough_memory(error, alone=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument
 from sampling.core.params import integer, number
 from sampling.dialects import Dialect
 from sampling.dialects import dialect as dialect_named
@@ -38,13 +38,13 @@ class ServerOptions:
         cors: The origins whose web pages may use the server, such as `https://example.org`; `*` for all.
 
     Raises:
-        InvalidRequest: A value is not allowed; the message names the option, the value and the range.
+        InvalidArgument: A value is not allowed; the message names the option, the value and the range.
 
     Example:
         >>> ServerOptions(max_batch=0)
         Traceback (most recent call last):
         ...
-        sampling.core.errors.InvalidRequest: max_batch: got 0, must be an integer from 1 to 2147483647
+        sampling.core.errors.InvalidArgument: max_batch: got 0, must be an integer from 1 to 2147483647
     """
 
     dialect: str | Dialect = "qstash"
@@ -77,9 +77,9 @@ class ServerOptions:
         for origin in self.cors:
             check_origin(origin)
         if self.api_key is not None and not (self.api_key.isascii() and self.api_key.isprintable()):
-            raise InvalidRequest("api_key", Secret(), "printable ASCII characters")
+            raise InvalidArgument("api_key", Secret(), "printable ASCII characters")
         if self.api_key is not None and (not self.api_key or " " in self.api_key):
-            raise InvalidRequest("api_key", Secret(), "at least one character, none of them a space")
+            raise InvalidArgument("api_key", Secret(), "at least one character, none of them a space")
 
 
 class Secret:

@@ -6,7 +6,7 @@ from sampling.chat.batch import ChatBatch
 from sampling.chat.completion import Completion
 from sampling.chat.loaded_model import LoadedModel
 from sampling.chat.request import ChatRequest
-from sampling.core.errors import InvalidRequest, NotEnoughMemory, listed
+from sampling.core.errors import InvalidArgument, InvalidRequest, NotEnoughMemory, listed
 from sampling.core.params import integer
 from sampling.dialects import dialect as dialect_named
 from sampling.server.errors import unknown_model
@@ -28,7 +28,7 @@ class Service:
 
     Raises:
         CheckpointError: The dialect does not take what the checkpoint says about sampling.
-        InvalidRequest: The options do not fit the model.
+        InvalidArgument: The options do not fit the model.
     """
 
     def __init__(self, loaded: LoadedModel, options: ServerOptions) -> None:
@@ -44,7 +44,7 @@ class Service:
             self.worker = Worker(self._new_batch, options.max_queue, self.metrics)
         except NotEnoughMemory as error:
             words = f"so few that keys and values of short rows fit into memory ({error.reason})"
-            raise InvalidRequest("max_batch", options.max_batch, words) from error
+            raise InvalidArgument("max_batch", options.max_batch, words) from error
 
     def warm_up(self) -> None:
         """Compute what is kept from the first request on."""

@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument
 from sampling.toy.corpus import dialogues, digest
 from sampling.toy.evaluate import evaluate, pad
 from sampling.toy.messages import Dialogue
@@ -72,7 +72,7 @@ class Recipe:
     def __post_init__(self) -> None:
         for name in ("dialogues", "tokenizer_dialogues", "threads"):
             if getattr(self, name) < 1:
-                raise InvalidRequest(name, getattr(self, name), "at least 1")
+                raise InvalidArgument(name, getattr(self, name), "at least 1")
 
 
 def train(recipe: Recipe, out: Path) -> dict[str, Any]:
@@ -246,7 +246,7 @@ def main() -> None:
     given = parser.parse_args()
     try:
         recipe = Recipe(seed=given.seed, dialogues=given.dialogues, threads=given.threads)
-    except InvalidRequest as error:
+    except InvalidArgument as error:
         parser.error(str(error))
     record = train(recipe, given.out)
     print(json.dumps(record["evaluation"], indent=2, ensure_ascii=False))

@@ -6,7 +6,7 @@ import pytest
 from scripted import saying
 
 from sampling.chat.request import ChatRequest
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument, InvalidRequest
 
 ASK = [{"role": "user", "content": "?"}]
 
@@ -112,7 +112,7 @@ def test_null_counts_as_left_out():
 
 
 def test_unknown_dialect_is_refused():
-    with pytest.raises(InvalidRequest, match=r"dialect: got 'vlm', must be one of qstash, openai"):
+    with pytest.raises(InvalidArgument, match=r"dialect: got 'vlm', must be one of qstash, openai"):
         saying(["a"]).chat(ASK, dialect="vlm")
 
 

@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scripted import byte_tokenizer, saying, scripted
 
+from sampling import UnsampleableRow
+
 ASK = [{"role": "user", "content": "?"}]
 
 
@@ -218,8 +220,6 @@ def test_ids_past_the_tokenizer_are_not_sampled():
 
 
 def test_nan_logits_name_the_choice_and_the_stage():
-    from sampling.core.errors import RowError
-
     model = two_tokens([0.0, math.nan])
-    with pytest.raises(RowError, match=r"choice 0: NaN or \+infinity in the logits after the model"):
+    with pytest.raises(UnsampleableRow, match=r"choice 0: NaN or \+infinity in the logits after the model"):
         model.chat(ASK)

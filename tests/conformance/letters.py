@@ -16,7 +16,7 @@ from sampling.conformance.endpoint.target import EndpointTarget
 from sampling.conformance.oracle import probabilities
 from sampling.conformance.question import Question
 from sampling.conformance.semantics import Semantics
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument
 from sampling.core.params import SamplingParams, integer
 from sampling.dialects.qstash import QSTASH
 
@@ -55,7 +55,7 @@ def lettered(
         fields = json.loads(request.content)
         try:
             told = answer(fields, chat(ask(dict(fields)), logits, drawn_from))
-        except InvalidRequest as error:
+        except InvalidArgument as error:
             return httpx2.Response(400, json={"error": {"message": str(error)}})
         except Fault as error:
             return httpx2.Response(500, json={"error": {"message": str(error)}})
@@ -103,11 +103,11 @@ def check(params: Fields) -> None:
     """Refuse fields as the page does."""
     unknown = next((name for name in params if name not in SamplingParams.__dataclass_fields__), None)
     if unknown is not None:
-        raise InvalidRequest(unknown, params[unknown], "left out")
+        raise InvalidArgument(unknown, params[unknown], "left out")
     SamplingParams(**params)
     foreign = next((token for token in params.get("logit_bias") or () if int(token) >= WIDTH), None)
     if foreign is not None:
-        raise InvalidRequest("logit_bias", foreign, f"an id below {WIDTH}")
+        raise InvalidArgument("logit_bias", foreign, f"an id below {WIDTH}")
 
 
 def choice_of(index: int, tokens: list[int], logits: np.ndarray, listed: int | None) -> Fields:

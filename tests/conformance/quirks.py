@@ -7,7 +7,7 @@ from collections.abc import Callable
 from conformance.proxy import Fields
 from conformance.transports import Fault
 
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument
 
 Quirk = Callable[[Fields], Fields]
 
@@ -18,7 +18,7 @@ def at_most(name: str, most: float) -> Quirk:
     def ask(asked: Fields) -> Fields:
         value = asked.get(name)
         if isinstance(value, int | float) and value > most:
-            raise InvalidRequest(name, value, f"at most {most}")
+            raise InvalidArgument(name, value, f"at most {most}")
         return asked
 
     return ask
@@ -30,7 +30,7 @@ def at_least(name: str, least: float) -> Quirk:
     def ask(asked: Fields) -> Fields:
         value = asked.get(name)
         if isinstance(value, int | float) and value < least:
-            raise InvalidRequest(name, value, f"at least {least}")
+            raise InvalidArgument(name, value, f"at least {least}")
         return asked
 
     return ask
@@ -42,7 +42,7 @@ def without(*names: str) -> Quirk:
     def ask(asked: Fields) -> Fields:
         unknown = next((name for name in asked if name in names), None)
         if unknown is not None:
-            raise InvalidRequest(unknown, asked[unknown], "left out")
+            raise InvalidArgument(unknown, asked[unknown], "left out")
         return asked
 
     return ask
@@ -72,7 +72,7 @@ def one_when_cold(asked: Fields) -> Fields:
 def one_of_two(asked: Fields) -> Fields:
     """Refuses temperature and top_p together."""
     if "temperature" in asked and "top_p" in asked:
-        raise InvalidRequest("top_p", asked["top_p"], "left out where there is a temperature")
+        raise InvalidArgument("top_p", asked["top_p"], "left out where there is a temperature")
     return asked
 
 

@@ -29,7 +29,7 @@ from sampling.conformance.statistics.universal import anything
 from sampling.conformance.table import CHECKS
 from sampling.conformance.verdict import Verdict
 from sampling.conformance.verify import Verification
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument
 
 UNDECIDED = (Verdict.INCONCLUSIVE, Verdict.NOT_TESTABLE)
 GOOD = {"choices": [{"message": {"content": "A"}}]}
@@ -38,7 +38,7 @@ GOOD = {"choices": [{"message": {"content": "A"}}]}
 def one_choice(asked: Fields) -> Fields:
     """More than one choice is refused."""
     if (asked.get("n") or 1) > 1:
-        raise InvalidRequest("n", asked["n"], "1")
+        raise InvalidArgument("n", asked["n"], "1")
     return asked
 
 

@@ -9,7 +9,7 @@ import httpx2
 import pytest
 from conformance.transports import answering, in_process
 
-from sampling import InvalidRequest, load, verify
+from sampling import InvalidArgument, load, verify
 from sampling.chat.language_model import LanguageModel
 from sampling.conformance.endpoint.client import Budget, Client, chat_url
 from sampling.conformance.endpoint.costs import COSTS, cost
@@ -168,7 +168,7 @@ def test_a_transcript_of_another_run_is_refused(tmp_path):
     file = tmp_path / "transcript"
     log = Transcript(file, RUN)
     log.add(log.claim({}), Received(200, ""))
-    with pytest.raises(InvalidRequest, match="transcript"):
+    with pytest.raises(InvalidArgument, match="transcript"):
         Transcript(file, {**RUN, "seed": 1})
 
 
@@ -181,11 +181,11 @@ HEAD = json.dumps({"transcript": 1, **RUN}, sort_keys=True).encode()
 def test_what_is_no_transcript_is_refused_and_left_as_it_is(tmp_path, content: bytes):
     file = tmp_path / "file"
     file.write_bytes(content)
-    with pytest.raises(InvalidRequest, match="transcript"):
+    with pytest.raises(InvalidArgument, match="transcript"):
         Transcript(file, RUN)
     assert file.read_bytes() == content
     for place in (tmp_path, tmp_path / "none" / "file"):
-        with pytest.raises(InvalidRequest, match="transcript"):
+        with pytest.raises(InvalidArgument, match="transcript"):
             Transcript(place, RUN)
 
 
@@ -215,18 +215,18 @@ def test_a_transcript_begins_with_its_first_answer(tmp_path):
     ],
 )
 def test_what_is_no_url_is_refused_at_once(url: str):
-    with pytest.raises(InvalidRequest, match="url: got"):
+    with pytest.raises(InvalidArgument, match="url: got"):
         Client(url)
 
 
 def test_a_password_in_a_url_is_refused_and_not_shown():
-    with pytest.raises(InvalidRequest, match=r"url: got .*without a user") as refused:
+    with pytest.raises(InvalidArgument, match=r"url: got .*without a user") as refused:
         Client("https://me:hunter2@a")
     assert "hunter2" not in str(refused.value)
 
 
 def test_a_key_that_no_header_holds_is_refused_and_not_shown():
-    with pytest.raises(InvalidRequest, match="api_key") as refused:
+    with pytest.raises(InvalidArgument, match="api_key") as refused:
         Client("http://a", key="ключ")
     assert "ключ" not in str(refused.value)
 

@@ -12,7 +12,7 @@ import pytest
 from conformance.sockets import Script, dripped, sending
 from conformance.transports import answering, saying
 
-from sampling import InvalidRequest
+from sampling import InvalidArgument
 from sampling.conformance.endings import CheckEnded
 from sampling.conformance.endpoint.client import Client
 from sampling.conformance.endpoint.connections import LARGEST_ANSWER
@@ -180,7 +180,7 @@ def test_a_refused_list_of_models_says_why():
 
 @pytest.mark.parametrize("name", ["", "m" * 513, "\ud800"])
 def test_a_name_that_no_request_can_hold_is_refused(name: str):
-    with pytest.raises(InvalidRequest, match=r"model: got .*must be text of 1 to 512 characters"):
+    with pytest.raises(InvalidArgument, match=r"model: got .*must be text of 1 to 512 characters"):
         Client("http://a", model=name)
 
 

@@ -16,7 +16,7 @@ from sampling.chat.language_model import LanguageModel
 from sampling.conformance.endpoint.manners import Manners
 from sampling.conformance.semantics import Semantics
 from sampling.conformance.verdict import Verdict
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument
 from sampling.dialects import DIALECTS
 
 
@@ -63,7 +63,7 @@ def test_a_top_k_that_is_off_at_minus_one_is_switched_off_by_it():
 
     def ask(asked: Fields) -> Fields:
         if asked.get("top_k") == 0:
-            raise InvalidRequest("top_k", 0, "-1 or at least 1")
+            raise InvalidArgument("top_k", 0, "-1 or at least 1")
         return {**asked, "top_k": 0} if asked.get("top_k") == -1 else asked
 
     asking, _ = manners(ask)

@@ -19,7 +19,7 @@ from sampling.conformance.endpoint.ground import clear_k, clear_min_p, clear_p
 from sampling.conformance.endpoint.natural import Context, Natural
 from sampling.conformance.endpoint.prompts import LETTERS
 from sampling.conformance.verdict import Verdict
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument
 
 CHECKS = (
     "reported.mass",
@@ -63,7 +63,7 @@ def test_the_library_itself_passes_with_a_vocabulary_of_which_it_lists_a_part(to
 
 def without_log_probabilities(asked: Fields) -> Fields:
     if asked.get("logprobs"):
-        raise InvalidRequest("logprobs", True, "left out")
+        raise InvalidArgument("logprobs", True, "left out")
     return without("logit_bias")(asked)
 
 

@@ -14,7 +14,7 @@ from sampling.conformance.endpoint.penalties import Shifts, concluded
 from sampling.conformance.semantics import Semantics
 from sampling.conformance.verdict import Verdict
 from sampling.conformance.verify import verify
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument
 from sampling.core.history import PROMPT_AND_OUTPUT
 from sampling.dialects.qstash import QSTASH
 
@@ -78,7 +78,7 @@ def test_a_prompt_that_counts_without_a_seed_alone_is_noticed():
 def choosy(asked: Fields) -> Fields:
     """Takes at most four choices."""
     if asked.get("n", 1) > 4:
-        raise InvalidRequest("n", asked["n"], "at most 4")
+        raise InvalidArgument("n", asked["n"], "at most 4")
     return asked
 
 

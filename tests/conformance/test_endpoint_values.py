@@ -26,7 +26,7 @@ from sampling.conformance.statistics.planning import draws_to_exclude
 from sampling.conformance.trace.record import read_trace, write_trace
 from sampling.conformance.trace.recorder import from_endpoint
 from sampling.conformance.verdict import LONGEST, Finding, Verdict
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument
 
 LOOKING = ("reported.mass", "reported.chosen-is-listed")  # checks that look at log probabilities
 DRAWING = ("temperature.zero", "bias.ban")  # checks that do without them
@@ -271,7 +271,7 @@ def test_an_entry_of_another_token_than_the_sampled_one_is_noticed():
 def few_listed(asked: Fields) -> Fields:
     """Refuses more than eleven alternatives."""
     if asked.get("top_logprobs", 0) > 11:
-        raise InvalidRequest("top_logprobs", asked["top_logprobs"], "at most 11")
+        raise InvalidArgument("top_logprobs", asked["top_logprobs"], "at most 11")
     return asked
 
 

@@ -10,7 +10,7 @@ import torch
 
 from sampling import Sampler, SamplingParams
 from sampling.conformance.reference import reference
-from sampling.core.errors import InvalidRequest, RowError
+from sampling.core.errors import InvalidArgument, RowError
 from sampling.dialects import DIALECTS
 
 LOGITS = np.random.default_rng(5).normal(size=24).astype(np.float32) * 2
@@ -77,11 +77,11 @@ def test_without_a_seed_draws_vary() -> None:
 
 
 def test_what_can_not_be_sampled_is_refused() -> None:
-    with pytest.raises(InvalidRequest, match="temperature: got 3"):
+    with pytest.raises(InvalidArgument, match="temperature: got 3"):
         reference()(LOGITS, {"temperature": 3}, [], [], 1)
-    with pytest.raises(InvalidRequest, match=r"logit_bias: got 24, must be token ids below 24"):
+    with pytest.raises(InvalidArgument, match=r"logit_bias: got 24, must be token ids below 24"):
         reference()(LOGITS, {"logit_bias": {24: 1}}, [], [], 1)
-    with pytest.raises(InvalidRequest, match="best_of: got 2"):
+    with pytest.raises(InvalidArgument, match="best_of: got 2"):
         reference()(LOGITS, {"best_of": 2}, [], [], 1)
     with pytest.raises(RowError, match="cannot be sampled"):
         reference()(np.full(3, -np.inf, dtype=np.float32), {}, [], [], 1)

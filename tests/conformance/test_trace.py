@@ -16,7 +16,7 @@ from conformance.quirks import QUIRKS, defaults
 from conformance.transports import answering, in_process
 from toy_variants import variant
 
-from sampling import InvalidRequest, load, verify
+from sampling import InvalidArgument, load, verify
 from sampling.chat.language_model import LanguageModel
 from sampling.conformance.endings import NotTestable
 from sampling.conformance.oracle import NEUTRAL
@@ -305,13 +305,13 @@ def test_a_trace_survives_the_file(toy: LanguageModel, tmp_path: Path):
 )
 def test_a_wrong_line_is_named(tmp_path: Path, change: dict[str, object], named: str):
     (tmp_path / "t").write_text(json.dumps(LINE) + "\n" + json.dumps({**LINE, **change}) + "\n")
-    with pytest.raises(InvalidRequest, match=named):
+    with pytest.raises(InvalidArgument, match=named):
         read_trace(tmp_path / "t")
 
 
 def test_a_key_that_is_there_twice_is_refused(tmp_path: Path):
     (tmp_path / "t").write_text(json.dumps(LINE)[:-1] + ', "engine": "another"}\n')
-    with pytest.raises(InvalidRequest, match="trace, line 1: got 'engine' twice in one object"):
+    with pytest.raises(InvalidArgument, match="trace, line 1: got 'engine' twice in one object"):
         read_trace(tmp_path / "t")
 
 
@@ -341,7 +341,7 @@ def test_two_models_in_one_trace_are_not_one_that_repeats_itself_badly(tmp_path:
 def test_no_file_and_an_empty_one_are_refused(tmp_path: Path):
     (tmp_path / "empty").write_text("")
     for name in ("empty", "none"):
-        with pytest.raises(InvalidRequest, match="trace"):
+        with pytest.raises(InvalidArgument, match="trace"):
             verify(str(tmp_path / name))
 
 
@@ -354,7 +354,7 @@ def test_the_format_of_token_difr():
         {"prompt_token_ids": [9], "outputs": [{"token_ids": [3]}]},
     ]
     assert told["config"]["params"][0][0] == {"temperature": 1.0, "choice": 0}
-    with pytest.raises(InvalidRequest, match="prompt_ids"):
+    with pytest.raises(InvalidArgument, match="prompt_ids"):
         difr([Record.model_validate({**LINE, "prompt_ids": None})])
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_core import from_json
 
-from sampling import InvalidRequest, verify
+from sampling import InvalidArgument, verify
 from sampling.conformance.semantics import Semantics
 from sampling.conformance.trace import parts, steps
 from sampling.conformance.trace.record import Reader, Record, checked, read_trace
@@ -118,7 +118,7 @@ def test_what_lines_have_in_common_is_worked_out_once(tmp_path: Path, monkeypatc
 def test_what_looks_like_a_line_before_is_checked_by_itself(
     tmp_path: Path, change: dict[str, object], named: str
 ):
-    with pytest.raises(InvalidRequest, match=f"trace, line 3.{named}"):
+    with pytest.raises(InvalidArgument, match=f"trace, line 3.{named}"):
         read_trace(written(tmp_path / "t", [line(1), line(7), line(1, **change)]))
 
 
@@ -135,13 +135,13 @@ def test_a_key_that_a_line_has_twice_is_found_in_every_place(tmp_path: Path, old
     """Values with colons in them, escaped or not, hide none."""
     plain = json.dumps(line(1))
     assert old in plain
-    with pytest.raises(InvalidRequest, match=f"trace, line 2: got '{twice}' twice in one object"):
+    with pytest.raises(InvalidArgument, match=f"trace, line 2: got '{twice}' twice in one object"):
         read_trace(written(tmp_path / "t", [plain, plain.replace(old, new, 1)]))
 
 
 def test_numbers_that_json_does_not_have_are_none(tmp_path: Path):
     text = json.dumps(line(1, logprobs=[math.nan]))
-    with pytest.raises(InvalidRequest, match="trace, line 1: got NaN, must be JSON"):
+    with pytest.raises(InvalidArgument, match="trace, line 1: got NaN, must be JSON"):
         read_trace(written(tmp_path / "t", [text]))
 
 
@@ -149,7 +149,7 @@ def outcome(read: Callable[[str], Record], text: str) -> tuple[object, str]:
     """What comes of reading a line: a record, or an error's words."""
     try:
         return read(text).model_dump(), ""
-    except InvalidRequest as error:
+    except InvalidArgument as error:
         return None, str(error)
 
 

@@ -16,7 +16,7 @@ import torch
 from conformance.oracle_sampler import Batched
 
 import sampling
-from sampling import InvalidRequest, verify
+from sampling import InvalidArgument, verify
 from sampling.conformance.endings import CouldNotRun
 from sampling.conformance.endpoint.client import Budget
 from sampling.conformance.endpoint.patience import Patience
@@ -133,13 +133,13 @@ def test_names_and_versions() -> None:
 
 
 def test_one_wrong_name_is_one_clear_error() -> None:
-    with pytest.raises(InvalidRequest, match=r"checks: got 'bias\.bam', must be any of"):
+    with pytest.raises(InvalidArgument, match=r"checks: got 'bias\.bam', must be any of"):
         verify(Batched(PLAIN), checks=["bias.bam"])
-    with pytest.raises(InvalidRequest, match=r"target: got 3, .* callable, the URL .*, the path of a trace"):
+    with pytest.raises(InvalidArgument, match=r"target: got 3, .* callable, the URL .*, the path of a trace"):
         verify(3)  # pyright: ignore[reportArgumentType]
-    with pytest.raises(InvalidRequest, match="dialect"):
+    with pytest.raises(InvalidArgument, match="dialect"):
         verify(Batched(PLAIN), dialect="vlllm")
-    with pytest.raises(InvalidRequest, match=r"checks: got 'bias\.ban', must be a list"):
+    with pytest.raises(InvalidArgument, match=r"checks: got 'bias\.ban', must be a list"):
         verify(Batched(PLAIN), checks=BAN)
 
 
@@ -153,9 +153,9 @@ def test_one_wrong_name_is_one_clear_error() -> None:
     ],
 )
 def test_a_setting_that_is_not_taken_is_refused(settings: dict[str, Any], named: str) -> None:
-    with pytest.raises(InvalidRequest, match=named):
+    with pytest.raises(InvalidArgument, match=named):
         verify(Batched(PLAIN), checks=[BAN], **settings)
-    with pytest.raises(InvalidRequest, match=r"depth\.least"):
+    with pytest.raises(InvalidArgument, match=r"depth\.least"):
         Depth(-1, 1)
 
 
@@ -177,13 +177,13 @@ def test_a_setting_that_is_not_taken_is_refused(settings: dict[str, Any], named:
     ],
 )
 def test_a_url_takes_nothing_of_another_type(settings: dict[str, Any], named: str) -> None:
-    with pytest.raises(InvalidRequest, match=named):
+    with pytest.raises(InvalidArgument, match=named):
         verify("http://127.0.0.1:9", **{"checks": [], **settings})
 
 
 @pytest.mark.parametrize("name", ["model", "budget", "patience", "transcript"])
 def test_an_endpoint_takes_nothing_of_another_type(name: str) -> None:
-    with pytest.raises(InvalidRequest, match=f"{name}: got 3"):
+    with pytest.raises(InvalidArgument, match=f"{name}: got 3"):
         EndpointTarget("http://127.0.0.1:9", **{name: 3})
 
 
@@ -200,7 +200,7 @@ def test_an_endpoint_takes_nothing_of_another_type(name: str) -> None:
     ],
 )
 def test_what_targets_are_made_of_is_checked(make: Callable[[], object], named: str) -> None:
-    with pytest.raises(InvalidRequest, match=named):
+    with pytest.raises(InvalidArgument, match=named):
         make()
 
 

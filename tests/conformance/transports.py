@@ -12,7 +12,7 @@ from conformance.proxy import Fields
 from sampling.chat.language_model import LanguageModel
 from sampling.conformance.endpoint.patience import Patience
 from sampling.conformance.endpoint.target import EndpointTarget
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument
 from sampling.dialects import Dialect
 
 
@@ -54,7 +54,7 @@ def in_process(
         fields = json.loads(request.content)
         try:
             told = toy.chat(**ask(dict(fields)), dialect=dialect)
-        except InvalidRequest as error:
+        except InvalidArgument as error:
             return httpx2.Response(400, json={"error": {"message": str(error)}})
         except Fault as error:
             return httpx2.Response(500, json={"error": {"message": str(error)}})

@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from sampling import History
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument
 from sampling.core.history import OUTPUT, PROMPT_AND_OUTPUT, Scope
 from sampling.core.token_counts import Table, largest
 
@@ -97,7 +97,7 @@ def test_counts_are_a_counter_s(start: list[list[int]], capacity: int | None, da
             other, more = data.draw(others(st.just(1) if step == "p" else st.integers(0, 3)))
             place = data.draw(st.integers(0, len(rows) - 1))
             if capacity is not None and any(len(p) + len(o) > capacity for p, o in more):
-                with pytest.raises(InvalidRequest, match=f"at most capacity = {capacity} tokens long"):
+                with pytest.raises(InvalidArgument, match=f"at most capacity = {capacity} tokens long"):
                     history.put(place, other) if step == "p" else history.extend(other)
             elif step == "p":
                 history.put(place, other)
@@ -168,7 +168,7 @@ def test_prompts_are_not_kept_by_reference() -> None:
 
 @pytest.mark.parametrize("bad", [-1, True, 1.0, "1", None])
 def test_bad_prompt_ids(bad: object) -> None:
-    with pytest.raises(InvalidRequest, match=r"prompt_ids\[1\]: got .*must be an integer from 0 to"):
+    with pytest.raises(InvalidArgument, match=r"prompt_ids\[1\]: got .*must be an integer from 0 to"):
         History.start([[1], [2, bad]])  # pyright: ignore[reportArgumentType]
 
 
@@ -186,7 +186,7 @@ def test_bad_prompt_ids(bad: object) -> None:
     ],
 )
 def test_what_are_no_prompts(prompts: Any, words: str) -> None:
-    with pytest.raises(InvalidRequest, match=words):
+    with pytest.raises(InvalidArgument, match=words):
         History.start(prompts)
 
 
@@ -235,12 +235,12 @@ def test_prompts_in_tensors(dtype: torch.dtype) -> None:
     ],
 )  # fmt: skip
 def test_tensors_that_are_no_prompts(prompts: Any, words: str) -> None:
-    with pytest.raises(InvalidRequest, match=words):
+    with pytest.raises(InvalidArgument, match=words):
         History.start(prompts)
 
 
 def test_a_tensor_longer_than_the_capacity() -> None:
-    with pytest.raises(InvalidRequest, match=r"prompt_ids\[0\]: got 'a prompt of 3 tokens'.*capacity = 2"):
+    with pytest.raises(InvalidArgument, match=r"prompt_ids\[0\]: got 'a prompt of 3 tokens'.*capacity = 2"):
         History.start(torch.tensor([[1, 2, 3]]), capacity=2)
 
 
@@ -265,7 +265,7 @@ def test_the_largest_token_id() -> None:
 )
 def test_one_token_for_each_row(tokens: Any, words: str) -> None:
     history = History.start([[1], [2]])
-    with pytest.raises(InvalidRequest, match=f"tokens: {words}"):
+    with pytest.raises(InvalidArgument, match=f"tokens: {words}"):
         history.accept(tokens)
     check(history, [([1], []), ([2], [])])
 
@@ -287,13 +287,13 @@ def test_narrower_whole_numbers(kind: torch.dtype) -> None:
     ],
 )
 def test_rows_that_there_are_not(rows: Any, wrong: str) -> None:
-    with pytest.raises(InvalidRequest, match=f"rows: got {wrong}, must be an integer from 0 to 1"):
+    with pytest.raises(InvalidArgument, match=f"rows: got {wrong}, must be an integer from 0 to 1"):
         History.start([[1], [2]]).select(rows)
 
 
 @pytest.mark.parametrize("rows", [1, None, torch.tensor(1)])
 def test_what_are_no_rows(rows: Any) -> None:
-    with pytest.raises(InvalidRequest, match=r"rows: got (1|None), must be a list"):
+    with pytest.raises(InvalidArgument, match=r"rows: got (1|None), must be a list"):
         History.start([[1], [2]]).select(rows)
 
 
@@ -313,7 +313,7 @@ def test_no_rows_at_all(rows: Any) -> None:
     ],
 )
 def test_what_is_no_scope(fields: Any, words: str) -> None:
-    with pytest.raises(InvalidRequest, match=words):
+    with pytest.raises(InvalidArgument, match=words):
         Scope(**fields)
 
 
@@ -340,21 +340,21 @@ def test_inference_mode_may_come_and_go(capacity: int | None, first: bool) -> No
 def test_what_put_refuses() -> None:
     history = History.start([[1], [2]])
     for row in (-1, 2):
-        with pytest.raises(InvalidRequest, match=f"row: got {row}, must be an integer from 0 to 1"):
+        with pytest.raises(InvalidArgument, match=f"row: got {row}, must be an integer from 0 to 1"):
             history.put(row, History.start([[3]]))
-    with pytest.raises(InvalidRequest, match="other: got '2 rows', must be a history of one row"):
+    with pytest.raises(InvalidArgument, match="other: got '2 rows', must be a history of one row"):
         history.put(0, history)
     check(history, [([1], []), ([2], [])])
 
 
 @pytest.mark.parametrize("bad", [0, -1, True, 1.5, "8"])
 def test_bad_capacity(bad: object) -> None:
-    with pytest.raises(InvalidRequest, match=r"capacity: got .*an integer of at least 1"):
+    with pytest.raises(InvalidArgument, match=r"capacity: got .*an integer of at least 1"):
         History.start([[1]], capacity=bad)  # pyright: ignore[reportArgumentType]
 
 
 def test_a_prompt_beyond_the_capacity() -> None:
-    with pytest.raises(InvalidRequest, match=r"prompt_ids\[1\]: got 'a prompt of 3 tokens'.*capacity = 2"):
+    with pytest.raises(InvalidArgument, match=r"prompt_ids\[1\]: got 'a prompt of 3 tokens'.*capacity = 2"):
         History.start([[1], [2, 3, 4]], capacity=2)
 
 
@@ -373,7 +373,7 @@ def test_ids_that_are_no_tokens_are_not_accepted(
     token: int, dtype: torch.dtype, capacity: int | None
 ) -> None:
     history = History.start([[5], [6]], capacity=capacity)
-    with pytest.raises(InvalidRequest, match=f"tokens: got {token}, must be token ids below {2**62}"):
+    with pytest.raises(InvalidArgument, match=f"tokens: got {token}, must be token ids below {2**62}"):
         history.accept(torch.tensor([7, token], dtype=dtype))
     assert history.lengths.tolist() == [1, 1]
     history.accept(torch.tensor([7, 2**62 - 1]))

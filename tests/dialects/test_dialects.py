@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from sampling import Sampler, SamplingParams, dialect
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument
 from sampling.core.history import Scope
 from sampling.dialects import DIALECTS, Dialect
 
@@ -65,7 +65,7 @@ def log_softmax(row: list[float]) -> dict[int, float]:
 def test_names() -> None:
     assert set(ALL) <= set(DIALECTS)
     assert all(dialect(name).name == name for name in ALL)
-    with pytest.raises(InvalidRequest, match=r"dialect: got 'gpt', must be one of qstash.*llama\.cpp"):
+    with pytest.raises(InvalidArgument, match=r"dialect: got 'gpt', must be one of qstash.*llama\.cpp"):
         dialect("gpt")
 
 
@@ -302,7 +302,7 @@ def test_the_others_do_not(name: str) -> None:
 
 def test_transformers_refuses_temperature_zero() -> None:
     with pytest.raises(
-        InvalidRequest, match=r"temperature: got 0\.0, must be above 0 in the dialect 'transformers'"
+        InvalidArgument, match=r"temperature: got 0\.0, must be above 0 in the dialect 'transformers'"
     ):
         sampled("transformers", [0.0, 1.0], temperature=0)
 
@@ -389,7 +389,7 @@ def test_the_pages_own_rules() -> None:
 )
 def test_stages_that_a_dialect_does_not_have_are_refused(name: str, fields: dict[str, float]) -> None:
     (field,) = fields
-    with pytest.raises(InvalidRequest, match=rf"{field}: got {fields[field]}.*'{name}' has no {field}"):
+    with pytest.raises(InvalidArgument, match=rf"{field}: got {fields[field]}.*'{name}' has no {field}"):
         sampled(name, [0.0, 1.0], **fields)
 
 
@@ -419,7 +419,7 @@ def test_neutral_values_are_never_refused(name: str) -> None:
     ],
 )
 def test_a_dialect_is_checked_when_it_is_made(changes: dict[str, Any], words: str) -> None:
-    with pytest.raises(InvalidRequest, match=words):
+    with pytest.raises(InvalidArgument, match=words):
         replace(dialect("qstash"), **changes)
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from sampling import LanguageModel, SamplingParams, dialect, load
 from sampling.cli.main import main as command
-from sampling.core.errors import CheckpointError, InvalidRequest, NotEnoughMemory
+from sampling.core.errors import CheckpointError, InvalidArgument, NotEnoughMemory
 from sampling.generate.decode import Decoder
 from sampling.model import Llama, load_llama
 from sampling.model.parallel import parallel_llama
@@ -81,7 +81,7 @@ def refusal(folder: Path) -> str:
     """What is said of a model that cannot be loaded in parts."""
     try:
         load_llama(folder, build=parallel_llama("cpu"))
-    except (InvalidRequest, CheckpointError) as error:
+    except (InvalidArgument, CheckpointError) as error:
         return f"{type(error).__name__}: {error}"
     return "loaded"
 

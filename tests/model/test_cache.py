@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sampling.core.errors import InvalidRequest, RowError
+from sampling.core.errors import CacheFull, InvalidArgument
 from sampling.model import KeyValueCache
 
 
@@ -101,7 +101,7 @@ def test_a_selected_row_still_knows_its_length():
     cache = new(rows=2, capacity=3)
     append(cache, [[1, 2, 3], [4]], width=3)
     cache.select([1, 1]).claim(2)
-    with pytest.raises(RowError, match="row 1: 3 positions and 1 new ones"):
+    with pytest.raises(CacheFull, match="row 1: 3 positions and 1 new ones"):
         cache.select([1, 0]).claim(1)
 
 
@@ -126,9 +126,11 @@ def test_rows_that_are_replaced_leave_nothing_behind():
         cache.put([2, 0], other)
         assert held(cache) == [expected[1], [9], expected[0]]
         assert not any(stored.isnan().any() for stored in (*cache.stored_keys, *cache.stored_values))
-    with pytest.raises(InvalidRequest, match="other: got '2 rows of 4 positions', must be a cache of 1 or 3"):
+    with pytest.raises(
+        InvalidArgument, match="other: got '2 rows of 4 positions', must be a cache of 1 or 3"
+    ):
         new().put([0, 1, 2], two)
-    with pytest.raises(InvalidRequest, match=r"other: got '1 rows of 6 positions', must be .* at most 4"):
+    with pytest.raises(InvalidArgument, match=r"other: got '1 rows of 6 positions', must be .* at most 4"):
         two.put([0], new(rows=1))
 
 
@@ -136,9 +138,9 @@ def test_claims():
     cache = new(rows=2, capacity=4)
     cache.claim(3, torch.tensor([3, 0]))
     cache.claim(4, torch.tensor([1, 2]))
-    with pytest.raises(RowError, match=r"row 0: 4 positions and 1 new ones do not fit .* capacity is 4"):
+    with pytest.raises(CacheFull, match=r"row 0: 4 positions and 1 new ones do not fit .* capacity is 4"):
         cache.claim(1)
-    with pytest.raises(RowError, match="row 1: 2 positions and 3 new ones"):
+    with pytest.raises(CacheFull, match="row 1: 2 positions and 3 new ones"):
         cache.claim(3, torch.tensor([0, 3]))
     cache.claim(3, torch.tensor([0, 2]))  # what was refused was not counted
 
@@ -153,13 +155,13 @@ def test_counts_that_only_the_device_knows_refuse_nobody():
 @pytest.mark.parametrize("rows", [[], [3], [-1], [[0]], torch.tensor([0, 7])])
 @pytest.mark.parametrize("method", ["select", "reset"])
 def test_rows_that_are_not_there(method, rows):
-    with pytest.raises(InvalidRequest, match=r"rows: got .*, must be one or more row numbers from 0 to 2"):
+    with pytest.raises(InvalidArgument, match=r"rows: got .*, must be one or more row numbers from 0 to 2"):
         getattr(new(), method)(rows)
 
 
 @pytest.mark.parametrize("field", ["rows", "capacity"])
 def test_empty_caches(field):
-    with pytest.raises(InvalidRequest, match=f"{field}: got 0, must be at least 1"):
+    with pytest.raises(InvalidArgument, match=f"{field}: got 0, must be at least 1"):
         new(**{field: 0})
 
 

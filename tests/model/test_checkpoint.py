@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from unwanted_files import POINTER, pipe_at
 
-from sampling.core.errors import CheckpointError, InvalidRequest
+from sampling.core.errors import CheckpointError, InvalidArgument
 from sampling.model import LlamaConfig, load_llama
 from sampling.model.checkpoint import tensor_shapes
 
@@ -114,7 +114,7 @@ def test_the_type_of_the_configuration(folder):
     rewrite(folder, stored(folder), dtype="float16")
     refused(folder, r"config\.json: dtype is float16, .* ask for dtype torch\.float32 \(exact\)")
     with pytest.raises(
-        InvalidRequest, match=r"dtype: got torch\.float16, must be torch\.float32, torch\.bfloat16"
+        InvalidArgument, match=r"dtype: got torch\.float16, must be torch\.float32, torch\.bfloat16"
     ):
         load_llama(folder, dtype=torch.float16)
 
@@ -122,7 +122,7 @@ def test_the_type_of_the_configuration(folder):
 def test_a_device_that_is_not_there(folder):
     for device in ("abacus", "cuda:99", "meta"):
         with pytest.raises(
-            InvalidRequest, match=f"device: got '{device}', must be a device that torch can use"
+            InvalidArgument, match=f"device: got '{device}', must be a device that torch can use"
         ):
             load_llama(folder, device=device)
 

@@ -11,7 +11,7 @@ import torch
 from torch._dynamo.utils import counters
 
 from sampling import SamplingParams, dialect
-from sampling.core.errors import InvalidRequest, RowError
+from sampling.core.errors import CacheFull, InvalidArgument
 from sampling.generate.decode import Decoder
 from sampling.model import Llama, load_llama, pack
 from sampling.model.forward import forward_of
@@ -191,9 +191,11 @@ def test_a_row_that_outgrows_its_room_is_refused(model):
     running = decoder(model, 1, capacity=512)
     running.add(prompt(510, 0), GREEDY, max_tokens=2)
     tokens(running, 3)
-    with pytest.raises(RowError, match="row 0: 512 positions and 1 new ones do not fit"):
+    with pytest.raises(CacheFull, match="row 0: 512 positions and 1 new ones do not fit"):
         running.step()
-    with pytest.raises(InvalidRequest, match="max_tokens: got 290, must be with the prompt's 11 at most 300"):
+    with pytest.raises(
+        InvalidArgument, match="max_tokens: got 290, must be with the prompt's 11 at most 300"
+    ):
         decoder(model, 1).add(prompt(11, 0), GREEDY, max_tokens=290)
 
 

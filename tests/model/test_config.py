@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from sampling.core.errors import CheckpointError, InvalidRequest, shown
+from sampling.core.errors import CheckpointError, InvalidArgument, shown
 from sampling.model import Llama3Scaling, LlamaConfig
 from sampling.model.rotary import rotary_frequencies
 
@@ -359,5 +359,5 @@ def test_a_directory_in_place_of_the_file(tmp_path):
 )
 def test_configurations_made_by_hand(field, value, message):
     fields = {**vars(LLAMA31), field: value}
-    with pytest.raises(InvalidRequest, match=message):
+    with pytest.raises(InvalidArgument, match=message):
         LlamaConfig(**fields)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sampling.core.errors import RowError
+from sampling.core.errors import CacheFull
 from sampling.model import Llama, LlamaConfig, pack
 from sampling.model.divided import DividedCache
 from sampling.model.forward import Eager
@@ -155,6 +155,6 @@ def test_a_row_without_a_new_token_keeps_its_logits(model):
 def test_a_full_row_is_refused_before_anything_changes(model, capacity):
     forward, _ = started(model, [capacity], capacity)
     forward.claim(torch.tensor([1]))
-    with pytest.raises(RowError, match=f"row 0: {capacity} positions and 1 new ones do not fit"):
+    with pytest.raises(CacheFull, match=f"row 0: {capacity} positions and 1 new ones do not fit"):
         forward.run(torch.tensor([3]))
     assert forward.cache.lengths.tolist() == [capacity]

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import transformers
 
-from sampling.core.errors import CheckpointError, InvalidRequest
+from sampling.core.errors import CheckpointError, InvalidArgument
 from sampling.dialects import DIALECTS, dialect
 from sampling.model.generation import OTHERS, READERS, GenerationConfig
 
@@ -138,7 +138,7 @@ def test_minus_one_is_off_where_the_engine_has_it_so(tmp_path):
 def test_a_dialect_that_names_an_unknown_field_is_wrong_in_itself(tmp_path):
     own = replace(dialect("vllm"), generation_defaults=("temprature",))
     with pytest.raises(
-        InvalidRequest, match="generation_defaults: got 'temprature', must be among do_sample"
+        InvalidArgument, match="generation_defaults: got 'temprature', must be among do_sample"
     ):
         said(tmp_path, {}).defaults(own)
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sampling.core.errors import InvalidRequest, RowError
+from sampling.core.errors import CacheFull, InvalidArgument
 from sampling.model import Llama, Llama3Scaling, LlamaConfig, load_llama
 
 CLOSE = 2e-5  # the largest difference of float32 logits from transformers'
@@ -219,11 +219,11 @@ def test_a_row_that_outgrows_the_cache_is_refused_before_anything_changes():
     model = small()
     cache = model.new_cache(rows=2, capacity=8)
     model(*padded_call([[1, 2, 3], [1, 2, 3, 4, 5, 6, 7]], cache))
-    with pytest.raises(RowError, match=r"row 1: 7 positions and 2 new ones .* capacity is 8"):
+    with pytest.raises(CacheFull, match=r"row 1: 7 positions and 2 new ones .* capacity is 8"):
         model.next_logits(torch.tensor([[4, 5], [8, 9]]), cache)
     assert cache.lengths.tolist() == [3, 7]
     model.next_logits(torch.tensor([[4], [8]]), cache)
-    with pytest.raises(RowError, match="row 1: 8 positions and 1 new ones"):
+    with pytest.raises(CacheFull, match="row 1: 8 positions and 1 new ones"):
         model.next_logits(torch.tensor([[5], [9]]), cache)
     logits = model(*padded_call([[5], []], cache))
     assert distance(logits[0, 0], model(torch.tensor([[1, 2, 3, 4, 5]]))[0, -1]) <= CLOSE
@@ -294,19 +294,19 @@ ONE = torch.ones(2, 3, dtype=torch.int64)
     ],
 )
 def test_bad_input(token_ids, counts, message):
-    with pytest.raises(InvalidRequest, match=message):
+    with pytest.raises(InvalidArgument, match=message):
         small()(token_ids, None, counts)
 
 
 def test_a_cache_of_other_rows_or_too_long_is_refused():
     model = small()
-    with pytest.raises(InvalidRequest, match=r"token_ids: got '\[2, 3\] int64', must be of 5 rows"):
+    with pytest.raises(InvalidArgument, match=r"token_ids: got '\[2, 3\] int64', must be of 5 rows"):
         model(ONE, model.new_cache(5, 8))
-    with pytest.raises(InvalidRequest, match=r"token_ids: got '\[2, 3\] int64'.* T from 1 to 2"):
+    with pytest.raises(InvalidArgument, match=r"token_ids: got '\[2, 3\] int64'.* T from 1 to 2"):
         model(ONE, model.new_cache(2, 2))
-    with pytest.raises(InvalidRequest, match="capacity: got 65, must be from 1 to 64, the model's context"):
+    with pytest.raises(InvalidArgument, match="capacity: got 65, must be from 1 to 64, the model's context"):
         model.new_cache(1, 65)
-    with pytest.raises(InvalidRequest, match="rows: got 0, must be at least 1"):
+    with pytest.raises(InvalidArgument, match="rows: got 0, must be at least 1"):
         model.new_cache(0, 8)
 
 

@@ -16,7 +16,7 @@ from model.parallel_rank import QUESTION, REQUESTS, SHORTER, STEPS, TEXT, outgro
 
 from sampling import load
 from sampling.cli.main import main
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument
 from sampling.model import load_llama
 
 SCRIPT = Path(__file__).with_name("parallel_rank.py")
@@ -30,11 +30,11 @@ GOOD: dict[str, dict[str, Any]] = {
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "bad-heads": (
         {"num_key_value_heads": 1},
-        "InvalidRequest: num_key_value_heads: got 1, must be a multiple of the number of processes, which is 2",
+        "InvalidArgument: num_key_value_heads: got 1, must be a multiple of the number of processes, which is 2",
     ),
     "bad-channels": (
         {"intermediate_size": 81},
-        "InvalidRequest: intermediate_size: got 81, must be a multiple of the number of processes, which is 2",
+        "InvalidArgument: intermediate_size: got 81, must be a multiple of the number of processes, which is 2",
     ),
 }
 
@@ -165,7 +165,7 @@ def test_a_server_does_not_spread(
 
 def test_outside_torchrun_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
-    with pytest.raises(InvalidRequest, match=r"^parallel: got True, must be False outside torchrun$"):
+    with pytest.raises(InvalidArgument, match=r"^parallel: got True, must be False outside torchrun$"):
         load(None, parallel=True)
 
 
@@ -182,5 +182,5 @@ def test_a_device_that_does_not_suffice_is_refused(
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    with pytest.raises(InvalidRequest, match=words):
+    with pytest.raises(InvalidArgument, match=words):
         load(None, device=device, parallel=True)

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sampling import FrequencyPenalty, History, InvalidRequest, LogitBias, Temperature, TopK, TopP, chain
+from sampling import FrequencyPenalty, History, InvalidArgument, LogitBias, Temperature, TopK, TopP, chain
 
 INF, NAN = math.inf, math.nan
 NOTHING = History.start([[]])
@@ -123,5 +123,5 @@ def test_no_rows_have_a_trace_too() -> None:
 
 @pytest.mark.parametrize("top", [-1, 1.5, True, None])
 def test_how_many_to_show_is_checked(top: object) -> None:
-    with pytest.raises(InvalidRequest, match=f"top: got {top!r}, must be an integer of at least 0"):
+    with pytest.raises(InvalidArgument, match=f"top: got {top!r}, must be an integer of at least 0"):
         chain(TopK(1)).trace(torch.zeros(1, 4), NOTHING, top=top)  # pyright: ignore[reportArgumentType]

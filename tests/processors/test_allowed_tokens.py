@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sampling import History, InvalidRequest, LogitBias, Sampler, SamplingParams, Temperature, chain
+from sampling import History, InvalidArgument, LogitBias, Sampler, SamplingParams, Temperature, chain
 from sampling.processors import AllowedTokens
 
 VOCABULARY = 8
@@ -97,7 +97,7 @@ def test_a_history_of_other_rows_goes_with_their_constraints() -> None:
 
 def test_another_number_of_rows_is_refused() -> None:
     with pytest.raises(
-        InvalidRequest, match="allowed_tokens: got '2 constraints', must be one for all rows, or one"
+        InvalidArgument, match="allowed_tokens: got '2 constraints', must be one for all rows, or one"
     ):
         AllowedTokens([None, Recording(1)])(torch.zeros(3, VOCABULARY), history())
 
@@ -105,7 +105,7 @@ def test_another_number_of_rows_is_refused() -> None:
 @pytest.mark.parametrize("rows", [0, 2, 4])
 def test_a_history_of_another_batch_is_refused(rows: int) -> None:
     other = history().select([0, 1, 2, 0][:rows])
-    with pytest.raises(InvalidRequest, match=f"history: got '{rows} rows', must be of the 3 rows"):
+    with pytest.raises(InvalidArgument, match=f"history: got '{rows} rows', must be of the 3 rows"):
         AllowedTokens(Recording(1))(torch.zeros(3, VOCABULARY), other)
 
 

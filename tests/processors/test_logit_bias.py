@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sampling import History, LogitBias
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument
 
 INF = math.inf
 floats32 = st.floats(-1000, 1000, width=32)
@@ -67,7 +67,7 @@ def test_one_table_serves_every_row() -> None:
 
 def test_no_table_for_no_row() -> None:
     assert LogitBias([])(torch.zeros(0, 3), History.start([])).shape == (0, 3)
-    with pytest.raises(InvalidRequest, match="logit_bias: got '0 values', must be one for all rows"):
+    with pytest.raises(InvalidArgument, match="logit_bias: got '0 values', must be one for all rows"):
         LogitBias([])(torch.zeros(1, 3), History.start([[]]))
 
 
@@ -88,13 +88,13 @@ def test_a_bias_of_zero_leaves_the_sign_of_a_zero(bias: Any) -> None:
 
 def test_one_id_of_several_outside_the_logits_is_enough() -> None:
     for bias in ({0: 1.0, 3: 1.0}, {3: 1.0, 0: 1.0}):
-        with pytest.raises(InvalidRequest, match=r"logit_bias.*3.*below 3"):
+        with pytest.raises(InvalidArgument, match=r"logit_bias.*3.*below 3"):
             biased([0.0, 0.0, 0.0], bias)
 
 
 @pytest.mark.parametrize("token", [3, 4, 128_256, 2**31, 2**62, 2**63, 10**18, 10**19])
 def test_an_id_outside_the_logits_is_named(token: int) -> None:
-    with pytest.raises(InvalidRequest, match=rf"logit_bias.*{token}.*below 3"):
+    with pytest.raises(InvalidArgument, match=rf"logit_bias.*{token}.*below 3"):
         biased([0.0, 0.0, 0.0], {token: 1.0})
 
 
@@ -113,5 +113,5 @@ def test_an_id_outside_the_logits_is_named(token: int) -> None:
     ],
 )
 def test_bad_tables(bias: Any, words: str) -> None:
-    with pytest.raises(InvalidRequest, match=words):
+    with pytest.raises(InvalidArgument, match=words):
         LogitBias(bias)

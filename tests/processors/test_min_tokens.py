@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import MinNewTokensLengthLogitsProcessor
 
-from sampling import History, InvalidRequest, MinTokens, Sampler, SamplingParams
+from sampling import History, InvalidArgument, MinTokens, Sampler, SamplingParams
 from sampling.dialects import DIALECTS
 
 V = 7
@@ -55,9 +55,9 @@ def test_what_is_no_number_or_id_is_refused() -> None:
         (1, "12", "ids: got '12', must be a list of token ids"),
         ([1, 2, 3], [[0], [1]], "ids: got '2 lists', must be one, or one for each of 3 rows"),
     ]:
-        with pytest.raises(InvalidRequest, match=words):
+        with pytest.raises(InvalidArgument, match=words):
             MinTokens(least, tokens)  # pyright: ignore[reportArgumentType]
-    with pytest.raises(InvalidRequest, match="stop_token_ids: got 7, must be token ids below 7"):
+    with pytest.raises(InvalidArgument, match="stop_token_ids: got 7, must be token ids below 7"):
         MinTokens(1, [V])(torch.zeros(1, V), history([], []))
 
 
@@ -107,7 +107,7 @@ def test_dialects_without_it_refuse_it(how: str) -> None:
     if how in WITH_MIN_TOKENS:
         Sampler([params], vocab_size=V, dialect=how)
     else:
-        with pytest.raises(InvalidRequest, match=r"min_tokens: got 2, must be left out.*--dialect vllm-0.4"):
+        with pytest.raises(InvalidArgument, match=r"min_tokens: got 2, must be left out.*--dialect vllm-0.4"):
             Sampler([params], vocab_size=V, dialect=how)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from sampling import InvalidRequest
+from sampling import InvalidArgument
 from sampling.processors.numbers import column, decimals
 
 
@@ -51,7 +51,7 @@ def test_what_they_print_as(value: Any, texts: list[str]) -> None:
     ],
 )
 def test_what_is_no_number_of_the_range(value: Any, shown: str) -> None:
-    with pytest.raises(InvalidRequest, match=f"p: got {shown}, must be a number from 0 to 2"):
+    with pytest.raises(InvalidArgument, match=f"p: got {shown}, must be a number from 0 to 2"):
         decimals("p", value, 0, 2)
 
 
@@ -63,7 +63,7 @@ def test_what_is_no_number_of_the_range(value: Any, shown: str) -> None:
     ],
 )
 def test_neither_one_nor_one_per_row(value: Any, shown: str) -> None:
-    with pytest.raises(InvalidRequest, match=f"p: got {shown}.*, must be a number, or one per row"):
+    with pytest.raises(InvalidArgument, match=f"p: got {shown}.*, must be a number, or one per row"):
         decimals("p", value, 0, 2)
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from sampling import History, LogitBias, PresencePenalty, Sampler, SamplingParams, Temperature, TopP, chain
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument
 from sampling.processors import Edit, Processor, Truncation
 from sampling.processors.leading import Leading
 
@@ -127,7 +127,7 @@ class Mute(Temperature):
 )
 def test_a_stage_of_ones_own_that_returns_something_else_is_named(stage: Processor, told: str) -> None:
     for processor in (stage, chain(LogitBias({1: 1.0}), stage, TopP(0.9))):
-        with pytest.raises(InvalidRequest, match=f"{type(stage).__name__}, returned: {told}"):
+        with pytest.raises(InvalidArgument, match=f"{type(stage).__name__}, returned: {told}"):
             processor(torch.zeros(1, 4), NOTHING)
 
 
@@ -177,7 +177,7 @@ def test_an_edit_of_another_form_is_named_and_not_stretched(
     """Stretched by broadcasting, a row would get another's numbers."""
     logits, history, stage = torch.arange(12.0).reshape(3, 4), History.start([[]] * 3), Told(touched, changed)
     for processor in (stage, chain(LogitBias({3: 1.0}), stage), chain(stage, TopP(0.9))):
-        with pytest.raises(InvalidRequest, match=f"Told, {told}"):
+        with pytest.raises(InvalidArgument, match=f"Told, {told}"):
             processor(logits, history)
     assert torch.equal(logits, torch.arange(12.0).reshape(3, 4))
 
@@ -230,7 +230,7 @@ def positive(logits: Tensor) -> Tensor:
     ],
 )
 def test_a_truncation_of_another_form_is_named(stage: Kept, told: str) -> None:
-    with pytest.raises(InvalidRequest, match=f"Kept, {told}"):
+    with pytest.raises(InvalidArgument, match=f"Kept, {told}"):
         chain(Temperature(0.5), stage)(torch.ones(3, 4), History.start([[]] * 3))
 
 
@@ -240,7 +240,7 @@ def test_a_truncation_of_whole_rows_of_another_form_is_named() -> None:
             return Truncation.keep_leading(Kept(positive), leading)
 
     with pytest.raises(
-        InvalidRequest, match=r"Whole, keep: got 'torch.bool \(1, 4\)', must be torch.bool \(3, 4\)"
+        InvalidArgument, match=r"Whole, keep: got 'torch.bool \(1, 4\)', must be torch.bool \(3, 4\)"
     ):
         Whole(lambda x: positive(x)[:1])(torch.ones(3, 4), History.start([[]] * 3))
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sampling import FrequencyPenalty, History, LogitBias, PresencePenalty, RepetitionPenalty, chain
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument
 from sampling.core.history import OUTPUT, PROMPT_AND_OUTPUT, Scope
 
 INF = math.inf
@@ -100,7 +100,7 @@ def test_penalties_do_not_leak_into_other_rows() -> None:
 @pytest.mark.parametrize("token", [2, 3, 2**40])
 def test_a_prompt_past_the_logits_matters_where_it_counts(kind: Any, token: int) -> None:
     assert applied(kind(2.0, scope=OUTPUT), [0.0, 0.0], [token], []) == [0.0, 0.0]
-    with pytest.raises(InvalidRequest, match=rf"prompt_ids: got {token}, .*below 2"):
+    with pytest.raises(InvalidArgument, match=rf"prompt_ids: got {token}, .*below 2"):
         applied(kind(2.0, scope=PROMPT_AND_OUTPUT), [0.0, 0.0], [token], [])
 
 
@@ -135,21 +135,21 @@ def test_repetition_rounds_once(
 @pytest.mark.parametrize("bad", [0, -1.0, math.nan, INF, True, "2", 1e-60, 10**400])
 def test_bad_repetition_penalties(bad: Any) -> None:
     """1e-60 is 0 as a float32: dividing by it means nothing."""
-    with pytest.raises(InvalidRequest, match="repetition_penalty"):
+    with pytest.raises(InvalidArgument, match="repetition_penalty"):
         RepetitionPenalty(bad)
 
 
 @pytest.mark.parametrize("kind", [FrequencyPenalty, PresencePenalty])
 @pytest.mark.parametrize("bad", [math.nan, INF, -INF, True, None])
 def test_bad_penalties(kind: Any, bad: Any) -> None:
-    with pytest.raises(InvalidRequest, match=kind.name):
+    with pytest.raises(InvalidArgument, match=kind.name):
         kind(bad)
 
 
 @pytest.mark.parametrize("penalty", [FrequencyPenalty(1.0), PresencePenalty(1.0), RepetitionPenalty(2.0)])
 @pytest.mark.parametrize("rows", [0, 1, 3])
 def test_a_history_of_another_batch_is_refused(penalty: Any, rows: int) -> None:
-    with pytest.raises(InvalidRequest, match=f"history: got '{rows} rows', must be of the 2 rows"):
+    with pytest.raises(InvalidArgument, match=f"history: got '{rows} rows', must be of the 2 rows"):
         penalty(torch.zeros(2, 3), History.start([[0]] * rows))
 
 
@@ -162,7 +162,7 @@ def test_sampled_ids_beyond_the_logits_are_refused_by_name(penalty: Any, scope: 
     history = history_of([1], [2, 6])
     for stage in (processor, chain(LogitBias({0: 1.0}), processor)):
         with pytest.raises(
-            InvalidRequest, match="tokens: got 6, must be token ids below 6, the width of the"
+            InvalidArgument, match="tokens: got 6, must be token ids below 6, the width of the"
         ):
             stage(torch.zeros(1, 6), history)
     assert processor(torch.zeros(1, 7), history).shape == (1, 7)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sampling import FrequencyPenalty, History, InvalidRequest, LogitBias, PresencePenalty, RepetitionPenalty
+from sampling import FrequencyPenalty, History, InvalidArgument, LogitBias, PresencePenalty, RepetitionPenalty
 from sampling.processors import Edit, Processor
 from sampling.processors.base import by_reach, same_rows
 
@@ -75,7 +75,7 @@ def test_a_number_per_row_serves_its_batch_alone() -> None:
     assert Scale(2.0, 3.0, 4.0)(torch.ones(3, 1), nothing(3)).tolist() == [[2], [3], [4]]
     for rows, width in ((1, 3), (3, 2), (3, 3), (4, 2)):
         with pytest.raises(
-            InvalidRequest,
+            InvalidArgument,
             match=f"scale: got '2 values', must be one for all rows, or one for each of the {rows}",
         ):
             Scale(2.0, 3.0)(torch.ones(rows, width), nothing(rows))
@@ -135,7 +135,7 @@ def test_an_edit_changes_its_tokens_and_no_others() -> None:
 @pytest.mark.parametrize("rows", [0, 1, 3])
 def test_a_history_of_another_batch(rows: int) -> None:
     words = f"history: got '{rows} rows', must be of the 2 rows of the logits"
-    with pytest.raises(InvalidRequest, match=words):
+    with pytest.raises(InvalidArgument, match=words):
         same_rows(nothing(rows), torch.zeros(2, 3))
     same_rows(nothing(2), torch.zeros(2, 3))
 

@@ -17,7 +17,7 @@ from sampling_kernels.truncation import keep_top_k
 from sampling_kernels.weights import weights_in_place
 from torch import Tensor
 
-from sampling import History, InvalidRequest, MinP, Temperature, TopK, TopP, chain
+from sampling import History, InvalidArgument, MinP, Temperature, TopK, TopP, chain
 from sampling.processors import ArgMax, Joint, Shaping, Truncation
 from sampling.processors.shaping import ToLogits, from_leading, from_whole, run, shaped
 from sampling.sampler.draw import Keys, ToTokens
@@ -55,9 +55,9 @@ def count_calls(monkeypatch: pytest.MonkeyPatch, function: Callable[..., Any], *
 @pytest.mark.parametrize("rows", [1, 3])
 @pytest.mark.parametrize("stage", [Temperature([0.5, 2.0]), TopK([1, 2]), MinP([0.5, 0.1])], ids=repr)
 def test_numbers_of_another_batch_are_refused_whichever_way(stage: Shaping, rows: int) -> None:
-    with pytest.raises(InvalidRequest, match=f"{stage.name}: got '2 values', .* each of the {rows} rows"):
+    with pytest.raises(InvalidArgument, match=f"{stage.name}: got '2 values', .* each of the {rows} rows"):
         stage.check(torch.zeros(rows, 4))
-    with pytest.raises(InvalidRequest, match=stage.name):
+    with pytest.raises(InvalidArgument, match=stage.name):
         run([stage], torch.zeros(rows, 4), ToLogits(4))
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sampling_kernels.weights import weights
 
 from sampling import History, Temperature, TopP, chain
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument
 
 INF = math.inf
 rows = st.lists(st.one_of(st.floats(-1000, 1000, width=32), st.just(-INF)), min_size=5, max_size=5)
@@ -107,9 +107,9 @@ def test_before_or_after_top_p_changes_what_is_left() -> None:
 
 @pytest.mark.parametrize("bad", [-0.1, math.nan, INF, True, "1", None])
 def test_bad_temperatures(bad: Any) -> None:
-    with pytest.raises(InvalidRequest, match="temperature"):
+    with pytest.raises(InvalidArgument, match="temperature"):
         Temperature(bad)
-    with pytest.raises(InvalidRequest, match="temperature"):
+    with pytest.raises(InvalidArgument, match="temperature"):
         Temperature([1.0, bad])
 
 
@@ -119,7 +119,7 @@ def test_bad_temperatures(bad: Any) -> None:
     ids=lambda bad: str(getattr(bad, "shape", bad)),
 )
 def test_what_is_neither_a_number_nor_one_per_row(bad: Any) -> None:
-    with pytest.raises(InvalidRequest, match="temperature"):
+    with pytest.raises(InvalidArgument, match="temperature"):
         Temperature(bad)
 
 

@@ -21,7 +21,7 @@ from sampling import (
     TopP,
     chain,
 )
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument
 from sampling.processors import ArgMax, Joint, Processor, UsableIds
 
 INF = math.inf
@@ -185,7 +185,7 @@ def test_usable_ids_bans_the_padding() -> None:
     ],
 )
 def test_bad_numbers(make: Any, words: str) -> None:
-    with pytest.raises(InvalidRequest, match=words):
+    with pytest.raises(InvalidArgument, match=words):
         make()
 
 
@@ -231,13 +231,13 @@ def test_two_numbers_serve_two_rows_only(processor: Processor, rows: int) -> Non
     """A processor of two rows meets a batch of another size: an error that says so, never a broadcast."""
     history = History.start([[0]] * rows)
     history.accept(torch.ones(rows, dtype=torch.int64))
-    with pytest.raises(InvalidRequest, match=processor.name):
+    with pytest.raises(InvalidArgument, match=processor.name):
         processor(torch.zeros(rows, 4), history)
 
 
 def test_joint_parts_have_one_order_of_equal_logits() -> None:
     """With two orders the parts could have no token in common."""
-    with pytest.raises(InvalidRequest, match=r"truncations: .* one order of equal logits"):
+    with pytest.raises(InvalidArgument, match=r"truncations: .* one order of equal logits"):
         Joint(TopK(1), TopP(0.1, low_ids_first=False))
     row = [0.0, 0.0, 0.0]
     assert kept(Joint(TopK(2, low_ids_first=False), TopP(0.5, low_ids_first=False), MinP(0.5)), row) == [1, 2]
@@ -245,23 +245,23 @@ def test_joint_parts_have_one_order_of_equal_logits() -> None:
 
 def test_an_arg_max_takes_the_lowest_of_equal_ids() -> None:
     assert kept(Joint(ArgMax([True]), TopK(2)), [0.0, 0.0, 0.0]) == [0]
-    with pytest.raises(InvalidRequest, match=r"truncations: .* one order of equal logits"):
+    with pytest.raises(InvalidArgument, match=r"truncations: .* one order of equal logits"):
         Joint(ArgMax([True]), TopK(2, low_ids_first=False))
 
 
 @pytest.mark.parametrize("rows", [1, 3])
 def test_a_joint_refuses_what_a_part_refuses(rows: int) -> None:
     for part in (Joint(MinP(0.5), TopK([1, 2])), Joint(TopK([1, 2]), MinP(0.5))):
-        with pytest.raises(InvalidRequest, match=f"top_k: got '2 values', .* each of the {rows} rows"):
+        with pytest.raises(InvalidArgument, match=f"top_k: got '2 values', .* each of the {rows} rows"):
             part.check(torch.zeros(rows, 4))
         part.check(torch.zeros(2, 4))
 
 
 def test_what_a_stage_does_at_ties_is_true_or_false() -> None:
     for truncation in (TopK, TopP):
-        with pytest.raises(InvalidRequest, match="low_ids_first: got None, must be true or false"):
+        with pytest.raises(InvalidArgument, match="low_ids_first: got None, must be true or false"):
             truncation(1, low_ids_first=None)  # pyright: ignore[reportArgumentType]
-    with pytest.raises(InvalidRequest, match="keep_ties: got 'no', must be true or false"):
+    with pytest.raises(InvalidArgument, match="keep_ties: got 'no', must be true or false"):
         TopK(2, keep_ties="no")  # pyright: ignore[reportArgumentType]
-    with pytest.raises(InvalidRequest, match="exact_hit_stops: got 1, must be true or false"):
+    with pytest.raises(InvalidArgument, match="exact_hit_stops: got 1, must be true or false"):
         TopP(0.5, exact_hit_stops=1)  # pyright: ignore[reportArgumentType]

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from sampling import History, InvalidRequest
+from sampling import History, InvalidArgument
 from sampling.processors import UsableIds
 
 
@@ -21,5 +21,5 @@ def test_ids_from_the_size_on_are_banned(size: int, left: int) -> None:
 
 @pytest.mark.parametrize("size", [0, -1, 1.5, True])
 def test_what_is_no_size(size: object) -> None:
-    with pytest.raises(InvalidRequest, match=f"size: got {size}, must be an integer of at least 1"):
+    with pytest.raises(InvalidArgument, match=f"size: got {size}, must be an integer of at least 1"):
         UsableIds(size)  # pyright: ignore[reportArgumentType]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from sampling import draw
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument
 
 INF, NAN = math.inf, math.nan
 seeds = st.one_of(
@@ -111,7 +111,7 @@ def test_narrower_float_types(dtype: torch.dtype) -> None:
 
 
 def test_unknown_rules_are_named() -> None:
-    with pytest.raises(InvalidRequest, match=r"rule: got 'exponential', must be one of .*integer"):
+    with pytest.raises(InvalidArgument, match=r"rule: got 'exponential', must be one of .*integer"):
         draw(torch.zeros(1, 2), seed=0, position=0, rule="exponential")
 
 
@@ -127,7 +127,7 @@ def test_unknown_rules_are_named() -> None:
     ],
 )
 def test_what_are_no_logits(logits: Tensor) -> None:
-    with pytest.raises(InvalidRequest, match=r"logits: got (torch|\()"):
+    with pytest.raises(InvalidArgument, match=r"logits: got (torch|\()"):
         draw(logits, seed=0, position=0)
 
 
@@ -141,13 +141,13 @@ def test_what_are_no_logits(logits: Tensor) -> None:
     ],
 )
 def test_one_number_for_all_rows_or_one_for_each(field: str, value: Any) -> None:
-    with pytest.raises(InvalidRequest, match=rf"{field}: got "):
+    with pytest.raises(InvalidArgument, match=rf"{field}: got "):
         draw(torch.zeros(3, 5), **{"seed": 0, "position": 0, field: value})
 
 
 @pytest.mark.parametrize("seed", [2**64, -(2**63) - 1, True, 1.5, "1", [0, 2**64], [None, 1]])
 def test_bad_seeds(seed: Any) -> None:
-    with pytest.raises(InvalidRequest, match="seed"):
+    with pytest.raises(InvalidArgument, match="seed"):
         draw(torch.zeros(2, 2), seed=seed, position=0)
 
 
@@ -155,5 +155,5 @@ def test_bad_seeds(seed: Any) -> None:
 @pytest.mark.parametrize("value", [-1, 2**32, [0, -1]])
 def test_bad_positions_and_choices(field: str, value: Any) -> None:
     """They fill one word of the counter each."""
-    with pytest.raises(InvalidRequest, match=field):
+    with pytest.raises(InvalidArgument, match=field):
         draw(torch.zeros(2, 2), **{"seed": 0, "position": 0, field: value})

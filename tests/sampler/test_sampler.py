@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from sampling import Sampler, SamplingParams
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument
 
 INF, NAN = math.inf, math.nan
 VOCABULARY, STEPS = 50, 12
@@ -172,7 +172,7 @@ def test_a_request_that_is_refused_leaves_the_sampler_as_it_was(
 ) -> None:
     """One bad request must not stop the others (vLLM #5963)."""
     sampler = sampler_of([0, 2], dialect="openai")
-    with pytest.raises(InvalidRequest, match=field):
+    with pytest.raises(InvalidArgument, match=field):
         sampler.add(request_params, prompt, choice)
     got = sampler.step(torch.stack([stream(0)[0], stream(2)[0]])).token_ids.tolist()
     assert got == [by_oracle(0)[0], by_oracle(2)[0]]
@@ -454,7 +454,7 @@ def test_a_status_is_explained_as_a_number_or_a_tensor() -> None:
     assert sampler.explain(torch.tensor(0)) == sampler.explain(0) == "fine"
     assert sampler.explain(torch.tensor([1])) == "NaN or +infinity in the logits after the model"
     for status in (2**64, -3, None, torch.tensor([0, 0]), 1 + 2 * len(sampler.dialect.order) + 6):
-        with pytest.raises(InvalidRequest, match="status: got "):
+        with pytest.raises(InvalidArgument, match="status: got "):
             sampler.explain(status)  # pyright: ignore[reportArgumentType]
 
 
@@ -476,7 +476,7 @@ def test_prompts_in_tensors() -> None:
         assert sampler.step(logits + torch.tensor([4.0, 4, 3, 3, 1])).token_ids.tolist() == [2, 0]
     assert Sampler([], vocab_size=5).add(request, torch.tensor([1, 2])) == 0
     for wrong in (torch.tensor(3), torch.tensor([1, 2])):
-        with pytest.raises(InvalidRequest, match="prompt_ids: got"):
+        with pytest.raises(InvalidArgument, match="prompt_ids: got"):
             Sampler([request] * 2, vocab_size=5, prompt_ids=wrong)
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sampling import History, Sampler, SamplingParams, Temperature
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument
 
 VOCABULARY = 50
 
@@ -38,7 +38,7 @@ def sampler_of(slots: int) -> Sampler:
     ],
 )
 def test_bad_arguments(kwargs: dict[str, Any], words: str) -> None:
-    with pytest.raises(InvalidRequest, match=words):
+    with pytest.raises(InvalidArgument, match=words):
         Sampler([SamplingParams()] * 2, **{"vocab_size": VOCABULARY, **kwargs})
 
 
@@ -59,30 +59,30 @@ def test_bad_arguments(kwargs: dict[str, Any], words: str) -> None:
     ],
 )
 def test_arguments_of_other_types(kwargs: dict[str, Any], words: str) -> None:
-    with pytest.raises(InvalidRequest, match=words):
+    with pytest.raises(InvalidArgument, match=words):
         Sampler(**{"params": [SamplingParams()], "vocab_size": VOCABULARY, **kwargs})
 
 
 def test_params_of_another_type() -> None:
     with pytest.raises(
-        InvalidRequest, match=r"params: got SamplingParams.*, must be a list, with an entry for each request"
+        InvalidArgument, match=r"params: got SamplingParams.*, must be a list, with an entry for each request"
     ):
         Sampler(SamplingParams(), vocab_size=VOCABULARY)  # pyright: ignore[reportArgumentType]
-    with pytest.raises(InvalidRequest, match=r"params: got \{'temperature': 1\}, must be SamplingParams"):
+    with pytest.raises(InvalidArgument, match=r"params: got \{'temperature': 1\}, must be SamplingParams"):
         Sampler([{"temperature": 1}], vocab_size=VOCABULARY)  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.parametrize("token", [VOCABULARY, 10**6, 2**63, 10**18])
 def test_a_bias_for_an_id_outside_the_vocabulary(token: int) -> None:
     with pytest.raises(
-        InvalidRequest, match=rf"logit_bias: got {token}, must be token ids below {VOCABULARY}"
+        InvalidArgument, match=rf"logit_bias: got {token}, must be token ids below {VOCABULARY}"
     ):
         Sampler([SamplingParams(logit_bias={token: 1})], vocab_size=VOCABULARY)
 
 
 def test_a_prompt_longer_than_the_limit_is_refused() -> None:
     with pytest.raises(
-        InvalidRequest, match="prompt_ids: got 'a prompt of 5 tokens', must be at most max_history = 4"
+        InvalidArgument, match="prompt_ids: got 'a prompt of 5 tokens', must be at most max_history = 4"
     ):
         Sampler([SamplingParams()], vocab_size=3, prompt_ids=[[0] * 5], max_history=4)
 
@@ -94,7 +94,7 @@ def test_what_params_accept_the_sampler_serves(fields: dict[str, Any]) -> None:
     """Whatever is out of range is refused by SamplingParams, not later."""
     try:
         request = SamplingParams(seed=1, **fields)
-    except InvalidRequest:
+    except InvalidArgument:
         return
     out = Sampler([request], vocab_size=3).step(torch.tensor([[0.0, 1.0, -1.0]]))
     assert out.status.tolist() == [0]
@@ -102,14 +102,14 @@ def test_what_params_accept_the_sampler_serves(fields: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("shape", [(1, VOCABULARY), (2, VOCABULARY + 1), (2, VOCABULARY, 1), (VOCABULARY,)])
 def test_logits_of_another_shape(shape: tuple[int, ...]) -> None:
-    with pytest.raises(InvalidRequest, match=r"logits: got \(.*\), must be a tensor of shape \(2, 50\)"):
+    with pytest.raises(InvalidArgument, match=r"logits: got \(.*\), must be a tensor of shape \(2, 50\)"):
         sampler_of(2).step(torch.zeros(shape))
 
 
 def test_logits_that_are_no_tensor() -> None:
-    with pytest.raises(InvalidRequest, match=r"logits: got 'list', must be a tensor of shape \(1, 50\)"):
+    with pytest.raises(InvalidArgument, match=r"logits: got 'list', must be a tensor of shape \(1, 50\)"):
         sampler_of(1).step([[0.0] * VOCABULARY])  # pyright: ignore[reportArgumentType]
-    with pytest.raises(InvalidRequest, match=r"logits: got 'list', must be of shape \(B, V\)"):
+    with pytest.raises(InvalidArgument, match=r"logits: got 'list', must be of shape \(B, V\)"):
         Temperature(0.5)([[0.0] * VOCABULARY], History.start([[]]))  # pyright: ignore[reportArgumentType]
 
 
@@ -117,5 +117,5 @@ def test_logits_that_are_no_tensor() -> None:
 def test_only_slots_in_use_can_be_removed(slots: list[int]) -> None:
     sampler = sampler_of(2)
     sampler.remove([0])
-    with pytest.raises(InvalidRequest, match=rf"slots: got {slots[0]}, must be slots in use"):
+    with pytest.raises(InvalidArgument, match=rf"slots: got {slots[0]}, must be slots in use"):
         sampler.remove(slots)

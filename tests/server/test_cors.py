@@ -10,7 +10,7 @@ from server.raw import connect
 
 import sampling.server.chat
 from sampling.cli.main import main
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument
 from sampling.server import ServerOptions
 
 KEY = "KEY"
@@ -204,7 +204,7 @@ NO_ORIGINS = [
 
 @pytest.mark.parametrize("origin", NO_ORIGINS)
 def test_what_no_browser_sends_as_an_origin_is_refused(origin):
-    with pytest.raises(InvalidRequest, match=r"^cors: got .*, must be \* or an origin as browsers send it"):
+    with pytest.raises(InvalidArgument, match=r"^cors: got .*, must be \* or an origin as browsers send it"):
         ServerOptions(cors=(PAGE, origin))
 
 

@@ -7,14 +7,14 @@ from urllib.parse import urlsplit
 import httpx2
 
 from sampling.conformance.endpoint.reply import LONGEST_NAME
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument
 
 
 def chat_url(url: object) -> str:
     """Where chat completions are asked for.
 
     Raises:
-        InvalidRequest: Not an http or https URL.
+        InvalidArgument: Not an http or https URL.
 
     Example:
         >>> chat_url("http://127.0.0.1:8000")
@@ -22,19 +22,19 @@ def chat_url(url: object) -> str:
     """
     allowed = "an http:// or https:// URL with a host"
     if not isinstance(url, str) or not url.startswith(("http://", "https://")):
-        raise InvalidRequest("url", url, allowed)
+        raise InvalidArgument("url", url, allowed)
     try:
         parsed = urlsplit(url)
         named = parsed.hostname and (parsed.port is None or parsed.port > 0) and httpx2.URL(url).host
     except (ValueError, httpx2.InvalidURL) as error:
-        raise InvalidRequest("url", url, f"{allowed} ({error})") from error
+        raise InvalidArgument("url", url, f"{allowed} ({error})") from error
     if not named:
-        raise InvalidRequest("url", url, allowed)
+        raise InvalidArgument("url", url, allowed)
     if parsed.username is not None or parsed.password is not None:
         words = f"{allowed} and without a user: reports show it, and a key goes into api_key"
-        raise InvalidRequest("url", f"{parsed.scheme}://(not shown)@{parsed.hostname}", words)
+        raise InvalidArgument("url", f"{parsed.scheme}://(not shown)@{parsed.hostname}", words)
     if "?" in url or "#" in url:
-        raise InvalidRequest("url", url, f"{allowed}, without a query or a fragment")
+        raise InvalidArgument("url", url, f"{allowed}, without a query or a fragment")
     root = url.rstrip("/")
     if root.endswith("/chat/completions"):
         return root
@@ -46,10 +46,10 @@ def plain_key(key: object) -> str:
     """Check a bearer token, which no message shows.
 
     Raises:
-        InvalidRequest: A header cannot hold it.
+        InvalidArgument: A header cannot hold it.
     """
     if not (isinstance(key, str) and key.isascii() and key.isprintable()):
-        raise InvalidRequest("api_key", "(not shown)", "printable ASCII characters")
+        raise InvalidArgument("api_key", "(not shown)", "printable ASCII characters")
     return key
 
 
@@ -57,13 +57,13 @@ def plain_name(model: object) -> str:
     """Check a model's name.
 
     Raises:
-        InvalidRequest: A request cannot hold it.
+        InvalidArgument: A request cannot hold it.
     """
     allowed = f"text of 1 to {LONGEST_NAME} characters, without surrogates"
     if not isinstance(model, str) or not 0 < len(model) <= LONGEST_NAME:
-        raise InvalidRequest("model", model, allowed)
+        raise InvalidArgument("model", model, allowed)
     try:
         model.encode()
     except UnicodeEncodeError:
-        raise InvalidRequest("model", model, allowed) from None
+        raise InvalidArgument("model", model, allowed) from None
     return model

@@ -105,7 +105,7 @@ class Client:
         parallel: How many requests may be under way at a time, where several are known; fewer when the endpoint asks for that.
 
     Raises:
-        InvalidRequest: No such URL, a key that no header can hold, or an argument of another type.
+        InvalidArgument: No such URL, a key that no header can hold, or an argument of another type.
 
     Attributes:
         named: The model's name; None until it is known.

@@ -33,7 +33,7 @@ class EndpointLab:
         reference: The weights that the endpoint should serve, for the leg that compares with them.
 
     Raises:
-        InvalidRequest: No such seed, or a reference that is no loaded model.
+        InvalidArgument: No such seed, or a reference that is no loaded model.
     """
 
     def __init__(

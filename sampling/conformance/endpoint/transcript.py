@@ -11,7 +11,7 @@ from threading import Lock
 from typing import Any, cast
 
 from sampling.conformance.typed import typed
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Transcript:
         run: What has to be the same for answers to be used again, such as URL and seed.
 
     Raises:
-        InvalidRequest: The file is that of another run, or no transcript. It is not touched before an answer is added.
+        InvalidArgument: The file is that of another run, or no transcript. It is not touched before an answer is added.
     """
 
     def __init__(self, path: str | Path | None, run: Mapping[str, Any]) -> None:
@@ -66,7 +66,7 @@ class Transcript:
         head = json.dumps({"transcript": 1, **run}, sort_keys=True)
         told = text_of(path)
         if told and not told.startswith(f"{head}\n"):
-            raise InvalidRequest("transcript", str(path), f"a new file, or the transcript of {head}")
+            raise InvalidArgument("transcript", str(path), f"a new file, or the transcript of {head}")
         *lines, _ = told.split("\n")  # a last line that an interruption cut short is none
         for number, line in enumerate(lines[1:], start=2):
             claim = answer_of(path, number, line)
@@ -109,23 +109,23 @@ def text_of(path: Path) -> str:
     """What a file holds; nothing if it is not there yet.
 
     Raises:
-        InvalidRequest: It cannot be read, or there is no folder for it.
+        InvalidArgument: It cannot be read, or there is no folder for it.
     """
     if not path.absolute().parent.is_dir():
-        raise InvalidRequest("transcript", str(path), "a file in a folder that exists")
+        raise InvalidArgument("transcript", str(path), "a file in a folder that exists")
     if path.exists() and not path.is_file():
-        raise InvalidRequest("transcript", str(path), "an ordinary file: it is read again")
+        raise InvalidArgument("transcript", str(path), "an ordinary file: it is read again")
     try:
         return path.read_bytes().decode("utf-8") if path.exists() else ""
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidRequest("transcript", str(path), f"a text file that can be read ({error})") from error
+        raise InvalidArgument("transcript", str(path), f"a text file that can be read ({error})") from error
 
 
 def answer_of(path: Path, number: int, line: str) -> Claim:
     """A request and its answer from one line.
 
     Raises:
-        InvalidRequest: The line is no such thing.
+        InvalidArgument: The line is no such thing.
     """
     try:
         told: object = json.loads(line)
@@ -141,4 +141,4 @@ def answer_of(path: Path, number: int, line: str) -> Claim:
             return Claim(cast("dict[str, Any]", body), place, Received(status, text))
         case _:
             allowed = f"an object with body, number, status and text, as {path} began"
-            raise InvalidRequest(f"transcript, line {number}", line, allowed)
+            raise InvalidArgument(f"transcript, line {number}", line, allowed)

@@ -43,7 +43,7 @@ class TraceLab:
         reference: The weights that its engine should have had, for the leg that compares with them.
 
     Raises:
-        InvalidRequest: A reference that is no loaded model.
+        InvalidArgument: A reference that is no loaded model.
     """
 
     def __init__(

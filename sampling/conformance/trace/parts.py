@@ -48,7 +48,7 @@ def parsed(line: str, number: int) -> object:
     """Read a line as JSON, strictly.
 
     Raises:
-        InvalidRequest: It is no JSON, or names a key twice.
+        InvalidArgument: It is no JSON, or names a key twice.
     """
     told = quickly(line)
     return read_json(line, f"trace, line {number}") if told is None else told

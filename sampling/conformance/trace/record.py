@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 from sampling.chat.fields import FIELDS, kinds_of
 from sampling.chat.request import SAMPLING_FIELDS
 from sampling.conformance.trace.parts import Cut, cut, name_of, name_without_seed, parsed, without_lists
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument
 from sampling.core.files import opened
 from sampling.core.params import SamplingParams
 from sampling.dialects.qstash import QSTASH
@@ -87,7 +87,7 @@ def read_trace(path: Path) -> list[Record]:
         path: A file of JSON Lines.
 
     Raises:
-        InvalidRequest: It cannot be read; the message names the line and the field.
+        InvalidArgument: It cannot be read; the message names the line and the field.
     """
     reader = Reader()
     try:
@@ -97,9 +97,9 @@ def read_trace(path: Path) -> list[Record]:
             ]
     except (OSError, UnicodeDecodeError) as error:
         words = f"a file of JSON Lines that can be read ({error})"
-        raise InvalidRequest("trace", str(path), words) from error
+        raise InvalidArgument("trace", str(path), words) from error
     if not records:
-        raise InvalidRequest("trace", str(path), "a file with at least one record")
+        raise InvalidArgument("trace", str(path), "a file with at least one record")
     return records
 
 
@@ -115,7 +115,7 @@ class Reader:
         """Read one line.
 
         Raises:
-            InvalidRequest: It is no record; the message names the line and the field.
+            InvalidArgument: It is no record; the message names the line and the field.
         """
         parts = cut(line)
         if parts and all(map(self._texts.__contains__, parts.lists)):
@@ -159,7 +159,7 @@ def record_of(told: dict[str, Any], lists: list[list[Alternative]], number: int)
     """A record whose request and lists are checked.
 
     Raises:
-        InvalidRequest: Something else of it is wrong; the message names the line and the field.
+        InvalidArgument: Something else of it is wrong; the message names the line and the field.
     """
     head = validated(Head, {name: told[name] for name in told if name != "top_logprobs"}, number)
     record = Record.model_construct(**dict(head), top_logprobs=lists)
@@ -172,7 +172,7 @@ def checked(told: object, number: int) -> Record:
     """A record, all of it checked.
 
     Raises:
-        InvalidRequest: It is none; the message names the line and the field.
+        InvalidArgument: It is none; the message names the line and the field.
     """
     record = validated(Record, told, number)
     check_lengths(record, number)
@@ -186,14 +186,14 @@ def validated(kind: type[H], told: object, number: int) -> H:
     """A line's values in their types.
 
     Raises:
-        InvalidRequest: They have others; the message names the line and the first such field.
+        InvalidArgument: They have others; the message names the line and the first such field.
     """
     try:
         return kind.model_validate(told)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(["line " + str(number), *map(str, first["loc"])])
-        raise InvalidRequest(
+        raise InvalidArgument(
             f"trace, {where}", first["input"], f"as in docs/trace_format.md ({first['msg']})"
         ) from None
 
@@ -204,14 +204,14 @@ def check_lengths(record: Record, number: int) -> None:
         told = getattr(record, name)
         if told is not None and len(told) != len(record.token_ids):
             words = f"as long as token_ids ({len(record.token_ids)})"
-            raise InvalidRequest(f"trace, line {number}.{name}", len(told), words)
+            raise InvalidArgument(f"trace, line {number}.{name}", len(told), words)
 
 
 def check_mode(record: Record, number: int) -> None:
     """Check that the logits' level is told for raw log probabilities alone: a level of others says nothing."""
     if record.log_normalizers is not None and record.logprob_mode != "raw":
         words = f"null or left out where logprob_mode is {record.logprob_mode!r}; only 'raw' has a use for it"
-        raise InvalidRequest(f"trace, line {number}.log_normalizers", record.log_normalizers, words)
+        raise InvalidArgument(f"trace, line {number}.log_normalizers", record.log_normalizers, words)
 
 
 def check_params(record: Record, number: int) -> None:
@@ -222,14 +222,14 @@ def check_params(record: Record, number: int) -> None:
     unknown = next((name for name in given if name not in known), None)
     if unknown is not None:
         words = f"left out, or one of {', '.join(known)}"
-        raise InvalidRequest(f"trace, line {number}.params.{unknown}", given[unknown], words)
+        raise InvalidArgument(f"trace, line {number}.params.{unknown}", given[unknown], words)
     try:
         SamplingParams(**{name: given[name] for name in SAMPLING_FIELDS if name in given})
         for name in kinds.keys() & given.keys():
             kinds[name].read(name, given[name])
-    except InvalidRequest as error:
+    except InvalidArgument as error:
         named = f"trace, line {number}.params.{error.param}"
-        raise InvalidRequest(named, error.value, error.allowed) from None
+        raise InvalidArgument(named, error.value, error.allowed) from None
 
 
 def check_values(record: Record, number: int) -> None:
@@ -239,11 +239,11 @@ def check_values(record: Record, number: int) -> None:
         twice = next((token for token in times if times[token] > 1), None)
         if twice is not None:
             named = f"trace, line {number}.top_logprobs.{place}"
-            raise InvalidRequest(named, f"token {twice} twice", "a list of different tokens")
+            raise InvalidArgument(named, f"token {twice} twice", "a list of different tokens")
         for index, entry in enumerate(listed):
             if entry.logprob > ABOVE:
                 named = f"trace, line {number}.top_logprobs.{place}.{index}.logprob"
-                raise InvalidRequest(named, entry.logprob, "a log probability, at most 0")
+                raise InvalidArgument(named, entry.logprob, "a log probability, at most 0")
 
 
 def write_trace(records: Iterable[Record], path: Path) -> None:
@@ -272,7 +272,7 @@ def difr(records: Iterable[Record]) -> dict[str, Any]:
         records: All with the ids of their prompts.
 
     Raises:
-        InvalidRequest: A prompt's ids are not known.
+        InvalidArgument: A prompt's ids are not known.
 
     Source: README of github.com/adamkarvonen/difr, "Using External Prompts and Responses"; arXiv 2511.20621.
     """
@@ -281,7 +281,7 @@ def difr(records: Iterable[Record]) -> dict[str, Any]:
     params: dict[tuple[int, ...], list[dict[str, Any]]] = {}
     for record in records:
         if record.prompt_ids is None:
-            raise InvalidRequest(
+            raise InvalidArgument(
                 "prompt_ids", None, "known for every record: Token-DiFR feeds them to its reference"
             )
         prompt = tuple(record.prompt_ids)

@@ -15,7 +15,7 @@ class TraceTarget:
         path: A file as in docs/trace_format.md.
 
     Raises:
-        InvalidRequest: It cannot be read.
+        InvalidArgument: It cannot be read.
     """
 
     kind = "trace"
