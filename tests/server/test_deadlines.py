@@ -11,7 +11,7 @@ import pytest
 from server.live import ANSWER, CHAT, PATIENCE, eventually, read_raw
 from server.raw import chat, connect, endless, head, read_to_end, replies
 
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument
 from sampling.server import ServerOptions
 
 DISCONNECTED = 'sampling_requests_total{status="disconnected"}'
@@ -179,12 +179,12 @@ OPTIONS = ("keep_alive", "head_timeout", "body_timeout", "write_timeout")
 @pytest.mark.parametrize("name", OPTIONS)
 @pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf"), 1e9, "5", True, None])
 def test_times_are_checked_by_name(name, value):
-    with pytest.raises(InvalidRequest, match=f"^{name}: got .*, must be a number from 0.001 to 86400$"):
+    with pytest.raises(InvalidArgument, match=f"^{name}: got .*, must be a number from 0.001 to 86400$"):
         ServerOptions(**{name: value})
 
 
 @pytest.mark.parametrize("name", ["max_connections", "max_unread"])
 @pytest.mark.parametrize("value", [0, -1, 1.5, 2**31, "5", True])
 def test_bounds_are_checked_by_name(name, value):
-    with pytest.raises(InvalidRequest, match=f"^{name}: got .*, must be an integer from 1 to 2147483647$"):
+    with pytest.raises(InvalidArgument, match=f"^{name}: got .*, must be an integer from 1 to 2147483647$"):
         ServerOptions(**{name: value})

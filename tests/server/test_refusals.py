@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 from server.live import CHAT, PATIENCE, QUESTION
 
 from sampling.chat.request import ChatRequest
-from sampling.core.errors import InvalidRequest
+from sampling.core.errors import InvalidArgument, InvalidRequest
 from sampling.server.replies import json_response
 
 FIELDS = [
@@ -149,7 +149,7 @@ def test_the_context_can_be_made_smaller(serving):
 
 
 def test_options_that_do_not_fit_the_model_are_refused(serving):
-    with pytest.raises(InvalidRequest, match="max_context: got 100000, must be an integer from 2 to "):
+    with pytest.raises(InvalidArgument, match="max_context: got 100000, must be an integer from 2 to "):
         serving(max_context=100_000)
 
 
