@@ -23,7 +23,7 @@ extensions = [
     "llms_txt",
     "mathml",
     "public_names",
-    "trimmed",
+    "tidy",
 ]
 source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb"}
 myst_enable_extensions = ["deflist", "dollarmath"]
@@ -44,8 +44,11 @@ nitpicky = True
 # Two kinds of names have no place to link to: those of other libraries, whose inventories would have to be fetched, and the
 # library's own types that signatures show and nobody imports.
 OTHERS = r"(torch|numpy|collections|pathlib|typing|transformers)\.[\w.\[]+|Tensor|PreTrainedTokenizerFast|GenerationConfig"
-INTERNAL = r"(sampling\.[\w.]+\.)?(Arrivals|CouldNotRun|Llama|Ranges|Report|Table|Target|TokenCounts)"
-nitpick_ignore_regex = [(r"py:.*", names) for names in (OTHERS, INTERNAL)]
+INTERNAL = (
+    "Arrivals|Candidates|CouldNotRun|Edit|Leading|Llama|PreparedRequests|Ranges|Report|Shaping|Snapshot|Step|Table|Target|"
+    "TokenCounts"
+)
+nitpick_ignore_regex = [(r"py:.*", OTHERS), (r"py:.*", rf"(sampling\.[\w.]+\.)?({INTERNAL})")]
 # Links to folders lead somewhere in the repository alone; tests/test_docs.py looks whether they are there.
 nitpick_ignore_regex += [("myst", r"(\.\./)*[\w/-]+")]
 
