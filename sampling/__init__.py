@@ -108,7 +108,14 @@ ELSEWHERE = {
 def __getattr__(name: str) -> Any:
     """Import what `ELSEWHERE` has when it is first asked for."""
     if name in ELSEWHERE:
-        return getattr(importlib.import_module(ELSEWHERE[name]), name)
+        try:
+            return getattr(importlib.import_module(ELSEWHERE[name]), name)
+        except ModuleNotFoundError as error:
+            if name == "verify":
+                error.add_note(
+                    "sampling.verify needs the extra 'verify': pip install 'sampling-reference[verify]'"
+                )
+            raise
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
