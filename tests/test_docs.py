@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import sampling
+from sampling.cli.main import parser
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -84,3 +85,11 @@ def test_code_names_pages_that_exist() -> None:
     named = {name for path in CODE for name in mention.findall(path.read_text())}
     assert sorted(name for name in named if not (ROOT / name).exists()) == []
     assert "docs/draw.md" in named
+
+
+def test_the_page_on_the_command_line_has_every_command() -> None:
+    (commands,) = (action.choices for action in parser()._actions if action.dest == "command")
+    shown = re.findall(
+        r"^```\{command-help\} (\w+)$", (DOCS / "reference" / "command_line.md").read_text(), re.MULTILINE
+    )
+    assert shown == [*commands]
