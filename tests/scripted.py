@@ -77,7 +77,7 @@ class ScriptedModel:
         self.step, self.rows, self.longest = 0, rows, 0
         return self
 
-    def look_at(self, positions: int) -> None:
+    def limit_read_length(self, positions: int) -> None:
         """A script has no positions."""
 
     def release(self, rows: Sequence[int]) -> None:

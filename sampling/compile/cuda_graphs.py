@@ -17,7 +17,7 @@ class Recording:
     result: Tensor
 
 
-class Replay:
+class CudaGraphCache:
     """Runs steps that read and write the same tensors each time, and replays those that it has seen before.
 
     The first run of a step compiles and allocates whatever it needs; the second is captured. A step must not wait for the

@@ -10,7 +10,7 @@ from torch._dynamo.callback import CallbackArgs, callback_handler
 logger = logging.getLogger("sampling")
 
 
-class Announcement(AbstractContextManager[None]):
+class CompileNotice(AbstractContextManager[None]):
     """A context that tells once, before the first time that torch compiles in it.
 
     A warning, since that is what Python shows without being asked.

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sampling.compile.cuda_graphs import Replay
+from sampling.compile.cuda_graphs import CudaGraphCache
 from sampling.core.errors import InvalidArgument, NotEnoughMemory, RowError, UnsampleableRow
 from sampling.core.params import SamplingParams
 from sampling.dialects import Dialect
 from sampling.generate.prefill import Prefill
 from sampling.model import Llama
+from sampling.model.allocation import allocate
 from sampling.model.forward import forward_of
-from sampling.model.room import taken
 from sampling.processors import Constraint
 from sampling.sampler.sampler import SampleOutput, Sampler
 
@@ -96,7 +96,7 @@ class Decoder:
         context = model.config.max_position_embeddings
         most = max(capacity, min(rounded(capacity), context)) if compile else capacity
         size = model.config.vocab_size
-        self._logits = taken(
+        self._logits = allocate(
             lambda: torch.zeros(rows, size, device=self.device), 4 * rows * size, self.device, model.from_all
         )
         self._forward = forward_of(
@@ -118,7 +118,7 @@ class Decoder:
         self._fed = torch.zeros(rows, dtype=torch.int64)
         self._short: dict[int, NotEnoughMemory] = {}  # rows that got no room; their logits are NaN
         self._coming: list[Prefill] = []
-        self._replay = Replay() if compile and self.device.type == "cuda" else None
+        self._replay = CudaGraphCache() if compile and self.device.type == "cuda" else None
         self._announced = before_compiling(rows) if compile else nullcontext()
 
     @property
@@ -231,7 +231,7 @@ class Decoder:
     def next_logits(self) -> Tensor:
         """Return the model's logits for the next step, [B, V]; asking twice computes them once."""
         if bool(self._fed.any()):
-            self._claim()
+            self._reserve()
             self._forward.run(self._tokens)
             self._tokens.fill_(-1)
             self._fed.zero_()
@@ -241,12 +241,12 @@ class Decoder:
         """Run a step and return its table."""
         if self._replay is None or not self._fed.any() or self._constrained:
             return self._sampled(self.next_logits())
-        self._claim()
+        self._reserve()
         return self._replay.run(self._forward.shape, self._forward_and_sampled)
 
-    def _claim(self) -> None:
+    def _reserve(self) -> None:
         """Take the places of the next step; a row without one cannot be sampled any more."""
-        lost = self._forward.claim(self._fed)
+        lost = self._forward.reserve(self._fed)
         if lost:
             self._short |= lost
             self._tokens[[*lost]] = -1
@@ -273,7 +273,7 @@ class Decoder:
         if rows:
             self.sampler.remove(rows)
             self._forget_steps()
-            self._forward.cache.release(rows)
+            self._forward.cache.free(rows)
             for row in rows:
                 self._short.pop(row, None)
             self._tokens[list(rows)] = -1
@@ -290,7 +290,7 @@ class Decoder:
         self._forget_steps()
         rows = self.sampler.seat(prefill.arrivals)
         try:
-            self._forward.cache.put(rows, prefill.rooms, length=prefill.length, most=prefill.most)
+            self._forward.cache.copy_prefix(rows, prefill.rooms, length=prefill.length, most=prefill.most)
         except BaseException:
             self.sampler.remove(rows)
             raise
@@ -300,9 +300,9 @@ class Decoder:
 
 def before_compiling(rows: int) -> AbstractContextManager[None]:
     """Announces what compiles in it; torch's compiler takes seconds to import, so only where one is needed."""
-    from sampling.compile.notice import Announcement
+    from sampling.compile.notice import CompileNotice
 
-    return Announcement(
+    return CompileNotice(
         f"compiling the decode step of {rows} row{'s' * (rows > 1)}: this takes a while, less in later runs"
     )
 

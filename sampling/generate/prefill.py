@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sampling.model import KeyValueCache, Llama
-from sampling.model.room import unless_memory_ends
+from sampling.model.allocation import out_of_memory_as_error
 from sampling.sampler.sampler import Arrivals
 
 PREFILL_CHUNK = 512
@@ -66,9 +66,9 @@ class Prefill:
         begun = time.perf_counter()
         part = self._parts.pop(0)
         self._through += part.shape[1]
-        self.rooms[0].look_at(self._through)
+        self.rooms[0].limit_read_length(self._through)
         what = f"while a prompt of {self.length:,} tokens is read"
-        logits = unless_memory_ends(partial(self._model.next_logits, part, self.rooms[0]), what)
+        logits = out_of_memory_as_error(partial(self._model.next_logits, part, self.rooms[0]), what)
         if not self._parts:
             self.logits = logits
         self.seconds += time.perf_counter() - begun

@@ -17,20 +17,20 @@ from torch import Tensor
 Attend = Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
 
 
-def causally(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+def causal_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Over the T positions alone: each looks at itself and at what is before it."""
     q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
     mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)  # [B, H, T, D]
     return mixed.transpose(1, 2).flatten(2)
 
 
-def fused(q: Tensor, k: Tensor, v: Tensor, visible: Tensor | None) -> Tensor:
+def sdpa_attention(q: Tensor, k: Tensor, v: Tensor, visible: Tensor | None) -> Tensor:
     """Over a cache, by torch's fused operator; `visible` is [B, 1, T * G, S], a position's groups together, or None for all."""
     mixed = F.scaled_dot_product_attention(_grouped(q, k.shape[1]), k, v, attn_mask=visible)
     return _joined(mixed, q)
 
 
-def summed(q: Tensor, k: Tensor, v: Tensor, visible: Tensor | None) -> Tensor:
+def reduce_attention(q: Tensor, k: Tensor, v: Tensor, visible: Tensor | None) -> Tensor:
     """Return the same as multiply-and-sum in float32: compiled and for one position it reads the cache at memory's speed."""
     wide = _grouped(q, k.shape[1]).float() * q.shape[-1] ** -0.5
     scores = (wide[..., None, :] * k.float()[:, :, None]).sum(-1)  # [B, KV, T * G, S]

@@ -12,8 +12,8 @@ from torch import Tensor
 from sampling.core.errors import CacheFull, InvalidArgument
 from sampling.model.attend import Attend
 
-# Positions that `look_at` rounds up to. The CPU's attention works in blocks of as many, so that a row's bits do not depend on
-# how far others make it look.
+# Positions that `limit_read_length` rounds up to. The CPU's attention works in blocks of as many, so that a row's bits do not
+# depend on how far others make it look.
 BLOCK = 512
 
 
@@ -35,17 +35,17 @@ class Cache(Protocol):
         """[B] int64, positions each row holds; changed in place."""
         ...
 
-    def claim(self, width: int, counts: Tensor | None = None) -> None:
-        """Refuse, on the host, what cannot fit; as `KeyValueCache.claim`."""
+    def reserve(self, width: int, counts: Tensor | None = None) -> None:
+        """Refuse, on the host, what cannot fit; as `KeyValueCache.reserve`."""
         ...
 
-    def open(self, width: int, counts: Tensor | None, groups: int) -> View:
-        """Plan where the next positions of each row go; as `KeyValueCache.open`."""
+    def plan_write(self, width: int, counts: Tensor | None, groups: int) -> WritePlan:
+        """Plan where the next positions of each row go; as `KeyValueCache.plan_write`."""
         ...
 
 
-class View(Protocol):
-    """What the layers of a model need to know of the new positions, as `Window` has it."""
+class WritePlan(Protocol):
+    """What the layers of a model need to know of the new positions, as `CacheWrite` has it."""
 
     @property
     def positions(self) -> Tensor:
@@ -63,12 +63,12 @@ class View(Protocol):
         ...
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, by: Attend) -> Tensor:
-        """Keep a layer's new keys and values, and attend over all that it has; as `Window.attend`."""
+        """Keep a layer's new keys and values, and attend over all that it has; as `CacheWrite.attend`."""
         ...
 
 
 @dataclass(frozen=True)
-class Window:
+class CacheWrite:
     """Where the T new positions of one forward call go in a cache, and what each of them may look at.
 
     Args:
@@ -134,8 +134,8 @@ class KeyValueCache:
     overwrites them.
 
     A row that outgrows the capacity is told in two ways. Where the host knows the row's length without
-    waiting for the device (`claim`, called by the model in eager mode), the call is refused and nothing
-    changes. Where only the device knows (counts that live there, or a compiled step, which skips `claim`),
+    waiting for the device (`reserve`, called by the model in eager mode), the call is refused and nothing
+    changes. Where only the device knows (counts that live there, or a compiled step, which skips `reserve`),
     the positions past the end are not kept, other rows are not touched, and the row's logits are NaN from
     there on.
 
@@ -212,7 +212,7 @@ class KeyValueCache:
         """Return a layer's values, [B, KV, capacity, D]."""
         return self.stored_values[layer][:, :, : self.capacity]
 
-    def claim(self, width: int, counts: Tensor | None = None) -> None:
+    def reserve(self, width: int, counts: Tensor | None = None) -> None:
         """Refuse, on the host, what cannot fit; without waiting for the device.
 
         Counts on another device than the CPU are taken for zero here, so that no row is refused that might
@@ -231,7 +231,7 @@ class KeyValueCache:
         require_place(row, int(self._known[row]), int(known[row] - self._known[row]), self.capacity)
         self._known = known
 
-    def look_at(self, positions: int) -> None:
+    def limit_read_length(self, positions: int) -> None:
         """Read no more than the first positions of each row from now on, rounded up to whole blocks.
 
         A row that holds more than these has NaN logits, as one that outgrew the capacity. All are read until this is called.
@@ -242,7 +242,7 @@ class KeyValueCache:
         blocks = -(-positions // BLOCK)
         self.seen = self._positions[: blocks * BLOCK]
 
-    def open(self, width: int, counts: Tensor | None, groups: int) -> Window:
+    def plan_write(self, width: int, counts: Tensor | None, groups: int) -> CacheWrite:
         """Plan where the next positions of each row go: tensors only, nothing is read on the host.
 
         Args:
@@ -255,7 +255,7 @@ class KeyValueCache:
         positions = self.lengths[:, None] + steps  # [B, T]
         kept = (steps < counts[:, None]) & (positions < self.capacity)
         visible = self.seen <= positions[:, None, :, None]
-        return Window(
+        return CacheWrite(
             cache=self,
             rows=torch.arange(self.rows, device=steps.device)[:, None],
             positions=positions,
@@ -289,7 +289,7 @@ class KeyValueCache:
         other._known = self._known[chosen]
         return other
 
-    def put(self, rows: Sequence[int] | Tensor, other: KeyValueCache) -> None:
+    def copy_prefix(self, rows: Sequence[int] | Tensor, other: KeyValueCache) -> None:
         """Replace rows, in place, by those of another cache: one for all, as a prompt's for its choices, or one for each.
 
         Args:
@@ -329,7 +329,7 @@ class KeyValueCache:
         stored_values[:, :, start:end] = values.detach().transpose(1, 2)
         return stored_keys[:, :, :end], stored_values[:, :, :end]
 
-    def release(self, rows: Sequence[int] | Tensor) -> None:
+    def free(self, rows: Sequence[int] | Tensor) -> None:
         """Let rows be empty, in place; what they held is overwritten before anything looks at it.
 
         Args:
@@ -353,7 +353,7 @@ class KeyValueCache:
         Raises:
             InvalidArgument: No row, or a row that is not there.
         """
-        self.release(rows)
+        self.free(rows)
         there = self._row_numbers(rows).to(self.lengths.device)
         for stored in (*self.stored_keys, *self.stored_values):
             stored[there] = 0

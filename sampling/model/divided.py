@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from sampling.core.errors import NotEnoughMemory
+from sampling.model.allocation import positions_to_allocate
 from sampling.model.attend import Attend
-from sampling.model.cache import BLOCK, KeyValueCache, Window, require_place
+from sampling.model.cache import BLOCK, CacheWrite, KeyValueCache, require_place
 from sampling.model.llama import Llama
-from sampling.model.room import room_for
 
 
 @dataclass(frozen=True)
-class Alone:
+class OwnCache:
     """A row that has a cache of its own.
 
     Args:
@@ -31,8 +31,8 @@ class Alone:
 
 
 @dataclass(frozen=True)
-class DividedWindow:
-    """Where one new position of each row goes, and what it looks at: as `Window`, over several caches.
+class DividedWrite:
+    """Where one new position of each row goes, and what it looks at: as `CacheWrite`, over several caches.
 
     Args:
         shared: The window of the shared cache, in which rows that are not there are never kept.
@@ -41,9 +41,9 @@ class DividedWindow:
         inside: [B, 1] whether the position has a place.
     """
 
-    shared: Window
+    shared: CacheWrite
     needed: bool
-    alone: Sequence[Alone]
+    alone: Sequence[OwnCache]
     inside: Tensor
 
     @property
@@ -57,7 +57,7 @@ class DividedWindow:
         return self.shared.counts
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, by: Attend) -> Tensor:
-        """Keep a layer's new keys and values, and attend; arguments as in `Window.attend`."""
+        """Keep a layer's new keys and values, and attend; arguments as in `CacheWrite.attend`."""
         mixed = self.shared.attend(layer, q, k, v, by) if self.needed else torch.zeros_like(q).flatten(2)
         for each in self.alone:
             here = slice(each.row, each.row + 1)
@@ -102,7 +102,7 @@ class DividedCache:
         return self._shared.lengths
 
     def rooms(self, length: int, *, most: int, choices: int) -> list[KeyValueCache]:
-        """Return caches of one row for a prompt: the first to run it in, all of them for `put`.
+        """Return caches of one row for a prompt: the first to run it in, all of them for `copy_prefix`.
 
         Args:
             length: Its tokens.
@@ -114,10 +114,12 @@ class DividedCache:
         """
         if length <= self._short:
             return [self._model.new_cache(1, length)]
-        size = room_for(length + 1, most=most, capacity=self.capacity)
+        size = positions_to_allocate(length + 1, most=most, capacity=self.capacity)
         return [self._model.new_cache(1, size) for _ in range(choices)]
 
-    def put(self, rows: Sequence[int], rooms: Sequence[KeyValueCache], *, length: int, most: int) -> None:
+    def copy_prefix(
+        self, rows: Sequence[int], rooms: Sequence[KeyValueCache], *, length: int, most: int
+    ) -> None:
         """Let rows begin with a prompt.
 
         Args:
@@ -128,24 +130,24 @@ class DividedCache:
         """
         first, *others = rooms
         if length <= self._short:
-            self._shared.put(rows, first)
+            self._shared.copy_prefix(rows, first)
         else:
             for other in others:
-                other.put([0], first)
+                other.copy_prefix([0], first)
             self._settle(dict(zip(rows, rooms, strict=True)))
             self.lengths[list(rows)] = length
         for row in rows:
             self._held[row], self._most[row] = length, most
 
-    def release(self, rows: Sequence[int]) -> None:
+    def free(self, rows: Sequence[int]) -> None:
         """Let rows be empty; memory of their own is given back."""
-        self._shared.release(rows)
+        self._shared.free(rows)
         self._inside[list(rows)] = False
         for row in rows:
             self._alone.pop(row, None)
             self._held[row] = 0
 
-    def make_room(self, counts: Tensor) -> dict[int, NotEnoughMemory]:
+    def grow(self, counts: Tensor) -> dict[int, NotEnoughMemory]:
         """Make room for new positions.
 
         Args:
@@ -163,7 +165,7 @@ class DividedCache:
                     lost[row] = error.with_traceback(None)
         return lost
 
-    def claim(self, width: int, counts: Tensor | None = None) -> None:
+    def reserve(self, width: int, counts: Tensor | None = None) -> None:
         """Take the places of new positions; `counts` has to be on the host.
 
         Raises:
@@ -175,12 +177,12 @@ class DividedCache:
         self._new = new
         self._held = [held + count for held, count in zip(self._held, new, strict=True)]
 
-    def open(self, width: int, counts: Tensor | None, groups: int) -> DividedWindow:
-        """Plan where the positions go that were claimed; arguments as in `KeyValueCache.open`, T is 1."""
-        shared = self._shared.open(width, counts, groups)
+    def plan_write(self, width: int, counts: Tensor | None, groups: int) -> DividedWrite:
+        """Plan where the positions go that were claimed; arguments as in `KeyValueCache.plan_write`, T is 1."""
+        shared = self._shared.plan_write(width, counts, groups)
         fed = [row for row, count in enumerate(self._new) if count]
-        alone = [Alone(row, self._alone[row], self._held[row]) for row in fed if row in self._alone]
-        return DividedWindow(shared, len(alone) < len(fed), alone, shared.inside | self._inside)
+        alone = [OwnCache(row, self._alone[row], self._held[row]) for row in fed if row in self._alone]
+        return DividedWrite(shared, len(alone) < len(fed), alone, shared.inside | self._inside)
 
     def _end(self, row: int) -> int:
         """For how many positions a row has room."""
@@ -188,9 +190,9 @@ class DividedCache:
 
     def _enlarge(self, row: int, positions: int) -> None:
         """Give a row a larger cache."""
-        size = room_for(positions, most=self._most[row], capacity=self.capacity)
+        size = positions_to_allocate(positions, most=self._most[row], capacity=self.capacity)
         larger = self._model.new_cache(1, size)
-        larger.put([0], self._alone[row] if row in self._alone else self._shared.select([row]))
+        larger.copy_prefix([0], self._alone[row] if row in self._alone else self._shared.select([row]))
         self._settle({row: larger})
 
     def _settle(self, alone: dict[int, KeyValueCache]) -> None:

@@ -11,18 +11,18 @@ from torch import Tensor
 
 from sampling.compile.graphs import compiled
 from sampling.core.errors import NotEnoughMemory
-from sampling.model.attend import summed
+from sampling.model.attend import reduce_attention
 from sampling.model.cache import Cache, KeyValueCache
 from sampling.model.divided import DividedCache
+from sampling.model.graph_key import graph_cache_key
 from sampling.model.growing import GrowingCache
-from sampling.model.kind import kind_of
 from sampling.model.llama import Llama
-from sampling.model.projection import summing
+from sampling.model.projection import as_gemv_model
 
 # By device, the most rows that one graph serves faster than packed weights do; no entry: all.
 ROWS_OF_A_GRAPH = {"cpu": 1}
 # By device, how a graph of one row attends; no entry: as the model does.
-ATTEND = {"cpu": summed}
+ATTEND = {"cpu": reduce_attention}
 # Inductor's, by device. On the CPU a multiplication and an addition become one instruction, which rounds once.
 OPTIONS: dict[str, dict[str, Any]] = {
     "cpu": {"cpp.enable_floating_point_contract_flag": "fast"},
@@ -40,10 +40,10 @@ class Forward(Protocol):
 
     @property
     def shape(self) -> Hashable:
-        """What tells the step that `claim` was called for from others that read the same tensors."""
+        """What tells the step that `reserve` was called for from others that read the same tensors."""
         ...
 
-    def claim(self, counts: Tensor) -> dict[int, NotEnoughMemory]:
+    def reserve(self, counts: Tensor) -> dict[int, NotEnoughMemory]:
         """Take the places of the next step.
 
         Args:
@@ -107,9 +107,9 @@ class Eager:
         self.model, self.cache, self.logits = model, cache, logits
         self.counts: Tensor | None = None
 
-    def claim(self, counts: Tensor) -> dict[int, NotEnoughMemory]:
+    def reserve(self, counts: Tensor) -> dict[int, NotEnoughMemory]:
         """Take the places of the next step; the model itself refuses what does not fit."""
-        lost = without(self.cache.make_room(counts), counts)
+        lost = without(self.cache.grow(counts), counts)
         self.counts = counts
         return lost
 
@@ -129,24 +129,24 @@ class Compiled:
     """
 
     def __init__(self, model: Llama, cache: GrowingCache, logits: Tensor) -> None:
-        self.model = model if len(logits) > 1 else summing(model, ATTEND.get(logits.device.type))
+        self.model = model if len(logits) > 1 else as_gemv_model(model, ATTEND.get(logits.device.type))
         self.cache, self.logits = cache, logits
         self._weights = [*self.model.parameters()]
         self._opened: KeyValueCache | None = None  # the cache that serves in every size
-        self._kind: str | None = None
-        self._types: list[tuple[torch.dtype, torch.device]] = []  # of the weights when the kind was told
+        self._key: str | None = None
+        self._types: list[tuple[torch.dtype, torch.device]] = []  # of the weights when the key was made
 
     @property
     def shape(self) -> Hashable:
         """How many positions of each row are looked at."""
         return len(self.cache.now.seen)
 
-    def claim(self, counts: Tensor) -> dict[int, NotEnoughMemory]:
+    def reserve(self, counts: Tensor) -> dict[int, NotEnoughMemory]:
         """Take the places of the next step."""
-        lost = without(self.cache.make_room(counts), counts)
+        lost = without(self.cache.grow(counts), counts)
         cache = self.cache.now
-        cache.look_at(cache.longest + 1)
-        cache.claim(1, counts)
+        cache.limit_read_length(cache.longest + 1)
+        cache.reserve(1, counts)
         leave_open(cache.seen, 0)
         if cache is not self._opened:
             self._opened = cache
@@ -159,9 +159,9 @@ class Compiled:
         # What `model.to` changes: a graph would read other memory than that of such a weight.
         types = [(weight.dtype, weight.device) for weight in self._weights]
         if types != self._types:
-            self._kind, self._types = kind_of(self.model), types
-        step = compiled_advance(tokens.device.type, known=self._kind is not None)
-        step(self._kind, self.model, self.cache.now, self.logits, tokens)
+            self._key, self._types = graph_cache_key(self.model), types
+        step = compiled_advance(tokens.device.type, known=self._key is not None)
+        step(self._key, self.model, self.cache.now, self.logits, tokens)
 
 
 def without(lost: dict[int, NotEnoughMemory], counts: Tensor) -> dict[int, NotEnoughMemory]:
@@ -183,9 +183,9 @@ def leave_open(tensor: Tensor, dim: int) -> None:
     torch._dynamo.maybe_mark_dynamic(tensor, dim)  # pyright: ignore[reportPrivateUsage]
 
 
-def advance_of(kind: str | None, model: Llama, cache: KeyValueCache, logits: Tensor, tokens: Tensor) -> None:
-    """`advance`, whose graph is one for models of this kind."""
-    if kind != "":  # read, so that the compiler asks for it
+def advance_of(key: str | None, model: Llama, cache: KeyValueCache, logits: Tensor, tokens: Tensor) -> None:
+    """`advance`, whose graph is one for models of this key."""
+    if key != "":  # read, so that the compiler asks for it
         advance(model, cache, logits, tokens)
 
 
@@ -197,7 +197,7 @@ def compiled_advance(
 
     Args:
         device: The type of the device.
-        known: Whether the kind of a model says all that its graph depends on; then nothing else of it is asked for.
+        known: Whether the key says all that its graph depends on; then nothing else of it is asked for.
     """
     unwatched = ("model",) if known else ()
     return compiled(advance_of, dynamic=False, options=OPTIONS.get(device), unwatched=unwatched)

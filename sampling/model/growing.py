@@ -8,9 +8,9 @@ from contextlib import suppress
 from torch import Tensor
 
 from sampling.core.errors import NotEnoughMemory
+from sampling.model.allocation import positions_to_allocate
 from sampling.model.cache import KeyValueCache
 from sampling.model.llama import Llama
-from sampling.model.room import room_for
 
 
 class GrowingCache:
@@ -43,7 +43,9 @@ class GrowingCache:
         self._enlarge(length)
         return [self._model.new_cache(1, length)]
 
-    def put(self, rows: Sequence[int], rooms: Sequence[KeyValueCache], *, length: int, most: int) -> None:
+    def copy_prefix(
+        self, rows: Sequence[int], rooms: Sequence[KeyValueCache], *, length: int, most: int
+    ) -> None:
         """Let rows begin with a prompt, which the one of `rooms` holds.
 
         Raises:
@@ -54,16 +56,16 @@ class GrowingCache:
             self._replace(room)
         else:
             self._enlarge(length)
-            self.now.put(rows, room)
+            self.now.copy_prefix(rows, room)
 
-    def release(self, rows: Sequence[int]) -> None:
+    def free(self, rows: Sequence[int]) -> None:
         """Let rows be empty; when all are, the memory is given back."""
-        self.now.release(rows)
+        self.now.free(rows)
         if self.now.longest == 0 and self.now.capacity > self._size(1):
             with suppress(NotEnoughMemory):  # not even for the small one beside it
                 self._replace(self._model.new_cache(self.now.rows, self._size(1)))
 
-    def make_room(self, counts: Tensor) -> dict[int, NotEnoughMemory]:
+    def grow(self, counts: Tensor) -> dict[int, NotEnoughMemory]:
         """Make room for new positions.
 
         Args:
@@ -88,7 +90,7 @@ class GrowingCache:
         """Make room for rows of a length."""
         if length > self.now.capacity:
             larger = self._model.new_cache(self.now.rows, self._size(length))
-            larger.put([*range(self.now.rows)], self.now)
+            larger.copy_prefix([*range(self.now.rows)], self.now)
             self._replace(larger)
 
     def _replace(self, cache: KeyValueCache) -> None:
@@ -96,4 +98,4 @@ class GrowingCache:
         self.now = cache
 
     def _size(self, length: int) -> int:
-        return room_for(length, most=self.capacity, capacity=self.capacity)
+        return positions_to_allocate(length, most=self.capacity, capacity=self.capacity)

@@ -19,11 +19,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sampling.core.errors import InvalidArgument
-from sampling.model.attend import Attend, causally, fused
-from sampling.model.cache import Cache, KeyValueCache, View
+from sampling.model.allocation import allocate
+from sampling.model.attend import Attend, causal_attention, sdpa_attention
+from sampling.model.cache import Cache, KeyValueCache, WritePlan
 from sampling.model.config import LlamaConfig
-from sampling.model.projection import Projection, by_module, by_weight
-from sampling.model.room import taken
+from sampling.model.projection import Projection, call_modules, linear_products
 from sampling.model.rotary import Rotary, rotate
 
 Item = TypeVar("Item")
@@ -66,17 +66,17 @@ class Attention(nn.Module):
         self.k_proj = nn.Linear(config.hidden_size, keys, bias=False)
         self.v_proj = nn.Linear(config.hidden_size, keys, bias=False)
         self.o_proj = nn.Linear(queries, config.hidden_size, bias=False)
-        self.heads_of = Projection(self.q_proj, self.k_proj, self.v_proj, form=by_module)
-        self.joined = Projection(self.o_proj, form=by_module)
-        self.attend: Attend = fused
+        self.project_qkv = Projection(self.q_proj, self.k_proj, self.v_proj, form=call_modules)
+        self.project_out = Projection(self.o_proj, form=call_modules)
+        self.attend: Attend = sdpa_attention
 
-    def forward(self, hidden: Tensor, rotation: tuple[Tensor, Tensor], window: View | None) -> Tensor:
+    def forward(self, hidden: Tensor, rotation: tuple[Tensor, Tensor], window: WritePlan | None) -> Tensor:
         """[B, T, hidden_size] to the same; over the cache behind `window`, or over the T positions alone."""
-        q, k, v = (heads.unflatten(-1, (-1, self.head_dim)) for heads in self.heads_of(hidden))
+        q, k, v = (heads.unflatten(-1, (-1, self.head_dim)) for heads in self.project_qkv(hidden))
         q, k = rotate(q, rotation), rotate(k, rotation)  # [B, T, H, D], [B, T, KV, D]; v is as k
         if window is None:
-            return self.joined(causally(q, k, v))[0]
-        return self.joined(window.attend(self.layer, q, k, v, self.attend))[0]
+            return self.project_out(causal_attention(q, k, v))[0]
+        return self.project_out(window.attend(self.layer, q, k, v, self.attend))[0]
 
 
 class FeedForward(nn.Module):
@@ -91,13 +91,13 @@ class FeedForward(nn.Module):
         self.gate_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
         self.up_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
         self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
-        self.widened = Projection(self.gate_proj, self.up_proj, form=by_module)
-        self.narrowed = Projection(self.down_proj, form=by_module)
+        self.project_gate_up = Projection(self.gate_proj, self.up_proj, form=call_modules)
+        self.project_down = Projection(self.down_proj, form=call_modules)
 
     def forward(self, hidden: Tensor) -> Tensor:
         """[B, T, hidden_size] to the same."""
-        gate, up = self.widened(hidden)
-        return self.narrowed(F.silu(gate) * up)[0]
+        gate, up = self.project_gate_up(hidden)
+        return self.project_down(F.silu(gate) * up)[0]
 
 
 class Block(nn.Module):
@@ -110,7 +110,7 @@ class Block(nn.Module):
         self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.mlp = FeedForward(config)
 
-    def forward(self, hidden: Tensor, rotation: tuple[Tensor, Tensor], window: View | None) -> Tensor:
+    def forward(self, hidden: Tensor, rotation: tuple[Tensor, Tensor], window: WritePlan | None) -> Tensor:
         """[B, T, hidden_size] to the same."""
         hidden = hidden + self.self_attn(self.input_layernorm(hidden), rotation, window)
         return hidden + self.mlp(self.post_attention_layernorm(hidden))
@@ -126,9 +126,9 @@ class Llama(nn.Module):
     and has logits that mean nothing. Gradients do not flow into a cache.
 
     What is checked where: shapes and types, always; token ids on the CPU, and rows that outgrow the cache as
-    far as the host knows their lengths, in eager mode, before anything is computed (`KeyValueCache.claim`).
+    far as the host knows their lengths, in eager mode, before anything is computed (`KeyValueCache.reserve`).
     Nothing waits for the device: a row that outgrew the cache unknown to the host has NaN logits. A compiled
-    step can have the check too, by calling `claim` before it.
+    step can have the check too, by calling `reserve` before it.
 
     Args:
         config: The model's shape.
@@ -162,7 +162,7 @@ class Llama(nn.Module):
         self.lm_head: nn.Linear | None = None
         if not config.tie_word_embeddings:
             self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
-        self.scored = Projection(self.lm_head or self.embed_tokens, form=by_weight)
+        self.project_logits = Projection(self.lm_head or self.embed_tokens, form=linear_products)
 
     def forward(self, token_ids: Tensor, cache: Cache | None = None, counts: Tensor | None = None) -> Tensor:
         """Logits at every position.
@@ -235,7 +235,7 @@ class Llama(nn.Module):
             dtype=dtype,
         )
         size = 2 * layers * rows * heads * (capacity + 1) * width * dtype.itemsize
-        return taken(make, size, device, self.from_all)
+        return allocate(make, size, device, self.from_all)
 
     @property
     def key_value_heads(self) -> int:
@@ -261,12 +261,12 @@ class Llama(nn.Module):
             self._check_values(token_ids, cache, counts)
         if cache is None:
             return self._decode(token_ids, steps[None], None)
-        window = cache.open(width, there, self.config.query_groups)
+        window = cache.plan_write(width, there, self.config.query_groups)
         hidden = self._decode(token_ids, window.positions, window)
         cache.lengths.add_(window.counts)
         return hidden.where(window.inside[:, :, None], torch.nan)
 
-    def _decode(self, token_ids: Tensor, positions: Tensor, window: View | None) -> Tensor:
+    def _decode(self, token_ids: Tensor, positions: Tensor, window: WritePlan | None) -> Tensor:
         hidden = self.embed_tokens(token_ids)  # [B, T, hidden_size]
         rotation = self.rotary(positions)
         for block in self.layers:
@@ -274,7 +274,7 @@ class Llama(nn.Module):
         return self.norm(hidden)
 
     def _head(self, hidden: Tensor) -> Tensor:
-        return self.scored(hidden)[0].float()
+        return self.project_logits(hidden)[0].float()
 
     def _check_shapes(self, token_ids: Tensor, cache: Cache | None, counts: Tensor | None) -> None:
         context = self.config.max_position_embeddings if cache is None else cache.capacity
@@ -295,7 +295,7 @@ class Llama(nn.Module):
             worst = token_ids.max() if token_ids.min() >= 0 else token_ids.min()
             raise InvalidArgument("token_ids", int(worst), f"ids from 0 to {self.config.vocab_size - 1}")
         if cache is not None:
-            cache.claim(width, counts)
+            cache.reserve(width, counts)
 
 
 def _within(numbers: Tensor, most: int) -> bool:

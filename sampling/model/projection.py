@@ -42,17 +42,17 @@ class Projection:
         return self.form(hidden, self.modules)
 
 
-def by_module(hidden: Tensor, modules: Sequence[nn.Module]) -> list[Tensor]:
+def call_modules(hidden: Tensor, modules: Sequence[nn.Module]) -> list[Tensor]:
     """As the modules themselves do it, with whatever has been hooked to them."""
     return [module(hidden) for module in modules]
 
 
-def by_weight(hidden: Tensor, modules: Sequence[nn.Module]) -> list[Tensor]:
+def linear_products(hidden: Tensor, modules: Sequence[nn.Module]) -> list[Tensor]:
     """By the linear operator; for an embedding, too, which as a module would look rows up."""
     return [F.linear(hidden, weight) for weight in weights_of(modules)]
 
 
-def by_sum(hidden: Tensor, modules: Sequence[nn.Module]) -> list[Tensor]:
+def gemv_reduce(hidden: Tensor, modules: Sequence[nn.Module]) -> list[Tensor]:
     """Multiply and sum, in float32: compiled and for one row it reads weights as fast as memory gives them."""
     return [_summed(hidden.float()[..., None, :], weight).to(hidden.dtype) for weight in weights_of(modules)]
 
@@ -62,7 +62,7 @@ def _summed(wide: Tensor, weight: Tensor) -> Tensor:
     return torch.cat([(wide * part.float()).sum(-1) for part in weight.chunk(SUMS_AT_ONCE)], -1)
 
 
-def by_blocks(hidden: Tensor, modules: Sequence[nn.Module]) -> list[Tensor]:
+def blocked_gemv(hidden: Tensor, modules: Sequence[nn.Module]) -> list[Tensor]:
     """For one row in float32 and weights of a multiple of BLOCKS rows, as a batch of products with blocks of them.
 
     MKL computes a batch with all threads, where a matrix times one column has a single thread for itself.
@@ -74,7 +74,7 @@ def by_blocks(hidden: Tensor, modules: Sequence[nn.Module]) -> list[Tensor]:
 
 
 def fits_blocks(hidden: Tensor, weights: Sequence[Tensor]) -> bool:
-    """Whether `by_blocks` can multiply this input with these weights, and MKL is there to do it."""
+    """Whether `blocked_gemv` can multiply this input with these weights, and MKL is there to do it."""
     one_row = hidden.numel() == hidden.shape[-1] and hidden.dtype == torch.float32
     even = all(len(weight) % BLOCKS == 0 for weight in weights)
     return one_row and even and torch.backends.mkl.is_available()
@@ -115,7 +115,7 @@ class Packed:
         """One product with all the weights, cut into theirs."""
         weights = weights_of(modules)
         if fits_blocks(hidden, weights):
-            return by_blocks(hidden, modules)
+            return blocked_gemv(hidden, modules)
         state = [(weight.data_ptr(), weight._version) for weight in weights]
         if self._packed is None or state != self._of:
             self._pack(weights, state)
@@ -164,7 +164,7 @@ def packable(weight: Tensor) -> bool:
     return weight.dtype == torch.float32 or torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
-def summing(model: Llama, attend: Attend | None) -> Llama:
+def as_gemv_model(model: Llama, attend: Attend | None) -> Llama:
     """Return a twin of a model, on the same weights, that multiplies and sums.
 
     Args:
@@ -175,7 +175,7 @@ def summing(model: Llama, attend: Attend | None) -> Llama:
     weights = (*model.parameters(), *model.buffers())
     twin = copy.deepcopy(model, {id(weight): weight for weight in weights})
     for projection in projections_of(twin):
-        projection.form = by_sum
+        projection.form = gemv_reduce
     if attend is not None:
         twin.embed_tokens = cast("nn.Embedding", WideEmbedding(twin.embed_tokens))
         for block in twin.layers:

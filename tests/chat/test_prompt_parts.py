@@ -188,7 +188,9 @@ def test_a_fault_in_a_part_ends_its_completion_alone(toy, monkeypatch, part):
 
 def test_an_answer_takes_memory_as_it_grows(toy, monkeypatch):
     """Without max_tokens, in a context of 4,096: room for 512 positions, and then an error that says what to do."""
-    monkeypatch.setattr("sampling.model.room.free_bytes", lambda _: 2_000_000)  # 1,024 positions are 2.6 MB
+    monkeypatch.setattr(
+        "sampling.model.allocation.free_bytes", lambda _: 2_000_000
+    )  # 1,024 positions are 2.6 MB
     with pytest.raises(NotEnoughMemory, match=r"max_tokens: memory ends \(2,624,000 bytes more are wanted"):
         toy.chat([{"role": "user", "content": "Peru? " * 245}], seed=1, **ENDLESS)
     answer = toy.chat([{"role": "user", "content": "Peru? " * 245}], seed=1, max_tokens=3, **ENDLESS)
@@ -203,7 +205,7 @@ def test_a_context_takes_no_memory_until_it_is_used(toy, monkeypatch):
         sizes.append(size)
         return make()
 
-    monkeypatch.setattr("sampling.model.llama.taken", noted)
+    monkeypatch.setattr("sampling.model.llama.allocate", noted)
     monkeypatch.setattr(toy.model, "config", replace(toy.model.config, max_position_embeddings=131072))
     position = 5 * 2 * 2 * 32 * 4  # 5 layers, keys and values, 2 heads of 32 float32
     Service(toy, ServerOptions())
@@ -214,7 +216,7 @@ def test_a_context_takes_no_memory_until_it_is_used(toy, monkeypatch):
 
 
 def test_where_memory_ends_a_command_says_one_line(monkeypatch, capsys):
-    monkeypatch.setattr("sampling.model.room.free_bytes", lambda _: 10**6)
+    monkeypatch.setattr("sampling.model.allocation.free_bytes", lambda _: 10**6)
     assert main(["chat", "Hi"]) == 2
     out, err = capsys.readouterr()
     assert out == ""

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sampling.compile.cuda_graphs import Replay
+from sampling.compile.cuda_graphs import CudaGraphCache
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 
@@ -19,7 +19,7 @@ def test_a_step_is_captured_once_and_replayed():
         state.add_(1.0)
         return state * 2
 
-    replay = Replay()
+    replay = CudaGraphCache()
     results = [replay.run("step", step).tolist() for _ in range(5)]
     assert results == [[2.0 * n] * 3 for n in range(1, 6)]
     assert len(runs) == 2

@@ -68,7 +68,7 @@ def outgrown(toy: LanguageModel, full: bool) -> dict[str, Any]:
     stepped = [running.step()[0].token_id for _ in range(8)]
     with pytest.MonkeyPatch.context() as patch:
         if full:
-            patch.setattr("sampling.model.room.free_bytes", lambda _: 0)
+            patch.setattr("sampling.model.allocation.free_bytes", lambda _: 0)
         try:
             running.add([1] * 600, SamplingParams())
             refused = "nothing"

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from sampling.model.attend import causally, fused, summed
+from sampling.model.attend import causal_attention, reduce_attention, sdpa_attention
 
-FORMS = {"fused": fused, "summed": summed}
+FORMS = {"fused": sdpa_attention, "summed": reduce_attention}
 D, LENGTH, ROOM = 16, 37, 48
 
 
@@ -49,4 +49,4 @@ def test_over_a_cache(form: str, width: int, heads: int, kv_heads: int, dtype: t
 def test_without_a_cache(kv_heads: int) -> None:
     q, k, v = noise(2, 9, 4, D), noise(2, 9, kv_heads, D), noise(9, 2, kv_heads, D).transpose(0, 1)
     told = exact(q, k.transpose(1, 2), v.transpose(1, 2), [list(range(1, 10))] * 2)
-    torch.testing.assert_close(causally(q, k, v).double(), told, rtol=5e-6, atol=5e-6)
+    torch.testing.assert_close(causal_attention(q, k, v).double(), told, rtol=5e-6, atol=5e-6)

@@ -14,8 +14,8 @@ def new(rows: int = 3, capacity: int = 6, **others) -> KeyValueCache:
 def append(cache: KeyValueCache, marks: list[list[float]], width: int) -> None:
     """Append to each row one position per mark, whose key is the mark (its value, the mark negated)."""
     counts = torch.tensor([len(row) for row in marks])
-    cache.claim(width, counts)
-    window = cache.open(width, counts, groups=1)
+    cache.reserve(width, counts)
+    window = cache.plan_write(width, counts, groups=1)
     keys = torch.tensor([row + [-999.0] * (width - len(row)) for row in marks])[:, :, None, None].expand(
         -1, -1, 2, 4
     )
@@ -58,13 +58,13 @@ def test_shapes_types_and_addresses_stay():
 def test_what_a_position_sees():
     cache = new(rows=2, capacity=5)
     append(cache, [[1, 2], []], width=2)
-    window = cache.open(2, None, groups=1)
+    window = cache.plan_write(2, None, groups=1)
     assert window.positions.tolist() == [[2, 3], [0, 1]]
     assert window.visible.int().tolist() == [
         [[[1, 1, 1, 0, 0], [1, 1, 1, 1, 0]]],
         [[[1, 0, 0, 0, 0], [1, 1, 0, 0, 0]]],
     ]
-    grouped = cache.open(2, None, groups=3).visible
+    grouped = cache.plan_write(2, None, groups=3).visible
     assert grouped.shape == (2, 1, 6, 5)
     assert torch.equal(grouped[:, :, 2], window.visible[:, :, 0])
     assert torch.equal(grouped[:, :, 3], window.visible[:, :, 1])
@@ -73,7 +73,7 @@ def test_what_a_position_sees():
 def test_padding_and_overflow_go_past_the_end():
     cache = new(rows=3, capacity=4)
     append(cache, [[1, 2, 3], [4], []], width=3)
-    window = cache.open(3, torch.tensor([1, 3, 0]), groups=1)
+    window = cache.plan_write(3, torch.tensor([1, 3, 0]), groups=1)
     assert window.slots.tolist() == [[3, 4, 4], [1, 2, 3], [4, 4, 4]]
     assert window.inside.tolist() == [[True, False, False], [True, True, True], [True, True, True]]
     append(cache, [[5], [6, 7, 8], []], width=3)
@@ -100,9 +100,9 @@ def test_rows_are_reordered_and_dropped():
 def test_a_selected_row_still_knows_its_length():
     cache = new(rows=2, capacity=3)
     append(cache, [[1, 2, 3], [4]], width=3)
-    cache.select([1, 1]).claim(2)
+    cache.select([1, 1]).reserve(2)
     with pytest.raises(CacheFull, match="row 1: 3 positions and 1 new ones"):
-        cache.select([1, 0]).claim(1)
+        cache.select([1, 0]).reserve(1)
 
 
 def test_a_reset_row_starts_anew_and_leaves_nothing_behind():
@@ -123,33 +123,33 @@ def test_rows_that_are_replaced_leave_nothing_behind():
     for other, expected in ((one, [[7, 8], [7, 8]]), (two, [[1], [2, 3]])):
         cache = new()
         append(cache, [[float("nan")] * 6, [9], [float("nan")] * 6], width=6)
-        cache.put([2, 0], other)
+        cache.copy_prefix([2, 0], other)
         assert held(cache) == [expected[1], [9], expected[0]]
         assert not any(stored.isnan().any() for stored in (*cache.stored_keys, *cache.stored_values))
     with pytest.raises(
         InvalidArgument, match="other: got '2 rows of 4 positions', must be a cache of 1 or 3"
     ):
-        new().put([0, 1, 2], two)
+        new().copy_prefix([0, 1, 2], two)
     with pytest.raises(InvalidArgument, match=r"other: got '1 rows of 6 positions', must be .* at most 4"):
-        two.put([0], new(rows=1))
+        two.copy_prefix([0], new(rows=1))
 
 
 def test_claims():
     cache = new(rows=2, capacity=4)
-    cache.claim(3, torch.tensor([3, 0]))
-    cache.claim(4, torch.tensor([1, 2]))
+    cache.reserve(3, torch.tensor([3, 0]))
+    cache.reserve(4, torch.tensor([1, 2]))
     with pytest.raises(CacheFull, match=r"row 0: 4 positions and 1 new ones do not fit .* capacity is 4"):
-        cache.claim(1)
+        cache.reserve(1)
     with pytest.raises(CacheFull, match="row 1: 2 positions and 3 new ones"):
-        cache.claim(3, torch.tensor([0, 3]))
-    cache.claim(3, torch.tensor([0, 2]))  # what was refused was not counted
+        cache.reserve(3, torch.tensor([0, 3]))
+    cache.reserve(3, torch.tensor([0, 2]))  # what was refused was not counted
 
 
 def test_counts_that_only_the_device_knows_refuse_nobody():
     cache = new(rows=2, capacity=4)
     for _ in range(5):
-        cache.claim(4, torch.zeros(2, dtype=torch.int64, device="meta"))
-    cache.claim(4)
+        cache.reserve(4, torch.zeros(2, dtype=torch.int64, device="meta"))
+    cache.reserve(4)
 
 
 @pytest.mark.parametrize("rows", [[], [3], [-1], [[0]], torch.tensor([0, 7])])
@@ -170,7 +170,7 @@ def test_what_is_looked_at_keeps_its_place():
     cache = new(capacity=1100)
     seen: dict[int, tuple[int, list[int]]] = {}
     for positions in (1, 512, 513, 1100, 40):
-        cache.look_at(positions)
+        cache.limit_read_length(positions)
         seen[positions] = (cache.seen.data_ptr(), cache.seen.tolist())
     assert len({place for place, _ in seen.values()}) == 1
     lengths = {positions: len(numbers) for positions, (_, numbers) in seen.items()}

@@ -162,7 +162,7 @@ def test_one_graph_serves_every_capacity(model):
         forward = forward_of(model, capacity, logits, compiled=True)
         text = [1]
         for _ in range(30):
-            forward.claim(torch.ones(1, dtype=torch.int64))
+            forward.reserve(torch.ones(1, dtype=torch.int64))
             forward.run(torch.tensor([text[-1]], device=device))
             text.append(int(logits.argmax()))
         told.append(text)
@@ -180,7 +180,7 @@ def test_bfloat16(new_oracle, tmp_path, device):
     for compiled, row in logits.items():
         forward = forward_of(model, 64, row, compiled=compiled)
         for token in prompt(30, 5):
-            forward.claim(torch.ones(1, dtype=torch.int64))
+            forward.reserve(torch.ones(1, dtype=torch.int64))
             forward.run(torch.tensor([token], device=device))
     exact = oracle.logits(prompt(30, 5))
     difference = (logits[True] - logits[False]).square().mean().sqrt()

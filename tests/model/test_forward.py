@@ -44,13 +44,13 @@ def begin(model: Llama, forward: Eager, row: int, length: int) -> None:
     """Give a row a prompt."""
     rooms = forward.cache.rooms(length, most=length, choices=1)
     model.next_logits((torch.arange(length) * 7 % 97)[None], rooms[0])
-    forward.cache.put([row], rooms, length=length, most=length)
+    forward.cache.copy_prefix([row], rooms, length=length, most=length)
 
 
 def stepped(forward: Eager, logits: Tensor, fed: list[int], token: int = 5) -> Tensor:
     """The rows' logits after one more token, [B, V]."""
     counts = torch.tensor(fed)
-    assert forward.claim(counts) == {}
+    assert forward.reserve(counts) == {}
     forward.run(torch.where(counts > 0, token, -1))
     return logits.clone()
 
@@ -85,7 +85,7 @@ def test_no_bit_depends_on_when_rows_grow(model, capacity):
         if token == 6:
             begin(model, forward, 2, 3)
         if token == 9:
-            forward.cache.release([1])
+            forward.cache.free([1])
         if token == 300:
             begin(model, forward, 1, 512)
         fed = [1, int(token < 9 or token >= 300), int(token >= 6)]
@@ -118,7 +118,7 @@ def test_memory_follows_the_tokens_of_each_row(model):
     assert bytes_held(forward) == least + 1025 * position
     begin(model, forward, 2, 1500)
     assert bytes_held(forward) == least + (1025 + 1537) * position
-    forward.cache.release([1, 2])
+    forward.cache.free([1, 2])
     assert bytes_held(forward) == least
 
 
@@ -126,10 +126,10 @@ def test_choices_of_a_long_prompt_do_not_share_what_is_written(model):
     forward, logits = started(model, [0, 0, 700], 2048)
     rooms = forward.cache.rooms(700, most=800, choices=2)
     model.next_logits((torch.arange(700) * 7 % 97)[None], rooms[0])
-    forward.cache.put([0, 1], rooms, length=700, most=800)
+    forward.cache.copy_prefix([0, 1], rooms, length=700, most=800)
     told = stepped(forward, logits, [1, 1, 1])
     assert torch.equal(told[0], told[1])
-    forward.claim(torch.tensor([1, 1, 1]))
+    forward.reserve(torch.tensor([1, 1, 1]))
     forward.run(torch.tensor([5, 6, 5]))
     told = stepped(forward, logits, [1, 1, 1])
     assert torch.equal(told[0], told[2])
@@ -139,7 +139,7 @@ def test_choices_of_a_long_prompt_do_not_share_what_is_written(model):
 def test_a_row_beyond_what_is_looked_at_has_nan_logits(model):
     cache = model.new_cache(1, 1100)
     model.next_logits(torch.ones(1, 600, dtype=torch.int64), cache)
-    cache.look_at(512)
+    cache.limit_read_length(512)
     assert bool(model.next_logits(torch.tensor([[5]]), cache).isnan().all())
 
 
@@ -154,7 +154,7 @@ def test_a_row_without_a_new_token_keeps_its_logits(model):
 @pytest.mark.parametrize("capacity", [4, 600])
 def test_a_full_row_is_refused_before_anything_changes(model, capacity):
     forward, _ = started(model, [capacity], capacity)
-    forward.claim(torch.tensor([1]))
+    forward.reserve(torch.tensor([1]))
     with pytest.raises(CacheFull, match=f"row 0: {capacity} positions and 1 new ones do not fit"):
         forward.run(torch.tensor([3]))
     assert forward.cache.lengths.tolist() == [capacity]

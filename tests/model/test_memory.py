@@ -64,7 +64,7 @@ def test_every_weight_has_a_place_of_its_own(dtype):
 def test_a_tied_table_has_one_place():
     ours = allocated(model(tied=True), "cpu").requires_grad_(False)
     ours.embed_tokens.weight.fill_(2.0)
-    [product] = ours.scored(torch.ones(1, 24))
+    [product] = ours.project_logits(torch.ones(1, 24))
     assert torch.equal(product, torch.full((1, 61), 48.0))
 
 

@@ -19,9 +19,9 @@ from sampling.chat.batch import kept
 from sampling.core.errors import NotEnoughMemory
 from sampling.generate.decode import Decoder, SampledToken
 from sampling.model import Llama
+from sampling.model.allocation import out_of_memory_as_error
 from sampling.model.divided import DividedCache
 from sampling.model.growing import GrowingCache
-from sampling.model.room import unless_memory_ends
 
 LARGE = 2**23  # bytes; a cache that grows takes more
 GREEDY = SamplingParams(temperature=0)
@@ -65,7 +65,7 @@ def address_space(spare: int) -> Iterator[None]:
 def little_free(spare: int) -> Iterator[None]:
     """The system says that it has so many bytes, and no more."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sampling.model.room.free_bytes", lambda _: spare)
+        patch.setattr("sampling.model.allocation.free_bytes", lambda _: spare)
         yield
 
 
@@ -156,10 +156,10 @@ def test_a_cache_that_can_not_grow_is_as_it_was(wide, kind):
     cache = kind(wide, 2, 4096) if kind is DividedCache else kind(wide, 2, 4096, lambda: None)
     rooms = cache.rooms(512, most=600, choices=1)
     wide.next_logits(torch.tensor([(LONG + SHORT)[:512]]), rooms[0])
-    cache.put([0], rooms, length=512, most=600)
+    cache.copy_prefix([0], rooms, length=512, most=600)
     with little_free(0):
-        assert list(cache.make_room(torch.tensor([1, 1]))) == [0]
-    assert cache.make_room(torch.tensor([1, 1])) == {}
+        assert list(cache.grow(torch.tensor([1, 1]))) == [0]
+    assert cache.grow(torch.tensor([1, 1])) == {}
 
 
 def test_who_reads_a_cache_is_told_before_it_is_replaced(wide):
@@ -167,19 +167,19 @@ def test_who_reads_a_cache_is_told_before_it_is_replaced(wide):
     seen: list[int] = []
     cache = GrowingCache(wide, 1, 4096, lambda: seen.append(cache.now.capacity))
     wide.next_logits(torch.tensor([LONG]), room := cache.rooms(510, most=600, choices=1)[0])
-    cache.put([0], [room], length=510, most=600)
+    cache.copy_prefix([0], [room], length=510, most=600)
     assert seen == []
-    assert cache.make_room(torch.tensor([3])) == {}
+    assert cache.grow(torch.tensor([3])) == {}
     assert (seen, cache.now.capacity) == ([512], 1024)
-    cache.release([0])
+    cache.free([0])
     assert (seen, cache.now.capacity) == ([512, 1024], 512)
-    cache.put([0], cache.rooms(1500, most=1600, choices=1), length=1500, most=1600)
+    cache.copy_prefix([0], cache.rooms(1500, most=1600, choices=1), length=1500, most=1600)
     assert (seen, cache.now.capacity) == ([512, 1024, 512], 2048)
 
 
 def test_other_errors_of_the_runtime_are_not_taken_for_memory():
     with pytest.raises(RuntimeError, match="shapes"):
-        unless_memory_ends(lambda: torch.zeros(2) @ torch.zeros(3, 3), "never mind")
+        out_of_memory_as_error(lambda: torch.zeros(2) @ torch.zeros(3, 3), "never mind")
 
 
 def test_the_error_crosses_the_border_of_a_process():

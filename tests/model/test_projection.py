@@ -10,21 +10,21 @@ from small_llama import small
 from torch import Tensor, nn
 
 from sampling.model import KeyValueCache, Llama, pack
-from sampling.model.attend import fused, summed
+from sampling.model.attend import reduce_attention, sdpa_attention
 from sampling.model.projection import (
     Packed,
     Projection,
-    by_blocks,
-    by_module,
-    by_sum,
-    by_weight,
+    as_gemv_model,
+    blocked_gemv,
+    call_modules,
     fits_blocks,
+    gemv_reduce,
+    linear_products,
     projections_of,
-    summing,
 )
 
 WIDTHS = (48, 16, 33)
-FORMS = {"module": by_module, "weight": by_weight, "sum": by_sum, "packed": Packed()}
+FORMS = {"module": call_modules, "weight": linear_products, "sum": gemv_reduce, "packed": Packed()}
 
 needs_onednn = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="no oneDNN here")
 
@@ -53,7 +53,7 @@ def test_one_row_by_blocks(shape):
     torch.manual_seed(0)
     modules = [nn.Linear(512, width, bias=False) for width in (16, 48, 640)]
     hidden = torch.randn(shape, generator=torch.Generator().manual_seed(1))
-    for ours, told in zip(by_blocks(hidden, modules), exact(hidden, modules), strict=True):
+    for ours, told in zip(blocked_gemv(hidden, modules), exact(hidden, modules), strict=True):
         assert ours.shape == told.shape
         assert not ours.requires_grad
         torch.testing.assert_close(ours.double(), told, rtol=0, atol=5e-6)
@@ -115,12 +115,12 @@ def test_every_product_of_a_model_is_a_projection():
 
 def test_a_twin_shares_the_weights_and_leaves_the_model_as_it_is():
     model = small()
-    twin = summing(model, summed)
+    twin = as_gemv_model(model, reduce_attention)
     assert [id(p) for p in twin.parameters()] == [id(p) for p in model.parameters()]
-    assert {projection.form for projection in projections_of(twin)} == {by_sum}
-    assert by_sum not in {projection.form for projection in projections_of(model)}
+    assert {projection.form for projection in projections_of(twin)} == {gemv_reduce}
+    assert gemv_reduce not in {projection.form for projection in projections_of(model)}
     attends = [[block.self_attn.attend for block in each.layers] for each in (twin, model)]
-    assert attends == [[summed] * 2, [fused] * 2]
+    assert attends == [[reduce_attention] * 2, [sdpa_attention] * 2]
     model.norm.weight.mul_(2.0)
     tokens = torch.tensor([[1, 2, 3, 4]])
     torch.testing.assert_close(twin(tokens), model(tokens), rtol=0, atol=2e-5)
@@ -137,15 +137,15 @@ def test_a_twin_that_attends_in_float32_computes_in_it_whatever_the_type_of_the_
     model = small().bfloat16()
     told = copy.deepcopy(model).double()(torch.tensor([[1, 2, 3, 4]]))[0]
     torch.testing.assert_close(
-        last_logits(summing(model, summed), torch.float32), told.float(), rtol=0, atol=1e-5
+        last_logits(as_gemv_model(model, reduce_attention), torch.float32), told.float(), rtol=0, atol=1e-5
     )
     assert bool(((last_logits(model, torch.bfloat16) - told).abs() > 1e-4).any())
 
 
-@pytest.mark.parametrize("attend", [None, summed])
+@pytest.mark.parametrize("attend", [None, reduce_attention])
 def test_a_twin_over_a_cache_in_bfloat16(attend):
     """At most 3% of the logits' spread from float64, in the mean square: what bfloat16 has for keys and values."""
     model = small().bfloat16()
     told = copy.deepcopy(model).double()(torch.tensor([[1, 2, 3, 4]]))[0]
-    difference = (last_logits(summing(model, attend), torch.bfloat16) - told).square().mean().sqrt()
+    difference = (last_logits(as_gemv_model(model, attend), torch.bfloat16) - told).square().mean().sqrt()
     assert difference <= 0.03 * told.std()

@@ -94,7 +94,7 @@ def test_a_prompt_that_is_read_when_the_server_begins_to_end_is_answered(gate):
 @pytest.fixture
 def memory(monkeypatch: pytest.MonkeyPatch):
     """Sets how many bytes the system says are free."""
-    return lambda free: monkeypatch.setattr("sampling.model.room.free_bytes", lambda _: free)
+    return lambda free: monkeypatch.setattr("sampling.model.allocation.free_bytes", lambda _: free)
 
 
 def logged(caplog: pytest.LogCaptureFixture) -> list[str]:

@@ -1,4 +1,4 @@
-"""Graphs that are found by the kind of a model: one for models alike, others where anything but the weights differs."""
+"""Graphs that are found by the key of a model: one for models alike, others where anything but the weights differs."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from sampling.compile import graphs
 from sampling.compile.graphs import needed
 from sampling.model import Llama
 from sampling.model.forward import compiled_advance, forward_of
-from sampling.model.kind import kind_of
-from sampling.model.projection import by_weight, projections_of
+from sampling.model.graph_key import graph_cache_key
+from sampling.model.projection import linear_products, projections_of
 
 
 def doubled(_module: nn.Module, _given: tuple[Tensor], result: Tensor) -> Tensor:
@@ -28,13 +28,13 @@ def logits_of(model: Llama, *, compiled: bool) -> Tensor:
     logits = torch.zeros(1, 97)
     forward = forward_of(model, 32, logits, compiled=compiled)
     for token in (5, 7, 11):
-        forward.claim(torch.ones(1, dtype=torch.int64))
+        forward.reserve(torch.ones(1, dtype=torch.int64))
         forward.run(torch.tensor([token]))
     return logits
 
 
-def test_models_of_one_shape_are_of_one_kind():
-    assert kind_of(small()) == kind_of(small(seed=1)) is not None
+def test_models_of_one_shape_are_of_one_key():
+    assert graph_cache_key(small()) == graph_cache_key(small(seed=1)) is not None
 
 
 @pytest.mark.parametrize(
@@ -45,23 +45,23 @@ def test_models_of_one_shape_are_of_one_kind():
         {"tie_word_embeddings": True},
     ],
 )
-def test_what_a_shape_says_makes_a_kind(change):
-    assert kind_of(small(replace(CONFIG, **change))) != kind_of(small())
+def test_what_a_shape_says_makes_a_key(change):
+    assert graph_cache_key(small(replace(CONFIG, **change))) != graph_cache_key(small())
 
 
-def test_types_forms_and_attributes_make_a_kind():
+def test_types_forms_and_attributes_make_a_key():
     other, reordered, sharper = small(), small(), small()
     for projection in projections_of(other):
-        projection.form = by_weight
+        projection.form = linear_products
     reordered.layers[0].self_attn.layer, reordered.layers[1].self_attn.layer = 1, 0
     sharper.norm.eps = 0.1
     models = (small(), small().bfloat16(), other, reordered, sharper)
-    kinds = {kind_of(model) for model in models}
-    assert len(kinds) == 5
-    assert None not in kinds
+    keys = {graph_cache_key(model) for model in models}
+    assert len(keys) == 5
+    assert None not in keys
 
 
-def test_a_changed_model_has_no_kind():
+def test_a_changed_model_has_no_key():
     hooked, replaced, subclassed, attending, other = (small() for _ in range(5))
     hooked.layers[1].register_forward_hook(doubled)
     replaced.norm.forward = lambda hidden: 2 * hidden
@@ -69,7 +69,7 @@ def test_a_changed_model_has_no_kind():
     attending.layers[0].self_attn.attend = lambda q, *_: q.flatten(2)
     other.norm.weight = type("Weight", (nn.Parameter,), {})(torch.ones(32))
     models = (hooked, replaced, subclassed, attending, other)
-    assert [kind_of(model) for model in models] == [None] * 5
+    assert [graph_cache_key(model) for model in models] == [None] * 5
 
 
 @dataclass
@@ -82,7 +82,7 @@ class Entry:
 
 def test_no_guard_is_on_what_is_unwatched():
     of_model = ("model", "model.layers[0].weight", "type(model.norm).eps", "list(dict.keys(model.config))[0]")
-    others = ("cache.stored_keys[0]", "kind", "type(cache)", "", "models")
+    others = ("cache.stored_keys[0]", "key", "type(cache)", "", "models")
     entries = [Entry(name) for name in (*of_model, *others)]
     assert needed(entries) == [True] * 9
     assert needed(entries, ("model",)) == [False] * 4 + [True] * 5
@@ -91,7 +91,7 @@ def test_no_guard_is_on_what_is_unwatched():
 
 @pytest.mark.compiled
 @pytest.mark.usefixtures("compiled")
-def test_a_step_asks_for_the_kind_and_for_nothing_of_the_model(monkeypatch):
+def test_a_step_asks_for_the_key_and_for_nothing_of_the_model(monkeypatch):
     kept: list[str] = []
 
     def noted(guards: list[Any], unwatched: Collection[str] = ()) -> list[bool]:
@@ -104,7 +104,7 @@ def test_a_step_asks_for_the_kind_and_for_nothing_of_the_model(monkeypatch):
     torch._dynamo.reset()
     logits_of(small(), compiled=True)
     compiled_advance.cache_clear()
-    assert "kind" in kept
+    assert "key" in kept
     assert any("cache" in name for name in kept)
     assert not [name for name in kept if "model" in name]
 
@@ -133,7 +133,7 @@ def test_a_model_that_changes_its_type_takes_another_graph():
     forward = forward_of(model, 32, logits, compiled=True)
     for dtype in (torch.float32, torch.bfloat16):
         model.to(dtype)
-        forward.claim(torch.ones(1, dtype=torch.int64))
+        forward.reserve(torch.ones(1, dtype=torch.int64))
         forward.run(torch.tensor([5]))
     told = small().bfloat16().float()(torch.tensor([[5, 5]]))[:, -1]
     torch.testing.assert_close(logits, told, rtol=0, atol=0.02 * float(told.std()))

@@ -1,29 +1,29 @@
-"""What the compiled step of a model depends on, in one text: asked for before each step in place of every part of the model."""
+"""The key of a compiled step: one text of what it depends on, compared before each step in place of every part of the model."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
-from sampling.model.attend import fused, summed
+from sampling.model.attend import reduce_attention, sdpa_attention
 from sampling.model.config import LlamaConfig
 from sampling.model.llama import Attention, Block, FeedForward, Llama, RMSNorm
-from sampling.model.projection import Projection, WideEmbedding, by_module, by_sum, by_weight
+from sampling.model.projection import Projection, WideEmbedding, call_modules, gemv_reduce, linear_products
 from sampling.model.rotary import Rotary
 
 PARTS = (
     *(Llama, Block, Attention, FeedForward, RMSNorm, Rotary, WideEmbedding),
     *(nn.Embedding, nn.Linear, nn.ModuleList),
 )
-FUNCTIONS = (by_module, by_weight, by_sum, fused, summed)
+FUNCTIONS = (call_modules, linear_products, gemv_reduce, sdpa_attention, reduce_attention)
 PLAIN = (bool, int, float, str, type(None), LlamaConfig)
 OF_EVERY_MODULE = frozenset(vars(nn.Module()))
 
 
-class Foreign(Exception):
+class NoKey(Exception):
     """Something that no text of this library's tells."""
 
 
-def kind_of(model: Llama) -> str | None:
+def graph_cache_key(model: Llama) -> str | None:
     """All that a graph of a model depends on but the values of its weights; a graph serves the models of one text.
 
     Args:
@@ -35,37 +35,37 @@ def kind_of(model: Llama) -> str | None:
     """
     names = {id(module): name for name, module in model.named_modules()}
     try:
-        modules = [(name, *of_module(module, names)) for name, module in model.named_modules()]
+        modules = [(name, *module_key(module, names)) for name, module in model.named_modules()]
         weights = model.named_parameters(remove_duplicate=False)
-        tensors = [(name, *of_tensor(tensor)) for name, tensor in (*weights, *model.named_buffers())]
-    except Foreign:
+        tensors = [(name, *tensor_key(tensor)) for name, tensor in (*weights, *model.named_buffers())]
+    except NoKey:
         return None
     return repr((modules, tensors))
 
 
-def of_module(module: nn.Module, names: dict[int, str]) -> tuple[object, ...]:
+def module_key(module: nn.Module, names: dict[int, str]) -> tuple[object, ...]:
     """Return the type of a module and its attributes."""
     own = vars(module)
     if type(module) not in PARTS or own["_forward_hooks"] or own["_forward_pre_hooks"]:
-        raise Foreign
+        raise NoKey
     attributes = {name: value for name, value in own.items() if name not in OF_EVERY_MODULE}
-    return type(module).__name__, {name: word(value, names) for name, value in attributes.items()}
+    return type(module).__name__, {name: value_key(value, names) for name, value in attributes.items()}
 
 
-def word(value: object, names: dict[int, str]) -> object:
+def value_key(value: object, names: dict[int, str]) -> object:
     """Return an attribute as something whose text is all of it."""
     if type(value) in PLAIN:
         return value
     if type(value) is Projection:
-        return word(value.form, names), [names.get(id(module)) for module in value.modules]
+        return value_key(value.form, names), [names.get(id(module)) for module in value.modules]
     known = [function.__name__ for function in FUNCTIONS if function is value]
     if not known:
-        raise Foreign
+        raise NoKey
     return known[0]
 
 
-def of_tensor(tensor: Tensor) -> tuple[object, ...]:
+def tensor_key(tensor: Tensor) -> tuple[object, ...]:
     """Return what a graph asks of a tensor."""
     if type(tensor) not in (Tensor, nn.Parameter):
-        raise Foreign
+        raise NoKey
     return tensor.dtype, tuple(tensor.shape), tensor.stride(), tensor.device, tensor.requires_grad

@@ -16,7 +16,7 @@ T = TypeVar("T")
 WORDS = ("DefaultCPUAllocator", "bad_alloc")
 
 
-def room_for(positions: int, *, most: int, capacity: int) -> int:
+def positions_to_allocate(positions: int, *, most: int, capacity: int) -> int:
     """How many positions a row gets that needs some: powers of two, so that what is copied in all stays below what is kept.
 
     Args:
@@ -25,7 +25,7 @@ def room_for(positions: int, *, most: int, capacity: int) -> int:
         capacity: As many as any row may have.
 
     Example:
-        >>> [room_for(positions, most=5000, capacity=8192) for positions in (1, 513, 1025, 4097)]
+        >>> [positions_to_allocate(positions, most=5000, capacity=8192) for positions in (1, 513, 1025, 4097)]
         [512, 1024, 2048, 5120]
     """
     doubled = max(BLOCK, 1 << (positions - 1).bit_length())
@@ -33,7 +33,7 @@ def room_for(positions: int, *, most: int, capacity: int) -> int:
     return min(doubled, whole_blocks, capacity)
 
 
-def taken(
+def allocate(
     make: Callable[[], T], size: int, device: torch.device, from_all: Callable[[bool], list[bool]]
 ) -> T:
     """Take memory, or say that there is not enough; either way in every process that holds a part of the model.
@@ -50,7 +50,7 @@ def taken(
     made, reason = None, "in another process"
     try:
         require(size, device)
-        made = unless_memory_ends(make, f"{size:,} bytes more are wanted")
+        made = out_of_memory_as_error(make, f"{size:,} bytes more are wanted")
     except NotEnoughMemory as error:
         reason = error.reason
     everywhere = all(from_all(made is not None))
@@ -70,7 +70,7 @@ def require(size: int, device: torch.device) -> None:
         raise NotEnoughMemory(f"{size:,} bytes more are wanted, {free:,} are free")
 
 
-def unless_memory_ends(make: Callable[[], T], reason: str) -> T:
+def out_of_memory_as_error(make: Callable[[], T], reason: str) -> T:
     """Make one error of whatever allocators raise.
 
     Args:
