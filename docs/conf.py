@@ -24,6 +24,7 @@ extensions = [
     "llms_txt",
     "mathml",
     "public_names",
+    "self_contained",
     "tidy",
 ]
 source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb"}
