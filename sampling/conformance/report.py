@@ -75,9 +75,9 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """0: something conforms, and not by refusals alone, and nothing deviates or is inconclusive.
+        """Return 0 if something conforms, 1 if something deviates, and 2 if the run could not be finished or decides nothing.
 
-        1: something deviates. 2: could not run, or was ended.
+        It is 0 only if something conforms not by refusal, and nothing deviates, is ignored or is inconclusive.
         """
         if self.ended:
             return COULD_NOT_RUN
