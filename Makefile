@@ -49,8 +49,9 @@ soak: .venv/ready
 	PYTHONPATH=benchmarks $(BIN)/python -m soak.hostile
 	PYTHONPATH=benchmarks $(BIN)/python -m soak.fuzz
 
+# The source distribution, and the wheel out of it.
 wheel: .venv/ready
-	$(BIN)/python -m build --wheel
+	$(BIN)/python -m build
 
 # plain venv and pip: the constraints pin what the project was tested with. pip itself compiles everything, on one core; here
 # all cores compile what is used. That fails for files in the syntax of a later Python, which nobody imports.

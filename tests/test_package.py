@@ -120,11 +120,24 @@ def test_wheel_is_typed_and_carries_the_checkpoint(wheel_names):
         assert name in wheel_names
 
 
-def test_the_source_distribution_builds_the_same_wheel(dist: Path, wheel: Path, tmp_path: Path):
+def test_the_source_distribution_holds_no_more_than_it_should_and_builds_the_same_wheel(
+    dist: Path, wheel: Path, tmp_path: Path
+):
     (source,) = dist.glob("*.tar.gz")
     with tarfile.open(source) as archive:
         archive.extractall(tmp_path, filter="data")
     (unpacked,) = tmp_path.iterdir()
+    parts = {
+        "sampling",
+        "kernels",
+        "tests",
+        "README.md",
+        "CHANGELOG.md",
+        "LICENSE",
+        "pyproject.toml",
+        "PKG-INFO",
+    }
+    assert {path.name for path in unpacked.iterdir()} - {".gitignore"} == parts
     build(unpacked, tmp_path, "wheel")
     assert (tmp_path / wheel.name).read_bytes() == wheel.read_bytes()
 
