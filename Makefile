@@ -22,9 +22,10 @@ check: .venv/ready docs
 	$(BIN)/lint-imports
 	$(BIN)/pyright
 
-# Strict, without network and without running a notebook. `-c docs .`: the repository is the source, so that links work in both places.
+# Strict, without network and without running a notebook. The source is the repository (`-c docs .`), so that links work in both places.
+# -E: a page that was read before would not be warned of again.
 docs: .venv/ready
-	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -W --keep-going -n -q -j auto -c docs -b html . build/site
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -W --keep-going -E -n -q -j auto -c docs -b html . build/site
 
 format: .venv/ready
 	$(BIN)/ruff check --fix .
