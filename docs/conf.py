@@ -47,7 +47,7 @@ nitpicky = True
 # library's own types that signatures show and nobody imports.
 OTHERS = r"(torch|numpy|collections|pathlib|typing|transformers)\.[\w.\[]+|Tensor|PreTrainedTokenizerFast|GenerationConfig"
 INTERNAL = (
-    "Arrivals|Candidates|CouldNotRun|Edit|Leading|Llama|PreparedRequests|Ranges|Shaping|Snapshot|Step|Table|Target|"
+    "Arrivals|Candidates|CouldNotRun|Edit|Leading|Llama|PreparedRequests|Ranges|Shaping|Weighed|StageFunction|Rules|Snapshot|Step|Table|Target|"
     "TokenCounts"
 )
 nitpick_ignore_regex = [(r"py:.*", OTHERS), (r"py:.*", rf"(sampling\.[\w.]+\.)?({INTERNAL})")]

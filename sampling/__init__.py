@@ -39,11 +39,12 @@ from sampling.processors import (
     TopP,
     Truncation,
     UsableIds,
+    stage,
 )
 from sampling.processors import Edit as SparseEdit
 from sampling.processors import Shaping as OrderPreservingStage
 from sampling.sampler.draw import draw
-from sampling.sampler.logprobs import Logprobs
+from sampling.sampler.logprobs import Logprobs, logprobs
 from sampling.sampler.sampler import SampleOutput, Sampler
 from sampling.version import __version__
 
@@ -94,6 +95,8 @@ __all__ = [
     "dialect",
     "draw",
     "load",
+    "logprobs",
+    "stage",
     "verify",
 ]
 

@@ -15,7 +15,7 @@ from sampling.chat.request import ChatRequest
 from sampling.chat.stream import ChunkWriter
 from sampling.compile.compiler import require_compiler
 from sampling.core.errors import InvalidArgument
-from sampling.dialects import Dialect
+from sampling.dialects import Dialect, DialectName
 from sampling.dialects import dialect as dialect_named
 from sampling.model import Llama, LlamaConfig, load_llama, pack
 from sampling.model.config import named_end_tokens
@@ -49,7 +49,7 @@ class LanguageModel(LoadedModel):
         self,
         messages: Sequence[Mapping[str, Any]],
         *,
-        dialect: str | Dialect = "qstash",
+        dialect: DialectName | Dialect = "qstash",
         stream: Literal[False] = False,
         **fields: Any,
     ) -> dict[str, Any]: ...
@@ -59,7 +59,7 @@ class LanguageModel(LoadedModel):
         self,
         messages: Sequence[Mapping[str, Any]],
         *,
-        dialect: str | Dialect = "qstash",
+        dialect: DialectName | Dialect = "qstash",
         stream: Literal[True],
         **fields: Any,
     ) -> Iterator[dict[str, Any]]: ...
@@ -68,7 +68,7 @@ class LanguageModel(LoadedModel):
         self,
         messages: Sequence[Mapping[str, Any]],
         *,
-        dialect: str | Dialect = "qstash",
+        dialect: DialectName | Dialect = "qstash",
         stream: bool = False,
         **fields: Any,
     ) -> dict[str, Any] | Iterator[dict[str, Any]]:

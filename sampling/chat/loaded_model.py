@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from sampling.core.errors import printable
-from sampling.dialects import Dialect
+from sampling.dialects import Dialect, DialectName
 from sampling.dialects import dialect as dialect_named
 from sampling.model import Llama
 from sampling.model.generation import GenerationConfig
@@ -88,7 +88,7 @@ class LoadedModel:
         """
         return self.model(torch.tensor([list(token_ids)], device=self.model.embed_tokens.weight.device))[0]
 
-    def fingerprint(self, dialect: str | Dialect) -> str:
+    def fingerprint(self, dialect: DialectName | Dialect) -> str:
         """Return the `system_fingerprint`: a digest of version, dialect, weights, their type and the device's, and tokenizer.
 
         The tokenizer's chat template counts, too, and what the dialect takes from `generation_config.json`.

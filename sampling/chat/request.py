@@ -13,7 +13,7 @@ from sampling.chat.messages import ALLOWED as MESSAGES
 from sampling.chat.not_offered import NOT_OFFERED
 from sampling.core.errors import InvalidRequest, reading_request
 from sampling.core.params import SamplingParams
-from sampling.dialects import Dialect
+from sampling.dialects import Dialect, DialectName
 from sampling.dialects import dialect as dialect_named
 from sampling.dialects.others import naming_others
 from sampling.pipeline.assembly import top_k_of, translated
@@ -71,7 +71,7 @@ class ChatRequest:
         return replace(self, params=replace(self.params, **values), max_tokens=max_tokens)
 
     @staticmethod
-    def parse(request: Mapping[str, object], dialect: str | Dialect = "qstash") -> ChatRequest:
+    def parse(request: Mapping[str, object], dialect: DialectName | Dialect = "qstash") -> ChatRequest:
         """Read a request; a field that is None counts as left out, whatever its name.
 
         Args:

@@ -24,7 +24,7 @@ from sampling.chat.response import choice_object
 from sampling.conformance.pieces import Pieces
 from sampling.core.errors import RowError
 from sampling.core.history import History
-from sampling.dialects import Dialect
+from sampling.dialects import Dialect, DialectName
 from sampling.dialects import dialect as dialect_named
 from sampling.generate.decode import SampledToken
 from sampling.pipeline.assembly import Assembly, assemble
@@ -252,7 +252,7 @@ def grammars(width: int) -> Grammars:
     return Grammars(Pieces(width))
 
 
-def reference(dialect: str | Dialect = "qstash") -> Reference:
+def reference(dialect: DialectName | Dialect = "qstash") -> Reference:
     """A callable that samples exactly as a dialect says, and has `many`, `report` and `choices`.
 
     Args:

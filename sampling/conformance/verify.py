@@ -22,7 +22,7 @@ from sampling.conformance.trace.target import TraceTarget
 from sampling.conformance.typed import typed
 from sampling.conformance.verdict import Finding, Verdict
 from sampling.core.errors import InvalidArgument
-from sampling.dialects import Dialect
+from sampling.dialects import Dialect, DialectName
 from sampling.dialects import dialect as dialect_named
 
 CHEAP = 24  # what checks may cost that come before the identification, where they are sorted by that
@@ -36,7 +36,7 @@ OPENING = ("model", "key", "parallel")
 
 def verify(
     target: Target | Callable[..., int] | str | Path,
-    dialect: str | Dialect = "qstash",
+    dialect: DialectName | Dialect = "qstash",
     reference: Any = None,
     *,
     checks: Iterable[str] | None = None,
@@ -97,7 +97,7 @@ class Verification:
     def __init__(
         self,
         target: Target | Callable[..., int] | str | Path,
-        dialect: str | Dialect = "qstash",
+        dialect: DialectName | Dialect = "qstash",
         reference: Any = None,
         *,
         checks: Iterable[str] | None = None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, NoReturn
 
 import torch
 from sampling_kernels.branching import may_branch
@@ -329,8 +330,44 @@ class History:
         return self.select(torch.arange(len(self)))
 
 
-def checked_history(other: History) -> History:
+class NoHistory(History):
+    """Stands for a history that was left out, until something asks it for what was sampled.
+
+    Args:
+        reader: The name of the stage that may ask.
+    """
+
+    def __init__(self, reader: str) -> None:
+        self.reader = reader
+
+    def __len__(self) -> int:
+        """Refuse, as everything else does."""
+        return self._lacking()
+
+    def __getattr__(self, name: str) -> Any:
+        """Refuse what only a history has."""
+        if name.startswith("__"):  # what Python itself looks for
+            raise AttributeError(name)
+        return self._lacking()
+
+    def _lacking(self) -> NoReturn:
+        words = f"given: {self.reader} depends on what was sampled, as History.start([[], ...]) holds it"
+        raise InvalidArgument("history", None, words)
+
+
+def history_or_none(history: History | None, reader: str) -> History:
+    """Return a history, or what stands for one that was left out.
+
+    Raises:
+        InvalidArgument: Something else than a history.
+    """
+    if history is None or isinstance(history, NoHistory):
+        return NoHistory(reader)
+    return checked_history(history, "history")
+
+
+def checked_history(other: History, name: str = "other") -> History:
     """Refuse what is no history."""
     if not isinstance(other, History):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise InvalidArgument("other", other, "a History")
+        raise InvalidArgument(name, other, "a History")
     return other

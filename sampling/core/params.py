@@ -55,6 +55,7 @@ class Ranges:
 
 
 PAGE = Ranges()
+Bias = Mapping[int | str, float] | Mapping[int, float] | Mapping[str, float]
 NUMBERS = ("temperature", "top_p", "frequency_penalty", "presence_penalty", "repetition_penalty", "min_p")
 INTEGERS = ("seed", "top_logprobs", "top_k", "min_tokens")
 
@@ -252,7 +253,7 @@ class SamplingParams:
     top_p: float = 1.0
     frequency_penalty: float = 0.0
     presence_penalty: float = 0.0
-    logit_bias: Mapping[int, float] = field(default_factory=BiasTable)
+    logit_bias: Bias = field(default_factory=BiasTable)
     seed: int | None = None
     logprobs: bool = False
     top_logprobs: int = 0

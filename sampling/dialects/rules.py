@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal, get_args
 
 from sampling.core.errors import InvalidArgument
 from sampling.core.history import OUTPUT, PROMPT_AND_OUTPUT, Scope
@@ -15,8 +15,10 @@ from sampling.core.params import LARGEST, PAGE, Ranges
 
 Stage = str | tuple[str, ...]
 
-MODES = ("raw", "penalised", "temperature", "processed")
-TIES = ("low", "high", "all", "arbitrary")
+Mode = Literal["raw", "penalised", "temperature", "processed"]
+Ties = Literal["low", "high", "all", "arbitrary"]
+MODES: tuple[Mode, ...] = get_args(Mode)
+TIES: tuple[Ties, ...] = get_args(Ties)
 PENALTIES = ("repetition_penalty", "frequency_penalty", "presence_penalty")
 TRUNCATIONS = ("top_k", "top_p", "min_p")
 STAGES = ("logit_bias", "min_tokens", *PENALTIES, "temperature", *TRUNCATIONS)
@@ -74,8 +76,8 @@ class Rules:
     order: tuple[Stage, ...]
     highest: tuple[tuple[str, float], ...] = ()
     repetition_counts: Scope = PROMPT_AND_OUTPUT
-    top_k_ties: str = "low"
-    top_p_ties: str = "low"
+    top_k_ties: Ties = "low"
+    top_p_ties: Ties = "low"
     exact_hit_stops: bool = True
     min_p_strict: bool = False
     penalties_follow_sign: bool = False
@@ -84,7 +86,7 @@ class Rules:
     greedy_becomes: tuple[tuple[str, float], ...] = ()
     greedy_arg_max: bool = False
     lowest_temperature: float = 0.0
-    logprob_mode: str = "raw"
+    logprob_mode: Mode = "raw"
     listed_ranks: int | None = None
     sampled_first: bool = False
     at_most_k: bool = True

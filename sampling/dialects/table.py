@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import cast
+from typing import Literal, cast
 
 from sampling.core.errors import InvalidArgument
 from sampling.dialects.llama_cpp import LLAMA_CPP
@@ -21,7 +21,12 @@ DIALECTS: Mapping[str, Dialect] = MappingProxyType(
 )
 
 
-def dialect(name: str | Dialect) -> Dialect:
+DialectName = Literal[
+    "qstash", "openai", "vllm-0.4", "vllm", "vllm-pytorch", "transformers", "sglang", "llama.cpp"
+]
+
+
+def dialect(name: DialectName | Dialect) -> Dialect:
     """Look a dialect up by name.
 
     Args:

@@ -11,6 +11,8 @@ import torch
 from sampling.core.errors import InvalidArgument, InvalidRequest
 from sampling.core.params import SamplingParams, json_integer
 from sampling.dialects import Dialect, parts
+from sampling.dialects.others import naming_others
+from sampling.dialects.rules import Ties
 from sampling.pipeline.pipeline import Pipeline, at_last_other, in_two
 from sampling.processors import (
     AllowedTokens,
@@ -36,7 +38,7 @@ from sampling.processors.base import by_reach
 Batch = Sequence[SamplingParams]
 
 
-def ties(rule: str) -> dict[str, bool]:
+def ties(rule: Ties) -> dict[str, bool]:
     """What truncations take for one of the dialects' rules of equal logits; low ids first where that is not defined."""
     return {"low_ids_first": rule != "high", "keep_ties": rule == "all"}
 
@@ -145,6 +147,19 @@ def translated(params: SamplingParams, dialect: Dialect) -> SamplingParams:
         return replace(params, **changes)
     if 0 < params.temperature < dialect.lowest_temperature:
         return replace(params, temperature=dialect.lowest_temperature)
+    return params
+
+
+def checked_params(params: SamplingParams, dialect: Dialect) -> SamplingParams:
+    """Refuse parameters that a dialect cannot serve.
+
+    Raises:
+        InvalidArgument: No SamplingParams.
+        InvalidRequest: A stage or a value that the dialect does not have.
+    """
+    if not isinstance(params, SamplingParams):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidArgument("params", params, "SamplingParams, such as SamplingParams(temperature=0.7)")
+    naming_others(lambda one: translated(params, one), dialect)
     return params
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TypeGuard
+from typing import TypeGuard, cast
 
 import torch
 from torch import Tensor
@@ -11,9 +11,13 @@ from torch import Tensor
 from sampling.core.errors import InvalidArgument
 from sampling.core.history import History
 from sampling.core.logits import float32_logits
+from sampling.core.params import SamplingParams
+from sampling.dialects import Dialect, DialectName
+from sampling.dialects import dialect as get_dialect
 from sampling.pipeline.trace import Trace, probabilities, traced
 from sampling.processors import Edit, Processor, Shaping
 from sampling.processors.base import Rows, as_in, overwritten
+from sampling.processors.function import StageFunction, as_stage
 from sampling.processors.shaping import shaped
 
 
@@ -21,7 +25,7 @@ class Pipeline(Processor):
     """Processors applied in order; itself a processor.
 
     Args:
-        stages: Processors; none at all is the identity.
+        stages: Processors, or plain functions, as `stage` takes them; none at all is the identity.
 
     Example:
         >>> import torch
@@ -33,11 +37,42 @@ class Pipeline(Processor):
 
     name = "pipeline"
 
-    def __init__(self, *stages: Processor) -> None:
-        for stage in stages:
-            if not isinstance(stage, Processor):  # pyright: ignore[reportUnnecessaryIsInstance]
-                raise InvalidArgument("stages", stage, "processors")
-        self.stages = tuple(part for stage in stages for part in flattened(stage))
+    def __init__(self, *stages: Processor | StageFunction) -> None:
+        self.stages = tuple(part for stage in stages for part in flattened(as_stage(stage)))
+        for stage in self.stages:
+            checked_form(stage)
+
+    @staticmethod
+    def from_params(
+        params: SamplingParams | Sequence[SamplingParams], dialect: DialectName | Dialect = "qstash"
+    ) -> Pipeline:
+        """Build the pipeline that serves requests in a dialect, one per row, as `Sampler` runs it.
+
+        Stages that are neutral in every row are left out. Where the dialect takes the arg max after everything else in the
+        rows of greedy requests, that is the last stage.
+
+        Args:
+            params: One request for all rows, or a list of one per row.
+            dialect: A dialect or its name.
+
+        Returns:
+            The pipeline.
+
+        Raises:
+            InvalidArgument: Something else than SamplingParams, or no dialect.
+            InvalidRequest: The dialect does not have what a request asks for; the message names a dialect that does.
+
+        Example:
+            >>> from sampling import Pipeline, SamplingParams
+            >>> Pipeline.from_params([SamplingParams(temperature=0.7), SamplingParams(top_p=0.9)], dialect="vllm")
+            Pipeline(Temperature([0.7, 1.0]), TopP([1.0, 0.9]))
+        """
+        from sampling.pipeline.assembly import assemble, checked_params  # it builds on this module
+
+        style = get_dialect(dialect)
+        given = [params] if isinstance(params, SamplingParams) else list(params)
+        plan = assemble([checked_params(one, style) for one in given], style)
+        return Pipeline(plan.pipeline, plan.arg_max) if plan.arg_max else plan.pipeline
 
     def __repr__(self) -> str:
         return f"Pipeline({', '.join(map(repr, self.stages))})"
@@ -62,24 +97,24 @@ class Pipeline(Processor):
         first, last = in_two(self.stages)
         return shaped(last, edited(first, logits, history))
 
-    def probs(self, logits: Tensor, history: History) -> Tensor:
+    def probs(self, logits: Tensor, history: History | None = None) -> Tensor:
         """The distribution that is drawn from: the integer weights of the processed logits over their sum.
 
         Args:
             logits: float32 [B, V].
-            history: What the B rows have sampled so far.
+            history: What the B rows have sampled so far; stages that do not depend on it need none.
 
         Returns:
             float64 [B, V]; zeros in a row that cannot be sampled.
         """
         return probabilities(self(logits, history))
 
-    def trace(self, logits: Tensor, history: History, *, top: int = 5) -> Trace:
+    def trace(self, logits: Tensor, history: History | None = None, *, top: int = 5) -> Trace:
         """What each stage did: tokens left, mass removed, entropy, the top tokens before and after.
 
         Args:
             logits: float32 [B, V].
-            history: What the B rows have sampled so far.
+            history: What the B rows have sampled so far; stages that do not depend on it need none.
             top: How many of the most likely tokens to show.
 
         Returns:
@@ -136,16 +171,27 @@ def edited(stages: Sequence[Processor], logits: Tensor, history: History) -> Ten
     return logits
 
 
+def checked_form(stage: Processor) -> None:
+    """Refuse a stage that would fail later, in a trace or in a batch.
+
+    Raises:
+        InvalidArgument: It has no name, or lacks the numbers that it says it has.
+    """
+    if not isinstance(cast("object", stage.name), str):
+        raise InvalidArgument(f"{type(stage).__name__}.name", stage.name, "a string")
+    stage.numbers()
+
+
 def flattened(stage: Processor) -> tuple[Processor, ...]:
     """The stages of a pipeline, or the one processor itself."""
     return stage.stages if type(stage) is Pipeline else (stage,)
 
 
-def chain(*processors: Processor) -> Pipeline:
+def chain(*processors: Processor | StageFunction) -> Pipeline:
     """Compose processors into a pipeline, applied from left to right.
 
     Args:
-        processors: Processors or pipelines.
+        processors: Processors, pipelines, or plain functions, of logits or of logits and history.
 
     Returns:
         The pipeline.

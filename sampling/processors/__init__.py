@@ -3,6 +3,7 @@
 from sampling.processors.allowed import AllowedTokens, Constraint
 from sampling.processors.base import Edit, Processor
 from sampling.processors.bias import LogitBias
+from sampling.processors.function import stage
 from sampling.processors.min_tokens import MinTokens
 from sampling.processors.penalties import FrequencyPenalty, PresencePenalty, RepetitionPenalty
 from sampling.processors.shaping import Shaping, Truncation
@@ -29,4 +30,5 @@ __all__ = [
     "TopP",
     "Truncation",
     "UsableIds",
+    "stage",
 ]

@@ -9,18 +9,28 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import ClassVar, Self
+from typing import ClassVar, Self, cast
 
 import torch
 from sampling_kernels.branching import may_branch
 from torch import Tensor
 
 from sampling.core.errors import InvalidArgument
-from sampling.core.history import History
+from sampling.core.history import History, history_or_none
 from sampling.core.logits import float32_logits
 
 Rows = Tensor | slice
 FLOATS = (torch.float64, torch.float32)
+
+
+class NotNamed:
+    """What a processor's name is before its class says one."""
+
+    def __get__(self, stage: object, kind: type) -> str:
+        """Refuse a stage without a name."""
+        if stage is None:
+            return ""
+        raise InvalidArgument(f"{kind.__name__}.name", None, 'a string in the class, such as name = "top_a"')
 
 
 class Processor:
@@ -32,7 +42,7 @@ class Processor:
         per_row: Names of the attributes that hold one number per row, [B, ...] or [1, ...].
     """
 
-    name: ClassVar[str]
+    name: ClassVar[str] = cast("str", NotNamed())
     per_row: ClassVar[tuple[str, ...]] = ()
     shown: Sequence[object] = ()
 
@@ -42,12 +52,12 @@ class Processor:
             raise AttributeError(f"{type(self).__name__}.{name} is frozen: make a new processor instead")
         super().__setattr__(name, value)
 
-    def __call__(self, logits: Tensor, history: History) -> Tensor:
+    def __call__(self, logits: Tensor, history: History | None = None) -> Tensor:
         """Process the logits of B rows.
 
         Args:
             logits: [B, V], float32, or bfloat16 or float16, which are widened.
-            history: What the B rows have sampled so far.
+            history: What the B rows have sampled so far; a stage that does not depend on it needs none.
 
         Returns:
             float32 [B, V].
@@ -57,7 +67,7 @@ class Processor:
                 one's own returns something else than it has to.
         """
         given = float32_logits(logits)
-        return self._returned(self.process(given, history), given)
+        return self._returned(self.process(given, history_or_none(history, self.name)), given)
 
     def _returned(self, processed: Tensor, given: Tensor) -> Tensor:
         """What `process` made of logits, if it is logits of the same form."""
@@ -98,11 +108,23 @@ class Processor:
             raise InvalidArgument(self.name, f"{count} values", words)
         return numbers.to(logits.device)
 
+    def numbers(self) -> dict[str, Tensor]:
+        """Return what `per_row` names.
+
+        Raises:
+            InvalidArgument: The constructor has not set one of them.
+        """
+        found = {name: getattr(self, name, None) for name in self.per_row}
+        for name, value in found.items():
+            if not isinstance(value, Tensor):
+                words = "names of tensors [B, ...] or [1, ...] that the constructor sets"
+                raise InvalidArgument(f"{type(self).__name__}.per_row", name, words)
+        return cast("dict[str, Tensor]", found)
+
     def select(self, rows: Rows) -> Self:
         """The stage with the numbers of some rows."""
         part = copy.copy(self)
-        for name in self.per_row:
-            numbers = getattr(self, name)
+        for name, numbers in self.numbers().items():
             part.__dict__[name] = numbers[rows] if len(numbers) > 1 else numbers
         if not torch.compiler.is_compiling() and len(self.shown) > 1:  # for people, and no part of a graph
             part.__dict__["shown"] = [self.shown[row] for row in torch.arange(len(self.shown))[rows].tolist()]

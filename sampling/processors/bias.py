@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from sampling.core.errors import InvalidArgument
 from sampling.core.history import History
-from sampling.core.params import LARGEST, bias_table
+from sampling.core.params import LARGEST, Bias, bias_table
 from sampling.processors.base import Edit
 
 LARGEST_ID = 2**63 - 1
-
-Bias = Mapping[int, float] | Mapping[str, float]
 
 
 class LogitBias(Edit):

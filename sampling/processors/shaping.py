@@ -34,8 +34,8 @@ class Shaping(Processor):
 
     def check(self, logits: Tensor) -> None:
         """Refuse numbers that are for another batch than the logits [B, V]."""
-        for name in self.per_row:
-            self.fitted(getattr(self, name), logits)
+        for numbers in self.numbers().values():
+            self.fitted(numbers, logits)
 
     def process(self, logits: Tensor, history: History) -> Tensor:
         """Shape the logits; the history plays no part."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from sampling_kernels.chunks import chunked
@@ -15,10 +16,11 @@ from sampling_kernels.rough import draw_of_leading
 from torch import Tensor
 
 from sampling.core.errors import InvalidArgument
+from sampling.core.history import History, checked_history
 from sampling.core.logits import float32_logits
 from sampling.core.params import HIGHEST_SEED, LOWEST_SEED, integer
 from sampling.core.whole_numbers import whole_tensor
-from sampling.processors.base import Rows
+from sampling.processors.base import Rows, same_rows
 from sampling.processors.leading import Leading, Weighed
 from sampling.processors.shaping import run
 
@@ -89,6 +91,7 @@ class GumbelRule:
         return draw_by_gumbel(leading.logits, keys.noise(leading.ids)), leading.sure
 
 
+Rule = Literal["integer", "gumbel"]
 RULES = {"integer": IntegerRule, "gumbel": GumbelRule}
 
 
@@ -101,7 +104,7 @@ class ToTokens:
         keys: Of the rows.
     """
 
-    rule: str
+    rule: Rule
     keys: Keys
 
     def select(self, rows: Rows) -> ToTokens:
@@ -148,7 +151,7 @@ def word(name: str, value: Whole, rows: int, device: torch.device) -> Tensor:
     return per_row(name, value, rows, device, lambda item: integer(name, item, 0, WORD)) & WORD
 
 
-def checked_rule(rule: str) -> str:
+def checked_rule(rule: Rule) -> Rule:
     """A rule of the draw, if it is one.
 
     Raises:
@@ -159,7 +162,30 @@ def checked_rule(rule: str) -> str:
     return rule
 
 
-def draw(logits: Tensor, *, seed: Whole, position: Whole, choice: Whole = 0, rule: str = "integer") -> Tensor:
+def position_of(position: Whole | None, history: History | None, logits: Tensor) -> Whole:
+    """Return the position of each row's draw: as it was given, or how many tokens the history says were sampled.
+
+    Raises:
+        InvalidArgument: Neither is given, or both; or the history has not the rows of the logits.
+    """
+    if history is None and position is not None:
+        return position
+    words = "given, unless history is: the same position draws the same token again"
+    if history is None or position is not None:
+        raise InvalidArgument("position", position, words if position is None else "left out with a history")
+    same_rows(checked_history(history, "history"), logits)
+    return history.sampled
+
+
+def draw(
+    logits: Tensor,
+    *,
+    seed: Whole,
+    position: Whole | None = None,
+    choice: Whole = 0,
+    rule: Rule = "integer",
+    history: History | None = None,
+) -> Tensor:
     """Draw one token from each row of processed logits.
 
     By the integer rule: with the integer weights w of the row, Z their sum and u the 64-bit uniform that Philox gives to
@@ -170,16 +196,18 @@ def draw(logits: Tensor, *, seed: Whole, position: Whole, choice: Whole = 0, rul
         logits: Processed logits, [B, V], float32, or bfloat16 or float16, which are widened; -inf is never drawn.
         seed: -2^63 .. 2^64 - 1, or one per row (an int64 tensor holds the 64 bits).
         position: Tokens sampled before in this choice, 0 .. 2^32 - 1, or one number per row (of a
-            tensor the lower 32 bits).
+            tensor the lower 32 bits). Either it or the history has to be given.
         choice: Index of the choice among the n of its request, 0 .. 2^32 - 1, or one number per row.
         rule: "integer", or "gumbel": the arg max of logit + noise keyed by (seed, choice, position, token id), in
             float64, the same everywhere up to the last bit of the device's logarithm.
+        history: What the rows have sampled so far: the position is how many tokens that is.
 
     Returns:
         Token ids, int64 [B]; -1 in a row with NaN or +inf, or with nothing above -inf.
 
     Raises:
-        InvalidArgument: An unknown rule, a number out of range, or one number per row of another batch.
+        InvalidArgument: An unknown rule, a number out of range, one number per row of another batch, or a position and a
+            history, or neither.
 
     Source: Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011, for the generator.
 
@@ -187,13 +215,15 @@ def draw(logits: Tensor, *, seed: Whole, position: Whole, choice: Whole = 0, rul
         >>> import torch
         >>> draw(torch.zeros(2, 1000), seed=7, position=[0, 1]).tolist()
         [750, 143]
+        >>> draw(torch.zeros(2, 1000), seed=7, history=History.start([[], []])).tolist()
+        [750, 750]
     """
     rule = checked_rule(rule)
     safe, faults = without_faults(float32_logits(logits))
     rows, device = safe.shape[0], safe.device
     keys = Keys(
         per_row("seed", seed, rows, device, seed_key),
-        word("position", position, rows, device),
+        word("position", position_of(position, history, safe), rows, device),
         word("choice", choice, rows, device),
     )
     return torch.where(faults > 0, -1, run((), safe, ToTokens(rule, keys)))

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from sampling_kernels.branching import may_branch
 from sampling_kernels.chunks import Chunks
+from sampling_kernels.faults import without_faults
 from sampling_kernels.leading import top_tokens_in_chunks
 from sampling_kernels.logarithm import log_total
 from sampling_kernels.logprobs import ranks_of_listed
 from sampling_kernels.weights import chunk_weights
 from torch import Tensor
+
+from sampling.core.errors import InvalidArgument
+from sampling.core.logits import float32_logits
+from sampling.core.params import integer
+from sampling.core.whole_numbers import whole_list, whole_tensor
 
 
 @dataclass(frozen=True)
@@ -80,3 +88,50 @@ class Measured:
         values = (d - log_total(self.sums.sum(-1, keepdim=True))).float()  # [B, 1 + K]
         ranks = ranks_of_listed(self.logits, token_ids, self.top_token_ids)
         return Logprobs(values[:, 0], ranks, self.top_token_ids, values[:, 1:])
+
+
+def logprobs(logits: Tensor, token_ids: Tensor | Sequence[int], *, top: int = 0) -> Logprobs:
+    """Compute the log probabilities of given tokens: the same bits as `Sampler.step` reports of tokens that it draws.
+
+    Of the model's logits they are those of the mode `raw`; of what a pipeline returns, those of the mode `processed`.
+
+    Args:
+        logits: [B, V], float32, or bfloat16 or float16, which are widened; B may be the positions of one text. No gradient
+            goes through them.
+        token_ids: One id for each row, a list or a tensor [B] of whole numbers; -1 for a row without a token.
+        top: How many of the most likely tokens to report beside it, 0 to V.
+
+    Returns:
+        float32 log probabilities and int64 ranks. A banned token has -inf. Where there is no token, or the row cannot be
+        sampled, all is NaN, rank 0 and token -1.
+
+    Raises:
+        InvalidArgument: The logits have another form, or there is not one token id below V for each row.
+
+    Example:
+        >>> import torch
+        >>> found = logprobs(torch.tensor([[2.0, 1.0, 1.0, 0.0]]), [2], top=2)
+        >>> found.logprobs, found.ranks, found.top_token_ids
+        (tensor([-1.6265]), tensor([3]), tensor([[0, 1]]))
+    """
+    given = float32_logits(logits).detach()
+    rows, width = given.shape
+    top = integer("top", top, 0, width)
+    ids = checked_ids(token_ids, rows, width).to(given.device, torch.int64)
+    safe, faults = without_faults(given)
+    fine = (faults == 0) & (ids >= 0)
+    return Measured.of(Chunks.of(safe), top).logprobs(ids.clamp(min=0)).masked(fine)
+
+
+def checked_ids(token_ids: Tensor | Sequence[int], rows: int, width: int) -> Tensor:
+    """Return one token id for each row, from -1 to V - 1, as a tensor [B]; looked at where that costs nothing.
+
+    Raises:
+        InvalidArgument: There are more or fewer, or others.
+    """
+    if not isinstance(token_ids, Tensor) or may_branch(token_ids):
+        given = whole_tensor("token_ids", token_ids).tolist() if isinstance(token_ids, Tensor) else token_ids
+        token_ids = torch.tensor(whole_list("token_ids", given, -1, width - 1), dtype=torch.int64)
+    if whole_tensor("token_ids", token_ids).shape != (rows,):
+        raise InvalidArgument("token_ids", f"{token_ids.numel()} ids", f"one for each of the {rows} rows")
+    return token_ids

@@ -21,14 +21,13 @@ from sampling.core.history import History, Prompts
 from sampling.core.logits import float32_logits, form_of
 from sampling.core.params import SamplingParams, boolean, integer
 from sampling.core.whole_numbers import listed
-from sampling.dialects import MODES, Dialect, parts
+from sampling.dialects import MODES, Dialect, DialectName, Mode, parts
 from sampling.dialects import dialect as dialect_named
-from sampling.dialects.others import naming_others
-from sampling.pipeline.assembly import MASKS, assemble, translated
+from sampling.pipeline.assembly import MASKS, assemble, checked_params
 from sampling.pipeline.pipeline import Pipeline
 from sampling.pipeline.trace import Trace
 from sampling.processors import AllowedTokens, Constraint, Processor, Truncation, UsableIds
-from sampling.sampler.draw import checked_rule, seed_key
+from sampling.sampler.draw import Rule, checked_rule, seed_key
 from sampling.sampler.step import (
     FREE_SLOT,
     FULL_SLOT,
@@ -118,11 +117,11 @@ class Sampler:
         prompt_ids: Prompts | None = None,
         choices: Sequence[int] | None = None,
         device: torch.device | str = "cpu",
-        dialect: str | Dialect = "qstash",
-        logprob_modes: Sequence[str] | None = None,
+        dialect: DialectName | Dialect = "qstash",
+        logprob_modes: Sequence[Mode] | None = None,
         max_history: int | None = None,
         usable_ids: int | None = None,
-        rule: str = "integer",
+        rule: Rule = "integer",
         compile: bool = False,  # noqa: A002 (the name that torch uses)
         constraints: Sequence[Constraint | None] | None = None,
     ) -> None:
@@ -426,18 +425,16 @@ def check_params(params: SamplingParams, vocab_size: int, dialect: Dialect) -> N
         InvalidArgument: No SamplingParams.
         InvalidRequest: A bias on an id outside the vocabulary, or a stage or a value that the dialect does not have.
     """
-    if not isinstance(params, SamplingParams):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise InvalidArgument("params", params, "SamplingParams, such as SamplingParams(temperature=0.7)")
-    highest = max(params.logit_bias, default=-1)
+    checked_params(params, dialect)
+    highest = max(map(int, params.logit_bias), default=-1)
     if highest >= vocab_size:
         raise InvalidRequest("logit_bias", highest, f"token ids below {vocab_size}")
     highest = max(params.stop_token_ids, default=-1)
     if highest >= vocab_size:
         raise InvalidRequest("stop_token_ids", highest, f"token ids below {vocab_size}")
-    naming_others(lambda one: translated(params, one), dialect)
 
 
-def checked_modes(modes: Sequence[str] | None, dialect: Dialect) -> tuple[str, ...]:
+def checked_modes(modes: Sequence[Mode] | None, dialect: Dialect) -> tuple[Mode, ...]:
     """The log probability modes to report: those asked for, which may be none, or the dialect's own."""
     if modes is None:
         return (dialect.logprob_mode,)

@@ -19,7 +19,7 @@ from sampling.pipeline.pipeline import edited as edits_applied
 from sampling.processors import Edit, Processor, Temperature, Truncation
 from sampling.processors.base import overwritten
 from sampling.processors.shaping import from_leading, from_whole, shaped
-from sampling.sampler.draw import Keys, ToTokens
+from sampling.sampler.draw import Keys, Rule, ToTokens
 from sampling.sampler.logprobs import Logprobs, Measured
 
 FREE_SLOT, FULL_SLOT = -1, -2
@@ -71,7 +71,7 @@ class Batch:
     choices: Tensor
     free: Tensor
     some_free: bool
-    rule: str
+    rule: Rule
     modes: tuple[str, ...]
     alternatives: int
     max_history: int | None

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from sampling.core.errors import InvalidArgument
 from sampling.core.params import integer, number
-from sampling.dialects import Dialect
+from sampling.dialects import Dialect, DialectName
 from sampling.dialects import dialect as dialect_named
 from sampling.server.cors import check_origin
 
@@ -47,7 +47,7 @@ class ServerOptions:
         sampling.core.errors.InvalidArgument: max_batch: got 0, must be an integer from 1 to 2147483647
     """
 
-    dialect: str | Dialect = "qstash"
+    dialect: DialectName | Dialect = "qstash"
     names: tuple[str, ...] = ()
     api_key: str | None = field(default=None, repr=False)
     max_batch: int = 16

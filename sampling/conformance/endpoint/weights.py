@@ -29,7 +29,7 @@ class ReferenceWeights:
         dialect_name: Which says how prompts are tokenised.
     """
 
-    def __init__(self, loaded: LoadedModel, dialect_name: str) -> None:
+    def __init__(self, loaded: LoadedModel, dialect_name: DialectName | Dialect) -> None:
         self._loaded, self._dialect = loaded, dialect(dialect_name)
 
     @property
