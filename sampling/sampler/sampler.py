@@ -131,7 +131,7 @@ class Sampler:
         )
         self.dialect = dialect_named(dialect)
         self.modes = checked_modes(logprob_modes, self.dialect)
-        self.rule = checked_rule(rule)
+        self.rule: Rule = checked_rule(rule)
         self.max_history = None if max_history is None else integer("max_history", max_history, 1, 2**31 - 1)
         self.device = checked_device(device)
         self.compile = boolean("compile", compile)

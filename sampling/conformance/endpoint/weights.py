@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 
@@ -11,7 +12,7 @@ from sampling.conformance.endpoint.prompts import LETTERS, Messages
 from sampling.conformance.endpoint.survey import Survey
 from sampling.conformance.endpoint.trouble import Missing
 from sampling.conformance.endpoint.whole_prompts import whole_prompt
-from sampling.dialects import dialect
+from sampling.dialects import DialectName, dialect
 from sampling.text import encode_chat
 
 CLOSE = 1e-3  # nats: float32 weights on another machine
@@ -29,8 +30,8 @@ class ReferenceWeights:
         dialect_name: Which says how prompts are tokenised.
     """
 
-    def __init__(self, loaded: LoadedModel, dialect_name: DialectName | Dialect) -> None:
-        self._loaded, self._dialect = loaded, dialect(dialect_name)
+    def __init__(self, loaded: LoadedModel, dialect_name: str) -> None:
+        self._loaded, self._dialect = loaded, dialect(cast("DialectName", dialect_name))
 
     @property
     def width(self) -> int:
