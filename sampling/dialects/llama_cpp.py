@@ -92,6 +92,7 @@ LLAMA_CPP = Dialect(
     most_stop_strings=MANY_STOP_STRINGS,
     top_k_off=(0, -1),
     seed_minus_one=True,
+    choices_follow_seeds=True,
     field_names=(("repetition_penalty", "repeat_penalty"),),
     neutral_fields=(
         ("typical_p", 1.0),

@@ -68,6 +68,7 @@ class Rules:
         at_most_k: Whether `top_logprobs` has K entries even so, the last of them dropped for the sampled token.
         whole_characters: Whether a token that does not finish a character is shown as "" with no bytes, [], and the one that
             finishes it with the whole character.
+        choices_follow_seeds: Whether choice i of a request with seed s is choice 0 of seed s + i.
         field_names: What an engine's own server calls a parameter, where it is not the usual name.
         neutral_fields: Fields of samplers that no other has, each with the value that switches it off.
     """
@@ -91,6 +92,7 @@ class Rules:
     sampled_first: bool = False
     at_most_k: bool = True
     whole_characters: bool = False
+    choices_follow_seeds: bool = False
     field_names: tuple[tuple[str, str], ...] = ()
     neutral_fields: tuple[tuple[str, float], ...] = ()
 

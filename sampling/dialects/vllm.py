@@ -62,6 +62,7 @@ VLLM = Dialect(
     name="vllm",
     source="vLLM 0.33, vllm/v1/sample and vllm/v1/engine/logprobs.py (its chat server shows the first K of these entries)",
     whole_characters=True,
+    choices_follow_seeds=True,
     special_tokens_have_bytes=True,
     order=("logit_bias", "min_tokens", *PENALTIES, "temperature", "min_p", "top_k", "top_p"),
     lowest_temperature=0.01,

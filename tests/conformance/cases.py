@@ -105,36 +105,57 @@ def seeded(change: Callable[[int], Any]) -> Quirk:
 
 
 class Following:
-    """Choice i of seed s is choice 0 of seed s + i, as vLLM has it."""
+    """Choice i of seed s is choice 0 of seed s + i, as vLLM has it; seeds may have 32 bits."""
 
-    def __init__(self) -> None:
-        self.inner = lettered()
+    def __init__(self, bits: int = 64) -> None:
+        self.inner, self.bits = lettered(), bits
 
     def __call__(self, request: httpx2.Request) -> httpx2.Response:
         asked = json.loads(request.content)
         n, seed = asked.pop("n", 1), asked.pop("seed", None)
         del asked["model"]
-        seeds = [{} if seed is None else {"seed": seed + index} for index in range(n)]
+        seeds = [{} if seed is None else {"seed": (seed + index) % 2**self.bits} for index in range(n)]
         told = [self.inner.client.ask(**asked, **given) for given in seeds]
         choices = [{**reply.choices[0].model_dump(), "index": i} for i, reply in enumerate(told)]
         return httpx2.Response(200, json={"choices": choices})
 
 
-class Restarting(httpx2.AsyncBaseTransport):
+class Served(httpx2.AsyncBaseTransport):
+    """The endpoint of letters, and what becomes of its connections and responses.
+
+    Args:
+        ask: What becomes of a request.
+    """
+
+    def __init__(self, ask: Quirk = dict) -> None:
+        self.served = lettered(ask).client._transport  # pyright: ignore[reportPrivateUsage]
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Ask the endpoint of letters."""
+        return await self.served.handle_async_request(request)  # pyright: ignore[reportOptionalMemberAccess]
+
+
+class Endless(Served):
+    """Streams come without their end mark."""
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Ask the endpoint of letters, and leave the end mark out."""
+        told = await super().handle_async_request(request)
+        text = (await told.aread()).decode().removesuffix("data: [DONE]\n\n")
+        return httpx2.Response(told.status_code, text=text)
+
+
+class Restarting(Served):
     """Connections that each begin the same stream; closing them ends it."""
 
     def __init__(self) -> None:
-        self.served = lettered(self.numbered).client._transport  # pyright: ignore[reportPrivateUsage]
+        super().__init__(self.numbered)
         self.number = 0
 
     def numbered(self, asked: Fields) -> Fields:
         """The seed that a request has in its connection."""
         self.number += 1
         return {"seed": 1000 + self.number, **asked}
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Ask the endpoint of letters."""
-        return await self.served.handle_async_request(request)  # pyright: ignore[reportOptionalMemberAccess]
 
     async def aclose(self) -> None:
         """Begin the stream anew."""
@@ -159,6 +180,48 @@ def staying() -> EndpointTarget:
 def score(choice: Fields) -> float:
     """The log probability of a choice's first token."""
     return choice["logprobs"]["content"][0]["logprob"]
+
+
+def unlisted(asked: Fields, told: Fields) -> Fields:
+    """Entries have no token where no alternatives are asked for, as mlx_lm.server's."""
+    if not asked.get("top_logprobs"):
+        for choice in told["choices"]:
+            for entry in (choice["logprobs"] or {}).get("content", []):
+                del entry["token"]
+    return told
+
+
+BROKEN = "\ufffd"
+
+
+def whole_characters(asked: Fields, told: Fields) -> Fields:
+    """Tokens that are no letters are parts of characters: shown as nothing, and in a message once a letter follows."""
+    del asked
+    for choice in told["choices"]:
+        choice["message"]["content"] = choice["message"]["content"].replace("?", BROKEN).rstrip(BROKEN)
+        for position in (choice["logprobs"] or {}).get("content", []):
+            for entry in (position, *position["top_logprobs"]):
+                if entry["token"] == "?":
+                    entry |= {"token": "", "bytes": []}
+    return told
+
+
+CITY = "Ankara, once Angora, is the capital"
+
+
+def stopping(keeps: bool) -> Callable[[Fields, Fields], Fields]:
+    """The likeliest answers are one text, which ends before a stop string; what looked like its beginning may be lost."""
+
+    def answer(asked: Fields, told: Fields) -> Fields:
+        text = CITY
+        for stop in asked.get("stop", ()):
+            before, found, _ = text.partition(stop)
+            text = before if keeps or not found else before.replace(stop[:1], "")
+        if asked.get("temperature") == 0:
+            told["choices"][0]["message"]["content"] = text
+        return told
+
+    return answer
 
 
 def by_score(asked: Fields, told: Fields) -> Fields:
@@ -207,6 +270,7 @@ def answers(answer: Callable[[Fields, Fields], Fields]) -> Make:
 
 
 SEEDS, UNSEEDED = "randomness.seeds-differ", "randomness.unseeded-vary"
+CHOICES = "randomness.choices-differ"
 COUNTS, SCOPE = "penalties.frequency-counts", "penalties.presence-scope"
 FATES = "output.parameters"
 PASSED_OVER = {FATES: Verdict.IGNORED}  # the endpoint of letters knows no stop and no response_format
@@ -234,28 +298,37 @@ def of_seeds() -> tuple[Case, ...]:
     return (
         *rules,
         Case("a seed of -1 is none", asking(none), {SEEDS: Verdict.CONFORMS}, ("a seed of -1 is none",)),
-        Case("choice i has seed s + i", following, deviates(SEEDS), ("choice i of seed s",)),
-        Case("the same, in vLLM's dialect", following, {SEEDS: Verdict.CONFORMS}, dialect="vllm"),
+        Case("choice i has seed s + i", following(), deviates(SEEDS, CHOICES), ("choice i of seed s",)),
+        Case(
+            "the same, seeds of 32 bits",
+            following(32),
+            deviates(SEEDS, CHOICES),
+            ("choice i of seed s", "s + 2^32 give what s gives"),
+        ),
+        *(
+            Case(f"the same, in the dialect {name}", following(), {SEEDS: Verdict.CONFORMS}, dialect=name)
+            for name in ("vllm", "llama.cpp")
+        ),
         Case("unseeded requests have a seed", asking(defaults(seed=42)), deviates(UNSEEDED), (same,)),
-        Case("connections begin a stream anew", restarting, deviates(UNSEEDED), (begun,)),
+        Case("connections begin a stream anew", served(Restarting), deviates(UNSEEDED), (begun,)),
         Case("a seed stays", staying, deviates(UNSEEDED), ("a seed stays",)),
     )
 
 
-def following() -> EndpointTarget:
-    """Makes the endpoint whose choices have the seeds behind."""
-    return answering(Following())
+def following(bits: int = 64) -> Make:
+    """Endpoints whose choices have the seeds behind."""
+    return lambda: answering(Following(bits))
 
 
-def restarting() -> EndpointTarget:
-    """Makes the endpoint whose connections begin one stream."""
-    return EndpointTarget("http://a", model="m", transport=Restarting())
+def served(kind: Callable[[], Served]) -> Make:
+    """Endpoints of a kind."""
+    return lambda: EndpointTarget("http://a", model="m", transport=kind())
 
 
 def of_draws() -> tuple[Case, ...]:
     """Faults that named readings and other questions than before show."""
     sorted_ = {
-        "randomness.choices-differ": Verdict.AMBIGUOUS,
+        CHOICES: Verdict.AMBIGUOUS,
         "randomness.uniformity": Verdict.CONFORMS,
         "truncation.top-k": Verdict.CONFORMS,
     }
@@ -349,4 +422,28 @@ def near_to(form: str) -> list[str]:
     return [check for check in CHECKS if check != slow]
 
 
-CASES = (*of_seeds(), *of_draws(), *of_biases(), *of_manners())
+LISTS = ("reported.mass", "reported.chosen-is-listed", "reported.count", "reported.bytes")
+
+
+def of_answers() -> tuple[Case, ...]:
+    """Answers without what was asked for, or in another form."""
+    count, parts, stop = "reported.count", "reported.bytes", "output.stop-left-out"
+    unlogged = asking(lambda asked: lost("logprobs")(lost("top_logprobs")(asked)))
+    ignored = dict.fromkeys(LISTS, Verdict.IGNORED)
+    formless = ("0 asked: an entry without `token`",)
+    shown = answers(whole_characters)
+    return (
+        Case("n is ignored", asking(lost("n")), {CHOICES: Verdict.IGNORED}, ("one choice comes for n = 8",)),
+        Case("log probabilities do not come", unlogged, ignored, near=CHECKS[:1]),
+        Case("an entry without its token", answers(unlisted), deviates(count), formless),
+        Case("parts of characters have no bytes", shown, deviates(parts), ("the bytes go on with",)),
+        Case("the same, in vLLM's dialect", shown, {parts: Verdict.CONFORMS}, dialect="vllm"),
+        Case(
+            "streams have no end mark", served(Endless), deviates("output.finish-reason"), ("without [DONE]",)
+        ),
+        Case("stop strings stop", answers(stopping(True)), {stop: Verdict.CONFORMS}),
+        Case("the beginning of a stop string is lost", answers(stopping(False)), deviates(stop)),
+    )
+
+
+CASES = (*of_seeds(), *of_draws(), *of_biases(), *of_manners(), *of_answers())

@@ -26,7 +26,14 @@ from sampling.conformance.endpoint.patience import (
 )
 from sampling.conformance.endpoint.reply import Chunk, Model, Models, Reply, part, read
 from sampling.conformance.endpoint.transcript import Claim, Received, Transcript
-from sampling.conformance.endpoint.trouble import Failing, Malformed, Refused, Spent, Unanswered
+from sampling.conformance.endpoint.trouble import (
+    Failing,
+    Malformed,
+    Refused,
+    Spent,
+    Unanswered,
+    Unended,
+)
 from sampling.conformance.typed import typed
 from sampling.core.params import integer, number
 from sampling.core.reading import read_json
@@ -217,9 +224,13 @@ class Client:
             events = [e.data for e in httpx2.EventSource(response)]
         except httpx2.SSEError as error:
             raise Malformed(f"the stream: {error}") from None
-        if not events or events[-1] != "[DONE]":
-            raise Malformed(f"the stream ends after {len(events)} events without [DONE]")
-        return [read(Chunk, event) for event in events[:-1]]
+        whole = bool(events) and events[-1] == "[DONE]"
+        chunks = [read(Chunk, event) for event in (events[:-1] if whole else events)]
+        if whole:
+            return chunks
+        words = f"the stream ends after {len(events)} events without [DONE]"
+        given = any(choice.finish_reason for chunk in chunks for choice in chunk.choices)
+        raise Unended(f"{words}, though it gives a reason to finish") if given else Malformed(words)
 
     def text(self, fields: Mapping[str, Any], tries: int | None = None) -> str:
         """The body of the answer to one request."""

@@ -87,6 +87,7 @@ SHARING = {
     "penalties.presence-scope": 100,
     "penalties.repetition-scope": 101,
     "penalties.temperature-order": 102,
+    "bias.ban": 103,  # behind these, as they share what they measure: three for one
 }
 
 

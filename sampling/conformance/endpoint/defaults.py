@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from sampling.conformance.endpoint.fenced import Fenced, slope
 from sampling.conformance.endpoint.lab import EndpointLab
 from sampling.conformance.endpoint.manners import LISTED
 from sampling.conformance.endpoint.prompts import LETTERS, asking
-from sampling.conformance.endpoint.reply import Choice, Position, values_of
+from sampling.conformance.endpoint.reply import Choice, Entry, Position, looks_like, values_of
 from sampling.conformance.oracle import softmax
 from sampling.conformance.verdict import FALSE_ALARM
 
@@ -27,12 +27,17 @@ Row = NDArray[np.float64]
 
 POEM = asking("Write a short poem.")
 LENGTH = 64  # tokens of a message
-ENOUGH = 1000  # tokens, or draws
+ENOUGH = 1000  # tokens, or draws, where nothing is looked for by itself
 REQUESTS = 24  # after which there are enough in any case
+ALIKE = 8  # messages after which a server always says the same
 CHOICES = 8  # of one request, of long messages
 CLOSE = 0.02  # nats by which log probabilities of two requests may differ
 VOCABULARY = 2**18  # tokens at most
 DOUBT = 0.01  # of neutral values in each reading, so that no single token excludes one
+
+# Defaults as close to neutral values as are met (llama.cpp's), for which there should be enough tokens.
+CLOSEST: Mapping[str, float] = {"temperature": 0.8, "top_p": 0.95, "min_p": 0.05}
+NOTICED = 2.33  # standard deviations between the expected evidence and what is enough: a power of 0.99
 
 PENALTIES = ("frequency_penalty", "presence_penalty", "repetition_penalty")
 
@@ -152,6 +157,11 @@ def kind_of(name: str) -> str:
     return "a penalty" if name in PENALTIES else name
 
 
+def readings_of(names: Iterable[str]) -> list[Reading]:
+    """The readings of some fields' defaults."""
+    return [reading for kind in dict.fromkeys(map(kind_of, names)) for reading in READINGS[kind].values()]
+
+
 def evidence(seen: Sequence[Seen], readings: Iterable[Reading]) -> list[float]:
     """The logarithm of each reading's likelihood ratio to neutral values."""
     known = [one for one in seen if one.of(one.shares) > 0]
@@ -159,6 +169,51 @@ def evidence(seen: Sequence[Seen], readings: Iterable[Reading]) -> list[float]:
         sum(math.log((1 - DOUBT) * one.of(reading(one)) / one.of(one.shares) + DOUBT) for one in known)
         for reading in readings
     ]
+
+
+@dataclass
+class Power:
+    """Whether defaults as close as `CLOSEST` would be noticed among the tokens so far.
+
+    Args:
+        names: The fields that are left out.
+    """
+
+    names: Sequence[str]
+    means: dict[str, float] = field(default_factory=dict[str, float])
+    variances: dict[str, float] = field(default_factory=dict[str, float])
+
+    def take(self, seen: Iterable[Seen]) -> None:
+        """Take tokens in."""
+        for name in self.sought:
+            reading = READINGS[name][CLOSEST[name]]
+            for one in seen:
+                drawn, neutral = (
+                    np.append(row, max(1.0 - row.sum(), 0.0)) for row in (reading(one), one.shares)
+                )
+                known = neutral > 0
+                gain = np.log((1 - DOUBT) * drawn[known] / neutral[known] + DOUBT)
+                mean = float(drawn[known] @ gain)
+                self.means[name] = self.means.get(name, 0.0) + mean
+                self.variances[name] = self.variances.get(name, 0.0) + float(drawn[known] @ gain**2) - mean**2
+
+    @property
+    def sought(self) -> list[str]:
+        """The fields whose closest defaults are known."""
+        return [name for name in self.names if name in CLOSEST]
+
+    @property
+    def found(self) -> list[str]:
+        """Those of them whose closest defaults would be noticed."""
+        least = -math.log(FALSE_ALARM) + math.log(sum(map(len, READINGS.values())))
+        spread = {name: NOTICED * math.sqrt(max(value, 0.0)) for name, value in self.variances.items()}
+        return [name for name in self.means if self.means[name] - spread[name] >= least]
+
+    @property
+    def words(self) -> str:
+        """What would be noticed."""
+        told = [f"a {name} of {CLOSEST[name]:g}" for name in self.found]
+        return f", where {' or '.join(told)} would be" if told else ""
 
 
 def noticed(logs: Sequence[float]) -> bool:
@@ -184,11 +239,13 @@ def told(lab: EndpointLab, names: Sequence[str]) -> str:
     Raises:
         CheckEnded: There are none.
     """
-    everything = [reading for group in READINGS.values() for reading in group.values()]
+    everything = readings_of(names)
     left, moved = looked(lab, names), differing(lab, names)
     looks = f"{len(left)} tokens drawn without {', '.join(names)}"
     if not noticed(evidence(left, everything)) and not moved:
-        return f"no default with an effect was noticed in {looks}"
+        power = Power(names)
+        power.take(left)
+        return f"no default with an effect was noticed in {looks}{power.words}"
     if noticed(evidence(looked(lab, ()), everything)):
         return "whether defaults of its own are in force is not known: draws do not follow what is listed in any case"
     found = [words for name in names if (words := default(lab, name))]
@@ -253,16 +310,39 @@ def listed(lab: EndpointLab, names: Sequence[str]) -> list[Seen]:
     n = min(lab.survey.per_request(), CHOICES)
     asked = {"messages": [*POEM], "max_tokens": LENGTH, "logprobs": True, "top_logprobs": LISTED, "n": n}
     found: list[Seen] = []
-    texts: set[str] = set()
+    texts: list[str] = []
+    enough = Enough(names)
     for _ in range(REQUESTS):
-        known = len(found)
+        new: list[Seen] = []
         for choice in lab.survey.manners.ask({**asked, **lab.seeds()}, without=(*names,)).choices:
-            if choice.text not in texts or len(choice.positions) < CHOICES:  # a long message comes once
-                texts.add(choice.text)
-                found += seen_in(choice)
-        if len(found) >= ENOUGH or len(found) == known:  # enough, or always the same messages
+            texts.append(choice.text)
+            new += seen_in(choice)
+        found += new
+        if enough.with_(new) or (len(texts) >= ALIKE and len(set(texts)) == 1):
             break
     return found
+
+
+class Enough:
+    """Whether there are enough tokens: some default is noticed, or the closest ones would be.
+
+    Args:
+        names: The fields that are left out.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.power, self.count = Power(names), 0
+        self.readings = readings_of(names)
+        self.logs = np.zeros(len(self.readings))
+
+    def with_(self, seen: Sequence[Seen]) -> bool:
+        """Take tokens in."""
+        self.count += len(seen)
+        self.power.take(seen)
+        self.logs += evidence(seen, self.readings)
+        if self.readings and noticed([*self.logs]):
+            return True
+        return self.count >= ENOUGH and len(self.power.found) == len(self.power.sought)
 
 
 def seen_in(choice: Choice) -> list[Seen]:
@@ -271,18 +351,19 @@ def seen_in(choice: Choice) -> list[Seen]:
     found: list[Seen] = []
     for position in choice.positions:
         entries = sorted((e for e in position.top_logprobs if e.possible), key=lambda e: -e.logprob)
-        if len(entries) >= 2:
+        place = place_of(position, entries)
+        # one that should be listed and can not be found among them is not known
+        if len(entries) >= 2 and (place is not None or position.logprob <= entries[-1].logprob):
             again = np.array([entry.token in before for entry in entries])
-            values = np.array([entry.logprob for entry in entries])
-            found.append(Seen(place_of(position, [e.token for e in entries], values), values, again))
+            found.append(Seen(place, np.array([entry.logprob for entry in entries]), again))
         before.add(position.token)
     return found
 
 
-def place_of(position: Position, texts: Sequence[str], values: Row) -> int | None:
+def place_of(position: Position, entries: Sequence[Entry]) -> int | None:
     """Which of the listed tokens was sampled."""
-    alike = [place for place, text in enumerate(texts) if text == position.token]
-    return min(alike, key=lambda place: abs(values[place] - position.logprob), default=None)
+    alike = [place for place, entry in enumerate(entries) if looks_like(position, entry)]
+    return min(alike, key=lambda place: abs(entries[place].logprob - position.logprob), default=None)
 
 
 def fenced(lab: EndpointLab, names: Sequence[str]) -> list[Seen]:
@@ -292,12 +373,14 @@ def fenced(lab: EndpointLab, names: Sequence[str]) -> list[Seen]:
     values = np.log(softmax(slope(len(fence.tokens))))
     none, n = np.zeros(len(values), dtype=bool), lab.survey.per_request()
     found: list[Seen] = []
+    enough = Enough(names)
     for _ in range(REQUESTS):
         reply = lab.survey.manners.ask({**asked, "n": n, **lab.seeds()}, without=(*names,))
         places = [fence.index(choice.text) for choice in reply.choices]
         if None in places:
             raise NotTestable("a token from outside of the fence was sampled (see bias.force)")
-        found += [Seen(place, values, none) for place in places]
-        if len(found) >= ENOUGH:
+        new = [Seen(place, values, none) for place in places]
+        found += new
+        if enough.with_(new):
             break
     return found

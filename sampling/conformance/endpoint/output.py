@@ -80,16 +80,25 @@ def stop_left_out(lab: EndpointLab) -> Finding:
         return finding(
             Verdict.DEVIATES, f"the text ends too early: {cut[-20:]!r} before the stop string {stop!r}"
         )
+    if answer(lab).text == whole and answer(lab, stop=[stop]).text == cut:
+        words = f"each time: {cut[-20:]!r}, and not {before[-20:]!r}, before the stop string {stop!r}"
+        return finding(Verdict.DEVIATES, f"the text before it is another one {words}")
     raise CheckEnded("two requests for the most likely answer gave different texts")
 
 
 def stop_in(text: str) -> tuple[str, str]:
-    """A stop string of three characters in the middle of a text, and what is before it."""
-    for start in range(len(text) // 3, len(text) - 3):
-        stop = text[start : start + 3]
-        if text.index(stop) == start and stop.isalpha():
-            return stop, text[:start]
-    raise NotTestable(f"the answer {text[:40]!r} has no word in its middle to stop at")
+    """A stop string of three characters in the middle of a text, and what is before it: where one is, its beginning, too."""
+    starts = range(len(text) // 3, len(text) - 3)
+    found = [at for at in starts if (stop := text[at : at + 3]).isalpha() and text.index(stop) == at]
+    if not found:
+        raise NotTestable(f"the answer {text[:40]!r} has no word in its middle to stop at")
+    start = max(found, key=lambda at: begun_before(text, at))
+    return text[start : start + 3], text[:start]
+
+
+def begun_before(text: str, at: int) -> int:
+    """How many characters of the stop string at a place stand before it without the rest, at most two."""
+    return next((size for size in (2, 1) if text[at : at + size] in text[: at - size + 1]), 0)
 
 
 def finish_reason(lab: EndpointLab) -> Finding:

@@ -33,8 +33,9 @@ from sampling.core.history import OUTPUT, PROMPT_AND_OUTPUT
 FEW = 3  # tokens of the fence: few, so that runs of the same one come up
 ROUNDS = 150  # pairs of requests after which a check gives up
 LEAST_ROUNDS = 6
-# What a repetition penalty of 1.2 may take off a logit whose level is not known.
-LOWERED = {f"lowered by about {shift}": -float(shift) for shift in (1, 3, 10)}
+# What a repetition penalty of 2, the largest that all engines take, may take off a logit whose level is not known: biases
+# lifted it to about 65.
+LOWERED = {f"lowered by about {shift}": -float(shift) for shift in (3, 10, 30)}
 
 # Penalties on what the prompt contains, and the odds of a token that it contains, before a penalty that turns them around.
 IN_PROMPT = {"presence_penalty": 2.0, "repetition_penalty": 1.05}
@@ -310,7 +311,7 @@ def repetition_acts(lab: EndpointLab) -> Finding:
     try:
         told = shift(lab, "repetition_penalty", *REPETITION)
     except NotTestable:
-        return compared(lab, Shifts(LOWERED, {IGNORED: 0.0}), 1, {"repetition_penalty": 1.2})
+        return compared(lab, Shifts(LOWERED, {IGNORED: 0.0}), 1, {"repetition_penalty": 2.0})
     words = "a penalty of {1} shifts it {2:.2f} further than one of {0}".format(*REPETITION, told)
     if told >= CLOSE:
         return certain(Verdict.CONFORMS, words, detects=MEASURED)
@@ -373,6 +374,8 @@ def frequency_counts(lab: EndpointLab) -> Finding:
 
     What the former add for the second time tells where the latter would be seen to add something.
     """
+    has(lab, "frequency_penalty")
+    has(lab, "presence_penalty")
     if not fenced(lab):
         return together(completions.frequency_counts(lab))
     try:

@@ -20,7 +20,7 @@ from sampling.conformance.endpoint.trouble import Refused, Unanswered
 from sampling.conformance.statistics.binomial import tail
 from sampling.conformance.statistics.pearson import pearson
 from sampling.conformance.statistics.pit import cells, pair_cells, transform
-from sampling.conformance.verdict import FALSE_ALARM, Finding, Verdict
+from sampling.conformance.verdict import FALSE_ALARM, Finding, Verdict, certain
 from sampling.core.errors import shown
 
 SEEDS = (1, 2, 12345, 2**31 - 2)
@@ -40,7 +40,6 @@ RELATED = {
     NONE: -1,
 }
 FOLLOWING = "choice i of seed s is choice 0 of seed s + i"
-FOLLOWERS = ("vllm", "vllm-pytorch")  # by vllm/v1/engine/parallel_sampling.py
 USUAL = (0, 1, 42, 1234)  # seeds that engines take where none is given
 BINS, PAIR_BINS = 8, 3
 
@@ -105,13 +104,14 @@ def seeds_differ(lab: EndpointLab) -> Finding:
         return Finding(
             Verdict.DEVIATES, "fits 'one seed for all': all seeds give one and the same text", len(told)
         )
+    rules, wrong = [*minus_one(lab, told), *following(lab, told)], list[str]()
     if same:
-        words = f"fits 'seeds that differ are the same': with s = {RELATED[OWN]}, {' and '.join(same)} give what s gives"
-        return Finding(Verdict.DEVIATES, words, len(told), false_alarm=0.0)
-    rules = [*minus_one(lab, told), *following(lab, told)]
-    if any(rule == FOLLOWING for rule in rules) and lab.semantics.name not in FOLLOWERS:
-        words = f"fits {FOLLOWING!r}: different seeds share their tokens where n is above 1"
-        return Finding(Verdict.DEVIATES, words, len(told), false_alarm=0.0)
+        names = " and ".join(same)
+        wrong.append(f"'seeds that differ are the same': with s = {RELATED[OWN]}, {names} give what s gives")
+    if FOLLOWING in rules and not lab.semantics.choices_follow_seeds:
+        wrong.append(f"{FOLLOWING!r}: different seeds share their tokens where n is above 1")
+    if wrong:
+        return Finding(Verdict.DEVIATES, f"fits {'; fits '.join(wrong)}", len(told), false_alarm=0.0)
     asked = ground(lab).flat(EQUAL)
     tokens = firsts(lab, asked, [{"seed": seed} for seed in range(1, SINGLE + 1)])
     found = spread(lab, asked, tokens, "consecutive seeds")
@@ -200,9 +200,14 @@ MOST_CHOICES = 8  # of a request, where so many are taken
 
 
 def choices_differ(lab: EndpointLab) -> Finding:
-    """The choices of seeded requests, in neighbouring pairs; and whether their order is that of their probabilities."""
+    """The choices of seeded requests, in neighbouring pairs; and whether their order is that of their probabilities.
+
+    That choices share their tokens with those of other seeds is said by the check of these.
+    """
     asked, taken = ground(lab).flat(3), lab.survey.per_request()
     n = min(MOST_CHOICES, taken) if taken > 1 else MOST_CHOICES
+    if taken == 1 and len(lab.ask(asked.messages, n=n, **asked.fields).choices) == 1:
+        return certain(Verdict.IGNORED, f"one choice comes for n = {n}", detects="choices, not draws")
     shown = (
         {"logprobs": True} if lab.survey.listed() else {}
     )  # some engines sort by them where they are asked for

@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from sampling.conformance.endpoint.trouble import Malformed, Missing
+from sampling.conformance.endpoint.trouble import Malformed, Missing, Unheeded
 from sampling.core.errors import shown
 
 LONGEST_NAME = 512  # characters of a model's name, or of a fingerprint
@@ -54,6 +54,13 @@ class Entry(Part):
     def possible(self) -> bool:
         """Whether the value is a log probability, and not one that stands for none."""
         return SENTINEL < self.logprob <= ROUNDING
+
+
+def looks_like(sampled: Entry, listed: Entry) -> bool:
+    """Whether an entry of the list may be that of the sampled token: parts of characters look alike where no ids are told."""
+    if sampled.token_id is not None and listed.token_id is not None:
+        return sampled.token_id == listed.token_id
+    return (sampled.token, sampled.bytes) == (listed.token, listed.bytes)
 
 
 class Position(Entry):
@@ -104,7 +111,8 @@ class Choice(Part):
         """
         told = None if self.logprobs is None else part(Logprobs, self.logprobs, "logprobs").content
         if not told:
-            raise Missing("no log probabilities in the answer, though `logprobs` was true")
+            words = "no log probabilities in the answer, though `logprobs` was true"
+            raise Unheeded(words) if self.logprobs is None else Missing(words)
         return told
 
 

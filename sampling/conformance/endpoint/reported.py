@@ -14,7 +14,15 @@ import numpy as np
 
 from sampling.conformance.endings import NotTestable
 from sampling.conformance.endpoint.lab import EndpointLab, Run
-from sampling.conformance.endpoint.reply import SENTINEL, Choice, Entry, Reply, unlikely, values_of
+from sampling.conformance.endpoint.reply import (
+    SENTINEL,
+    Choice,
+    Entry,
+    Reply,
+    looks_like,
+    unlikely,
+    values_of,
+)
 from sampling.conformance.endpoint.survey import CANDIDATES, FORCE, LISTED, tellable
 from sampling.conformance.endpoint.trouble import Malformed, Missing, Refused
 from sampling.conformance.oracle import logprobs
@@ -255,13 +263,6 @@ def begun_otherwise(choice: Choice) -> str:
     )
 
 
-def looks_like(sampled: Entry, listed: Entry) -> bool:
-    """Whether an entry of the list may be that of the sampled token: parts of characters look alike where no ids are told."""
-    if sampled.token_id is not None and listed.token_id is not None:
-        return sampled.token_id == listed.token_id
-    return (sampled.token, sampled.bytes) == (listed.token, listed.bytes)
-
-
 def same(one: float, other: float) -> bool:
     """Whether two values are equal but for rounding; all that are not numbers are the same."""
     return one == other or abs(one - other) <= 1e-6 or (math.isnan(one) and math.isnan(other))
@@ -272,8 +273,8 @@ def count(lab: EndpointLab) -> Finding:
     lab.survey.listed()  # finds how many may be
     most = lab.survey.manners.listed
     told = {asked: listed_when(lab, asked) for asked in sorted({0, min(3, most), most})}
-    if not any(lengths - {NONE} for lengths in told.values()):
-        raise Missing("no log probabilities in the answer, though `logprobs` was true")
+    if not any(lengths - {NONE, FORMLESS} for lengths in told.values()):
+        lab.survey.next_position()  # says what is wrong with them
     extra = 0 if lab.semantics.at_most_k else 1
     wrong = {k: lengths for k, lengths in told.items() if not lengths <= set(range(k, k + extra + 1))}
     words = ", ".join(f"{k} asked: {lengths_in_words(lengths)}" for k, lengths in told.items())
@@ -286,6 +287,8 @@ def count(lab: EndpointLab) -> Finding:
 
 
 NONE = -1  # the length of a list that is not there, nor anything else about the token
+FORMLESS = -2  # that of one beside an entry without the fields of an entry
+LENGTHS = {NONE: "no log probabilities at all", FORMLESS: "an entry without `token` and `logprob`"}
 
 
 def listed_when(lab: EndpointLab, asked: int) -> set[int]:
@@ -297,12 +300,14 @@ def listed_when(lab: EndpointLab, asked: int) -> set[int]:
             lengths.add(len(choice.positions[0].top_logprobs))
         except Missing:
             lengths.add(NONE)
+        except Malformed:
+            lengths.add(FORMLESS)
     return lengths
 
 
 def lengths_in_words(lengths: set[int]) -> str:
     """Lengths of lists."""
-    return " or ".join("no log probabilities at all" if n == NONE else str(n) for n in sorted(lengths))
+    return " or ".join(LENGTHS.get(n, str(n)) for n in sorted(lengths))
 
 
 def sentinel(lab: EndpointLab) -> tuple[Entry | None, bool]:
@@ -332,13 +337,10 @@ def joined_bytes(lab: EndpointLab) -> Finding:
     """Join the tokens' bytes and compare them with the message, in long and in broken text."""
     n = lab.survey.per_request()
     replies = [lab.ask(n=n, max_tokens=16, temperature=t, **WANTED, **lab.seeds()) for t in (1, 2)]
-    broken = [reply for token in FRAGMENTS if (reply := forced(lab, token))]
-    choices = [choice for reply in (*replies, *broken) for choice in reply.choices]
+    choices = [choice for reply in (*replies, *broken(lab)) for choice in reply.choices]
     told = [choice for choice in choices if choice.entered]
     untold = sum(bool(choice.text) for choice in choices if not choice.entered)
-    if not told:
-        raise Missing("no log probabilities in the answer, though `logprobs` was true")
-    tokens = sum(len(choice.positions) for choice in told)
+    tokens = sum(len(choice.positions) for choice in told or choices[:1])
     for choice in told:
         if choice.text and all(position.bytes is None for position in choice.positions):
             raise Missing("no entry has `bytes`")
@@ -385,14 +387,42 @@ CUT = 40  # characters that are shown
 FRAGMENTS = (98, 120, 150, 200, 230)  # parts of characters in byte-level vocabularies
 
 
-def forced(lab: EndpointLab, token: int) -> Reply | None:
-    """The reply to a request that forces a token; None if it cannot be forced, or ends the message."""
-    bias = {str(token): FORCE}
+def broken(lab: EndpointLab) -> list[Reply]:
+    """Replies to requests that force parts of characters, alone and among whole ones; none where nothing can be forced."""
+    found: list[Reply] = []
     try:
         lab.survey.texts()
-        return lab.ask(logit_bias=bias, **WANTED) if lab.ask(logit_bias=bias).choices[0].text else None
-    except (Refused, NotTestable):
-        return None
+        for token in FRAGMENTS:
+            alone = lab.ask(logit_bias={str(token): FORCE}, **WANTED)
+            first = alone.choices[0]
+            ended = not first.text and first.finish_reason == "stop"
+            if not ended:
+                found.append(alone)
+            if not ended and first.text.strip(BROKEN) == "" and first.entered:
+                found.append(among_whole(lab, token, first.positions[0].logprob))
+    except (Refused, NotTestable, Malformed):
+        pass
+    return found
+
+
+def among_whole(lab: EndpointLab, token: int, logprob: float) -> Reply:
+    """The reply to a request for tokens of which about half are a part of a character, which no other ever finishes.
+
+    Args:
+        lab: The lab.
+        token: The part's id.
+        logprob: Its log probability.
+
+    Raises:
+        CheckEnded: Biases do not fence tokens.
+    """
+    whole = lab.survey.fence().tokens[0]
+    biases = {str(token): MIDDLE - logprob, str(whole.id): MIDDLE - whole.logprob}
+    held = {name: min(bias, FORCE) for name, bias in biases.items()}
+    return lab.ask(n=lab.survey.per_request(), max_tokens=16, temperature=2, logit_bias=held, **WANTED)
+
+
+MIDDLE = 60.0  # how far above log probabilities
 
 
 RUNS: dict[str, Run] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sampling.conformance import endings
+from sampling.conformance.verdict import Verdict
 
 
 class Unanswered(endings.CouldNotRun):
@@ -45,6 +46,18 @@ class Unfenced(endings.NotTestable):
 
 class Missing(endings.Refused):
     """A well-formed answer without what was asked for."""
+
+
+class Unheeded(Missing):
+    """An answer without what a field asks for that was taken."""
+
+    verdict = Verdict.IGNORED
+
+
+class Unended(Malformed):
+    """A stream that is whole but for its end mark."""
+
+    verdict = Verdict.DEVIATES
 
 
 class Refused(endings.Refused):
