@@ -114,6 +114,7 @@ class Verification:
         self._lab = self._kind.lab(self.target, Semantics.of(self._dialect), **settings)
         self.found: dict[str, Finding] = {}
         self._identified: Identification | Finding | None = None
+        self._asked = False  # whether it was tried to identify the target
 
     def run(self) -> Report:
         """Ask everything.
@@ -126,7 +127,7 @@ class Verification:
         cost = self._kind.cost
         try:
             for number, name in enumerate(sorted(self.wanted, key=cost) if cost else self.wanted):
-                if cost and cost(name) > CHEAP and self._identified is None:
+                if cost and cost(name) > CHEAP and not self._asked:
                     self._identify()
                 if self.progress:
                     self.progress(name, number, len(self.wanted))
@@ -151,6 +152,7 @@ class Verification:
 
     def _identify(self) -> None:
         """Identify the target, where all checks are asked for."""
+        self._asked = True
         if self._identifies:
             found = outcome("identification", partial(identity, self._kind, self._lab))
             if self._identified is None or isinstance(found, Identification):
