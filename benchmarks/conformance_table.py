@@ -33,14 +33,20 @@ OURS = "sampling-serve"
 
 HEAD = """# Which sampling semantics do engines have?
 
-What the checks of `sampling verify` found in the engines' own code and in their servers. Servers are asked on the built-in
-checkpoint ("toy") and on one whose logits are chosen numbers ("probe", `benchmarks/engines/probe.py`).
+What the checks of `sampling verify` found in the engines' own code and in their servers. Servers are asked on two checkpoints: the
+built-in one ("toy") and one whose logits are chosen numbers ("probe", `benchmarks/engines/probe.py`).
 `python benchmarks/conformance_table.py` made this page from `benchmarks/results/conformance-*.json`, which hold the evidence of
-every check, and its chance to say "no" to an engine that conforms: 1e-6 for each of its parts, at most eight.
+every check. A conforming engine gets "no" from a check with a chance of 1e-6 for each part of the check; no check has more than eight.
 
-**yes** conforms; **no** deviates; **ignored** accepted without effect; open: the page is silent, and this is another reading
-of it; refused: the engine does not take the parameter or the value; ?: inconclusive; empty: cannot be seen in this way (a
-callable without an API has no messages, an endpoint shows no logits).
+| word | meaning |
+| :-- | :-- |
+| yes | the engine conforms |
+| **no** | it deviates |
+| **ignored** | it accepts the parameter, which has no effect |
+| open | the page is silent, and this is another reading of it |
+| refused | the engine does not take the parameter or the value |
+| ? | inconclusive |
+| empty | cannot be seen in this way: a function without an API has no messages, and an endpoint shows no logits |
 """
 
 Result = dict[str, Any]
