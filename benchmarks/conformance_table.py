@@ -33,10 +33,11 @@ OURS = "sampling-serve"
 
 HEAD = """# Which sampling semantics do engines have?
 
-What the checks of `sampling verify` found in the engines' own code and in their servers. Servers are asked on two checkpoints: the
-built-in one ("toy") and one whose logits are chosen numbers ("probe", `benchmarks/engines/probe.py`).
+What the checks of `sampling verify` found in the engines' own code and in their servers. Servers are asked on two
+checkpoints: the built-in one ("toy") and one whose logits are chosen numbers ("probe", `benchmarks/engines/probe.py`).
 `python benchmarks/conformance_table.py` made this page from `benchmarks/results/conformance-*.json`, which hold the evidence of
-every check. A conforming engine gets "no" from a check with a chance of 1e-6 for each part of the check; no check has more than eight.
+every check. A conforming engine gets "no" from a check with a chance of 1e-6 for each part of the check, of
+which there are at most eight.
 
 | word | meaning |
 | :-- | :-- |
