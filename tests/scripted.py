@@ -80,10 +80,10 @@ class ScriptedModel:
     def limit_read_length(self, positions: int) -> None:
         """A script has no positions."""
 
-    def release(self, rows: Sequence[int]) -> None:
+    def free(self, rows: Sequence[int]) -> None:
         """Nothing is held."""
 
-    def put(self, rows: Sequence[int], other: ScriptedModel) -> None:
+    def copy_prefix(self, rows: Sequence[int], other: ScriptedModel) -> None:
         """All rows are alike."""
         assert other is self
 

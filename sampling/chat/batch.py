@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sampling.chat.completion import Completion, Event
+from sampling.chat.completion import Completion, TokenEvent
 from sampling.chat.loaded_model import LoadedModel
 from sampling.core.errors import NotEnoughMemory, RowError
 from sampling.dialects import Dialect
@@ -42,8 +42,9 @@ class ChatBatch:
     @staticmethod
     def alone(completion: Completion) -> ChatBatch:
         """Return a batch of one completion and no room for others."""
+        prepared = completion.prepared
         batch = ChatBatch(
-            completion.loaded, completion.dialect, rows=completion.request.n, capacity=completion.capacity
+            prepared.loaded, prepared.dialect, rows=prepared.request.n, capacity=prepared.capacity
         )
         batch.add(completion)
         return batch
@@ -75,11 +76,12 @@ class ChatBatch:
             InvalidRequest: It needs more rows than are free, or longer ones than there are.
             NotEnoughMemory: There is no memory for its prompt.
         """
+        prepared = completion.prepared
         self._coming[completion] = self.decoder.begin(
-            completion.prompt_ids,
-            completion.params,
-            choices=completion.request.n,
-            max_tokens=completion.max_tokens,
+            prepared.prompt_ids,
+            prepared.params,
+            choices=prepared.request.n,
+            max_tokens=prepared.max_tokens,
             constraints=completion.constraints(),
         )
 
@@ -123,7 +125,7 @@ class ChatBatch:
             self._coming[completion] = prefill  # behind those that wait
         return bool(rows)
 
-    def step(self) -> list[tuple[Completion, list[Event]]]:
+    def step(self) -> list[tuple[Completion, list[TokenEvent]]]:
         """Sample one token for every unfinished choice whose prompt is through.
 
         Returns:
@@ -133,7 +135,7 @@ class ChatBatch:
         sampled = self.decoder.step()
         return [(completion, self._advanced(completion, sampled)) for completion in [*self._rows]]
 
-    def run(self) -> Iterator[list[Event]]:
+    def run(self) -> Iterator[list[TokenEvent]]:
         """Yield the events of each completion in each step, until none is in progress.
 
         Raises:
@@ -149,7 +151,9 @@ class ChatBatch:
                     raise completion.error
                 yield events
 
-    def _advanced(self, completion: Completion, sampled: dict[int, SampledToken | RowError]) -> list[Event]:
+    def _advanced(
+        self, completion: Completion, sampled: dict[int, SampledToken | RowError]
+    ) -> list[TokenEvent]:
         """Hand a completion its tokens, and free the rows that it needs no longer."""
         rows = self._rows[completion]
         try:
@@ -164,7 +168,7 @@ class ChatBatch:
         return events
 
 
-def accepted(completion: Completion, choice: int, outcome: SampledToken | RowError) -> Event:
+def accepted(completion: Completion, choice: int, outcome: SampledToken | RowError) -> TokenEvent:
     """Hand a choice its token.
 
     Raises:

@@ -11,7 +11,7 @@ from sampling.text import StopStrings, TextDecoder, Vocabulary, prefix_bytes
 
 
 @dataclass(frozen=True)
-class Piece:
+class TextDelta:
     """What became certain to be content.
 
     Args:
@@ -24,7 +24,7 @@ class Piece:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ending:
+class StopRules:
     """What ends a choice.
 
     Args:
@@ -47,7 +47,7 @@ class Choice:
 
     Args:
         vocabulary: What the tokens stand for.
-        ending: What ends it.
+        stop_rules: What ends it.
         count_all: Whether tokens without text, such as an end token that is ignored, are among the content's.
 
     Attributes:
@@ -57,10 +57,10 @@ class Choice:
         finish_reason: "stop" or "length" once the choice has ended.
     """
 
-    def __init__(self, vocabulary: Vocabulary, ending: Ending, *, count_all: bool = False) -> None:
-        self._vocabulary, self._ending, self._count_all = vocabulary, ending, count_all
+    def __init__(self, vocabulary: Vocabulary, stop_rules: StopRules, *, count_all: bool = False) -> None:
+        self._vocabulary, self._stop_rules, self._count_all = vocabulary, stop_rules, count_all
         self._decoder = TextDecoder()
-        self._stop = StopStrings(ending.stop)
+        self._stop = StopStrings(stop_rules.stop)
         self._pieces: list[str] = []
         self._pending = b""  # of tokens whose text is not content yet
         self._passed = 0  # bytes that are content
@@ -82,14 +82,14 @@ class Choice:
         last = None if self.end_token is None else self.end_token.token_id
         return (
             last
-            if last in self._ending.stop_token_ids and last not in self._ending.end_ids
+            if last in self._stop_rules.stop_token_ids and last not in self._stop_rules.end_ids
             else self._stop.matched
         )
 
-    def accept(self, token: SampledToken) -> Piece:
+    def accept(self, token: SampledToken) -> TextDelta:
         """Take the next token; return what is now certain to be content."""
         self.tokens.append(token)
-        if token.token_id in self._ending.end_ids or token.token_id in self._ending.stop_token_ids:
+        if token.token_id in self._stop_rules.end_ids or token.token_id in self._stop_rules.stop_token_ids:
             self.end_token = token
             return self._finished("")
         raw = self._vocabulary.bytes_of(token.token_id) or b""
@@ -97,22 +97,22 @@ class Choice:
             self._waiting.append((self._passed + len(self._pending), len(raw), token))
             self._pending += raw
         text = self._fed(self._decoder.feed(raw))
-        full = len(self.tokens) >= self._ending.max_tokens
-        return self._finished(text) if full or self._stop.matched is not None else self._piece(text)
+        full = len(self.tokens) >= self._stop_rules.max_tokens
+        return self._finished(text) if full or self._stop.matched is not None else self._delta(text)
 
-    def _finished(self, text: str) -> Piece:
+    def _finished(self, text: str) -> TextDelta:
         """End the choice after this text and what was held back."""
         if self._stop.matched is None:
             text += self._fed(self._decoder.flush()) + self._stop.flush()
         stopped = self.end_token is not None or self._stop.matched is not None
         self.finish_reason = "stop" if stopped else "length"
-        return self._piece(text)
+        return self._delta(text)
 
     def _fed(self, text: str) -> str:
         """Take the text of the last token; return what is certain to be content."""
-        return self._stop.feed(text, looking=len(self.tokens) > self._ending.stop_after)
+        return self._stop.feed(text, looking=len(self.tokens) > self._stop_rules.stop_after)
 
-    def _piece(self, text: str) -> Piece:
+    def _delta(self, text: str) -> TextDelta:
         """Make text content, and find the tokens that it reaches."""
         self._pieces.append(text)
         width = prefix_bytes(self._pending, len(text))
@@ -122,4 +122,4 @@ class Choice:
         while self._waiting and self._passed > self._waiting[0][0] - (self._waiting[0][1] == 0):
             reached.append(self._waiting.popleft()[2])
         self.content_tokens += reached
-        return Piece(text, tuple(reached))
+        return TextDelta(text, tuple(reached))

@@ -11,6 +11,7 @@ import torch
 from sampling.chat.batch import ChatBatch
 from sampling.chat.completion import Completion
 from sampling.chat.loaded_model import LoadedModel
+from sampling.chat.prepared import prepare
 from sampling.chat.request import ChatRequest
 from sampling.chat.stream import ChunkWriter
 from sampling.compile.compiler import require_compiler
@@ -100,7 +101,7 @@ class LanguageModel(LoadedModel):
         """
         style = dialect_named(dialect)
         request = ChatRequest.parse({"messages": messages, "stream": stream, **fields}, style)
-        completion = Completion(self, request, style)
+        completion = Completion(prepare(self, request, style))
         if request.stream:
             return chunks_of(completion)
         for _ in ChatBatch.alone(completion).run():

@@ -48,9 +48,9 @@ def finish(completion: Completion) -> None:
 def print_answer(completion: Completion) -> None:
     """Print the text as it comes, then a line about the run on standard error."""
     started = time.perf_counter()
-    if completion.request.n == 1:
+    if completion.prepared.request.n == 1:
         for events in ChatBatch.alone(completion).run():
-            print("".join(event.piece.text for event in events), end="", flush=True)
+            print("".join(event.delta.text for event in events), end="", flush=True)
         print()
     else:
         finish(completion)
@@ -65,4 +65,6 @@ def print_answer(completion: Completion) -> None:
 def replay_of(completion: Completion) -> str:
     """Say with which flags the same output comes again."""
     read = completion.replay.get("chat_template_kwargs")
-    return f"seed {completion.seed}" + ("" if read is None else f", chat template kwargs {json.dumps(read)}")
+    return f"seed {completion.prepared.params.seed}" + (
+        "" if read is None else f", chat template kwargs {json.dumps(read)}"
+    )

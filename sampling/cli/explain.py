@@ -42,8 +42,12 @@ def explain(completion: Completion, console: Console) -> None:
         trace = decoder.sampler.trace(decoder.next_logits(), top=KEPT)
         next(run)
         token = tokens[-1]
-        console.print(step_title(len(tokens), token, completion.dialect.logprob_mode, completion.vocabulary))
-        console.print(stage_table(trace, token.token_id, completion.vocabulary, console.width))
+        console.print(
+            step_title(
+                len(tokens), token, completion.prepared.dialect.logprob_mode, completion.prepared.vocabulary
+            )
+        )
+        console.print(stage_table(trace, token.token_id, completion.prepared.vocabulary, console.width))
         console.print()
     console.print(Text(completion.choices[0].content))
     console.print(Text(replay_of(completion), style="dim"))

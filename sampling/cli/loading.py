@@ -8,6 +8,7 @@ from typing import TextIO
 
 from sampling.chat.completion import Completion
 from sampling.chat.language_model import LanguageModel, load
+from sampling.chat.prepared import prepare
 from sampling.chat.request import ChatRequest
 from sampling.cli.options import request_of
 from sampling.cli.processes import under_torchrun
@@ -42,4 +43,4 @@ def completion_of(options: argparse.Namespace) -> Completion:
     """Return the completion that the flags ask for; everything is checked before a model is loaded."""
     style = dialect(options.dialect)
     request = ChatRequest.parse(request_of(options), style)
-    return Completion(load_with_progress(options), request, style)
+    return Completion(prepare(load_with_progress(options), request, style))

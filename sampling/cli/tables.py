@@ -48,7 +48,7 @@ def print_probabilities(completion: Completion) -> None:
         table.add_column("")
         for token in choice.tokens:
             share = math.exp(token.logprob)
-            name = Text(quoted(completion.vocabulary.text_of(token.token_id)))
+            name = Text(quoted(completion.prepared.vocabulary.text_of(token.token_id)))
             table.add_row(name, str(token.token_id), percent(share), Text(bar(share), style="cyan"))
         console.print(table)
 

@@ -18,7 +18,7 @@ from sampling_kernels.shares import multiply_high
 from sampling_kernels.weights import weights
 from torch import Tensor
 
-from sampling.chat.choice import Choice, Ending
+from sampling.chat.choice import Choice, StopRules
 from sampling.chat.request import ChatRequest
 from sampling.chat.response import choice_object
 from sampling.conformance.pieces import Pieces
@@ -157,9 +157,9 @@ class Reference:
         told = replace(self.dialect, whole_characters=False)  # what checks ask with has to have a name
         return self.answer(choice_object(index, choice, request.params, vocabulary, told))
 
-    def ending(self, request: ChatRequest, vocabulary: Pieces) -> Ending:
+    def ending(self, request: ChatRequest, vocabulary: Pieces) -> StopRules:
         """What ends a choice."""
-        return Ending(max_tokens=request.max_tokens or 1, stop=request.stop, end_ids=vocabulary.end_ids)
+        return StopRules(max_tokens=request.max_tokens or 1, stop=request.stop, end_ids=vocabulary.end_ids)
 
     def read(self, params: Fields) -> ChatRequest:
         """Check the request's fields."""

@@ -18,7 +18,7 @@ from sampling.core.errors import InvalidArgument
 from sampling.server.chat import ChatEndpoint
 from sampling.server.cors import CrossOrigin
 from sampling.server.errors import ApiError, shutting_down
-from sampling.server.middleware import BearerKey, LastResort, Observed
+from sampling.server.middleware import BearerKey, LastResort, RequestLogMiddleware
 from sampling.server.models import Models
 from sampling.server.openapi import description
 from sampling.server.options import ServerOptions
@@ -75,7 +75,12 @@ def create_app(loaded: LoadedModel, options: ServerOptions | None = None) -> Sta
 def middleware(options: ServerOptions) -> list[Middleware]:
     """Return what is around the routes, outermost first: pages of other origins can read errors, too."""
     pages = [Middleware(CrossOrigin, options.cors)] if options.cors else []
-    return [Middleware(Observed), *pages, Middleware(LastResort), Middleware(BearerKey, options.api_key)]
+    return [
+        Middleware(RequestLogMiddleware),
+        *pages,
+        Middleware(LastResort),
+        Middleware(BearerKey, options.api_key),
+    ]
 
 
 class OtherEndpoints:

@@ -69,12 +69,14 @@ class ChatEndpoint:
             queue.submit(job)
         try:
             answer = (
-                stream(job, send) if completion.request.stream else self._whole(job, scope, receive, send)
+                stream(job, send)
+                if completion.prepared.request.stream
+                else self._whole(job, scope, receive, send)
             )
             await unless_gone(answer, disconnect(receive), job.overflow.wait())
         finally:
             queue.give_up(job)
-            record.fields |= told(job)
+            record.fields |= log_fields(job)
 
     async def _checked(self, body: bytes) -> Completion:
         """Check a request, all of it, on one of a few threads.
@@ -103,7 +105,7 @@ class ChatEndpoint:
 
     async def _whole(self, job: Job, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the response once it is complete; it may be long, so a few are written at a time."""
-        async for _ in job.news():
+        async for _ in job.events():
             pass
         response = await to_thread.run_sync(completed, job.completion, limiter=self._answers)
         await response(scope, receive, send)
@@ -118,7 +120,7 @@ async def stream(job: Job, send: Send) -> None:
     """Send chunks as they come; what fails before the first is an ordinary error."""
     begun = False
     try:
-        async for events in job.news():
+        async for events in job.events():
             if not begun:
                 await send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
                 begun = True
@@ -138,13 +140,13 @@ async def send_events(events: bytes, send: Send) -> None:
         await send({"type": "http.response.body", "body": events, "more_body": True})
 
 
-def told(job: Job) -> dict[str, object]:
+def log_fields(job: Job) -> dict[str, object]:
     """Return what the log says about a job."""
     completion, usage = job.completion, job.completion.usage()
     return {
-        "model": completion.request.model,
-        "stream": completion.request.stream,
-        "n": completion.request.n,
+        "model": completion.prepared.request.model,
+        "stream": completion.prepared.request.stream,
+        "n": completion.prepared.request.n,
         "prompt_tokens": usage["prompt_tokens"],
         "completion_tokens": usage["completion_tokens"],
         "finish_reasons": [choice.finish_reason for choice in completion.choices],

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sampling.chat.completion import Completion, Event
+from sampling.chat.completion import Completion, TokenEvent
 from sampling.chat.stream import ChunkWriter, server_sent_event
 from sampling.server.errors import ApiError
 
@@ -17,7 +17,7 @@ Chunks = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Ended:
-    """The last news of a job.
+    """The last event of a job.
 
     Args:
         error: Why it failed, if it did.
@@ -30,7 +30,7 @@ class Job:
     """A completion that waits, decodes, or has ended.
 
     The decoding thread calls `begin`, `start` and `take`, since a chunk says what was true in its step; the event loop calls
-    `deliver` and awaits `news`.
+    `deliver` and awaits `events`.
 
     Args:
         completion: What is to be decoded.
@@ -40,7 +40,7 @@ class Job:
         entered: When it came, in seconds of the monotonic clock.
         begun: When it got its rows.
         sampled: Whether it has a token.
-        over: Whether its last news are delivered.
+        over: Whether its last event is delivered.
         overflow: Set once the client has left more unread than is kept; nothing is delivered from then on.
     """
 
@@ -49,14 +49,14 @@ class Job:
         self.entered = time.monotonic()
         self.begun: float | None = None
         self.sampled = self.over = False
-        self._writer = ChunkWriter(completion) if completion.request.stream else None
-        self._news: asyncio.Queue[bytes | Ended] = asyncio.Queue()
+        self._writer = ChunkWriter(completion) if completion.prepared.request.stream else None
+        self._events: asyncio.Queue[bytes | Ended] = asyncio.Queue()
         self.overflow = asyncio.Event()
 
     @property
     def rows(self) -> int:
         """How many rows of the batch it needs."""
-        return self.completion.request.n
+        return self.completion.prepared.request.n
 
     @property
     def queued(self) -> float:
@@ -71,32 +71,32 @@ class Job:
         """Return what a stream begins with, once the prompt is through."""
         return self._writer.start() if self._writer else []
 
-    def take(self, events: Sequence[Event]) -> Chunks:
+    def take(self, events: Sequence[TokenEvent]) -> Chunks:
         """Return the chunks for what happened in a step, where they are wanted."""
         self.sampled = True
         return self._writer.write(events) if self._writer else []
 
-    def deliver(self, news: Chunks | Ended) -> None:
-        """Hand news over."""
-        self.over = isinstance(news, Ended)
-        item = news if isinstance(news, Ended) else encoded(news)
+    def deliver(self, event: Chunks | Ended) -> None:
+        """Hand events over."""
+        self.over = isinstance(event, Ended)
+        item = event if isinstance(event, Ended) else encoded(event)
         self._unread += 0 if isinstance(item, Ended) else len(item)
         if self._unread > self._most_unread:
             self.overflow.set()
         if not self.overflow.is_set():
-            self._news.put_nowait(item)
+            self._events.put_nowait(item)
 
-    async def news(self) -> AsyncIterator[bytes]:
+    async def events(self) -> AsyncIterator[bytes]:
         """Server-sent events as they come, until the job has ended.
 
         Raises:
             ApiError: Why it failed.
         """
-        while not isinstance(news := await self._news.get(), Ended):
-            self._unread -= len(news)
-            yield news
-        if news.error is not None:
-            raise news.error
+        while not isinstance(event := await self._events.get(), Ended):
+            self._unread -= len(event)
+            yield event
+        if event.error is not None:
+            raise event.error
 
 
 def encoded(events: Sequence[dict[str, Any] | str]) -> bytes:

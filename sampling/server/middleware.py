@@ -20,7 +20,7 @@ OPEN_PATHS = ("/health",)
 LONGEST_PATH = 200  # characters of one in the log
 
 
-class Observed:
+class RequestLogMiddleware:
     """Gives every request an id and a log line.
 
     Args:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sampling.chat.batch import ChatBatch
 from sampling.chat.completion import Completion
 from sampling.chat.loaded_model import LoadedModel
+from sampling.chat.prepared import prepare
 from sampling.chat.request import ChatRequest
 from sampling.core.errors import InvalidArgument, InvalidRequest, NotEnoughMemory, listed
 from sampling.core.params import integer
@@ -64,7 +65,7 @@ class Service:
         if request.model not in self.names:
             raise unknown_model(request.model, self.names)
         integer("n", request.n, 1, self.options.max_batch)
-        return Completion(self.loaded, request, self.dialect, self.context)
+        return Completion(prepare(self.loaded, request, self.dialect, self.context))
 
     def _new_batch(self) -> ChatBatch:
         return ChatBatch(self.loaded, self.dialect, rows=self.options.max_batch, capacity=self.context)

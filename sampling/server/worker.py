@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from sampling.chat.batch import ChatBatch
-from sampling.chat.completion import Completion, Event
+from sampling.chat.completion import Completion, TokenEvent
 from sampling.core.errors import NotEnoughMemory
 from sampling.server.errors import ApiError, api_error, internal, not_enough_memory, shutting_down
 from sampling.server.job import Chunks, Ended, Job
@@ -36,7 +36,7 @@ class Worker:
         self._batch: ChatBatch | None = new_batch()
         self._rows = self._batch.rows
         self._running: dict[Completion, Job] = {}
-        self._news: list[tuple[Job, Chunks | Ended]] = []
+        self._undelivered: list[tuple[Job, Chunks | Ended]] = []
         self._thread: threading.Thread | None = None
         self.queue = JobQueue(most_waiting, self._rows)
         metrics.rows.set(self._rows)
@@ -106,7 +106,7 @@ class Worker:
                 self._end(job, completion.error)
                 continue
             self._metrics.prefill_seconds.observe(prefill.seconds)
-            self._metrics.tokens.labels("prompt").inc(len(completion.prompt_ids))
+            self._metrics.tokens.labels("prompt").inc(len(completion.prepared.prompt_ids))
             self._tell(job, job.start)
         self._report()
 
@@ -117,7 +117,7 @@ class Worker:
         for completion, events in stepped:
             self._advance(self._running[completion], events)
 
-    def _advance(self, job: Job, events: Sequence[Event]) -> None:
+    def _advance(self, job: Job, events: Sequence[TokenEvent]) -> None:
         """Tell a job what has become of it in a step."""
         completion = job.completion
         if completion.error is not None:
@@ -132,7 +132,7 @@ class Worker:
     def _tell(self, job: Job, chunks: Callable[[], Chunks]) -> bool:
         """Hand a job chunks; one that cannot be told is given up."""
         try:
-            self._news.append((job, chunks()))
+            self._undelivered.append((job, chunks()))
         except Exception as error:
             if job.completion.running:
                 self._current().remove(job.completion)
@@ -141,10 +141,10 @@ class Worker:
         return True
 
     def _end(self, job: Job, error: Exception | None = None) -> None:
-        """Give a job its last news."""
+        """Give a job its last event."""
         self._running.pop(job.completion, None)
         answer = None if error is None else self._answer(error)
-        self._news.append((job, Ended(answer)))
+        self._undelivered.append((job, Ended(answer)))
         if answer is not None and answer.status == 500 and error is not answer:
             log("request_failed", logging.ERROR, failure=error, request_id=job.completion.id)
 
@@ -176,17 +176,17 @@ class Worker:
         return self._rows if self._batch is None else self._batch.free_rows
 
     def _report(self) -> None:
-        """Hand the news to the event loop, and say how full the batch is."""
+        """Hand events to the event loop, and say how full the batch is."""
         self._metrics.rows_running.set(self._rows - self._free)
         self._metrics.requests_running.set(len(self._running))
-        news, self._news = self._news, []
-        if not news:
+        events, self._undelivered = self._undelivered, []
+        if not events:
             return
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens any more
-            self._loop.call_soon_threadsafe(deliver, news)
+            self._loop.call_soon_threadsafe(deliver, events)
 
 
-def deliver(news: Sequence[tuple[Job, Chunks | Ended]]) -> None:
-    """Hand each job its news."""
-    for job, item in news:
+def deliver(events: Sequence[tuple[Job, Chunks | Ended]]) -> None:
+    """Hand each job its events."""
+    for job, item in events:
         job.deliver(item)

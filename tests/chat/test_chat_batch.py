@@ -12,6 +12,7 @@ from sampling import dialect, load
 from sampling.chat.batch import ChatBatch
 from sampling.chat.completion import Completion
 from sampling.chat.language_model import LanguageModel
+from sampling.chat.prepared import prepare
 from sampling.chat.request import ChatRequest
 from sampling.core.errors import InvalidRequest, RowError
 
@@ -26,7 +27,7 @@ def toy() -> LanguageModel:
 
 def completion(toy: LanguageModel, text: str, **fields: Any) -> Completion:
     request = ChatRequest.parse({"messages": [{"role": "user", "content": text}], **fields})
-    return Completion(toy, request, QSTASH)
+    return Completion(prepare(toy, request, QSTASH))
 
 
 def batch_of(toy: LanguageModel, rows: int = ROWS) -> ChatBatch:
@@ -65,7 +66,9 @@ def test_each_is_what_it_is_alone_in_a_batch_of_the_same_size(toy):
     together, waiting, batch, steps = requests(toy), requests(toy), batch_of(toy), 0
     together = list(waiting)
     while waiting or batch.running:
-        while waiting and waiting[0].request.n <= batch.free_rows and steps >= 2 * (7 - len(waiting)):
+        while (
+            waiting and waiting[0].prepared.request.n <= batch.free_rows and steps >= 2 * (7 - len(waiting))
+        ):
             batch.add(waiting.pop(0))
         batch.prefill()
         if batch.decoding:
@@ -86,7 +89,7 @@ def test_choices_share_one_prefill(toy, monkeypatch):
     monkeypatch.setattr(toy.model, "next_logits", counted)
     one = completion(toy, "Name a fruit.", n=4, seed=1, max_tokens=3)
     list(ChatBatch.alone(one).run())
-    assert widths == [(1, len(one.prompt_ids)), (4, 1), (4, 1)]
+    assert widths == [(1, len(one.prepared.prompt_ids)), (4, 1), (4, 1)]
 
 
 def test_choice_i_does_not_depend_on_n(toy):
@@ -178,10 +181,10 @@ def test_long_prompts_go_through_in_parts(toy):
     try:
         one = completion(wide, text, seed=1, temperature=0, max_tokens=4, logprobs=True)
         batch = ChatBatch.alone(one)
-        assert len(one.prompt_ids) > 512
+        assert len(one.prepared.prompt_ids) > 512
         while not batch.decoding:
             batch.prefill()
-        whole = wide.logits(one.prompt_ids)[-1]
+        whole = wide.logits(one.prepared.prompt_ids)[-1]
         torch.testing.assert_close(batch.decoder.next_logits()[0], whole, atol=1e-4, rtol=1e-4)
     finally:
         toy.model.config = narrow

@@ -16,6 +16,7 @@ from transformers import PreTrainedTokenizerFast
 from sampling import InvalidRequest, LanguageModel, RowError, dialect, load
 from sampling.chat.batch import ChatBatch
 from sampling.chat.completion import Completion
+from sampling.chat.prepared import prepare
 from sampling.chat.request import ChatRequest
 from sampling.text import grammar
 
@@ -153,7 +154,7 @@ def test_beside_a_request_that_wants_text() -> None:
 def content(model: LanguageModel, requests: list[ChatRequest]) -> list[str]:
     """What comes of requests that decode together."""
     qstash = dialect("qstash")
-    together = [Completion(model, request, qstash) for request in requests]
+    together = [Completion(prepare(model, request, qstash)) for request in requests]
     batch = ChatBatch(model, qstash, rows=len(together), capacity=300)
     for completion in together:
         batch.add(completion)

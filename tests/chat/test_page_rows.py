@@ -41,6 +41,7 @@ from sampling import Sampler, SamplingParams, dialect
 from sampling.chat.batch import ChatBatch
 from sampling.chat.completion import Completion
 from sampling.chat.language_model import LanguageModel
+from sampling.chat.prepared import prepare
 from sampling.chat.request import ChatRequest
 from sampling.core.errors import InvalidRequest, RowError
 from sampling.dialects import DIALECTS
@@ -65,7 +66,7 @@ def close(logprobs: dict[str, float]) -> Any:
 
 
 def completion(model: LanguageModel, **fields: Any) -> Completion:
-    return Completion(model, ChatRequest.parse({"messages": ASK, **fields}), dialect("qstash"))
+    return Completion(prepare(model, ChatRequest.parse({"messages": ASK, **fields}), dialect("qstash")))
 
 
 def test_row_defaults():

@@ -9,8 +9,8 @@ from pages import joined
 from scripted import saying
 
 from sampling import load
-from sampling.chat.completion import Completion
 from sampling.chat.language_model import LanguageModel
+from sampling.chat.prepared import prepare
 from sampling.chat.request import ChatRequest
 from sampling.core.errors import InvalidRequest
 from sampling.dialects import dialect
@@ -66,7 +66,7 @@ def prompt_ids(
     model: LanguageModel, messages: list[dict[str, str]], name: str = "qstash", **fields: Any
 ) -> list[int]:
     request = ChatRequest.parse({"messages": messages, **fields}, name)
-    return Completion(model, request, dialect(name)).prompt_ids
+    return prepare(model, request, dialect(name)).prompt_ids
 
 
 @pytest.mark.parametrize("start", ["The", "The capital ", "\n\nThe", "", " "])

@@ -13,6 +13,7 @@ from sampling import dialect, load
 from sampling.chat.batch import ChatBatch
 from sampling.chat.completion import Completion
 from sampling.chat.language_model import LanguageModel
+from sampling.chat.prepared import prepare
 from sampling.chat.request import ChatRequest
 from sampling.cli.main import main
 from sampling.core.errors import NotEnoughMemory
@@ -49,7 +50,7 @@ def work(toy: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def completion(toy: LanguageModel, text: str, **fields: Any) -> Completion:
     request = ChatRequest.parse({"messages": [{"role": "user", "content": text}], **fields})
-    return Completion(toy, request, QSTASH)
+    return Completion(prepare(toy, request, QSTASH))
 
 
 def batch_of(toy: LanguageModel, rows: int = 5) -> ChatBatch:
@@ -71,8 +72,8 @@ def test_others_step_between_any_two_parts(toy, work):
     work.clear()
     while long.running:
         turn(batch)
-    assert len(long.prompt_ids) > 3 * PREFILL_CHUNK
-    assert work[: work.index(len(long.prompt_ids) % PREFILL_CHUNK)] == [PREFILL_CHUNK, 0] * 3
+    assert len(long.prepared.prompt_ids) > 3 * PREFILL_CHUNK
+    assert work[: work.index(len(long.prepared.prompt_ids) % PREFILL_CHUNK)] == [PREFILL_CHUNK, 0] * 3
     assert len(stream.choices[0].tokens) == len(work) - 4 + 1
 
 
@@ -92,7 +93,11 @@ def test_several_long_prompts_take_turns(toy, work):
         through += [completion for completion, _ in batch.prefill()]
         turns.append(work[before:])
     assert through == [*short, one, two]  # no short prompt waits for a long one to be through
-    whole, last, width = [PREFILL_CHUNK], len(one.prompt_ids) % PREFILL_CHUNK, len(short[0].prompt_ids)
+    whole, last, width = (
+        [PREFILL_CHUNK],
+        len(one.prepared.prompt_ids) % PREFILL_CHUNK,
+        len(short[0].prepared.prompt_ids),
+    )
     assert turns == [whole, whole, [width, width], whole, whole, [last], whole, [last]]
     assert max(map(sum, turns)) <= PREFILL_CHUNK
 
@@ -136,10 +141,10 @@ def test_neighbours_have_the_bits_that_they_have_alone(toy):
     batch = batch_of(toy)
     batch.add(beside)
     turn(batch)
-    base = completion(toy, "Peru? " * 160, seed=2).prompt_ids
+    base = completion(toy, "Peru? " * 160, seed=2).prepared.prompt_ids
     for missing in (512, 1024):
         other = completion(toy, "Peru? " * 160, seed=2, max_tokens=9, **ENDLESS)
-        other.prompt_ids = [*base * 4][: missing - 5]
+        other.prepared = replace(other.prepared, prompt_ids=[*base * 4][: missing - 5])
         batch.add(other)
         while other.running:
             turn(batch)

@@ -31,11 +31,11 @@ def answering(template: str) -> LanguageModel:
 
 def prompt(loaded: LanguageModel, **fields: Any) -> str:
     """The prompt of a request, as text: the byte tokenizer's ids are bytes."""
-    from sampling.chat.completion import Completion
+    from sampling.chat.prepared import prepare
     from sampling.dialects import dialect
 
     request = ChatRequest.parse({"messages": ASK, **fields})
-    return bytes(Completion(loaded, request, dialect("qstash")).prompt_ids).decode()
+    return bytes(prepare(loaded, request, dialect("qstash")).prompt_ids).decode()
 
 
 def test_a_request_pins_the_date():

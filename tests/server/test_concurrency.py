@@ -60,7 +60,7 @@ def test_the_queue_is_bounded_and_first_come_is_first_served(serving, gate, monk
     small, add, admitted = serving(max_batch=2, max_queue=2), ChatBatch.add, []
 
     def noting(batch, completion):
-        admitted.append(completion.request.max_tokens)
+        admitted.append(completion.prepared.request.max_tokens)
         add(batch, completion)
 
     monkeypatch.setattr(ChatBatch, "add", noting)
@@ -119,7 +119,7 @@ def failing_when(monkeypatch, owner, name, applies, error):
 
 def marked(completion: Completion) -> bool:
     """Whether a request is the one that shall fail."""
-    return completion.request.params.seed == 666
+    return completion.prepared.request.params.seed == 666
 
 
 FAULTS = {

@@ -15,6 +15,7 @@ import torch
 from sampling.chat.batch import ChatBatch
 from sampling.chat.completion import Completion
 from sampling.chat.loaded_model import LoadedModel
+from sampling.chat.prepared import prepare
 from sampling.chat.request import ChatRequest
 from sampling.conformance.endings import NotTestable
 from sampling.conformance.endpoint.fenced import HEIGHT, Fenced, slope
@@ -96,7 +97,7 @@ def from_loop(loaded: LoadedModel, dialect: Dialect, count: int, seed: int) -> I
     Yields:
         The records; their log probabilities are the model's own, those of all biased tokens among them.
     """
-    prompt = Completion(loaded, ChatRequest.parse({"messages": LETTERS}, dialect), dialect).prompt_ids
+    prompt = prepare(loaded, ChatRequest.parse({"messages": LETTERS}, dialect), dialect).prompt_ids
     said = Said(loaded, prompt)
     row = torch.log_softmax(said.first[0], -1)
     wanted = zip(fenced(loaded, prompt, row), slope(WIDTH), strict=True)
@@ -151,7 +152,7 @@ class Said:
 def completed(said: Said, dialect: Dialect, params: dict[str, Any], n: int) -> Iterator[Record]:
     """Decode the choices of one request and note what the model said at each of their positions."""
     request = ChatRequest.parse({"messages": LETTERS, "n": n, **params}, dialect)
-    completion = Completion(said.loaded, request, dialect)
+    completion = Completion(prepare(said.loaded, request, dialect))
     for _ in ChatBatch.alone(completion).run():
         pass
     for index, choice in enumerate(completion.choices):
@@ -161,7 +162,7 @@ def completed(said: Said, dialect: Dialect, params: dict[str, Any], n: int) -> I
         yield Record(
             prompt_ids=list(said.prompt),
             token_ids=ids,
-            params={**completion.defaults, **params},
+            params={**completion.prepared.defaults, **params},
             top_logprobs=[known(row, [token, *biased]) for row, token in zip(rows, ids, strict=True)],
             log_normalizers=rows.logsumexp(-1).tolist(),
             logprobs=[token.logprob for token in choice.tokens] if dialect.logprob_mode == "raw" else None,
