@@ -14,7 +14,7 @@ from sampling.chat.completion import Completion
 from sampling.chat.language_model import LanguageModel
 from sampling.chat.prepared import prepare
 from sampling.chat.request import ChatRequest
-from sampling.core.errors import InvalidRequest, RowError
+from sampling.core.errors import InvalidArgument, RowError
 
 QSTASH = dialect("qstash")
 ROWS = 6
@@ -164,9 +164,9 @@ def test_a_fault_in_one_row_ends_its_completion_alone(toy, monkeypatch):
 
 def test_what_does_not_fit_is_refused_and_changes_nothing(toy):
     batch = batch_of(toy, rows=2)
-    with pytest.raises(InvalidRequest, match="n: got 3, must be at most 2, the rows that are free"):
+    with pytest.raises(InvalidArgument, match="n: got 3, must be at most 2, the rows that are free"):
         batch.add(completion(toy, "Hi", n=3, seed=1, max_tokens=3))
-    with pytest.raises(InvalidRequest, match="max_tokens: got 120, must be with the prompt's"):
+    with pytest.raises(InvalidArgument, match="max_tokens: got 120, must be with the prompt's"):
         batch.add(completion(toy, "Hi", seed=1, max_tokens=120))
     assert batch.free_rows == 2
     assert not batch.running
