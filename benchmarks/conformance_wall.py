@@ -1,4 +1,4 @@
-"""How long does the kit take at an endpoint that gives one choice a request and answers after 50 ms, and how long did it before?
+"""How long does the kit take at an endpoint of one choice a request that answers after 50 ms, and how long did it before?
 
     PYTHONPATH=tests python benchmarks/conformance_wall.py --before FOLDER [--most SECONDS] [--out FILE]
 
@@ -63,7 +63,7 @@ class Slow(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(told[1])
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, *args: Any) -> None:
         """Say nothing."""
 
 
@@ -132,7 +132,7 @@ def commit(folder: Path) -> str:
 
 def main() -> None:
     """Run and record."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--before", type=Path, required=True, help="a checkout of the earlier commit")
     parser.add_argument("--most", type=float, default=1800.0, help="seconds of the earlier kit")
     parser.add_argument("--out", type=Path, default=RESULT)
