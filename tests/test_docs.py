@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import doctest
+import importlib.util
 import json
 import re
 from collections import Counter
@@ -93,3 +94,12 @@ def test_the_page_on_the_command_line_has_every_command() -> None:
         r"^```\{command-help\} (\w+)$", (DOCS / "reference" / "command_line.md").read_text(), re.MULTILINE
     )
     assert shown == [*commands]
+
+
+def test_the_picture_of_the_layers_is_that_of_the_import_check() -> None:
+    spec = importlib.util.spec_from_file_location("make_pictures", ROOT / "docs" / "make_pictures.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert (ROOT / "docs" / "layers.svg").read_text() == module.layers()

@@ -1,1 +1,1 @@
-"""Tensor functions under the sampling step: integers where probability decides, no state, no parameters objects."""
+"""Functions of tensors: integers where probability decides; no state, nothing of requests."""

@@ -1,1 +1,1 @@
-"""Chat completions: requests, choices, responses."""
+"""Chat completions: loading a model, requests, choices, responses."""

@@ -1,1 +1,1 @@
-"""Which sampling semantics has an engine? Checks, targets, verdicts and a report."""
+"""Which sampling semantics an engine has: checks, targets, verdicts, reports."""

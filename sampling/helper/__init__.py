@@ -1,4 +1,4 @@
-"""Processes that do what might take for ever, or all memory, and that can be ended."""
+"""Processes for work that might take for ever, or all memory, and that can be ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happens to logits between the model and the draw, one processor for each sampling parameter."""
+"""One processor for each sampling parameter: what happens to logits between model and draw."""
 
 from sampling.processors.allowed import AllowedTokens, Constraint
 from sampling.processors.base import Edit, Processor

@@ -1,4 +1,4 @@
-"""The built-in toy checkpoint, and everything that is needed to make it again."""
+"""The built-in toy checkpoint, and all that is needed to make it again."""
 
 from __future__ import annotations
 
