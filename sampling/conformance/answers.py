@@ -41,7 +41,7 @@ class Entry(Listed):
 
 
 def content_of(choice: Mapping[str, Any]) -> str:
-    """The text of a choice's message.
+    """Return the text of a choice's message.
 
     Raises:
         CouldNotRun: There is none.
@@ -53,7 +53,7 @@ def content_of(choice: Mapping[str, Any]) -> str:
 
 
 def entries_of(choice: Mapping[str, Any]) -> list[Entry]:
-    """The entries of a choice's sampled tokens.
+    """Return the entries of a choice's sampled tokens.
 
     Raises:
         Refused: The choice has no log probabilities, though they were asked for.
@@ -76,7 +76,7 @@ def entry_of(one: Mapping[str, Any]) -> Entry:
 
 
 def listed_of(one: Mapping[str, Any]) -> Listed:
-    """A token with its log probability."""
+    """Return a token with its log probability."""
     raw = one.get("bytes")
     value = float(one["logprob"])
     if math.isnan(value):

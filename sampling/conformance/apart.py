@@ -15,7 +15,7 @@ SAME = 1e-9
 
 
 def told_apart(question: Question, semantics: Semantics) -> Cells:
-    """The cell of each token; tokens of one cell count together.
+    """Return the cell of each token; tokens of one cell count together.
 
     Args:
         question: The logits and parameters.
@@ -38,10 +38,10 @@ def told_apart(question: Question, semantics: Semantics) -> Cells:
 
 
 def levels(question: Question) -> Cells:
-    """A cell for each different logit, int64 [V]."""
+    """Return a cell for each different logit, int64 [V]."""
     return np.unique(question.logits, return_inverse=True)[1].astype(np.int64)
 
 
 def gathered(row: Row, cells: Cells) -> Row:
-    """What the cells have of a row together, float64 [C]."""
+    """Return what the cells have of a row together, float64 [C]."""
     return np.bincount(cells, row).astype(np.float64)

@@ -130,7 +130,7 @@ def rows_of(questions: Sequence[Question], semantics: Semantics, cells: Sequence
 def distinct(
     own: list[Row], questions: Sequence[Question], readings: Sequence[Reading], cells: Sequence[Cells]
 ) -> list[Rival]:
-    """The readings that these questions tell from the dialect's, and from one another."""
+    """Return the readings that these questions tell from the dialect's, and from one another."""
     rivals: list[Rival] = []
     for reading in readings:
         rows = rows_of(questions, reading.semantics, cells)
@@ -193,7 +193,7 @@ class Trial:
         self.counts[place] += np.bincount(tokens, minlength=len(self.own[place]))
 
     def finding(self) -> Finding:
-        """What the answers say."""
+        """Return what the answers say."""
         against = self.seen.against(OWN, 1 / SHARE)
         test = pearson(self.counts, self.own)
         excluded = {rival.name: self.seen.against(rival.name, EXCLUDED, [OWN]) for rival in self.rivals}
@@ -207,7 +207,7 @@ class Trial:
         return Finding(verdict, evidence, draws, self.detects(test), e_values=values)
 
     def named(self, against: Evidence) -> tuple[Verdict, str, int]:
-        """The dialect's reading is out: name the one that fits."""
+        """Name the reading that fits where the dialect's is out."""
         draws = against.crossed or self.draws
         possible = self.possible()
         what = f"{OWN}: e-value {e_words(against.e_value)}, out after {draws} draws"
@@ -218,7 +218,7 @@ class Trial:
         return verdict, f"{' or '.join(rival.name for rival in possible)}; {what}", draws
 
     def possible(self) -> list[Rival]:
-        """The rivals that the draws do not exclude, not even by themselves, the likeliest first."""
+        """Return the rivals that the draws do not exclude, not even by themselves, the likeliest first."""
         alive = [rival for rival in self.rivals if fitting(self.counts, rival.rows)]
         alive.sort(key=lambda rival: -self.seen.final(rival.name))
         return [
@@ -245,7 +245,7 @@ class Trial:
         return Verdict.CONFORMS, words, self.draws
 
     def detects(self, test: Pearson) -> str:
-        """What so many draws notice, in words."""
+        """Return what so many draws notice, in words."""
         words: list[str] = []
         if self.rivals:
             total = self.planned * len(self.own)
@@ -269,7 +269,7 @@ def fitting(counts: Sequence[NDArray[np.int64]], rows: Sequence[Row]) -> bool:
 
 
 def settled(seen: Likelihoods, rival: Rival, uniforms: Row, detects: str) -> Finding:
-    """What likelihoods say where there is one alternative, and no table of counts.
+    """Return what likelihoods say where there is one alternative, and no table of counts.
 
     Args:
         seen: The likelihoods under `OWN` and the rival.
@@ -301,5 +301,5 @@ def settled(seen: Likelihoods, rival: Rival, uniforms: Row, detects: str) -> Fin
 
 
 def e_words(value: float) -> str:
-    """An e-value for people."""
+    """Return an e-value for people."""
     return "infinite (a token that it never draws)" if value == math.inf else f"{value:.2g}"

@@ -42,7 +42,7 @@ class Standing:
         self.seen = Likelihoods([*rights, *wrongs, *rivals])
 
     def e_value(self, name: str) -> float:
-        """The evidence against a reading."""
+        """Return the evidence against a reading."""
         return self.seen.against(name, ENOUGH).e_value
 
     @property
@@ -66,7 +66,7 @@ class Standing:
         return [name for name in self.rights if self.e_value(name) < ENOUGH_TO_FAIL]
 
     def finding(self, drawn: int, detects: str, shapes: Mapping[str, Pearson] | None = None) -> Finding:
-        """What the draws say.
+        """Return what the draws say.
 
         Args:
             drawn: How many there were.
@@ -98,7 +98,7 @@ class Standing:
         return Verdict.CONFORMS, f"fits {fitting[0]!r}; e-values {against}"
 
     def _named(self, shapes: Mapping[str, Pearson]) -> list[str]:
-        """The most likely wrong readings, if no test speaks against them; of those that are alike, all."""
+        """Return the most likely wrong readings, if no test speaks against them; of those that are alike, all."""
         seen = self.seen
         most = max((seen.final(name) for name in (*self.rights, *self.wrongs)), default=-math.inf)
         rival = max(map(seen.final, seen.names), default=-math.inf)
@@ -109,5 +109,5 @@ class Standing:
 
 
 def shown(e_value: float) -> str:
-    """An e-value for people; a draw that a reading excludes is a proof."""
+    """Return an e-value for people; a draw that a reading excludes is a proof."""
     return "a proof" if e_value == math.inf else f"{e_value:.1e}"

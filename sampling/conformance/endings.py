@@ -13,7 +13,7 @@ class CheckEnded(Exception):
     verdict: ClassVar[Verdict] = Verdict.INCONCLUSIVE
 
     def finding(self) -> Finding:
-        """The check's result."""
+        """Return the check's result."""
         return Finding(self.verdict, str(self))
 
 

@@ -83,7 +83,7 @@ def two_levels(width: int, scale: float = 1.0) -> NDArray[np.float32]:
 
 
 def after_past(**params: Any) -> Question:
-    """A question on which every one of the `STRONG` values has an effect."""
+    """Return a question on which every one of the `STRONG` values has an effect."""
     return Question(spaced(offset=3.0), params, output_ids=PAST)
 
 
@@ -117,13 +117,13 @@ def shelf(width: int) -> NDArray[np.float32]:
 
 
 def shelf_share() -> float:
-    """A top_p that ends in the middle of the last token of a shelf's head."""
+    """Return a top_p that ends in the middle of the last token of a shelf's head."""
     head = np.exp(np.linspace(0.5, -0.5, HEAD))
     return round(HEAD_SHARE * (1 - float(head[-1] / head.sum()) / 2), 6)
 
 
 def candidates(shares: Sequence[float], low: float = -math.inf, count: int = 0) -> NDArray[np.float32]:
-    """A few tokens with these probabilities, some that are banned by a low logit, and nothing else.
+    """Return a few tokens with these probabilities, some that are banned by a low logit, and nothing else.
 
     Args:
         shares: Probabilities.

@@ -111,11 +111,11 @@ class Interview:
         self.counts[name] = self.counts.get(name, 0) + found
 
     def of(self, dialect: str, asked: Sequence[str], against: str) -> list[Row]:
-        """What a dialect draws from, for some questions, by the tokens that the one spoken against tells apart."""
+        """Return what a dialect draws from, for some questions, by the tokens that the one spoken against tells apart."""
         return [gathered(self.rows[dialect][name], self.cells[against][name]) for name in asked]
 
     def counted(self, asked: Sequence[str], against: str) -> list[NDArray[np.int64]]:
-        """What was drawn, by the same."""
+        """Return what was drawn, by the same."""
         cells = self.cells[against]
         return [np.bincount(cells[name], self.counts[name]).astype(np.int64) for name in asked]
 
@@ -144,7 +144,7 @@ class Interview:
 
 
 def each(look: Callable[[Question, Semantics], T], semantics: Semantics) -> dict[str, T]:
-    """What a reading makes of every question."""
+    """Return what a reading makes of every question."""
     return {words: look(question, semantics) for words, question in QUESTIONS.items()}
 
 
@@ -196,7 +196,7 @@ def planned(interview: Interview) -> int:
 
 
 def identified(interview: Interview, dialects: Mapping[str, Semantics]) -> Identification:
-    """What the answers say."""
+    """Return what the answers say."""
     asked = interview.apart_from_ties
     untied = excluded_by(interview, asked)
     excluded = {**excluded_by(interview, interview.answered), **untied}
@@ -220,7 +220,7 @@ def identified(interview: Interview, dialects: Mapping[str, Semantics]) -> Ident
 
 
 def excluded_by(interview: Interview, asked: Sequence[str]) -> dict[str, Exclusion]:
-    """The dialects that are out by the answers to some questions, and why.
+    """Return the dialects that are out by the answers to some questions, and why.
 
     Args:
         interview: All answers.
@@ -245,7 +245,7 @@ def excluded_by(interview: Interview, asked: Sequence[str]) -> dict[str, Exclusi
 
 
 def apart(interview: Interview, winners: Sequence[str]) -> dict[str, str]:
-    """What would tell winners from one another: the questions that were refused, or more draws."""
+    """Return what would tell winners from one another: the questions that were refused, or more draws."""
     words: dict[str, str] = {}
     for name in winners[1:]:
         differs = [

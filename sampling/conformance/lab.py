@@ -147,7 +147,7 @@ class Lab:
         return self.target.report(question, self.seeds(1)[0])
 
     def choices(self, question: Question) -> list[dict[str, Any]]:
-        """The choices of one request.
+        """Return the choices of one request.
 
         Raises:
             NotTestable: The target does not report.
@@ -156,21 +156,21 @@ class Lab:
         return self.target.choices(question, self.seeds(1)[0])
 
     def expected(self, question: Question) -> Row:
-        """What the dialect draws from, float64 [V]."""
+        """Return what the dialect draws from, float64 [V]."""
         return probabilities(question, self.semantics)
 
     def altered(self, **changes: Any) -> Semantics:
-        """The dialect's semantics with some changes."""
+        """Return the dialect's semantics with some changes."""
         return replace(self.semantics, **changes)
 
     def reading(self, **changes: Any) -> Self:
-        """The same lab, comparing with the dialect's semantics with some changes."""
+        """Return the same lab, comparing with the dialect's semantics with some changes."""
         other = copy(self)
         other.semantics = self.altered(**changes)
         return other
 
     def ignoring(self, *names: str) -> Reading:
-        """The reading that parameters have no effect."""
+        """Return the reading that parameters have no effect."""
         words = f"{' and '.join(names)} without effect"
         return Reading(words, self.altered(ignores=frozenset(names)), Verdict.IGNORED)
 
@@ -211,7 +211,7 @@ class Lab:
             raise NotTestable(f"{IDLE}: {', '.join(idle)}")
 
     def verdict_on(self, point: str) -> Verdict:
-        """The verdict on a reading of a point: ambiguous where the dialect's source is silent on it."""
+        """Return the verdict on a reading of a point: ambiguous where the dialect's source is silent on it."""
         return Verdict.AMBIGUOUS if point in self.semantics.silent else Verdict.DEVIATES
 
     def need(self, fields: Sequence[str]) -> None:

@@ -48,7 +48,7 @@ class Names:
         return Names(keys)
 
     def id_of(self, listed: Listed) -> int:
-        """The id that an entry stands for.
+        """Return the id that an entry stands for.
 
         Raises:
             CouldNotRun: No id has that name, or several.
@@ -58,12 +58,12 @@ class Names:
         return self._ids[listed.key]
 
     def sampled(self, choice: Mapping[str, Any]) -> list[int]:
-        """The ids that a choice sampled."""
+        """Return the ids that a choice sampled."""
         return [self.id_of(entry) for entry in entries_of(choice)]
 
 
 def only(choice: Mapping[str, Any]) -> Entry:
-    """The entry of a choice of one token.
+    """Return the entry of a choice of one token.
 
     Raises:
         CouldNotRun: There are more, or none.

@@ -45,7 +45,7 @@ EPSILON = 2.0**-23  # probabilities whose ratio is this near to 1 are one in flo
 
 
 def probabilities(question: Question, semantics: Semantics) -> Row:
-    """The distribution that a token is drawn from.
+    """Return the distribution that a token is drawn from.
 
     Args:
         question: The logits, parameters and past.
@@ -73,7 +73,7 @@ def probabilities(question: Question, semantics: Semantics) -> Row:
 
 
 def logprobs(question: Question, semantics: Semantics, mode: str | None = None) -> Row:
-    """The log probabilities that are reported.
+    """Return the log probabilities that are reported.
 
     Args:
         question: The logits, parameters and past.
@@ -93,7 +93,7 @@ def logprobs(question: Question, semantics: Semantics, mode: str | None = None) 
 
 
 def as_run(params: Mapping[str, Any], semantics: Semantics) -> dict[str, Any]:
-    """The parameters that are used in place of those that are given."""
+    """Return the parameters that are used in place of those that are given."""
     run = {**NEUTRAL, **{name: params[name] for name in params if name in NEUTRAL}}
     run |= {name: NEUTRAL[name] for name in semantics.ignores if name in NEUTRAL}
     for name, given, used in semantics.substitutes:
@@ -114,7 +114,7 @@ def is_greedy(params: Mapping[str, Any], semantics: Semantics) -> bool:
 
 
 def after(order: tuple[Any, ...], question: Question, run: Mapping[str, Any], semantics: Semantics) -> Row:
-    """The logits after the stages of an order."""
+    """Return the logits after the stages of an order."""
     row = rounded(question.logits.astype(np.float64), semantics.logits_dtype)
     for stage in order:
         names = parts(stage)
@@ -232,7 +232,7 @@ def by_rank(row: Row, *, low_ids_first: bool) -> NDArray[np.int64]:
 
 
 def leading(row: Row, count: int, ties: str = "low") -> Kept:
-    """The first so many tokens, but for those that are out already; the low ids where their order is arbitrary."""
+    """Return the first so many tokens, but for those that are out already; the low ids where their order is arbitrary."""
     kept = np.zeros(len(row), dtype=bool)
     kept[by_rank(row, low_ids_first=ties != "high")[:count]] = True
     kept &= np.isfinite(row)
@@ -240,7 +240,7 @@ def leading(row: Row, count: int, ties: str = "low") -> Kept:
 
 
 def kept_by_top_k(row: Row, k: int, semantics: Semantics) -> Kept:
-    """The k most likely."""
+    """Return the k most likely."""
     if k <= 0:
         return np.isfinite(row)
     count = min(max(k + semantics.top_k_offset, 1), len(row))
@@ -248,7 +248,7 @@ def kept_by_top_k(row: Row, k: int, semantics: Semantics) -> Kept:
 
 
 def kept_by_top_p(row: Row, p: float, semantics: Semantics) -> Kept:
-    """The nucleus: tokens as long as the mass before them does not reach p."""
+    """Return the nucleus: tokens as long as the mass before them does not reach p."""
     if p >= 1:
         return np.isfinite(row)
     mass = np.sort(softmax(row))[::-1]

@@ -45,9 +45,9 @@ class Pieces(Vocabulary):
         return len(self.pieces)
 
     def bytes_of(self, token_id: int) -> bytes | None:
-        """The token's bytes; None for ids past the last."""
+        """Return the token's bytes; None for ids past the last."""
         return self.pieces[token_id] if token_id < len(self.pieces) else None
 
     def text_of(self, token_id: int) -> str:
-        """The token decoded by itself: U+FFFD where its bytes are no UTF-8."""
+        """Return the token decoded by itself: U+FFFD where its bytes are no UTF-8."""
         return (self.bytes_of(token_id) or b"").decode("utf-8", errors="replace")

@@ -41,7 +41,7 @@ def by_size(own: Semantics) -> tuple[Readings, Readings]:
 
 
 def by_joint(own: Semantics) -> tuple[Readings, Readings]:
-    """What top_p may look at when there is a top_k, too.
+    """Return what top_p may look at when there is a top_k, too.
 
     Args:
         own: The dialect's reading; it has both.

@@ -158,7 +158,7 @@ class Reference:
         return self.answer(choice_object(index, choice, request.params, vocabulary, told))
 
     def ending(self, request: ChatRequest, vocabulary: Pieces) -> StopRules:
-        """What ends a choice."""
+        """Return what ends a choice."""
         return StopRules(max_tokens=request.max_tokens or 1, stop=request.stop, end_ids=vocabulary.end_ids)
 
     def read(self, params: Fields) -> ChatRequest:
@@ -166,7 +166,7 @@ class Reference:
         return ChatRequest.parse({"messages": QUESTION, **params}, self.dialect)
 
     def masked(self, asked: Asked) -> Tensor:
-        """The logits of the tokens that the response format allows, float32 [1, V]."""
+        """Return the logits of the tokens that the response format allows, float32 [1, V]."""
         wanted = asked.request.response_format
         grammar = grammars(asked.width).grammar(wanted.kind, wanted.schema)
         if grammar is None:
@@ -175,33 +175,33 @@ class Reference:
         return AllowedTokens(grammar.constraint())(asked.logits, text)
 
     def history(self, asked: Asked) -> History:
-        """What penalties look at."""
+        """Return what penalties look at."""
         return history(asked.prompt_ids, asked.output_ids)
 
     def assembly(self, request: ChatRequest) -> Assembly:
-        """The stages."""
+        """Return the stages."""
         return assemble([request.params], self.dialect)
 
     def processed(self, asked: Asked) -> Tensor:
-        """The logits that are drawn from, float32 [1, V]."""
+        """Return the logits that are drawn from, float32 [1, V]."""
         check_params(asked.request.params, asked.width, self.dialect)
         built, past = self.assembly(asked.request), self.history(asked)
         row = built.pipeline(self.masked(asked), past)
         return row if built.arg_max is None else built.arg_max(row, past)
 
     def drawn(self, processed: Tensor, seeds: Sequence[Seed], position: int, choice: int) -> list[int]:
-        """A token for each seed."""
+        """Return a token for each seed."""
         if not bool((processed < torch.inf).all() and (processed > -torch.inf).any()):
             raise RowError("the logits cannot be sampled: NaN, +infinity, or nothing above -infinity")
         known = [self.fresh_seed() if seed is None else seed for seed in seeds]
         return self.picked(processed, *self.key(known, position, choice))
 
     def fresh_seed(self) -> int:
-        """The seed of a request that has none."""
+        """Return the seed of a request that has none."""
         return secrets.randbits(64)
 
     def key(self, seeds: Sequence[int], position: int, choice: int) -> Key:
-        """What the draws are keyed by: seeds, positions and choices, int64 [N] each."""
+        """Return what the draws are keyed by: seeds, positions and choices, int64 [N] each."""
         keys = torch.tensor([seed_key(seed) for seed in seeds])
         return keys, torch.full_like(keys, position), torch.full_like(keys, choice)
 
@@ -213,7 +213,7 @@ class Reference:
         return torch.searchsorted(running, r, right=True).tolist()
 
     def measured(self, asked: Asked, token: int) -> SampledToken:
-        """A sampled token, with its log probability, its rank and its alternatives if they are wanted."""
+        """Return a sampled token, with its log probability, its rank and its alternatives if they are wanted."""
         if not asked.request.params.logprobs:
             return SampledToken(token, math.nan, 0, ())
         found = Measured.of(Chunks.of(self.told(asked)), MOST_ALTERNATIVES).logprobs(torch.tensor([token]))
@@ -221,7 +221,7 @@ class Reference:
         return SampledToken(token, found.logprobs.item(), int(found.ranks), tuple(top))
 
     def told(self, asked: Asked) -> Tensor:
-        """The logits that log probabilities are of, in the dialect's mode, float32 [1, V]."""
+        """Return the logits that log probabilities are of, in the dialect's mode, float32 [1, V]."""
         mode = self.dialect.logprob_mode
         if mode == "raw":
             return asked.logits
@@ -229,7 +229,7 @@ class Reference:
         return Pipeline(*left)(self.masked(asked), self.history(asked))
 
     def answer(self, choice: dict[str, Any]) -> dict[str, Any]:
-        """The choice as it leaves."""
+        """Return the choice as it leaves."""
         return choice
 
 
@@ -239,7 +239,7 @@ def row_of(logits: Logits) -> Tensor:
 
 
 def history(prompt_ids: Ids, output_ids: Ids) -> History:
-    """The past of one row."""
+    """Return the past of one row."""
     past = History.start([prompt_ids])
     for token in output_ids:
         past.accept(torch.tensor([token]))
@@ -248,12 +248,12 @@ def history(prompt_ids: Ids, output_ids: Ids) -> History:
 
 @cache
 def grammars(width: int) -> Grammars:
-    """The grammars over a vocabulary of `Pieces`."""
+    """Return the grammars over a vocabulary of `Pieces`."""
     return Grammars(Pieces(width))
 
 
 def reference(dialect: DialectName | Dialect = "qstash") -> Reference:
-    """A callable that samples exactly as a dialect says, and has `many`, `report` and `choices`.
+    """Return a callable that samples exactly as a dialect says, and has `many`, `report` and `choices`.
 
     Args:
         dialect: A dialect or its name.

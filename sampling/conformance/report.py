@@ -98,7 +98,7 @@ class Report:
         return {verdict: ended.count(verdict) for verdict in Verdict if verdict in ended}
 
     def to_json(self) -> dict[str, Any]:
-        """The report as plain data; infinite e-values are the string "Infinity"."""
+        """Return the report as plain data; infinite e-values are the string "Infinity"."""
         return plain(
             {
                 "header": asdict(self.header),
@@ -121,7 +121,7 @@ def shows(name: str, finding: Finding) -> bool:
 
 
 def plain(value: Any) -> Any:
-    """Data that JSON can hold."""
+    """Return data that JSON can hold."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in cast("Mapping[object, Any]", value).items()}
     if isinstance(value, list | tuple):

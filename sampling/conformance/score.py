@@ -10,7 +10,7 @@ RECORD = Path(__file__).with_suffix(".json")
 
 
 def score_note(record: Path = RECORD) -> str:
-    """The mutation score in one sentence; empty where none is recorded.
+    """Return the mutation score in one sentence; empty where none is recorded.
 
     Args:
         record: What `benchmarks/conformance_power.py` wrote.

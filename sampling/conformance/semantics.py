@@ -81,7 +81,7 @@ class Semantics(Rules):
 
     @staticmethod
     def of(dialect: Dialect) -> Semantics:
-        """The semantics of a dialect.
+        """Return the semantics of a dialect.
 
         Args:
             dialect: The dialect.
@@ -103,7 +103,7 @@ class Semantics(Rules):
 
 
 def definite(semantics: Semantics, *, low_ids_first: bool = True) -> Semantics:
-    """A reading that takes the low or the high ids of equal logits where the original takes them in arbitrary order.
+    """Return a reading that takes the low or the high ids of equal logits where the original takes them in arbitrary order.
 
     Example:
         >>> from sampling.dialects import dialect
@@ -116,7 +116,7 @@ def definite(semantics: Semantics, *, low_ids_first: bool = True) -> Semantics:
 
 
 def moved(order: tuple[Stage, ...], name: str, *, before: str = "", after: str = "") -> tuple[Stage, ...]:
-    """An order with one stage somewhere else.
+    """Return an order with one stage somewhere else.
 
     Args:
         order: The order.
@@ -140,7 +140,7 @@ def moved(order: tuple[Stage, ...], name: str, *, before: str = "", after: str =
 
 
 def joined(order: tuple[Stage, ...], first: str, second: str) -> tuple[Stage, ...]:
-    """An order in which two truncations look at one distribution, where the second of them stood.
+    """Return an order in which two truncations look at one distribution, where the second of them stood.
 
     Example:
         >>> joined(("temperature", "top_k", "top_p"), "top_k", "top_p")
@@ -150,6 +150,6 @@ def joined(order: tuple[Stage, ...], first: str, second: str) -> tuple[Stage, ..
 
 
 def without(order: tuple[Stage, ...], name: str) -> tuple[Stage, ...]:
-    """An order that lacks one stage."""
+    """Return an order that lacks one stage."""
     left = (tuple(part for part in parts(stage) if part != name) for stage in order)
     return tuple(stage if stage[1:] else stage[0] for stage in left if stage)

@@ -117,7 +117,7 @@ class CallableTarget:
         return choice_of(self._called(self._optional("report"), question, seed))
 
     def choices(self, question: Question, seed: Seed) -> list[dict[str, Any]]:
-        """The choices of one request, `n` among its parameters.
+        """Return the choices of one request, `n` among its parameters.
 
         Raises:
             NotTestable: It has no `choices`.
@@ -136,7 +136,7 @@ class CallableTarget:
         return found
 
     def _called(self, function: Callable[..., Any], question: Question, seed: object) -> Any:
-        """The function's answer to a question, which is its own to change."""
+        """Return the function's answer to a question, which is its own to change."""
         past = list(question.prompt_ids), list(question.output_ids)
         try:
             return function(question.logits.copy(), dict(question.params), *past, seed)
@@ -153,7 +153,7 @@ class CallableTarget:
         output_ids: list[int],
         seeds: Sequence[Seed],
     ) -> list[Any]:
-        """A call for every seed, none of which sees what another has changed."""
+        """Return a call for every seed, none of which sees what another has changed."""
         return [
             self.function(logits.copy(), dict(params), list(prompt_ids), list(output_ids), seed)
             for seed in seeds
@@ -187,7 +187,7 @@ def tokens_of(drawn: Any, count: int, width: int) -> Tokens:
 
 
 def plainly(item: Any) -> Any:
-    """A number of numpy or torch as Python's; anything else as it is."""
+    """Return a number of numpy or torch as Python's; anything else as it is."""
     try:
         return item.item()
     except (AttributeError, ValueError, RuntimeError):

@@ -20,7 +20,7 @@ GRAVEST = (
 
 
 def together(findings: Sequence[tuple[str, Finding]]) -> Finding:
-    """The findings of one check's parts as the check's.
+    """Return the findings of one check's parts as the check's.
 
     Args:
         findings: By part, named.

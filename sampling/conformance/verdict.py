@@ -55,5 +55,5 @@ class Finding:
 
 
 def certain(verdict: Verdict, evidence: str, draws: int = 0, *, detects: str) -> Finding:
-    """What a look at values or messages found; chance has no part in it."""
+    """Return what a look at values or messages found; chance has no part in it."""
     return Finding(verdict, evidence, draws, detects, false_alarm=0.0)

@@ -140,7 +140,7 @@ class Verification:
         return self._report([notes.evidence] if isinstance(notes, Finding) else [*notes])
 
     def so_far(self, ended: str) -> Report:
-        """The report of what was found before the end; what was not is inconclusive.
+        """Return the report of what was found before the end; what was not is inconclusive.
 
         Args:
             ended: What ended it, in words.
@@ -159,7 +159,7 @@ class Verification:
                 self._identified = found
 
     def _report(self, told: list[str], ended: str = "") -> Report:
-        """The report, its checks in the order of the table."""
+        """Return the report, its checks in the order of the table."""
         target, identified = self.target, self._identified
         header = Header(self._dialect.name, target.name, target.version, target.kind, self._lab.legs)
         if isinstance(identified, Finding):
@@ -169,7 +169,7 @@ class Verification:
 
 
 def ids(checks: Iterable[str] | None) -> list[str]:
-    """The ids of checks, in the order of the table.
+    """Return the ids of checks, in the order of the table.
 
     Raises:
         InvalidArgument: There is no such check.
@@ -214,7 +214,7 @@ def check_settings(kind: str, settings: Mapping[str, Any]) -> None:
 
 
 def as_target(target: Target | Callable[..., int] | str | Path, settings: dict[str, Any]) -> Target:
-    """A target from what names it.
+    """Return a target from what names it.
 
     Args:
         target: What names it.

@@ -13,7 +13,7 @@ from sampling.conformance.verdict import Finding, Verdict
 
 
 def others(lab: Lab) -> list[Reading]:
-    """What else a bias can be."""
+    """Return what else a bias can be."""
     return [
         Reading("a bias without effect", lab.altered(ignores=frozenset({"logit_bias"})), Verdict.IGNORED),
         Reading("a bias that is subtracted", lab.altered(bias_factor=-1.0)),

@@ -104,7 +104,7 @@ def stop_left_out(lab: Lab) -> Finding:
 
 
 def finish_reason(lab: Lab) -> Finding:
-    """A message that is cut by max_tokens, and one that a stop string ends."""
+    """Ask for a message that is cut by max_tokens, and one that a stop string ends."""
     writing = Writing(lab)
     reasons = {
         "length": writing.choice().get("finish_reason"),
@@ -117,7 +117,7 @@ def finish_reason(lab: Lab) -> Finding:
 
 
 def constrained(lab: Lab) -> Finding:
-    """The first token of a JSON object, with a nucleus that keeps unlikely legal tokens and would not in the whole."""
+    """Ask for the first token of a JSON object, with a nucleus that keeps unlikely legal tokens and would not in the whole."""
     names = Names.learnt(lab, len(RANKED))
     raw = [bytes(raw or ()) for _, raw in names.keys]
     legal = np.array([text in BEGINNINGS for text in raw])
@@ -169,7 +169,7 @@ def parameters(lab: Lab) -> Finding:
 
 
 def fates_verdict(lab: Lab, groups: Mapping[str, Sequence[str]], taken: Sequence[str]) -> Verdict:
-    """The verdict on what becomes of parameters; those that the dialect does not have count for nothing."""
+    """Return the verdict on what becomes of parameters; those that the dialect does not have count for nothing."""
     ours = {
         fate: [n for n in names if n not in STRONG or n in lab.semantics.stages]
         for fate, names in groups.items()
@@ -184,7 +184,7 @@ def fates_verdict(lab: Lab, groups: Mapping[str, Sequence[str]], taken: Sequence
 
 
 def fate_of(look: Look) -> str:
-    """What becomes of a parameter."""
+    """Return what becomes of a parameter."""
     try:
         return "honoured" if look() else "ignored"
     except Refused:
@@ -215,13 +215,13 @@ def changes(lab: Lab, plain: Tokens, name: str) -> bool:
 
 
 def contingency(table: Sequence[NDArray[np.int64]]) -> float:
-    """The p-value of the hypothesis that the rows of a table of counts are of one distribution."""
+    """Return the p-value of the hypothesis that the rows of a table of counts are of one distribution."""
     result: Any = stats.chi2_contingency(np.array(table), correction=False)  # scipy's types do not say what
     return float(result.pvalue)
 
 
 def distance(counts: NDArray[np.int64], p: Row) -> float:
-    """The total variation distance between counts and probabilities."""
+    """Return the total variation distance between counts and probabilities."""
     return float(np.abs(counts / counts.sum() - p).sum()) / 2
 
 

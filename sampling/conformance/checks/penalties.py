@@ -41,7 +41,7 @@ def presence_scope(lab: Lab) -> Finding:
 
 
 def repetition_scope(lab: Lab) -> Finding:
-    """The same for the repetition penalty."""
+    """Ask for the same for the repetition penalty."""
     return scope(lab, "repetition_penalty", 1.5, "repetition_counts")
 
 

@@ -148,12 +148,12 @@ def choices_differ(lab: Lab) -> Finding:
 
 
 def product(factors: Row) -> float:
-    """A product; `LARGEST` where it is more."""
+    """Return a product; `LARGEST` where it is more."""
     return math.exp(min(float(np.log(factors).sum()), math.log(LARGEST)))
 
 
 def unseeded_vary(lab: Lab) -> Finding:
-    """Requests without a seed: some in calls of their own, then many."""
+    """Send requests without a seed: some in calls of their own, then many."""
     alone = [lab.target.single(FLAT, None) for _ in range(REPEATS)]
     more = lab.target.draw(FLAT, [None] * (draws_of(lab) - REPEATS))
     return independent(np.append(alone, more), lab.expected(FLAT), "request")
@@ -182,7 +182,7 @@ def uniformity(lab: Lab) -> Finding:
 
 
 def followers(lab: Lab, question: Question, tokens: Tokens, seeds: Sequence[int | None]) -> Tokens:
-    """The second token of requests whose first one is known."""
+    """Return the second token of requests whose first one is known."""
     after = np.empty_like(tokens)
     for token in np.unique(tokens):
         rows = np.flatnonzero(tokens == token)

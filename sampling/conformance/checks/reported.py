@@ -32,26 +32,26 @@ found = partial(certain, detects=DETECTS)
 
 
 def distribution(lab: Lab) -> Finding:
-    """The values at temperatures below and above 1, and with a nucleus."""
+    """Ask for the values at temperatures below and above 1, and with a nucleus."""
     lab.need(["temperature"])
     return by_mode(lab, [{"temperature": 2.0}, {"temperature": 0.5}, {"temperature": 2.0, "top_p": 0.8}])
 
 
 def zero_temperature(lab: Lab) -> Finding:
-    """The values at temperature 0."""
+    """Ask for the values at temperature 0."""
     if not lab.semantics.zero_temperature:
         raise NotTestable(f"the dialect {lab.semantics.name!r} does not take temperature 0")
     return by_mode(lab, [{"temperature": 0}])
 
 
 def truncation(lab: Lab) -> Finding:
-    """The values when tokens are cut off."""
+    """Ask for the values when tokens are cut off."""
     cuts = {"top_p": 0.7, "top_k": 5, "min_p": 0.3}
     return by_mode(lab, [{name: value} for name, value in cuts.items()])
 
 
 def penalties_and_bias(lab: Lab) -> Finding:
-    """The values of tokens that have a bias or were sampled before."""
+    """Ask for the values of tokens that have a bias or were sampled before."""
     values = {
         "logit_bias": {RANKED[1]: 2.0, RANKED[2]: -2.0},
         "presence_penalty": 1.0,
@@ -92,7 +92,7 @@ def by_mode(lab: Lab, settings: Sequence[Mapping[str, Any]]) -> Finding:
 
 
 def told_values(names: Names, entry: Entry) -> dict[int, float]:
-    """The reported log probabilities by token id."""
+    """Return the reported log probabilities by token id."""
     if not entry.alternatives:
         raise Refused("top_logprobs gives an empty list")
     told = {names.id_of(one): one.logprob for one in entry.alternatives}
@@ -101,7 +101,7 @@ def told_values(names: Names, entry: Entry) -> dict[int, float]:
 
 
 def difference(told: Mapping[int, float], row: Row) -> float:
-    """The largest difference; a value that stands for none differs from every number."""
+    """Return the largest difference; a value that stands for none differs from every number."""
     worst = 0.0
     for token, value in told.items():
         none, expected = value <= SENTINEL, float(row[token])
@@ -119,12 +119,12 @@ def fitting(lab: Lab, question: Question, told: Mapping[int, float]) -> str:
 
 
 def reports(lab: Lab, question: Question) -> list[Entry]:
-    """The entry of the one token of each of several reports."""
+    """Return the entry of the one token of each of several reports."""
     return [only(lab.report(question)) for _ in range(REPORTS)]
 
 
 def mass(lab: Lab) -> Finding:
-    """The sum of the listed probabilities, of a part of the tokens and of all."""
+    """Ask for the sum of the listed probabilities, of a part of the tokens and of all."""
     settings: list[Mapping[str, Any]] = [{}, {"temperature": 0.5}, {"temperature": 2.0}]
     largest, whole = 0.0, 0.0
     for params in settings:
@@ -142,7 +142,7 @@ def mass(lab: Lab) -> Finding:
 
 
 def chosen_is_listed(lab: Lab) -> Finding:
-    """The value in a token's entry and that in the list."""
+    """Ask for the value in a token's entry and that in the list."""
     question = Question(spaced(0.1), {**WANTED, "top_logprobs": len(RANKED), "temperature": 1.5})
     listed = 0
     for entry in reports(lab, question):
@@ -187,7 +187,7 @@ def count(lab: Lab) -> Finding:
 
 
 def misplaced(lab: Lab, row: Row, sampled: int, asked: int, ids: Sequence[int]) -> str:
-    """What is wrong with a list of alternatives; nothing if it is as the dialect has it."""
+    """Return what is wrong with a list of alternatives; nothing if it is as the dialect has it."""
     best = [int(token) for token in np.argsort(-row, kind="stable")[:asked]]
     if lab.semantics.sampled_first:
         best = [sampled, *(token for token in best if token != sampled)]
@@ -198,7 +198,7 @@ def misplaced(lab: Lab, row: Row, sampled: int, asked: int, ids: Sequence[int]) 
 
 
 def misvalued(lab: Lab, row: Row, sampled: int, value: float) -> str:
-    """What is wrong with the value of the sampled token."""
+    """Return what is wrong with the value of the sampled token."""
     if hidden(lab, row, sampled):
         return (
             ""
@@ -216,7 +216,7 @@ def hidden(lab: Lab, row: Row, sampled: int) -> bool:
 
 
 def joined_bytes(lab: Lab) -> Finding:
-    """The bytes of all tokens of a message, next to its text; characters in pieces among them."""
+    """Ask for the bytes of all tokens of a message, next to its text; characters in pieces among them."""
     question = Question(spaced(0.05), {**WANTED, "max_tokens": 8})
     tokens = 0
     for _ in range(MESSAGES):

@@ -21,7 +21,7 @@ ENOUGH = 1000
 
 
 def scale(lab: Lab) -> Finding:
-    """A temperature below 1, for logits that show it best; one above 1, for logits so large that rounding shows."""
+    """Ask for a temperature below 1, for logits that show it best; one above 1, for logits so large that rounding shows."""
     lab.need(["temperature"])
     offs = (0.01, 0.05, 0.1) if lab.fine else (0.05, 0.1)
     errors = {
@@ -67,7 +67,7 @@ def zero(lab: Lab) -> Finding:
 
 
 def must_refuse(lab: Lab, temperature: float) -> Finding:
-    """A temperature that the dialect does not take."""
+    """Ask for a temperature that the dialect does not take."""
     try:
         lab.draws(Question(spaced(), {"temperature": temperature}), 1)
     except Refused as refused:
@@ -112,7 +112,7 @@ def out_of_range(lab: Lab) -> Finding:
 
 
 def taken_as(lab: Lab, temperature: float, tokens: np.ndarray[tuple[int], np.dtype[np.int64]]) -> str:
-    """What an odd temperature was taken as, in words."""
+    """Return what an odd temperature was taken as, in words."""
     used = {"taken as 0": 0.0, "taken as 1": 1.0, "taken as 2": 2.0}
     rows = {
         name: probabilities(Question(spaced(), {"temperature": t}), lab.altered(greedy_below=-math.inf))

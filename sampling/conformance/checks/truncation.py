@@ -66,7 +66,7 @@ def on_all_rows(
 
 
 def of_top_p(lab: Lab) -> list[Reading]:
-    """What a nucleus may be on rows of all kinds."""
+    """Return what a nucleus may be on rows of all kinds."""
     return [
         lab.ignoring("top_p"),
         Reading("top_p stops at a bound for what is left", lab.altered(top_p_bounded=True)),
@@ -76,7 +76,7 @@ def of_top_p(lab: Lab) -> list[Reading]:
 
 
 def temperature_order(lab: Lab) -> Finding:
-    """A nucleus at temperatures below and above 1."""
+    """Ask for a nucleus at temperatures below and above 1."""
     lab.need_acting("temperature", "top_p")
     order = lab.semantics.order
     early, late = moved(order, "temperature", before="top_p"), moved(order, "temperature", after="top_p")
@@ -110,7 +110,7 @@ def crossing_token(lab: Lab) -> Finding:
 
 
 def no_token_more(lab: Lab) -> Finding:
-    """The same nuclei, with low logits beside them, too; and one whose mass is hit exactly."""
+    """Ask for the same nuclei, with low logits beside them, too; and one whose mass is hit exactly."""
     lab.need(["top_p"])
     readings = [Reading("one token too many is kept", lab.altered(crossing_tokens=1)), *of_top_p(lab)]
     low = [Question(BANNED, {"top_p": 0.9}), *(Question(row, {"top_p": 0.25}) for row in LOW)]
@@ -161,7 +161,7 @@ def wide_nuclei() -> list[Question]:
 
 
 def top_p_to_zero(lab: Lab) -> Finding:
-    """A nucleus that one token overfills, and one of no mass at all."""
+    """Ask for a nucleus that one token overfills, and one of no mass at all."""
     lab.need(["top_p"])
     readings = [
         Reading("two tokens are kept", lab.altered(crossing_tokens=1)),
@@ -211,7 +211,7 @@ def disabled(lab: Lab) -> Finding:
 
 
 def cut_off(lab: Lab, tail: float) -> list[Reading]:
-    """What values that should switch truncations off may do, besides to keep one token."""
+    """Return what values that should switch truncations off may do, besides to keep one token."""
     cut = lab.altered(order=("top_p",), substitutes=(("top_p", 1.0, 1 - tail),))
     return [Reading(f"a tail of mass {tail:g} is cut off", cut)]
 
@@ -307,7 +307,7 @@ def min_p_order(lab: Lab) -> Finding:
 
 
 def exact_min_p(lab: Lab) -> Finding:
-    """A token half as likely as the likeliest, to the precision of float32, and a min_p of that."""
+    """Ask for a token half as likely as the likeliest, to the precision of float32, and a min_p of that."""
     strict = lab.semantics.min_p_strict
     other = Reading(
         "it is kept" if strict else "it goes",

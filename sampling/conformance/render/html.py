@@ -20,7 +20,7 @@ td.verdict { font-weight: 600; white-space: nowrap; } td.draws { text-align: rig
 
 
 def html(report: Report) -> str:
-    """A report as one HTML page.
+    """Return a report as one HTML page.
 
     Args:
         report: The report.
@@ -54,17 +54,17 @@ def html(report: Report) -> str:
 
 
 def section(title: str, content: str) -> str:
-    """A part of the page; nothing without content."""
+    """Return a part of the page; nothing without content."""
     return f"<h2>{escape(title)}</h2>\n{content}" if content else ""
 
 
 def row(*cells: str) -> str:
-    """A row of a table."""
+    """Return a row of a table."""
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 
 
 def group_table(report: Report, group: str) -> str:
-    """The checks of a group."""
+    """Return the checks of a group."""
     rows = "\n".join(check_row(name, f) for name, f in report.checks.items() if CHECKS[name].group == group)
     return f"<table>\n{rows}\n</table>" if rows else ""
 

@@ -22,7 +22,7 @@ CONTROL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def junit(report: Report) -> str:
-    """A report as JUnit XML: deviations are failures, what was not decided is an error, what cannot be asked is skipped.
+    """Return a report as JUnit XML: deviations are failures, what was not decided is an error, what cannot be asked is skipped.
 
     Args:
         report: The report.

@@ -32,7 +32,7 @@ def decades(e_value: float) -> float:
 
 
 def dialects(report: Report) -> str:
-    """The evidence against each dialect, as an SVG; nothing if none was looked for."""
+    """Return the evidence against each dialect, as an SVG; nothing if none was looked for."""
     found = report.identified
     if found is None:
         return ""
@@ -50,7 +50,7 @@ def dialects(report: Report) -> str:
 
 
 def checks(report: Report) -> str:
-    """The evidence against each named reading in each check, as an SVG; nothing if there is none."""
+    """Return the evidence against each named reading in each check, as an SVG; nothing if there is none."""
     rows = {name: finding for name, finding in report.checks.items() if finding.e_values}
     if not rows:
         return ""

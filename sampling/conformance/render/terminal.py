@@ -50,7 +50,7 @@ def print_report(report: Report, console: Console) -> None:
 
 
 def check_lines(report: Report) -> Iterator[RenderableType]:
-    """The checks, group by group: what came out, and beneath it why, and what would have been noticed."""
+    """Yield the checks, group by group: what came out, and beneath it why, and what would have been noticed."""
     widest = max(map(len, report.checks), default=0)
     for _, group in groupby(report.checks.items(), key=lambda item: CHECKS[item[0]].group):
         for name, finding in group:

@@ -77,7 +77,7 @@ class Likelihoods:
             rows.append(logs[name])
 
     def against(self, name: str, threshold: float, rivals: Sequence[str] | None = None) -> Evidence:
-        """The evidence against a reading: the mean of its rivals' likelihood ratios.
+        """Return the evidence against a reading: the mean of its rivals' likelihood ratios.
 
         Args:
             name: The reading.
@@ -98,7 +98,7 @@ class Likelihoods:
         return Evidence(float(ratios[-1]), int(crossed[0]) + 1 if len(crossed) else None)
 
     def final(self, name: str) -> float:
-        """The log likelihood of all draws under a reading; -inf if it excludes one of them."""
+        """Return the log likelihood of all draws under a reading; -inf if it excludes one of them."""
         running = self._running(name)
         return float(running[-1]) if len(running) else 0.0
 

@@ -38,7 +38,7 @@ class Pearson:
 
 
 def pool(expected: Row) -> NDArray[np.int64]:
-    """The cell of each outcome: rare ones share a cell with those next to them in probability.
+    """Return the cell of each outcome: rare ones share a cell with those next to them in probability.
 
     Args:
         expected: How often each outcome is expected, float64 [V].
@@ -95,7 +95,7 @@ def pearson(counts: Sequence[NDArray[np.int64]], probabilities: Sequence[Row]) -
 
 @cache
 def noncentrality(degrees: int) -> float:
-    """The noncentrality that a chi-square test at `FALSE_ALARM` notices with probability `POWER`."""
+    """Return the noncentrality that a chi-square test at `FALSE_ALARM` notices with probability `POWER`."""
     critical = stats.chi2.isf(FALSE_ALARM, degrees)
     largest = 200 + 20 * math.sqrt(degrees)
 

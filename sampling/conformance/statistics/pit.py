@@ -35,7 +35,7 @@ def transform(tokens: NDArray[np.int64], probabilities: Row, inside: Row) -> Row
 
 
 def placed(below: Row, shares: Row, inside: Row) -> Row:
-    """The same from intervals.
+    """Return the same from intervals.
 
     Args:
         below: By draw the probability of the tokens before it, float64 [N].

@@ -91,7 +91,7 @@ def draws_to_exclude(mass: float, false_alarm: float = FALSE_ALARM) -> int:
 
 
 def detectable_mass(draws: int, power: float = POWER) -> float:
-    """The mass of tokens out of the support that so many draws show at least once.
+    """Return the mass of tokens out of the support that so many draws show at least once.
 
     Example:
         >>> round(detectable_mass(1000), 4)

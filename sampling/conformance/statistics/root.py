@@ -9,7 +9,7 @@ from scipy import optimize
 
 
 def root(function: Callable[[float], float], low: float, high: float) -> float:
-    """The zero between two numbers where the function has different signs, by Brent's method.
+    """Return the zero between two numbers where the function has different signs, by Brent's method.
 
     Example:
         >>> round(root(lambda x: x * x - 2, 0, 2), 6)

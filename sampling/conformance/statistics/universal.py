@@ -16,7 +16,7 @@ PRIOR = 0.5  # of each token: Krichevsky and Trofimov's
 
 
 def anything(seen: NDArray[np.int64], tokens: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The log probability of each draw as one guesses it from those before.
+    """Return the log probability of each draw as one guesses it from those before.
 
     Each term is known before its draw, so that the ratio to a reading's likelihood is an e-value: it reaches 1 / a at any
     time with a chance of at most a where the reading is true.
@@ -43,7 +43,7 @@ def anything(seen: NDArray[np.int64], tokens: NDArray[np.int64]) -> NDArray[np.f
 
 
 def log_e_value(counts: Sequence[NDArray[np.int64]], probabilities: Sequence[Row]) -> float:
-    """The logarithm of an e-value against the distributions that counts should have.
+    """Return the logarithm of an e-value against the distributions that counts should have.
 
     The likeliest outcomes have a cell each, all others one together; the draws' probability under the mixture of all
     distributions over these cells, by Dirichlet's law of halves, is divided by that under the distribution in question.

@@ -72,12 +72,12 @@ class TraceLab:
         return (used,) if self.reference is None else (used, against_weights(self.records, self.reference))
 
     def found(self, *names: str, besides: tuple[str, ...] = ()) -> Tokens:
-        """The tokens that were sampled with all of these parameters and no others, but for biases and some that may be."""
+        """Return the tokens sampled with all of these parameters and no others, but for biases and some that may be."""
         allowed = {*names, *besides, "logit_bias"}
         return self.tokens.where(lambda situation: {*names} <= situation.uses <= allowed)
 
     def using(self, *names: str, besides: tuple[str, ...] = ()) -> Tokens:
-        """The same, if there are any.
+        """Return the same, if there are any.
 
         Raises:
             NotTestable: There are none, or the dialect does not have one of these parameters.
@@ -123,7 +123,7 @@ def decide(tokens: Tokens, right: Readings, wrong: Readings) -> Finding:
 
 
 def ignoring(lab: TraceLab, name: str) -> Readings:
-    """The reading that a parameter has no effect."""
+    """Return the reading that a parameter has no effect."""
     return {IGNORED: replace(lab.semantics, ignores=frozenset({name}))}
 
 
@@ -289,7 +289,7 @@ def chosen_is_listed(lab: TraceLab) -> Finding:
 
 
 def values(record: Record) -> list[tuple[float, float]]:
-    """Reported and listed values of the sampled tokens, where both are known."""
+    """Return reported and listed values of the sampled tokens, where both are known."""
     found: list[tuple[float, float]] = []
     for place, own in enumerate(record.logprobs or ()):
         listed = {entry.id: entry.logprob for entry in record.top_logprobs[place]}

@@ -39,7 +39,7 @@ def cut(line: str) -> Cut | None:
 
 
 def without_lists(parts: Cut) -> dict[str, Any] | None:
-    """A record that has the mark in place of its lists; None where the rest is none."""
+    """Return a record that has the mark in place of its lists; None where the rest is none."""
     told = quickly(parts.rest)
     return told if told is not None and told["top_logprobs"] == MARK else None
 
@@ -67,7 +67,7 @@ def quickly(line: str) -> Any:
 
 
 def colons(told: Any) -> int:
-    """The colons of a record's text, escapes aside: those behind its keys and those in its strings; never too many."""
+    """Return the colons of a record's text, escapes aside: those behind its keys and those in its strings; never too many."""
     nested = (told["params"], *(value for value in told["params"].values() if isinstance(value, dict)))
     lists = () if told["top_logprobs"] == MARK else told["top_logprobs"]
     keys = len(told) + sum(map(len, nested)) + sum(map(len, chain.from_iterable(lists)))
@@ -84,7 +84,7 @@ def name_of(value: Any) -> bytes:
 
 
 def name_without_seed(params: object) -> bytes:
-    """The same of a request's fields, an ordinary seed left out: it differs in each request."""
+    """Return the same of a request's fields, an ordinary seed left out: it differs in each request."""
     if isinstance(params, dict) and type(params.get("seed")) is int and params["seed"] in SEEDS:
         params = {name: value for name, value in cast("dict[str, Any]", params).items() if name != "seed"}
     return name_of(params)

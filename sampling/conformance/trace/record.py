@@ -156,7 +156,7 @@ class Reader:
 
 
 def record_of(told: dict[str, Any], lists: list[list[Alternative]], number: int) -> Record:
-    """A record whose request and lists are checked.
+    """Return a record whose request and lists are checked.
 
     Raises:
         InvalidArgument: Something else of it is wrong; the message names the line and the field.
@@ -169,7 +169,7 @@ def record_of(told: dict[str, Any], lists: list[list[Alternative]], number: int)
 
 
 def checked(told: object, number: int) -> Record:
-    """A record, all of it checked.
+    """Return a record, all of it checked.
 
     Raises:
         InvalidArgument: It is none; the message names the line and the field.
@@ -183,7 +183,7 @@ def checked(told: object, number: int) -> Record:
 
 
 def validated(kind: type[H], told: object, number: int) -> H:
-    """A line's values in their types.
+    """Return a line's values in their types.
 
     Raises:
         InvalidArgument: They have others; the message names the line and the first such field.
@@ -263,7 +263,7 @@ def write_trace(records: Iterable[Record], path: Path) -> None:
 
 
 def difr(records: Iterable[Record]) -> dict[str, Any]:
-    """A trace in the format that Token-DiFR takes external samples in: one sample for each prompt.
+    """Return a trace in the format that Token-DiFR takes external samples in: one sample for each prompt.
 
     Its `config` is for any metadata; the parameters of each output are there in its `params`, in the samples' order. The
     method replays vLLM's draw, so that a trace of another engine needs a sampling procedure of its own, or temperature 0.

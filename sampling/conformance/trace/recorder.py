@@ -70,7 +70,7 @@ class Asked:
 
 
 def requests(settings: Sequence[Setting], count: int, together: int, seed: int | None) -> Iterator[Asked]:
-    """Requests for so many completions, in turns for each of the settings, each of which has its turn if it can.
+    """Yield requests for so many completions, in turns for each of the settings that can have its turn.
 
     They are seeded by a generator of some seed; where that is None, they are not.
     """
@@ -143,7 +143,7 @@ class Said:
         return self.loaded.logits(self.prompt)[-1:].double()
 
     def behind(self, past: Sequence[int]) -> torch.Tensor:
-        """The logits behind the prompt and behind each of some tokens, float64 [T + 1, V]."""
+        """Return the logits behind the prompt and behind each of some tokens, float64 [T + 1, V]."""
         if not past:
             return self.first
         return self.loaded.logits([*self.prompt, *past])[len(self.prompt) - 1 :].double()
@@ -175,7 +175,7 @@ def completed(said: Said, dialect: Dialect, params: dict[str, Any], n: int) -> I
 
 
 def known(logits: torch.Tensor, others: list[int]) -> list[Alternative]:
-    """The most likely tokens of one position, and some others."""
+    """Return the most likely tokens of one position, and some others."""
     row = torch.log_softmax(logits, -1)
     ids = dict.fromkeys([*row.topk(LISTED).indices.tolist(), *others])
     return [Alternative(id=token, logprob=float(row[token])) for token in ids]
@@ -233,7 +233,7 @@ def recorded(target: EndpointTarget, count: int, seed: int) -> Iterator[Record]:
 
 
 def neutral_beside(survey: Survey, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The values without effect that a request has beside its own, as the page writes them: no top_k is 0 there."""
+    """Return the values without effect that a request has beside its own, as the page writes them: no top_k is 0 there."""
     sent = survey.manners.beside(fields)
     return {name: value for name, value in NEUTRAL.items() if name in sent}
 
@@ -251,7 +251,7 @@ def reason_of(told: object) -> Reason | None:
 
 
 def requests_to(survey: Survey, count: int, together: int, seed: int) -> Iterator[Asked]:
-    """Requests that an endpoint takes, seeded if it takes seeds: one such of each setting is tried before.
+    """Yield requests that an endpoint takes, seeded if it takes seeds: one such of each setting is tried before.
 
     Raises:
         NotTestable: It takes none.
@@ -277,5 +277,5 @@ def accepted(survey: Survey, asked: Asked) -> bool:
 
 
 def fields_of(fence: Fence, asked: Asked) -> dict[str, Any]:
-    """The fields of a request whose support biases fence."""
+    """Return the fields of a request whose support biases fence."""
     return Fenced(fence, slope(len(fence.tokens)), asked.params).fields

@@ -65,14 +65,14 @@ Known = tuple[Situation, Mapping[int, int]]
 
 
 def steps_of(records: Iterable[Record]) -> Iterator[Step]:
-    """The tokens of a trace whose distributions are known well enough; what is told alike is one situation."""
+    """Yield the tokens of a trace whose distributions are known well enough; what is told alike is one situation."""
     seen: dict[Any, Known | None] = {}
     for record in records:
         yield from steps_in(record, seen)
 
 
 def steps_in(record: Record, seen: dict[Any, Known | None] | None = None) -> Iterator[Step]:
-    """The usable tokens of one record.
+    """Yield the usable tokens of one record.
 
     Args:
         record: The record.
@@ -94,7 +94,7 @@ def steps_in(record: Record, seen: dict[Any, Known | None] | None = None) -> Ite
 
 
 def known_at(record: Record, place: int, given: Mapping[str, Any]) -> Known | None:
-    """The situation of a record's token; None if what is not known of it matters."""
+    """Return the situation of a record's token; None if what is not known of it matters."""
     bias = {int(token): float(value) for token, value in given.get("logit_bias", {}).items()}
     # by id: an order in which the sampled token has a place of its own would bias the integral transform
     listed = sorted(record.top_logprobs[place], key=lambda entry: entry.id)
@@ -121,14 +121,14 @@ def known_at(record: Record, place: int, given: Mapping[str, Any]) -> Known | No
 
 
 def not_seen(question: Question, mode: str) -> Question:
-    """A question with the parameters, neutral ones among them, that log probabilities of a mode do not have in them yet."""
+    """Return a question with the parameters, neutral ones too, that log probabilities of a mode do not show yet."""
     given = {**NEUTRAL, **question.params}
     left = given if mode == "raw" else {name: given[name] for name in NOT_SEEN[mode]}
     return replace(question, params=left)
 
 
 def level_at(record: Record, place: int, given: Mapping[str, Any]) -> float | None:
-    """What to add to log probabilities for a question's logits; None if it is not known and matters.
+    """Return what to add to log probabilities for a question's logits; None if it is not known and matters.
 
     Nothing but the repetition penalty, which multiplies logits or divides them, is not the same for all levels.
     """
@@ -138,7 +138,7 @@ def level_at(record: Record, place: int, given: Mapping[str, Any]) -> float | No
 
 
 def rest_bound(rest: float, level: float, question: Question) -> float:
-    """The largest mass that tokens of which nothing is known can have, truncations left out of the account.
+    """Return the largest mass that tokens of which nothing is known can have, truncations left out of the account.
 
     Each has a share q of m = rest e^level, and its logit is log(q m). A repetition penalty multiplies this by something from
     low = min(penalty, 1 / penalty) to 1 / low, and a temperature t divides it, so that the token weighs (q m)^a with some
@@ -170,7 +170,7 @@ def rest_bound(rest: float, level: float, question: Question) -> float:
 
 
 def shifts(question: Question) -> tuple[Row, Row]:
-    """The least and the most that frequency and presence penalty can add to each logit, whatever they count."""
+    """Return the least and the most that frequency and presence penalty can add to each logit, whatever they count."""
     past = np.array((*question.prompt_ids, *question.output_ids), dtype=np.int64)
     count = np.bincount(past, minlength=len(question.logits))
     given = {**NEUTRAL, **question.params}
@@ -189,12 +189,12 @@ def bias_last(logit: Any, bias: Any, shift: Any, factor: float) -> Any:
 
 
 def row_of(step: Step, reading: Semantics) -> Row:
-    """What a reading draws from at a step."""
+    """Return what a reading draws from at a step."""
     return row(step.situation, reading)
 
 
 def row(situation: Situation, reading: Semantics) -> Row:
-    """What a reading draws from; stages that the trace's log probabilities have in them already are left out."""
+    """Return what a reading draws from; stages that the trace's log probabilities have in them already are left out."""
     if situation.mode != "raw":
         left = tuple(stage for stage in reading.order if set(parts(stage)) & NOT_SEEN[situation.mode])
         reading = replace(reading, order=left)

@@ -28,7 +28,7 @@ class Tokens:
 
     @staticmethod
     def of(steps: Iterable[Step]) -> Tokens:
-        """The tokens of some steps."""
+        """Return the tokens of some steps."""
         places: dict[int, int] = {}
         situations: list[Situation] = []
         pairs: list[tuple[int, int]] = []
@@ -44,7 +44,7 @@ class Tokens:
         return len(self.which)
 
     def where(self, holds: Callable[[Situation], bool]) -> Tokens:
-        """The tokens of the situations of which something holds."""
+        """Return the tokens of the situations of which something holds."""
         kept = np.array([holds(situation) for situation in self.situations], dtype=bool)
         left, tokens = np.cumsum(kept) - 1, kept[self.which] if len(kept) else np.zeros(0, dtype=bool)
         situations = [situation for situation, keep in zip(self.situations, kept, strict=True) if keep]
@@ -64,7 +64,7 @@ class Tokens:
         return np.concatenate(rows)[begins[self.which] + self.drawn]
 
     def logs(self, rows: Sequence[Row]) -> Row:
-        """The logarithms of the same."""
+        """Return the logarithms of the same."""
         with np.errstate(divide="ignore"):
             return np.log(self.probabilities(rows))
 
