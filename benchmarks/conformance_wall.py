@@ -63,7 +63,7 @@ class Slow(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(told[1])
 
-    def log_message(self, *args: Any) -> None:
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  its name there
         """Say nothing."""
 
 
