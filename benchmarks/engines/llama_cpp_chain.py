@@ -1,4 +1,4 @@
-"""llama.cpp's chain of samplers in its own default order, through llama-cpp-python."""
+"""llama.cpp's chain of samplers in its own default order, in the library of the xllamacpp wheel."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import ctypes
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import llama_cpp as cpp
 import numpy as np
 from numpy.typing import NDArray
 
+from engines import llama_cpp_library as cpp
 from engines.adapter import Adapter, Seeds, biases, known
 
+LIBRARY = cpp.library()
 CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
 SEEDS = 2**32  # llama_sampler_init_dist takes a uint32_t
 WINDOW = 64  # common_params_sampling::penalty_last_n
@@ -38,7 +39,7 @@ class Candidates:
 
     def apply(self, sampler: Any) -> None:
         """Let a sampler work on them."""
-        cpp.llama_sampler_apply(sampler, ctypes.byref(self.array))
+        LIBRARY.llama_sampler_apply(sampler, ctypes.byref(self.array))
 
     @property
     def left(self) -> NDArray[Any]:
@@ -81,40 +82,40 @@ class LlamaCppChain(Adapter):
 def samplers(fields: Mapping[str, Any], bias: Mapping[int, float], width: int) -> Iterator[Any]:
     """All samplers but the draw, in order."""
     entries = [cpp.llama_logit_bias(token, value) for token, value in bias.items()]
-    yield cpp.llama_sampler_init_logit_bias(
+    yield LIBRARY.llama_sampler_init_logit_bias(
         width, len(entries), (cpp.llama_logit_bias * len(entries))(*entries)
     )
     penalties = [float(fields[f"{name}_penalty"]) for name in ("repetition", "frequency", "presence")]
-    yield cpp.llama_sampler_init_penalties(width, WINDOW, *penalties)
-    yield cpp.llama_sampler_init_top_k(int(fields["top_k"]))
-    yield cpp.llama_sampler_init_top_p(float(fields["top_p"]), 1)
-    yield cpp.llama_sampler_init_min_p(float(fields["min_p"]), 1)
-    yield cpp.llama_sampler_init_temp(float(fields["temperature"]))
+    yield LIBRARY.llama_sampler_init_penalties(width, WINDOW, *penalties)
+    yield LIBRARY.llama_sampler_init_top_k(int(fields["top_k"]))
+    yield LIBRARY.llama_sampler_init_top_p(float(fields["top_p"]), 1)
+    yield LIBRARY.llama_sampler_init_min_p(float(fields["min_p"]), 1)
+    yield LIBRARY.llama_sampler_init_temp(float(fields["temperature"]))
 
 
 def filtered(
     logits: NDArray[np.float32], fields: Mapping[str, Any], bias: Mapping[int, float], past: Sequence[int]
 ) -> NDArray[Any]:
     """The candidates after the chain."""
-    chain = cpp.llama_sampler_chain_init(cpp.llama_sampler_chain_default_params())
+    chain = LIBRARY.llama_sampler_chain_init(LIBRARY.llama_sampler_chain_default_params())
     for sampler in samplers(fields, bias, len(logits)):
-        cpp.llama_sampler_chain_add(chain, sampler)
+        LIBRARY.llama_sampler_chain_add(chain, sampler)
     for token in past:
-        cpp.llama_sampler_accept(chain, token)
+        LIBRARY.llama_sampler_accept(chain, token)
     tokens = np.zeros(len(logits), CANDIDATE)
     tokens["id"], tokens["logit"] = np.arange(len(logits)), logits
     candidates = Candidates(tokens)
     candidates.apply(chain)
-    cpp.llama_sampler_free(chain)
+    LIBRARY.llama_sampler_free(chain)
     return candidates.left.copy()
 
 
 def drawn(left: NDArray[Any], seed: int | None, position: int) -> int:
     """A token by `dist`, whose generator has drawn for every position before."""
-    dist = cpp.llama_sampler_init_dist(cpp.LLAMA_DEFAULT_SEED if seed is None else seed)
+    dist = LIBRARY.llama_sampler_init_dist(cpp.LLAMA_DEFAULT_SEED if seed is None else seed)
     for _ in range(position):
         Candidates(left).apply(dist)
     candidates = Candidates(left)
     candidates.apply(dist)
-    cpp.llama_sampler_free(dist)
+    LIBRARY.llama_sampler_free(dist)
     return candidates.chosen
