@@ -1,4 +1,4 @@
-"""The samplers of llama.cpp's C API (include/llama.h) in the library that the xllamacpp wheel holds, by the names that they have there."""
+"""Samplers of llama.cpp's C API (include/llama.h) in the library of the xllamacpp wheel, by the names that they have there."""
 
 from __future__ import annotations
 
