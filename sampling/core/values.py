@@ -36,9 +36,8 @@ def same(one: object, other: object) -> bool:
         >>> same([torch.tensor([1])], [torch.tensor([1])]), same(torch.tensor([1]), torch.tensor([1.0]))
         (True, False)
     """
-    if isinstance(one, Tensor) or isinstance(other, Tensor):
-        tensors = isinstance(one, Tensor) and isinstance(other, Tensor)
-        return tensors and (one.dtype, one.device) == (other.dtype, other.device) and torch.equal(one, other)
+    if isinstance(one, Tensor) and isinstance(other, Tensor):
+        return (one.dtype, one.device) == (other.dtype, other.device) and torch.equal(one, other)
     if type(one) is not type(other):
         return False
     if isinstance(one, dict):

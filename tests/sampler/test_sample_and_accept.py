@@ -25,7 +25,6 @@ KINDS: dict[str, dict[str, Any]] = {
     "with all modes": {"logprob_modes": ["processed", "raw"]},
     "by gumbel": {"rule": "gumbel"},
 }
-COMPILED = [pytest.param(True, marks=pytest.mark.compiled), False]
 
 
 def logits(step: int, rows: int = 3) -> Tensor:
@@ -44,8 +43,16 @@ def assert_same(one: SampleOutput, other: SampleOutput) -> None:
         assert torch.equal(getattr(one, name).view(torch.int32), getattr(other, name).view(torch.int32)), name
 
 
-@pytest.mark.parametrize("compile_", COMPILED)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("kind", "compile_"),
+    [
+        *((kind, False) for kind in KINDS),
+        *(
+            pytest.param(kind, True, marks=pytest.mark.compiled)
+            for kind in ("from candidates", "of a fixed length")
+        ),
+    ],
+)
 def test_a_step_is_both(kind: str, compile_: bool, request: pytest.FixtureRequest) -> None:
     if compile_:
         request.getfixturevalue("compiled")
@@ -60,13 +67,10 @@ def test_a_step_is_both(kind: str, compile_: bool, request: pytest.FixtureReques
     assert torch.equal(apart.history.tokens[:, :7], stepping.history.tokens[:, :7])
 
 
-@pytest.mark.parametrize("compile_", COMPILED)
-def test_forced_tokens_count(compile_: bool, request: pytest.FixtureRequest) -> None:
+def test_forced_tokens_count() -> None:
     """By hand: after two forced 7s and one 5 the penalties are 2 f + p and f + p, and the position is 3."""
-    if compile_:
-        request.getfixturevalue("compiled")
     params = SamplingParams(seed=9, frequency_penalty=0.5, presence_penalty=0.25)
-    sampler = Sampler([params], vocab_size=V, logprob_modes=["penalised"], compile=compile_)
+    sampler = Sampler([params], vocab_size=V, logprob_modes=["penalised"])
     for token in (7, 7, 5):
         sampler.accept([token])
     row = logits(0, 1)
@@ -166,18 +170,6 @@ def test_tokens_of_free_slots_are_left_out() -> None:
     sampler = Sampler([PARAMS[0]], num_slots=2, vocab_size=V)
     sampler.accept([5, 6])
     assert sampler.history.sampled.tolist() == [1, 0]
-
-
-@pytest.mark.compiled
-@pytest.mark.usefixtures("compiled")
-def test_free_slots_are_filled_under_a_compiler() -> None:
-    eager, graph = (
-        Sampler(num_slots=2, vocab_size=V, max_history=20, compile=compile_) for compile_ in (False, True)
-    )
-    for sampler in (eager, graph):
-        sampler.add(PARAMS[0], [1])
-    for step in range(3):
-        assert_same(graph.step(logits(step, 2)), eager.step(logits(step, 2)))
 
 
 def test_more_requests_than_slots() -> None:
