@@ -50,6 +50,7 @@ from sampling.version import __version__
 
 if TYPE_CHECKING:
     from sampling.chat.language_model import LanguageModel, load
+    from sampling.chat.typed import ChatCompletion, ChatCompletionChunk, ChatFields
     from sampling.conformance.verify import verify
 
 __all__ = [
@@ -57,6 +58,9 @@ __all__ = [
     "AllowedTokens",
     "ArgMax",
     "CacheFull",
+    "ChatCompletion",
+    "ChatCompletionChunk",
+    "ChatFields",
     "CheckpointError",
     "Constraint",
     "Dialect",
@@ -102,24 +106,29 @@ __all__ = [
 
 # What reads checkpoints, and what needs an extra: imported when first asked for. The sampling core needs torch and numpy only.
 ELSEWHERE = {
+    "ChatCompletion": "sampling.chat.typed",
+    "ChatCompletionChunk": "sampling.chat.typed",
+    "ChatFields": "sampling.chat.typed",
     "LanguageModel": "sampling.chat.language_model",
     "load": "sampling.chat.language_model",
     "verify": "sampling.conformance.verify",
 }
 
 
-def __getattr__(name: str) -> Any:
-    """Import what `ELSEWHERE` has when it is first asked for."""
-    if name in ELSEWHERE:
-        try:
-            return getattr(importlib.import_module(ELSEWHERE[name]), name)
-        except ModuleNotFoundError as error:
-            if name == "verify":
-                error.add_note(
-                    "sampling.verify needs the extra 'verify': pip install 'sampling-reference[verify]'"
-                )
-            raise
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # a type checker knows the names, and that there are no others
+
+    def __getattr__(name: str) -> Any:
+        """Import what `ELSEWHERE` has when it is first asked for."""
+        if name in ELSEWHERE:
+            try:
+                return getattr(importlib.import_module(ELSEWHERE[name]), name)
+            except ModuleNotFoundError as error:
+                if name == "verify":
+                    error.add_note(
+                        "sampling.verify needs the extra 'verify': pip install 'sampling-reference[verify]'"
+                    )
+                raise
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

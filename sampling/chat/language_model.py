@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, Literal, Unpack, cast, overload
 
 import torch
 
@@ -14,6 +14,7 @@ from sampling.chat.loaded_model import LoadedModel
 from sampling.chat.prepared import prepare
 from sampling.chat.request import ChatRequest
 from sampling.chat.stream import ChunkWriter
+from sampling.chat.typed import ChatCompletion, ChatCompletionChunk, ChatFields
 from sampling.compile.compiler import require_compiler
 from sampling.core.errors import InvalidArgument
 from sampling.dialects import Dialect, DialectName
@@ -52,8 +53,8 @@ class LanguageModel(LoadedModel):
         *,
         dialect: DialectName | Dialect = "qstash",
         stream: Literal[False] = False,
-        **fields: Any,
-    ) -> dict[str, Any]: ...
+        **fields: Unpack[ChatFields],
+    ) -> ChatCompletion: ...
 
     @overload
     def chat(
@@ -62,8 +63,8 @@ class LanguageModel(LoadedModel):
         *,
         dialect: DialectName | Dialect = "qstash",
         stream: Literal[True],
-        **fields: Any,
-    ) -> Iterator[dict[str, Any]]: ...
+        **fields: Unpack[ChatFields],
+    ) -> Iterator[ChatCompletionChunk]: ...
 
     def chat(
         self,
@@ -71,8 +72,8 @@ class LanguageModel(LoadedModel):
         *,
         dialect: DialectName | Dialect = "qstash",
         stream: bool = False,
-        **fields: Any,
-    ) -> dict[str, Any] | Iterator[dict[str, Any]]:
+        **fields: Unpack[ChatFields],
+    ) -> ChatCompletion | Iterator[ChatCompletionChunk]:
         """Answer a conversation.
 
         Args:
@@ -103,10 +104,10 @@ class LanguageModel(LoadedModel):
         request = ChatRequest.parse({"messages": messages, "stream": stream, **fields}, style)
         completion = Completion(prepare(self, request, style))
         if request.stream:
-            return chunks_of(completion)
+            return cast("Iterator[ChatCompletionChunk]", chunks_of(completion))
         for _ in ChatBatch.alone(completion).run():
             pass
-        return completion.response()
+        return cast("ChatCompletion", completion.response())
 
 
 def chunks_of(completion: Completion) -> Iterator[dict[str, Any]]:

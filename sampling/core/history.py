@@ -14,10 +14,11 @@ from sampling.core.device import checked_device
 from sampling.core.errors import InvalidArgument
 from sampling.core.params import boolean, integer
 from sampling.core.token_counts import NOTHING, Counts, Table, TokenCounts, largest
+from sampling.core.values import short_repr
 from sampling.core.whole_numbers import listed, whole_list, whole_tensor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Scope:
     """Which tokens of a row a penalty counts.
 
@@ -37,6 +38,9 @@ class Scope:
         boolean("prompt", self.prompt)
         if self.last is not None:
             integer("last", self.last, 1)
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
 
 OUTPUT = Scope()

@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 from sampling.core.errors import InvalidArgument
 from sampling.core.history import OUTPUT, PROMPT_AND_OUTPUT, Scope
 from sampling.core.params import LARGEST, PAGE, Ranges
+from sampling.core.values import short_repr
 
 Stage = str | tuple[str, ...]
 
@@ -39,7 +40,7 @@ WITH_DEVELOPER = ("developer", "system", "user", "assistant")
 CONTINUOUS = ("include_usage", "continuous_usage_stats")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Rules:
     """What samplers differ in.
 
@@ -96,6 +97,9 @@ class Rules:
     field_names: tuple[tuple[str, str], ...] = ()
     neutral_fields: tuple[tuple[str, float], ...] = ()
 
+    def __repr__(self) -> str:
+        return short_repr(self)
+
     @cached_property
     def ranges(self) -> Ranges:
         """What the values of parameters may be."""
@@ -111,7 +115,7 @@ class Rules:
         return tuple(name for stage in self.order for name in parts(stage))
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Dialect(Rules):
     """How an API or engine samples and answers: the `Rules` of its sampler, and these.
 

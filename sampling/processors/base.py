@@ -8,7 +8,8 @@ the history alone. Float arithmetic is done in float64 and rounded once to float
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+import inspect
+from collections.abc import Iterator, Sequence
 from typing import ClassVar, Self, cast
 
 import torch
@@ -18,6 +19,7 @@ from torch import Tensor
 from sampling.core.errors import InvalidArgument
 from sampling.core.history import History, history_or_none
 from sampling.core.logits import float32_logits
+from sampling.core.values import same
 
 Rows = Tensor | slice
 FLOATS = (torch.float64, torch.float32)
@@ -38,7 +40,7 @@ class Processor:
 
     Attributes:
         name: What the stage is called.
-        shown: The numbers that it was made with, one or one per row.
+        shown: The numbers that it was made with, one or one per row; a tuple where these are several arguments.
         per_row: Names of the attributes that hold one number per row, [B, ...] or [1, ...].
     """
 
@@ -141,11 +143,40 @@ class Processor:
     def describe(self, row: int = 0) -> str:
         """The name and one row's numbers, for people."""
         numbers = self.shown[row if len(self.shown) > 1 else 0] if self.shown else ""
-        return f"{self.name} {numbers}".rstrip()
+        words = (
+            ", ".join(map(str, cast("tuple[object, ...]", numbers))) if type(numbers) is tuple else numbers
+        )
+        return f"{self.name} {words}".rstrip()
 
     def __repr__(self) -> str:
-        numbers = self.shown[0] if len(self.shown) == 1 else list(self.shown)
-        return f"{type(self).__name__}({numbers})"
+        """Return what makes it: its numbers, and the choices that are not the constructor's defaults."""
+        return f"{type(self).__name__}({', '.join([*self._numbers_given(), *self._choices_made()])})"
+
+    def _numbers_given(self) -> Iterator[str]:
+        """Yield `shown` as arguments, a list where there is one per row; without it what `per_row` names."""
+        if "shown" not in vars(self):
+            yield from (f"{name}={value.flatten().tolist()}" for name, value in self.numbers().items())
+            return
+        several = len(self.shown) > 0 and all(type(one) is tuple for one in self.shown)
+        columns = (
+            zip(*cast("Sequence[Sequence[object]]", self.shown), strict=True) if several else [self.shown]
+        )
+        for column in map(list, columns):
+            yield repr(column[0] if len(column) == 1 else column)
+
+    def _choices_made(self) -> Iterator[str]:
+        """Yield the keyword arguments of the constructor that are attributes and not what they are by default."""
+        for one in inspect.signature(type(self)).parameters.values():
+            if one.kind is one.KEYWORD_ONLY and getattr(self, one.name, one.default) != one.default:
+                yield f"{one.name}={getattr(self, one.name)!r}"
+
+    def __eq__(self, other: object) -> bool:
+        """Return True for a processor of the same kind that was made of the same."""
+        return type(other) is type(self) and same(vars(self), vars(other))
+
+    def __hash__(self) -> int:
+        """Return what equal processors have in common."""
+        return hash(type(self))
 
 
 class Edit(Processor):

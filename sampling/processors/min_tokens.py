@@ -60,7 +60,7 @@ class MinTokens(Edit):
         )
         self.ids = torch.tensor([[min(token, LARGEST_ID) for token in row] for row in padded])  # [B or 1, D]
         self.highest_id = max((token for row in lists for token in row), default=0)
-        self.shown = [f"{count}, {[*row]}" for count, row in zip(least, lists, strict=True)]
+        self.shown = [(count, [*row]) for count, row in zip(least, lists, strict=True)]
 
     def touched(self, logits: Tensor, history: History) -> tuple[Tensor, ...]:
         """The ids, and whether their row has sampled too few tokens."""

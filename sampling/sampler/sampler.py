@@ -9,6 +9,7 @@ from numbers import Integral
 from typing import TypeVar, cast
 
 import torch
+from sampling_kernels.branching import may_branch
 from sampling_kernels.faults import NOT_A_NUMBER
 from sampling_kernels.philox import WORD
 from sampling_kernels.weights import LARGEST_VOCABULARY
@@ -20,7 +21,7 @@ from sampling.core.errors import InvalidArgument, InvalidRequest
 from sampling.core.history import History, Prompts
 from sampling.core.logits import float32_logits, form_of
 from sampling.core.params import SamplingParams, boolean, integer
-from sampling.core.whole_numbers import listed
+from sampling.core.whole_numbers import listed, whole_list, whole_tensor
 from sampling.dialects import MODES, Dialect, DialectName, Mode, parts
 from sampling.dialects import dialect as dialect_named
 from sampling.pipeline.assembly import MASKS, assemble, checked_params
@@ -81,8 +82,10 @@ class Sampler:
     one leaves the others where they are, and a new request takes the first free one. One sampler is for one thread at a time.
 
     Args:
-        params: One request per slot.
+        params: One request per slot; with `num_slots` those of the first slots, none when left out.
         vocab_size: V, the width of the logits.
+        num_slots: How many slots there are, always; those without a request are free, and `add` fills them. None makes one for
+            each request, and `add` makes more.
         prompt_ids: The prompt of each slot, as `History.start` takes them; empty prompts when left out.
         choices: Index of each slot's choice among the n of its request; 0 when left out.
         device: Where the logits will be.
@@ -111,9 +114,10 @@ class Sampler:
 
     def __init__(
         self,
-        params: Sequence[SamplingParams],
+        params: Sequence[SamplingParams] = (),
         *,
         vocab_size: int,
+        num_slots: int | None = None,
         prompt_ids: Prompts | None = None,
         choices: Sequence[int] | None = None,
         device: torch.device | str = "cpu",
@@ -137,8 +141,9 @@ class Sampler:
         self.compile = boolean("compile", compile)
         self._whole_step = compiled(whole_step) if compile else whole_step
         self._hopeful_step = compiled(hopeful_step) if compile else hopeful_step
-        self.slots: list[Slot | None] = []
-        self.history = History.start([], device=device, capacity=self.max_history)
+        self.num_slots = None if num_slots is None else integer("num_slots", num_slots, 1)
+        self.slots: list[Slot | None] = [None] * (self.num_slots or 0)
+        self.history = History.start([[] for _ in self.slots], device=device, capacity=self.max_history)
         self._prepared: Batch | None = None  # made when a step or a trace needs it
         self._uniforms: Uniforms | None = None
         self.add_all(params, prompt_ids, choices, constraints)
@@ -220,9 +225,15 @@ class Sampler:
 
         Returns:
             Their slots.
+
+        Raises:
+            InvalidArgument: There are more requests than free slots, of a fixed number; the sampler is as it was.
         """
         new, arrived = arrivals.slots, arrivals.history
         free = [place for place, slot in enumerate(self.slots) if slot is None][: len(new)]
+        if self.num_slots is not None and len(new) > len(free):
+            words = f"at most {len(free)}, as many as slots are free of num_slots = {self.num_slots}"
+            raise InvalidArgument("params", f"{len(new)} requests", words)
         for row, place in enumerate(free):
             self.slots[place] = new[row]
             self.history.put(place, arrived.select([row]))
@@ -250,7 +261,7 @@ class Sampler:
         self._prepared = None
 
     def step(self, logits: Tensor) -> SampleOutput:
-        """Sample one token for every slot and take it into the history.
+        """Sample one token for every slot and take it into the history: `sample` and `accept` in one.
 
         Args:
             logits: The model's, [slots, V], float32, or bfloat16 or float16, which are widened; rows of free slots are
@@ -262,15 +273,67 @@ class Sampler:
         Raises:
             InvalidArgument: The logits have another shape or type.
         """
+        return self._sampled(logits, accepts=True)
+
+    def sample(self, logits: Tensor) -> SampleOutput:
+        """Sample one token for every slot, and leave the history as it is; arguments, output and errors as in `step`.
+
+        The same logits give the same tokens again, until something is accepted.
+
+        Example:
+            >>> import torch
+            >>> sampler = Sampler([SamplingParams(seed=1)], vocab_size=9)
+            >>> logits = torch.zeros(1, 9)
+            >>> sampler.sample(logits).token_ids.item(), sampler.sample(logits).token_ids.item()
+            (8, 8)
+            >>> sampler.accept([3])  # a token from elsewhere
+            >>> sampler.sample(logits).token_ids.item()
+            1
+        """
+        return self._sampled(logits, accepts=False)
+
+    def accept(self, token_ids: Tensor | Sequence[int]) -> None:
+        """Take one token for each slot into the history, wherever it is from: sampled, forced, or drafted by another model.
+
+        It counts as if it had been sampled: for penalties, for `min_tokens`, for constraints, and for the position of the
+        next draw.
+
+        Args:
+            token_ids: A list or a tensor of whole numbers, one for each slot; a negative one leaves its slot as it is, and so
+                does any in a free slot.
+
+        Raises:
+            InvalidArgument: Not one for each slot; or an id outside the vocabulary, where a look at it costs nothing. The
+                history is as it was.
+        """
+        tokens = self._accepted(token_ids)
+        free = self._batch.free
+        self.history.accept(torch.where(free, -1, tokens) if self._batch.some_free else tokens)
+
+    def _accepted(self, token_ids: Tensor | Sequence[int]) -> Tensor:
+        """Return one token for each slot, int64 [slots], on the sampler's device."""
+        if not isinstance(token_ids, Tensor):
+            token_ids = torch.tensor(
+                whole_list("token_ids", token_ids, -(2**63), self.vocab_size - 1), dtype=torch.int64
+            )
+        tokens = whole_tensor("token_ids", token_ids)
+        if tokens.shape != (len(self.slots),):
+            words = f"one for each of the {len(self.slots)} slots"
+            raise InvalidArgument("token_ids", f"a tensor of shape {tuple(tokens.shape)}", words)
+        if may_branch(tokens) and len(tokens) > 0:
+            integer("token_ids", max(tokens.tolist()), -(2**63), self.vocab_size - 1)
+        return tokens.to(self.device, torch.int64)
+
+    def _sampled(self, logits: Tensor, *, accepts: bool) -> SampleOutput:
         shape, form = (len(self.slots), self.vocab_size), form_of(logits)
         if form != shape:
             raise InvalidArgument("logits", form, f"a tensor of shape {shape}")
         rows = float32_logits(logits).detach()
         if not self._compiled:
-            return self._step(rows)
+            return self._step(rows, accepts)
         # V is a model's own, and padding by a remainder does not compile where it varies.
         torch._dynamo.mark_static(rows, 1)  # pyright: ignore[reportPrivateUsage]
-        return self._step(rows)
+        return self._step(rows, accepts)
 
     def explain(self, status: int | Tensor) -> str:
         """Put a row's status into words: what is wrong and the stage after which it was.
@@ -359,24 +422,24 @@ class Sampler:
         allowed = [AllowedTokens(self._constraints)] if self._constrained else []
         return [*usable, *allowed]
 
-    def _step(self, logits: Tensor) -> SampleOutput:
+    def _step(self, logits: Tensor, accepts: bool) -> SampleOutput:
         """One step; in one piece unless leading tokens are tried first."""
         batch, history = self._batch, self.history
         if not batch.by_leading:
             step = self._whole_step if self._compiled else whole_step
-            return step(batch, history, logits)
+            return step(batch, history, logits, accepts)
         if self._compiled:
-            tried, output, accepts = self._hopeful_step(batch, history, logits)
+            tried, output, accepted = self._hopeful_step(batch, history, logits, accepts)
         else:
-            tried, output, accepts = attempt(batch, history, logits, self._uniform()), None, False
+            tried, output, accepted = attempt(batch, history, logits, self._uniform()), None, False
         enough = bool(tried.enough.all())
         if not enough:
             if tried.lost is not None and bool(tried.lost.any()):
                 self._prepared = replace(batch, in_sight=False)
-                return self._step(logits)
+                return self._step(logits, accepts)
             output = report(batch, tried, complete(batch, history, tried))
         output = output or report(batch, tried, tried.tokens)
-        if not (accepts and enough):
+        if accepts and not (accepted and enough):
             history.accept(output.token_ids)
         return output
 

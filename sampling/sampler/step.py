@@ -287,15 +287,18 @@ def complete(batch: Batch, history: History, attempt: Attempt) -> Tensor:
     return attempt.tokens.index_copy(0, rest, from_whole(last, logits, attempt.ending.select(rest)))
 
 
-def whole_step(batch: Batch, history: History, logits: Tensor) -> SampleOutput:
+def whole_step(batch: Batch, history: History, logits: Tensor, accepts: bool) -> SampleOutput:
     """A step in one piece."""
     tried = attempt(batch, history, logits)
     output = report(batch, tried, tried.tokens)
-    history.accept(output.token_ids)
+    if accepts:
+        history.accept(output.token_ids)
     return output
 
 
-def hopeful_step(batch: Batch, history: History, logits: Tensor) -> tuple[Attempt, SampleOutput, bool]:
+def hopeful_step(
+    batch: Batch, history: History, logits: Tensor, accepts: bool
+) -> tuple[Attempt, SampleOutput, bool]:
     """A step whose output holds if the leading tokens are enough in every row.
 
     Returns:
@@ -304,7 +307,7 @@ def hopeful_step(batch: Batch, history: History, logits: Tensor) -> tuple[Attemp
     """
     tried = attempt(batch, history, logits)
     output = report(batch, tried, tried.tokens)
-    accepts = batch.max_history is not None
-    if accepts:
+    accepted = accepts and batch.max_history is not None
+    if accepted:
         history.accept(output.token_ids.where(tried.enough.all(), -1))
-    return tried, output, accepts
+    return tried, output, accepted

@@ -44,7 +44,7 @@ def test_rows_have_their_own_numbers_and_ids() -> None:
     rows.accept(torch.tensor([0, 0, -1]))
     out = MinTokens([1, 2, 3], [[2], [0, 1], []])(torch.zeros(3, 3), rows)
     assert out.tolist() == [[0, 0, 0], [-math.inf, -math.inf, 0], [0, 0, 0]]
-    assert repr(MinTokens([1, 2], [[2], [0, 1]])) == "MinTokens(['1, [2]', '2, [0, 1]'])"
+    assert repr(MinTokens([1, 2], [[2], [0, 1]])) == "MinTokens([1, 2], [[2], [0, 1]])"
 
 
 def test_what_is_no_number_or_id_is_refused() -> None:

@@ -113,7 +113,7 @@ def test_every_tensor_moves_and_nothing_else() -> None:
     [
         (Scale(2.0), "scale 2.0", "scale 2.0", "Scale(2.0)"),
         (Scale(2.0, 3.0), "scale 2.0", "scale 3.0", "Scale([2.0, 3.0])"),
-        (Third([[0]]), "third", "third", "Third([])"),
+        (Third([[0]]), "third", "third", "Third()"),
     ],
 )
 def test_words_for_people(processor: Processor, first: str, second: str, shown: str) -> None:

@@ -49,8 +49,10 @@ def bits(tensor: Tensor) -> list[int]:
     return tensor.view(torch.int32 if tensor.dtype == torch.float32 else torch.int64).flatten().tolist()
 
 
-@pytest.mark.parametrize("compile_", [False, pytest.param(True, marks=pytest.mark.compiled)])
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("mode", "compile_"),
+    [*((mode, False) for mode in MODES), pytest.param("processed", True, marks=pytest.mark.compiled)],
+)
 def test_the_same_bits_as_a_step(mode: str, compile_: bool, request: pytest.FixtureRequest) -> None:
     if compile_:
         request.getfixturevalue("compiled")
