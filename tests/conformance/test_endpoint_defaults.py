@@ -7,8 +7,9 @@ from conformance.letters import lettered
 from conformance.quirks import Quirk, defaults, without
 
 from sampling.conformance.endpoint import defaults as module
-from sampling.conformance.endpoint.defaults import defaults_of
+from sampling.conformance.endpoint.defaults import Seen, defaults_of, seen_in
 from sampling.conformance.endpoint.lab import EndpointLab
+from sampling.conformance.endpoint.reply import Choice, Message
 from sampling.conformance.semantics import Semantics
 from sampling.dialects.qstash import QSTASH
 
@@ -25,7 +26,9 @@ def told(ask: Quirk) -> str:
 
 
 def test_no_default_is_found_where_there_is_none():
-    assert told(lambda asked: asked).startswith("no default with an effect was noticed")
+    found = told(lambda asked: asked)
+    assert found.startswith("no default with an effect was noticed")
+    assert "a temperature of 0.8" in found
 
 
 @pytest.mark.parametrize(
@@ -34,6 +37,10 @@ def test_no_default_is_found_where_there_is_none():
         ({"temperature": 0.6, "top_p": 0.9}, ("temperature of about 0.", "top_p of about 0.")),  # vLLM's
         ({"temperature": 0}, ("temperature of 0",)),  # mlx_lm.server's
         ({"top_k": 5}, ("top_k of about 5",)),
+        (  # llama.cpp's
+            {"temperature": 0.8, "top_p": 0.95, "min_p": 0.05},
+            ("temperature of about 0.", "top_p of about 0.9", "min_p of about 0.0"),
+        ),
     ],
 )
 def test_defaults_are_found_under_their_names(values: dict[str, float], words: tuple[str, ...]):
@@ -48,3 +55,21 @@ def test_defaults_are_found_by_biases_where_no_log_probabilities_are_listed():
         return defaults(temperature=0.5)(without("logprobs", "top_logprobs")(asked))
 
     assert "temperature of about 0." in told(ask)
+
+
+def seen(own: dict[str, object], *listed: dict[str, object]) -> list[Seen]:
+    """The one position of a message."""
+    content = [{**own, "top_logprobs": [*listed]}]
+    return seen_in(Choice(message=Message(content="x"), logprobs={"content": content}))
+
+
+def test_a_sampled_token_is_found_by_its_id_or_not_looked_at():
+    """llama.cpp shows a part of a character as "" in the entry and as U+FFFD in the list."""
+    letter = {"token": "A", "logprob": -1.5, "id": 6}
+    part = {"token": "\ufffd", "logprob": -0.5, "id": 5}
+    (found,) = seen({"token": "", "logprob": -0.5, "id": 5}, letter, part)
+    assert found.place == 0
+    without_ids = ({name: value for name, value in entry.items() if name != "id"} for entry in (letter, part))
+    assert seen({"token": "", "logprob": -0.5}, *without_ids) == []
+    (rare,) = seen({"token": "Z", "logprob": -9.0, "id": 7}, letter, part)
+    assert rare.place is None

@@ -85,3 +85,15 @@ def choosy(asked: Fields) -> Fields:
 def test_choices_are_compared_where_fewer_are_taken():
     found = verify(letters.lettered(ask=choosy), checks=["randomness.choices-differ"])
     assert found.checks["randomness.choices-differ"].verdict is Verdict.CONFORMS
+
+
+def test_a_repetition_penalty_without_effect_is_told_soon(monkeypatch: pytest.MonkeyPatch):
+    """Where the logits are the same at every position draws have to tell."""
+    monkeypatch.setattr(letters, "at", lambda logits, position: logits)
+
+    def ask(asked: Fields) -> Fields:
+        return {name: value for name, value in choosy(asked).items() if name != "repetition_penalty"}
+
+    found = verify(letters.lettered(ask=ask), checks=["penalties.repetition-scope"])
+    assert found.checks["penalties.repetition-scope"].verdict is Verdict.IGNORED
+    assert found.checks["penalties.repetition-scope"].draws < 400
