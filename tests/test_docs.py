@@ -55,7 +55,7 @@ def test_examples(page: Path) -> None:
 
 
 def test_pages_have_examples() -> None:
-    assert {"tutorial", "own_processor", "verify"} <= {
+    assert {"tutorial", "own_stage", "verify"} <= {
         page.stem for page in PAGES if ">>>" in page.read_text()
     }
 
