@@ -4,10 +4,12 @@
 
 The fast way is `Sampler.step`, eager, in batches, with the same stages once more as a `Pipeline` for the kept set. The twin,
 `exactness_twin.py`, calls `sampling_kernels.reference`: dense stages in float64, truncations by sorting, the draw by a running
-sum. Both share `effective_params` (what a dialect makes of a request), Philox and the products of fixed-point numbers. Compared:
-status, token, processed logits, and in one of the modes the 20 alternatives, the rank, and all log probabilities. Every row (`exactness_cases.py`) has parameters, a history,
-a seed and logits of its own (a row of a pool, rolled and scaled); in some, a truncation ends within rounding of where a token
-begins. Writes benchmarks/results/exactness.json and exits with 1 if anything differs. One thread is enough.
+sum. Both share `effective_params` (what a dialect makes of a request), Philox and the products of fixed-point numbers.
+
+Compared: status, token, processed logits, and in one of the modes the 20 alternatives, the rank, and all log probabilities.
+Every row (`exactness_cases.py`) has parameters, a history, a seed and logits of its own (a row of a pool, rolled and scaled);
+in some, a truncation ends within rounding of where a token begins. Writes benchmarks/results/exactness.json and exits with 1
+if anything differs. One thread is enough.
 """
 
 from __future__ import annotations
