@@ -46,8 +46,10 @@ nitpicky = True
 # Two kinds of names have no place to link to: those of other libraries, whose inventories would have to be fetched, and the
 # library's own types that signatures show and nobody imports.
 OTHERS = r"(torch|numpy|collections|pathlib|typing|transformers)\.[\w.\[]+|Tensor|PreTrainedTokenizerFast|GenerationConfig"
-INTERNAL = "Candidates|CouldNotRun|Llama|PreparedRequests|Ranges|Report|Rules|Slots|Snapshot|StageFunction|Step|Table|Target|"
+INTERNAL = (
+    "Candidates|CouldNotRun|Llama|PreparedRequests|Ranges|Report|Rules|Slots|Snapshot|StageFunction|Step|Table|Target|"
     "TokenCounts|WeightedLogits"
+)
 nitpick_ignore_regex = [(r"py:.*", OTHERS), (r"py:.*", rf"(sampling\.[\w.]+\.)?({INTERNAL})")]
 # Links to folders lead somewhere in the repository alone; tests/test_docs.py looks whether they are there.
 nitpick_ignore_regex += [("myst", r"(\.\./)*[\w/-]+")]

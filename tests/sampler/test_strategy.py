@@ -27,7 +27,7 @@ BROKEN = SamplingParams(seed=1, top_p=0.9, repetition_penalty=1e-3)
 
 
 @pytest.mark.parametrize(
-    ("params", "device", "compile", "strategy"),
+    ("params", "device", "compiling", "strategy"),
     [
         (TOP_P, "cpu", False, candidates_first),
         (TOP_P, "cpu", True, candidates_as_graph),
@@ -38,10 +38,10 @@ BROKEN = SamplingParams(seed=1, top_p=0.9, repetition_penalty=1e-3)
     ],
 )
 def test_one_place_chooses(
-    params: SamplingParams, device: str, compile: bool, strategy: Callable[..., Any]
+    params: SamplingParams, device: str, compiling: bool, strategy: Callable[..., Any]
 ) -> None:
     plan = Sampler([params], vocab_size=10).inputs.plan
-    assert choose_strategy(plan, torch.device(device), compile=compile) is strategy
+    assert choose_strategy(plan, torch.device(device), compile=compiling) is strategy
 
 
 def noted(
