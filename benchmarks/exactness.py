@@ -2,12 +2,14 @@
 
     python benchmarks/exactness.py [--rows 2000000] [--large-rows 50400] [--seed 0] [--seconds 3000]
 
-The fast way is `Sampler.step`, eager, in batches, with the same stages once more as a `Pipeline` for the kept set. The twin is
-written out in `exactness_twin.py`: dense stages in float64, truncations by sorting, the draw by a running sum. Both share
-`assembly.translated` (what a dialect makes of a request) and Philox. Compared: status, token, processed logits, and in one of
-the modes the 20 alternatives, the rank, and all log probabilities. Every row (`exactness_cases.py`) has parameters, a history,
-a seed and logits of its own (a row of a pool, rolled and scaled); in some, a truncation ends within rounding of where a token
-begins. Writes benchmarks/results/exactness.json and exits with 1 if anything differs. One thread is enough.
+The fast way is `Sampler.step`, eager, in batches, with the same stages once more as a `Pipeline` for the kept set. The twin,
+`exactness_twin.py`, calls `sampling_kernels.reference`: dense stages in float64, truncations by sorting, the draw by a running
+sum. Both share `effective_params` (what a dialect makes of a request), Philox and the products of fixed-point numbers.
+
+Compared: status, token, processed logits, and in one of the modes the 20 alternatives, the rank, and all log probabilities.
+Every row (`exactness_cases.py`) has parameters, a history, a seed and logits of its own (a row of a pool, rolled and scaled);
+in some, a truncation ends within rounding of where a token begins. Writes benchmarks/results/exactness.json and exits with 1
+if anything differs. One thread is enough.
 """
 
 from __future__ import annotations
@@ -56,8 +58,8 @@ def by_library(case: Case) -> tuple[Fields, Tensor]:
     )
     for tokens in case.outputs:
         sampler.history.accept(tokens)
-    assembly = sampler._batch.assembly  # private, but the very stages of the step
-    pipeline = Pipeline(*assembly.edits, *assembly.last)
+    plan = sampler.inputs.plan
+    pipeline = Pipeline(*plan.edits, *plan.final)
     processed = pipeline(case.logits, sampler.history)
     with decisions() as decided:
         out = sampler.step(case.logits)
@@ -76,14 +78,14 @@ def by_library(case: Case) -> tuple[Fields, Tensor]:
 def decisions() -> Generator[list[Tensor]]:
     """Listen to the step: in which rows the leading tokens were enough."""
     heard: list[Tensor] = []
-    original = sampling.sampler.step.from_leading
+    original = sampling.sampler.step.run_on_candidates
 
     def listening(*arguments: Any) -> tuple[Tensor, Tensor]:
         result, enough = original(*arguments)
         heard.append(enough)
         return result, enough
 
-    with mock.patch.object(sampling.sampler.step, "from_leading", listening):
+    with mock.patch.object(sampling.sampler.step, "run_on_candidates", listening):
         yield heard
 
 

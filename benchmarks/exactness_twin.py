@@ -1,26 +1,25 @@
-"""The definition of a step, written out for `exactness.py`: dense stages, truncations by sorting, the draw by a running sum."""
+"""The definition of a step for `exactness.py`: the functions of `sampling_kernels.reference`, one after another."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from exactness_cases import ALTERNATIVES, Case
-from sampling_kernels.keyed_draw import INTEGER_RULE, draw_by_running_sum, uniform_words
-from sampling_kernels.logprobs import token_logprobs, token_ranks, top_tokens
-from sampling_kernels.order import order_key
-from sampling_kernels.shares import share_of_decimal
-from sampling_kernels.truncation import keep_top_k_by_sorting, keep_top_p_by_sorting
-from sampling_kernels.weights import weights
+from sampling_kernels import reference
+from sampling_kernels.fixed_point import to_fixed_point
+from sampling_kernels.inverse_cdf import INTEGER_RULE
+from sampling_kernels.philox import random_words
 from torch import Tensor
 
 from sampling import SamplingParams
 from sampling.core.history import Scope
 from sampling.core.params import SMALLEST
 from sampling.dialects import Dialect, parts
-from sampling.pipeline.assembly import is_greedy, translated
+from sampling.pipeline.effective import effective_params, is_greedy
 from sampling.sampler.draw import seed_key
 
 LOGITS_AT_ONCE = 2**17
@@ -35,8 +34,8 @@ def column(params: Sequence[SamplingParams], name: str) -> Tensor:
 
 
 def counts(case: Case, scope: Scope) -> Tensor:
-    """How often each token occurred, float64 [B, V]."""
-    table = torch.zeros(case.logits.shape, dtype=torch.float64)
+    """Count how often each token occurred, int64 [B, V]."""
+    table = torch.zeros(case.logits.shape, dtype=torch.int64)
     for row, prompt in enumerate(case.prompts):
         output = [token for token in case.outputs[:, row].tolist() if token >= 0]
         tokens = [*prompt, *output] if scope.prompt else output
@@ -45,75 +44,58 @@ def counts(case: Case, scope: Scope) -> Tensor:
     return table
 
 
-def logit_bias(case: Case, logits: Tensor) -> Tensor:
-    """Compute l + b."""
-    bias = torch.zeros(logits.shape, dtype=torch.float32)
+def biases(case: Case) -> Tensor:
+    """Return the bias of each token, rounded once to float32, float64 [B, V]; -0.0 changes nothing."""
+    table = torch.full(case.logits.shape, -0.0, dtype=torch.float32)
     for row, one in enumerate(case.params):
         for token, value in one.logit_bias.items():
-            bias[row, token] = value
-    return (logits.double() + bias.double()).float()
+            table[row, int(token)] = value or -0.0
+    return table.double()
 
 
-def repetition_penalty(case: Case, logits: Tensor) -> Tensor:
-    """Compute l / r or l r for the tokens that occurred."""
-    r, l = column(case.params, "repetition_penalty"), logits.double()  # noqa: E741
-    seen = counts(case, case.dialect.repetition_counts) > 0
-    return torch.where(seen, torch.where(l > 0, l / r, l * r), l).float()
-
-
-def frequency_penalty(case: Case, logits: Tensor) -> Tensor:
-    """Compute l - f c."""
-    c = counts(case, case.dialect.penalties_count)
-    return (logits.double() - column(case.params, "frequency_penalty") * c).float()
-
-
-def presence_penalty(case: Case, logits: Tensor) -> Tensor:
-    """Compute l - p for the tokens that occurred."""
-    seen = (counts(case, case.dialect.penalties_count) > 0).double()
-    return (logits.double() - column(case.params, "presence_penalty") * seen).float()
-
-
-def first_token(logits: Tensor) -> Tensor:
-    """The first token in the order, bool [B, V]."""
-    key = order_key(logits)
-    return key == key.amax(-1, keepdim=True)
-
-
-def temperature(case: Case, logits: Tensor) -> Tensor:
-    """Compute (l - max(l)) / T; l itself at T = 1, the first token alone at T = 0."""
+def temperatures(case: Case) -> Tensor:
+    """Return temperatures, float64 [B, 1]; those above 0 stay above it in float32."""
     values = [[one.temperature and max(one.temperature, SMALLEST)] for one in case.params]
-    t = torch.tensor(values, dtype=torch.float32).double()
-    l = logits.double()  # noqa: E741
-    cooled = ((l - l.amax(-1, keepdim=True)) / torch.where(t > 0, t, 1.0)).float()
-    first = logits.masked_fill(~first_token(logits), -torch.inf) if bool((t == 0).any()) else cooled
-    return torch.where(t == 0, first, torch.where(t == 1, logits, cooled))
+    return torch.tensor(values, dtype=torch.float32).double()
 
 
+def penalized(name: str) -> Callable[[Case, Tensor], Tensor]:
+    """Return what applies a penalty."""
+
+    def apply(case: Case, logits: Tensor) -> Tensor:
+        d = case.dialect
+        scope = d.repetition_scope if name == "repetition_penalty" else d.penalty_scope
+        return PENALTIES[name](logits, column(case.params, name), counts(case, scope))
+
+    return apply
+
+
+PENALTIES: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
+    "repetition_penalty": reference.penalize_repetition,
+    "frequency_penalty": reference.penalize_frequency,
+    "presence_penalty": reference.penalize_presence,
+}
 EDITS: dict[str, Callable[[Case, Tensor], Tensor]] = {
-    "logit_bias": logit_bias,
-    "repetition_penalty": repetition_penalty,
-    "frequency_penalty": frequency_penalty,
-    "presence_penalty": presence_penalty,
-    "temperature": temperature,
+    "logit_bias": lambda case, logits: reference.add_bias(logits, biases(case)),
+    **{name: penalized(name) for name in PENALTIES},
+    "temperature": lambda case, logits: reference.divide_by_temperature(logits, temperatures(case)),
 }
 
 
-def shares(params: Sequence[SamplingParams], name: str) -> Tensor:
-    """A probability in units of 2^-62, int64 [B, 1]."""
-    return torch.tensor([[share_of_decimal(str(getattr(one, name)))] for one in params])
-
-
 def kept_by(name: str, dialect: Dialect, params: Sequence[SamplingParams], logits: Tensor) -> Tensor:
-    """What a truncation keeps, bool [B, V]."""
+    """Return what a truncation keeps, bool [B, V]."""
+
+    def rules(ties: str) -> dict[str, Any]:
+        return {"tie_break": "highest_id" if ties == "high" else "lowest_id", "keep_ties": ties == "all"}
+
     if name == "top_k":
-        k, ties = torch.tensor([[one.top_k] for one in params]), dialect.top_k_ties
-        return keep_top_k_by_sorting(logits, k, low_ids_first=ties != "high", keep_ties=ties == "all")
-    share = shares(params, name)
-    if name == "top_p":
-        ties, stops = dialect.top_p_ties, dialect.exact_hit_stops
-        rules = {"low_ids_first": ties != "high", "keep_ties": ties == "all", "exact_hit_stops": stops}
-        return keep_top_p_by_sorting(logits, share, **rules)
-    return (weights(logits) << 19) >= share  # w / 2^43 >= P / 2^62
+        k = torch.tensor([[one.top_k] for one in params])
+        return reference.top_k_mask(logits, k, **rules(dialect.top_k_ties))
+    p = torch.tensor([[to_fixed_point(str(getattr(one, name)))] for one in params])
+    if name == "min_p":
+        return reference.min_p_mask(logits, p, strict=dialect.min_p_strict)
+    stops = dialect.top_p_stops_at_equality
+    return reference.top_p_mask(logits, p, stops_at_equality=stops, **rules(dialect.top_p_ties))
 
 
 def in_use(name: str, params: SamplingParams) -> bool:
@@ -143,17 +125,17 @@ def drawn(case: Case, logits: Tensor) -> Tensor:
     """The tokens of the keys, int64 [B]."""
     seeds = torch.tensor([seed_key(one.seed) for one in case.params])
     part, ids = alive(logits)
-    words = uniform_words(seeds, (case.outputs >= 0).sum(0), case.choices, INTEGER_RULE)
-    return ids[draw_by_running_sum(weights(part), *words)]
+    words = random_words(seeds, (case.outputs >= 0).sum(0), case.choices, INTEGER_RULE)
+    return ids[reference.inverse_cdf_sample(reference.weights(part), *words)]
 
 
 def measured(logits: Tensor, tokens: Tensor) -> Fields:
     """Log probabilities of tokens and alternatives."""
-    top = top_tokens(logits, min(ALTERNATIVES, logits.shape[1]))
+    top = reference.top_tokens(logits, min(ALTERNATIVES, logits.shape[1]))
     return {
-        "rank": token_ranks(logits, tokens[:, None])[:, 0],
+        "rank": reference.token_ranks(logits, tokens[:, None])[:, 0],
         "alternatives": top,
-        "logprobs": token_logprobs(logits, torch.cat([tokens[:, None], top], -1)),
+        "logprobs": reference.token_logprobs(logits, torch.cat([tokens[:, None], top], -1)),
     }
 
 
@@ -167,7 +149,7 @@ def by_twin(case: Case) -> Fields:
 def rows_by_twin(case: Case) -> Fields:
     """The same for a few rows."""
     greedy = torch.tensor([case.dialect.greedy_arg_max and is_greedy(p, case.dialect) for p in case.params])
-    case = replace(case, params=[translated(one, case.dialect) for one in case.params])
+    case = replace(case, params=[effective_params(one, case.dialect) for one in case.params])
     processed = tempered = penalised = case.logits
     for entry in case.dialect.order:
         names = [name for name in parts(entry) if any(in_use(name, one) for one in case.params)]
@@ -181,7 +163,7 @@ def rows_by_twin(case: Case) -> Fields:
             processed = truncated(case, names, processed)
     last = processed
     if bool(greedy.any()):
-        last = processed.masked_fill(greedy[:, None] & ~first_token(processed), -torch.inf)
+        last = processed.masked_fill(greedy[:, None] & ~reference.argmax_mask(processed), -torch.inf)
     tokens = drawn(case, last)
     of_mode = {"raw": case.logits, "penalised": penalised, "temperature": tempered, "processed": processed}
     fields = {"processed": last, "status": torch.zeros_like(tokens), "token": tokens}

@@ -29,7 +29,7 @@ ARITHMETIC = {
 }
 RENAMED = both_ways(
     *(("amax", "amin"), ("max", "min"), ("maximum", "minimum"), ("any", "all"), ("double", "float")),
-    *(("floor", "ceil"), ("floor_share", "ceil_share"), ("zeros", "ones"), ("zeros_like", "ones_like")),
+    *(("floor", "ceil"), ("floor_product", "ceil_product"), ("zeros", "ones"), ("zeros_like", "ones_like")),
     *(("add", "sub"), ("mul", "div"), ("logical_and", "logical_or")),
 )
 # Calls that may be left out: their first operand has the type of their result.

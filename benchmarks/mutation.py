@@ -1,6 +1,6 @@
 """Mutation testing: small changes to kernels and processors, each of which some eager test must notice.
 
-    python benchmarks/mutation.py [--file kernels/sampling_kernels/order.py ...] [--jobs 2] [--sample 50 --seed 1]
+    python benchmarks/mutation.py [--file kernels/sampling_kernels/sort_key.py ...] [--jobs 2] [--sample 50 --seed 1]
     python benchmarks/mutation.py --survivors      # bring the result up to date after new tests or reasons
     python benchmarks/mutation.py --file FILE ...  # run files anew; the others stay, and "parts" says where each is from
 

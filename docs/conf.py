@@ -47,8 +47,8 @@ nitpicky = True
 # library's own types that signatures show and nobody imports.
 OTHERS = r"(torch|numpy|collections|pathlib|typing|transformers)\.[\w.\[]+|Tensor|PreTrainedTokenizerFast|GenerationConfig"
 INTERNAL = (
-    "Arrivals|Candidates|CouldNotRun|Edit|Leading|Llama|PreparedRequests|Ranges|Shaping|Weighed|StageFunction|Rules|Snapshot|Step|Table|Target|"
-    "TokenCounts"
+    "Candidates|CouldNotRun|Llama|PreparedRequests|Ranges|Report|Rules|Slots|Snapshot|StageFunction|Step|Table|Target|"
+    "TokenCounts|WeightedLogits"
 )
 nitpick_ignore_regex = [(r"py:.*", OTHERS), (r"py:.*", rf"(sampling\.[\w.]+\.)?({INTERNAL})")]
 # Links to folders lead somewhere in the repository alone; tests/test_docs.py looks whether they are there.

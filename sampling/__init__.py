@@ -19,7 +19,7 @@ from sampling.core.errors import (
 )
 from sampling.core.history import History, Scope
 from sampling.core.params import SamplingParams
-from sampling.dialects import DIALECTS, Dialect, dialect
+from sampling.dialects import DIALECTS, Dialect, dialect, get_dialect
 from sampling.pipeline.pipeline import Pipeline, chain
 from sampling.pipeline.trace import Trace
 from sampling.processors import (
@@ -27,25 +27,25 @@ from sampling.processors import (
     ArgMax,
     Constraint,
     FrequencyPenalty,
-    Joint,
+    Intersection,
     LogitBias,
     MinP,
     MinTokens,
+    OrderPreservingStage,
     PresencePenalty,
     Processor,
     RepetitionPenalty,
+    SparseEdit,
     Temperature,
+    TokenizerVocabSize,
     TopK,
     TopP,
     Truncation,
-    UsableIds,
     stage,
 )
-from sampling.processors import Edit as SparseEdit
-from sampling.processors import Shaping as OrderPreservingStage
+from sampling.sampler import SampleOutput, Sampler
 from sampling.sampler.draw import draw
 from sampling.sampler.logprobs import Logprobs, logprobs
-from sampling.sampler.sampler import SampleOutput, Sampler
 from sampling.version import __version__
 
 if TYPE_CHECKING:
@@ -66,9 +66,9 @@ __all__ = [
     "Dialect",
     "FrequencyPenalty",
     "History",
+    "Intersection",
     "InvalidArgument",
     "InvalidRequest",
-    "Joint",
     "LanguageModel",
     "LogitBias",
     "Logprobs",
@@ -88,16 +88,17 @@ __all__ = [
     "Scope",
     "SparseEdit",
     "Temperature",
+    "TokenizerVocabSize",
     "TopK",
     "TopP",
     "Trace",
     "Truncation",
     "UnsampleableRow",
-    "UsableIds",
     "__version__",
     "chain",
     "dialect",
     "draw",
+    "get_dialect",
     "load",
     "logprobs",
     "stage",

@@ -72,9 +72,9 @@ def weights(logits: Sequence[float]) -> list[int]:
     return [0 if x == -INF else weight(x - maximum) for x in logits]
 
 
-def order(logits: Sequence[float], low_ids_first: bool = True) -> list[int]:
+def order(logits: Sequence[float], tie_break: str = "lowest_id") -> list[int]:
     """Token ids by logit descending, then by id."""
-    sign = 1 if low_ids_first else -1
+    sign = 1 if tie_break == "lowest_id" else -1
     return sorted(range(len(logits)), key=lambda i: (-logits[i], sign * i))
 
 
@@ -87,15 +87,15 @@ def nucleus(
     logits: Sequence[float],
     p: str,
     *,
-    low_ids_first: bool = True,
+    tie_break: str = "lowest_id",
     keep_ties: bool = False,
-    exact_hit_stops: bool = True,
+    stops_at_equality: bool = True,
 ) -> set[int]:
     """The shortest prefix whose weight reaches max(1, ceil(P Z / 2^62)); or passes P Z / 2^62.
 
     With ties all that equal the last of them, too.
     """
-    ids = order(logits, low_ids_first)
+    ids = order(logits, tie_break)
     if Fraction(p) == 1:
         return set(ids)
     w = weights(logits)
@@ -103,7 +103,7 @@ def nucleus(
     kept: list[int] = []
     for token in ids:
         mass = sum(w[i] for i in kept)
-        enough = mass >= max(1, target) if exact_hit_stops else mass > target
+        enough = mass >= max(1, target) if stops_at_equality else mass > target
         if enough:
             break
         kept.append(token)
@@ -111,10 +111,10 @@ def nucleus(
 
 
 def top_k(
-    logits: Sequence[float], k: int, *, low_ids_first: bool = True, keep_ties: bool = False
+    logits: Sequence[float], k: int, *, tie_break: str = "lowest_id", keep_ties: bool = False
 ) -> set[int]:
     """The first k; 0 keeps all; with ties all that equal the last of them, too."""
-    ids = order(logits, low_ids_first)
+    ids = order(logits, tie_break)
     if k == 0 or k >= len(ids):
         return set(ids)
     if keep_ties:
@@ -158,8 +158,8 @@ def logprobs(logits: Sequence[float]) -> list[mpmath.mpf]:
     """The real log softmax, at 50 digits."""
     maximum = mpmath.mpf(max(logits))
     e = [mpmath.exp(mpmath.mpf(x) - maximum) for x in logits if x > -INF]
-    log_total = mpmath.log(mpmath.fsum(e))
-    return [mpmath.mpf(x) - maximum - log_total if x > -INF else -mpmath.inf for x in logits]
+    log_normalizer = mpmath.log(mpmath.fsum(e))
+    return [mpmath.mpf(x) - maximum - log_normalizer if x > -INF else -mpmath.inf for x in logits]
 
 
 def entropy(probs: Iterable[mpmath.mpf]) -> mpmath.mpf:

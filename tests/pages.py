@@ -20,7 +20,7 @@ PROMPT_TOKENS = (
 )
 END = "<eos>"
 WIDTH = 258  # the bytes, "<bos>", "<eos>"
-PROCESSED = replace(dialect("qstash"), logprob_mode="processed", listed_ranks=None)
+PROCESSED = replace(dialect("qstash"), logprob_mode="processed", max_reported_rank=None)
 TEMPERED = replace(PROCESSED, logprob_mode="temperature")
 
 

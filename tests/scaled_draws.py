@@ -14,10 +14,11 @@ import numpy as np
 import oracle
 import torch
 from numpy.typing import NDArray
-from sampling_kernels.gumbel import draw_by_gumbel, gumbel_noise
-from sampling_kernels.keyed_draw import INTEGER_RULE, uniform_words
-from sampling_kernels.shares import multiply_high
-from sampling_kernels.weights import weights
+from sampling_kernels.fixed_point import mulhi_u64
+from sampling_kernels.gumbel import gumbel_noise, gumbel_sample
+from sampling_kernels.inverse_cdf import INTEGER_RULE
+from sampling_kernels.philox import random_words
+from sampling_kernels.reference import weights
 from torch import Tensor
 
 VOCABULARY = 128256
@@ -56,7 +57,7 @@ def softmax(logits: Tensor) -> NDArray[np.float64]:
 
 def uniforms(seed: Tensor, position: Tensor, choice: Tensor) -> tuple[Tensor, Tensor]:
     """Noise of the integer rule: the two words of u."""
-    return uniform_words(seed, position, choice, INTEGER_RULE)
+    return random_words(seed, position, choice, INTEGER_RULE)
 
 
 def gumbels(size: int) -> Noise:
@@ -67,12 +68,12 @@ def gumbels(size: int) -> Noise:
 def by_weight(logits: Tensor) -> Sampler:
     """The integer rule."""
     running = weights(logits[None])[0].cumsum(0)
-    return lambda words: torch.searchsorted(running, multiply_high(*words, running[-1])[0], right=True)
+    return lambda words: torch.searchsorted(running, mulhi_u64(*words, running[-1])[0], right=True)
 
 
 def by_gumbel(logits: Tensor) -> Sampler:
     """The Gumbel rule."""
-    return lambda noise: draw_by_gumbel(logits.expand(len(noise), -1), noise)
+    return lambda noise: gumbel_sample(logits.expand(len(noise), -1), noise)
 
 
 def by_float32_sums(logits: Tensor) -> Sampler:

@@ -55,9 +55,7 @@ def test_examples(page: Path) -> None:
 
 
 def test_pages_have_examples() -> None:
-    assert {"tutorial", "own_processor", "verify"} <= {
-        page.stem for page in PAGES if ">>>" in page.read_text()
-    }
+    assert {"tutorial", "own_stage", "verify"} <= {page.stem for page in PAGES if ">>>" in page.read_text()}
 
 
 def test_the_reference_describes_every_public_name_once() -> None:

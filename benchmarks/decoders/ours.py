@@ -15,7 +15,7 @@ def decoder_for(model: Llama, job: DecodeJob, *, compiled: bool) -> Decoder:
         model,
         rows=job.rows,
         capacity=job.capacity,
-        usable_ids=model.config.vocab_size,
+        tokenizer_vocab_size=model.config.vocab_size,
         dialect=dialect("qstash"),
         compile=compiled,
     )

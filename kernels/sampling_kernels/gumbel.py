@@ -66,7 +66,7 @@ def gumbel_noise(
     return gumbel_of_words(high, low)
 
 
-def draw_by_gumbel(logits: Float32[Tensor, "B V"], noise: Float64[Tensor, "B V"]) -> Int64[Tensor, " B"]:
+def gumbel_sample(logits: Float32[Tensor, "B V"], noise: Float64[Tensor, "B V"]) -> Int64[Tensor, " B"]:
     """The arg max of logit + noise in float64; of equal ones the lowest token id.
 
     Args:
@@ -78,7 +78,7 @@ def draw_by_gumbel(logits: Float32[Tensor, "B V"], noise: Float64[Tensor, "B V"]
 
     Example:
         >>> import torch
-        >>> draw_by_gumbel(torch.tensor([[0.0, 1.0, 1.0]]), torch.zeros(1, 3, dtype=torch.float64)).tolist()
+        >>> gumbel_sample(torch.tensor([[0.0, 1.0, 1.0]]), torch.zeros(1, 3, dtype=torch.float64)).tolist()
         [1]
     """
     score = logits.double() + noise

@@ -31,26 +31,26 @@ def split(t: Float64[Tensor, ...]) -> tuple[Float64[Tensor, ...], Int64[Tensor, 
     return torch.where(large, mantissa * 0.5, mantissa), exponent + large
 
 
-def log_total(total: Int64[Tensor, ...]) -> Float64[Tensor, ...]:
-    """Natural logarithm of total / 2^43.
+def log_normalizer(z: Int64[Tensor, ...]) -> Float64[Tensor, ...]:
+    """Compute the natural logarithm of Z / 2^43.
 
-    With total / 2^43 = m 2^e, 3/4 <= m < 3/2, and q = (m - 1) / (m + 1), it is e ln 2 + 2 artanh q, and artanh q is the
+    With Z / 2^43 = m 2^e, 3/4 <= m < 3/2, and q = (m - 1) / (m + 1), it is e ln 2 + 2 artanh q, and artanh q is the
     continued fraction q / (1 - q^2 / (3 - 4 q^2 / (5 - ... - 36 q^2 / 13))). As in the weights, no rounded product feeds a sum.
 
     Args:
-        total: Sums of weights that include a row's maximum, int64, 2^43 <= total < 2^62.
+        z: Sums of weights that include a row's maximum, int64, 2^43 <= z < 2^62.
 
     Returns:
-        float64, shaped like `total`, within 2e-12 of the real logarithm.
+        float64, shaped like `z`, within 2e-12 of the real logarithm.
 
     Source: Abramowitz, Stegun, "Handbook of Mathematical Functions", 1964, 4.6.36, for the continued fraction.
 
     Example:
         >>> import torch
-        >>> round(log_total(torch.tensor(3 * 2**43)).item(), 11)
+        >>> round(log_normalizer(torch.tensor(3 * 2**43)).item(), 11)
         1.09861228867
     """
-    m, exponent = split(total.double() * 2.0**-FRACTION_BITS)
+    m, exponent = split(z.double() * 2.0**-FRACTION_BITS)
     q = (m - 1.0) / (m + 1.0)
     square = q * q
     # A tensor to begin with: by a Python number, eager CUDA would multiply with the rounded reciprocal.

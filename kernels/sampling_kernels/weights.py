@@ -4,9 +4,9 @@ A row of logits l with maximum m has the weights
 
     w = round(2^43 ((K + d) / (K - d))^(3^11)),    d = max(l - m, -45),    K = 2 * 3^11,
 
-each step one correctly rounded float64 operation, in the order that `weights` writes them. The power tends to e^d as K
-grows; at this K its relative error is at most |d|^3 / (12 * 3^22) + 3^11 * 2^-51: 8e-11 near d = 0, 2e-9 at d = -9,
-8e-8 at d = -30. The final rounding adds at most 2^-44.
+each step one correctly rounded float64 operation, in the order of `reference.weights`. The power tends to e^d as K grows; at
+this K its relative error is at most |d|^3 / (12 * 3^22) + 3^11 * 2^-51: 8e-11 near d = 0, 2e-9 at d = -9, 8e-8 at d = -30. The
+final rounding adds at most 2^-44.
 
 Why this form. No product feeds a sum, so no compiler can contract two steps into a fused multiply-add and change a bit.
 There is no table to gather from. And every step is monotone in d, so the weights are: a larger logit never has the
@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from sampling_kernels.branching import in_blocks, may_branch
+from sampling_kernels.host_sync import can_sync, map_row_tiles
 
 if TYPE_CHECKING:
-    from jaxtyping import Float32, Float64, Int64, Shaped
+    from jaxtyping import Float32, Float64, Int64
     from torch import Tensor
 
 FRACTION_BITS = 43
@@ -35,44 +35,10 @@ LARGEST_VOCABULARY = 2**19 - 1
 WEIGHTLESS = -31.0
 
 
-def exponential(d: Float64[Tensor, ...]) -> Float64[Tensor, ...]:
-    """Approximate e^d by ((K + d) / (K - d))^(3^11), the same bits everywhere.
-
-    Args:
-        d: Differences to the row maximum, float64, -45 <= d <= 0, any shape.
-
-    Returns:
-        float64 in (0, 1], shaped like `d`; exactly 1 at d = 0.
-    """
-    power = (POLE + d) / (POLE - d)
-    for _ in range(CUBINGS):
-        # (x x) x, in one operation: written as a product, the expression that a compiler inlines triples each time
-        power = power**3
-    return power
-
-
-def weights(logits: Shaped[Tensor, "B V"]) -> Int64[Tensor, "B V"]:
-    """Turn logits into integer weights proportional to their probabilities.
-
-    Args:
-        logits: float32 (or float64) [B, V], V < 2^19 so that the sum of a row stays below 2^62. A row with NaN or +inf,
-            or with nothing above -inf, has no meaning here: `row_faults` finds those.
-
-    Returns:
-        int64 [B, V]: 2^43 at the maximum of each row, 0 for -inf and for all that lies 30.5 or more below the maximum.
-
-    Example:
-        >>> import torch
-        >>> weights(torch.tensor([[0.0, -1.0, -float("inf")]])).tolist()
-        [[8796093022208, 3235901785497, 0]]
-    """
-    maximum = logits.amax(-1, keepdim=True).double()  # [B, 1]
-    d = (logits.double() - maximum).clamp(min=LOWEST)  # [B, V]
-    return (exponential(d) * 2.0**FRACTION_BITS).round().to(torch.int64)
-
-
-def float_weights(logits: Float32[Tensor, "B V"], maximum: Float32[Tensor, "B 1"]) -> Float64[Tensor, "B V"]:
-    """`weights` as float64 integers, by the same operations, each in place.
+def weights_as_float64(
+    logits: Float32[Tensor, "B V"], maximum: Float32[Tensor, "B 1"]
+) -> Float64[Tensor, "B V"]:
+    """Compute `reference.weights` as float64 integers, by the same operations, each in place.
 
     Args:
         logits: float32 [B, V].
@@ -83,7 +49,7 @@ def float_weights(logits: Float32[Tensor, "B V"], maximum: Float32[Tensor, "B 1"
 
     Example:
         >>> import torch
-        >>> float_weights(torch.tensor([[0.0, -1.0]]), torch.tensor([[0.0]])).tolist()
+        >>> weights_as_float64(torch.tensor([[0.0, -1.0]]), torch.tensor([[0.0]])).tolist()
         [[8796093022208.0, 3235901785497.0]]
     """
     d = logits.double().sub_(maximum.double()).clamp_(min=LOWEST)
@@ -94,10 +60,10 @@ def float_weights(logits: Float32[Tensor, "B V"], maximum: Float32[Tensor, "B 1"
     return power.mul_(2.0**FRACTION_BITS).round_()
 
 
-def weights_in_place(
+def weights(
     logits: Float32[Tensor, "B V"], maximum: Float32[Tensor, "B 1"] | None = None
 ) -> Int64[Tensor, "B V"]:
-    """`weights`, fast.
+    """Compute `reference.weights`, fast.
 
     Args:
         logits: float32 [B, V].
@@ -108,48 +74,42 @@ def weights_in_place(
 
     Example:
         >>> import torch
-        >>> weights_in_place(torch.tensor([[0.0, -1.0, -float("inf")]])).tolist()
+        >>> weights(torch.tensor([[0.0, -1.0, -float("inf")]])).tolist()
         [[8796093022208, 3235901785497, 0]]
     """
     maximum = logits.amax(-1, keepdim=True) if maximum is None else maximum
-    return in_blocks(whole_weights, logits, maximum)
+    return map_row_tiles(lambda rows, m: weights_as_float64(rows, m).to(torch.int64), logits, maximum)
 
 
-def whole_weights(logits: Float32[Tensor, "B V"], maximum: Float32[Tensor, "B 1"]) -> Int64[Tensor, "B V"]:
-    """The weights of one block of rows."""
-    return float_weights(logits, maximum).to(torch.int64)
-
-
-def chunk_sums(chunks: Float32[Tensor, "M 64"], maximum: Float32[Tensor, "M 1"]) -> Int64[Tensor, " M"]:
-    """The weights of one block of chunks, `maximum` being that of the row each comes from; 64 add up exactly in float64."""
-    return float_weights(chunks, maximum).sum(-1).to(torch.int64)
-
-
-def chunk_weights(chunks: Float32[Tensor, "B N 64"], maxima: Float32[Tensor, "B N"]) -> Int64[Tensor, "B N"]:
-    """The weight of each chunk of each row.
+def block_weights(blocks: Float32[Tensor, "B N 64"], maxima: Float32[Tensor, "B N"]) -> Int64[Tensor, "B N"]:
+    """Compute the weight of each block of each row.
 
     Args:
-        chunks: Logits in chunks, float32 [B, N, 64].
-        maxima: The largest logit of each chunk, float32 [B, N].
+        blocks: Logits in blocks, float32 [B, N, 64].
+        maxima: The largest logit of each block, float32 [B, N].
 
     Returns:
-        int64 [B, N]; the sum of a row is its total weight Z.
+        int64 [B, N]; the sum of a row is its normalizer Z.
 
     Example:
         >>> import torch
-        >>> from sampling_kernels.chunks import chunked
-        >>> chunks = chunked(torch.zeros(1, 100))
-        >>> (chunk_weights(chunks, chunks.amax(-1)) >> FRACTION_BITS).tolist()
+        >>> from sampling_kernels.blocks import blocked
+        >>> blocks = blocked(torch.zeros(1, 100))
+        >>> (block_weights(blocks, blocks.amax(-1)) >> FRACTION_BITS).tolist()
         [[64, 36]]
     """
     maximum = maxima.amax(-1, keepdim=True).expand_as(maxima)  # [B, N]
-    if may_branch(chunks):
+
+    def sums(some: Tensor, m: Tensor) -> Tensor:  # 64 add up exactly in float64
+        return weights_as_float64(some, m).sum(-1).to(torch.int64)
+
+    if can_sync(blocks):
         alive = maxima.double() - maximum.double() >= WEIGHTLESS
         if 2 * int(alive.sum()) < alive.numel():
-            sums = torch.zeros_like(maxima, dtype=torch.int64)
-            sums[alive] = in_blocks(chunk_sums, chunks[alive], maximum[alive][:, None])
-            return sums
-    return in_blocks(chunk_sums, chunks.flatten(0, 1), maximum.reshape(-1, 1)).view_as(maxima)
+            found = torch.zeros_like(maxima, dtype=torch.int64)
+            found[alive] = map_row_tiles(sums, blocks[alive], maximum[alive][:, None])
+            return found
+    return map_row_tiles(sums, blocks.flatten(0, 1), maximum.reshape(-1, 1)).view_as(maxima)
 
 
 def total_variation_bound(vocab_size: int) -> float:

@@ -30,7 +30,7 @@ class ChatBatch:
             loaded.model,
             rows=rows,
             capacity=capacity,
-            usable_ids=usable,
+            tokenizer_vocab_size=usable,
             dialect=dialect,
             compile=loaded.compile,
         )

@@ -12,7 +12,7 @@ from sampling.chat.request import ChatRequest
 from sampling.core.errors import InvalidRequest
 from sampling.core.params import SamplingParams
 from sampling.dialects import Dialect
-from sampling.sampler.sampler import check_params
+from sampling.sampler.requests import check_params
 from sampling.text import Grammar, PromptLimit, Vocabulary, chat_prompt
 from sampling.text.prompt import Prompt
 

@@ -16,7 +16,7 @@ from sampling.core.params import SamplingParams
 from sampling.dialects import Dialect, DialectName
 from sampling.dialects import dialect as dialect_named
 from sampling.dialects.others import naming_others
-from sampling.pipeline.assembly import top_k_of, translated
+from sampling.pipeline.effective import effective_params, top_k_of
 
 SAMPLING_FIELDS = tuple(field.name for field in fields(SamplingParams) if field.name != "ranges")
 
@@ -123,7 +123,7 @@ def _read(request: Mapping[str, object], dialect: Dialect) -> ChatRequest:
         del values["seed"]
     asked = {name: values[name] for name in SAMPLING_FIELDS if name in values}
     params = SamplingParams(**asked, ranges=dialect.ranges)
-    translated(params, dialect)
+    effective_params(params, dialect)
     parsed = ChatRequest(params=params, given=frozenset(values), **own)
     check_together(parsed, given)
     return parsed

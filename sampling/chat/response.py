@@ -18,7 +18,7 @@ BROKEN = "\ufffd"  # what stands for a part of a character
 
 def logprob_of(value: float, rank: int, dialect: Dialect) -> float:
     """Return a log probability as the dialect reports it: -9999.0 for -inf and for ranks that it does not list."""
-    listed = dialect.listed_ranks is None or rank <= dialect.listed_ranks
+    listed = dialect.max_reported_rank is None or rank <= dialect.max_reported_rank
     return value if listed and value > -float("inf") else UNLISTED
 
 

@@ -101,7 +101,7 @@ def as_run(params: Mapping[str, Any], semantics: Semantics) -> dict[str, Any]:
             run[name] = used
     t = run["temperature"]
     if t < semantics.greedy_below:
-        run |= dict(semantics.greedy_becomes)
+        run |= dict(semantics.greedy_overrides)
     elif t > 0:
         run["temperature"] = min(max(t, semantics.lowest_temperature), semantics.highest_temperature)
     return run
@@ -175,7 +175,7 @@ def long_enough(row: Row, least: int, question: Question, _semantics: Semantics)
 
 def repeated(row: Row, penalty: float, question: Question, semantics: Semantics) -> Row:
     """Apply the repetition penalty."""
-    found = counts(question, semantics.repetition_counts, len(row))
+    found = counts(question, semantics.repetition_scope, len(row))
     r = penalty ** (found if semantics.repetition_per_occurrence else np.minimum(found, 1))
     divided, multiplied = row / r, row * r
     positive = row > 0
@@ -258,7 +258,7 @@ def kept_by_top_p(row: Row, p: float, semantics: Semantics) -> Kept:
         left = np.arange(len(row) - 1, -1, -1)
         count = 1 + int((held < p * (held + left * mass)).sum())
     else:
-        count = int((above < p - EXACT if semantics.exact_hit_stops else above <= p + EXACT).sum())
+        count = int((above < p - EXACT if semantics.top_p_stops_at_equality else above <= p + EXACT).sum())
     count = int(min(max(count + semantics.crossing_tokens, 1), semantics.most_candidates))
     kept = leading(row, count, semantics.top_p_ties)
     if semantics.last_goes:

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sampling_kernels.chunks import Chunks
-from sampling_kernels.keyed_draw import INTEGER_RULE, uniform_words
-from sampling_kernels.shares import multiply_high
-from sampling_kernels.weights import weights
+from sampling_kernels.blocks import BlockedLogits
+from sampling_kernels.fixed_point import mulhi_u64
+from sampling_kernels.inverse_cdf import INTEGER_RULE
+from sampling_kernels.philox import random_words
+from sampling_kernels.reference import weights
 from torch import Tensor
 
 from sampling.chat.choice import Choice, StopRules
@@ -27,12 +28,12 @@ from sampling.core.history import History
 from sampling.dialects import Dialect, DialectName
 from sampling.dialects import dialect as dialect_named
 from sampling.generate.decode import SampledToken
-from sampling.pipeline.assembly import Assembly, assemble
 from sampling.pipeline.pipeline import Pipeline
+from sampling.pipeline.plan import StepPlan, make_plan
 from sampling.processors import AllowedTokens, Processor, Temperature, Truncation
 from sampling.sampler.draw import seed_key
 from sampling.sampler.logprobs import Measured
-from sampling.sampler.sampler import check_params
+from sampling.sampler.requests import check_params
 from sampling.text import Grammars
 from sampling.version import __version__
 
@@ -178,14 +179,14 @@ class Reference:
         """Return what penalties look at."""
         return history(asked.prompt_ids, asked.output_ids)
 
-    def assembly(self, request: ChatRequest) -> Assembly:
+    def plan(self, request: ChatRequest) -> StepPlan:
         """Return the stages."""
-        return assemble([request.params], self.dialect)
+        return make_plan([request.params], self.dialect)
 
     def processed(self, asked: Asked) -> Tensor:
         """Return the logits that are drawn from, float32 [1, V]."""
         check_params(asked.request.params, asked.width, self.dialect)
-        built, past = self.assembly(asked.request), self.history(asked)
+        built, past = self.plan(asked.request), self.history(asked)
         row = built.pipeline(self.masked(asked), past)
         return row if built.arg_max is None else built.arg_max(row, past)
 
@@ -207,16 +208,18 @@ class Reference:
 
     def picked(self, processed: Tensor, seeds: Tensor, positions: Tensor, choices: Tensor) -> list[int]:
         """By the integer rule: the first token whose running weight exceeds floor(u Z / 2^64)."""
-        high, low = uniform_words(seeds, positions, choices, INTEGER_RULE)
+        high, low = random_words(seeds, positions, choices, INTEGER_RULE)
         running = weights(processed)[0].cumsum(-1)
-        r, _ = multiply_high(high, low, running[-1:].expand(len(seeds)))
+        r, _ = mulhi_u64(high, low, running[-1:].expand(len(seeds)))
         return torch.searchsorted(running, r, right=True).tolist()
 
     def measured(self, asked: Asked, token: int) -> SampledToken:
         """Return a sampled token, with its log probability, its rank and its alternatives if they are wanted."""
         if not asked.request.params.logprobs:
             return SampledToken(token, math.nan, 0, ())
-        found = Measured.of(Chunks.of(self.told(asked)), MOST_ALTERNATIVES).logprobs(torch.tensor([token]))
+        found = Measured.of(BlockedLogits.of(self.told(asked)), MOST_ALTERNATIVES).logprobs(
+            torch.tensor([token])
+        )
         top = zip(found.top_token_ids[0].tolist(), found.top_logprobs[0].tolist(), strict=True)
         return SampledToken(token, found.logprobs.item(), int(found.ranks), tuple(top))
 
@@ -225,7 +228,7 @@ class Reference:
         mode = self.dialect.logprob_mode
         if mode == "raw":
             return asked.logits
-        left = [s for s in self.assembly(asked.request).pipeline.stages if not isinstance(s, NOT_SEEN[mode])]
+        left = [s for s in self.plan(asked.request).pipeline.stages if not isinstance(s, NOT_SEEN[mode])]
         return Pipeline(*left)(self.masked(asked), self.history(asked))
 
     def answer(self, choice: dict[str, Any]) -> dict[str, Any]:

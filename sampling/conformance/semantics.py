@@ -88,11 +88,11 @@ class Semantics(Rules):
 
         Example:
             >>> from sampling.dialects import dialect
-            >>> Semantics.of(dialect("sglang")).exact_hit_stops
+            >>> Semantics.of(dialect("sglang")).top_p_stops_at_equality
             False
         """
         rules: dict[str, Any] = {field.name: getattr(dialect, field.name) for field in fields(Rules)}
-        counts = dialect.penalties_count
+        counts = dialect.penalty_scope
         return Semantics(
             **rules,
             frequency_counts=counts,

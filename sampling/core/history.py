@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import torch
-from sampling_kernels.branching import may_branch
+from sampling_kernels.host_sync import can_sync
 from torch import Tensor
 
 from sampling.core.device import checked_device
@@ -209,7 +209,7 @@ class History:
             raise InvalidArgument(
                 "tokens", tuple(tokens.shape), f"one token for each of the {len(self)} rows"
             )
-        if may_branch(tokens):
+        if can_sync(tokens):
             highest = max(tokens.tolist(), default=-1)
             if highest >= NOTHING:
                 raise InvalidArgument("tokens", highest, f"token ids below {NOTHING}")
@@ -316,7 +316,7 @@ class History:
 
     def _row_numbers(self, rows: Tensor | Sequence[int]) -> Tensor:
         """Numbers of rows, int64 [R], looked at where that costs nothing."""
-        if isinstance(rows, Tensor) and not may_branch(rows):
+        if isinstance(rows, Tensor) and not can_sync(rows):
             index = whole_tensor("rows", rows)
         else:
             numbers = rows.tolist() if isinstance(rows, Tensor) else rows

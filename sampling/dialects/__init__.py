@@ -1,12 +1,13 @@
 """Dialects: how one API's or engine's sampling differs from another's, as data."""
 
-from sampling.dialects.rules import MODES, PENALTIES, TRUNCATIONS, Dialect, Mode, Rules, Stage, parts
-from sampling.dialects.table import DIALECTS, DialectName, dialect
+from sampling.dialects.rules import MODES, PENALTIES, STAGES, TRUNCATIONS, Dialect, Mode, Rules, Stage, parts
+from sampling.dialects.table import DIALECTS, DialectName, dialect, get_dialect
 
 __all__ = [
     "DIALECTS",
     "MODES",
     "PENALTIES",
+    "STAGES",
     "TRUNCATIONS",
     "Dialect",
     "DialectName",
@@ -14,5 +15,6 @@ __all__ = [
     "Rules",
     "Stage",
     "dialect",
+    "get_dialect",
     "parts",
 ]

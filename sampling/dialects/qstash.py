@@ -10,8 +10,8 @@ QSTASH = Dialect(
     name="qstash",
     source="the published page 'Create Chat Completion'; repetition_penalty, top_k and min_p where its engine had them",
     order=("logit_bias", *PENALTIES, "temperature", *TRUNCATIONS),
-    repetition_counts=OUTPUT,
-    listed_ranks=20,
+    repetition_scope=OUTPUT,
+    max_reported_rank=20,
     id_prefix="cmpl-",
     fields=TEMPLATE_FIELDS,
 )

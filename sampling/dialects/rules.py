@@ -49,22 +49,22 @@ class Rules:
         order: Stages in order; a tuple of truncations looks at one distribution jointly.
         highest: The largest values of parameters where they are not the published page's; what may be negative there goes as
             far below 0.
-        repetition_counts: Which tokens the repetition penalty counts.
+        repetition_scope: Which tokens the repetition penalty counts.
         top_k_ties: Which of the logits that equal the k-th one top_k keeps, where not all are wanted: the `low` ids, the `high`
             ids, `all` of them, or as many as there is room for in `arbitrary` order, where the engine's sort leaves them in
             none. What samples by such rules takes the low ids: the engine's own choice is not defined.
         top_p_ties: The same of the logits that equal the last one of a nucleus.
-        exact_hit_stops: Whether top_p stops at a mass of exactly p or takes one token more.
+        top_p_stops_at_equality: Whether top_p stops at a mass of exactly p or takes one token more.
         min_p_strict: Whether a token min_p times as likely as the likeliest, to the precision of float32, goes, too.
         penalties_follow_sign: Whether frequency and presence penalty are added to negative logits instead of subtracted.
         zero_temperature: Whether temperature 0 is allowed.
-        greedy_below: Temperatures below this are greedy, with the changes of `greedy_becomes`. (0 itself needs none.)
-        greedy_becomes: Parameters that a greedy request gets instead of its own.
+        greedy_below: Temperatures below this are greedy, with the changes of `greedy_overrides`. (0 itself needs none.)
+        greedy_overrides: Parameters that a greedy request gets instead of its own.
         greedy_arg_max: Whether a greedy request takes the arg max after everything, its log probabilities untouched.
         lowest_temperature: Temperatures above 0 and below this become this.
         logprob_mode: Which distribution log probabilities are of: `raw`, `penalised` (after penalties and biases, before the
             temperature), `temperature` (after it, before truncations) or `processed` (after everything).
-        listed_ranks: A log probability of a higher rank than this is reported as -9999.0; None reports all.
+        max_reported_rank: A log probability of a higher rank than this is reported as -9999.0; None reports all.
         sampled_first: Whether the sampled token leads `top_logprobs`, before the K most likely.
         at_most_k: Whether `top_logprobs` has K entries even so, the last of them dropped for the sampled token.
         whole_characters: Whether a token that does not finish a character is shown as "" with no bytes, [], and the one that
@@ -77,19 +77,19 @@ class Rules:
     name: str
     order: tuple[Stage, ...]
     highest: tuple[tuple[str, float], ...] = ()
-    repetition_counts: Scope = PROMPT_AND_OUTPUT
+    repetition_scope: Scope = PROMPT_AND_OUTPUT
     top_k_ties: Ties = "low"
     top_p_ties: Ties = "low"
-    exact_hit_stops: bool = True
+    top_p_stops_at_equality: bool = True
     min_p_strict: bool = False
     penalties_follow_sign: bool = False
     zero_temperature: bool = True
     greedy_below: float = 0.0
-    greedy_becomes: tuple[tuple[str, float], ...] = ()
+    greedy_overrides: tuple[tuple[str, float], ...] = ()
     greedy_arg_max: bool = False
     lowest_temperature: float = 0.0
     logprob_mode: Mode = "raw"
-    listed_ranks: int | None = None
+    max_reported_rank: int | None = None
     sampled_first: bool = False
     at_most_k: bool = True
     whole_characters: bool = False
@@ -121,7 +121,7 @@ class Dialect(Rules):
 
     Args:
         source: Where its facts come from.
-        penalties_count: Which tokens the frequency and presence penalties count.
+        penalty_scope: Which tokens the frequency and presence penalties count.
         double_bos: Whether the rendered chat template is tokenised with a second BOS in front.
         parse_control_tokens: Whether text in a message that looks like a control token becomes one.
         id_prefix: What response ids begin with.
@@ -151,7 +151,7 @@ class Dialect(Rules):
     """
 
     source: str
-    penalties_count: Scope = OUTPUT
+    penalty_scope: Scope = OUTPUT
     double_bos: bool = False
     parse_control_tokens: bool = False
     id_prefix: str = "chatcmpl-"

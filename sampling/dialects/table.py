@@ -26,7 +26,7 @@ DialectName = Literal[
 ]
 
 
-def dialect(name: DialectName | Dialect) -> Dialect:
+def get_dialect(name: DialectName | Dialect) -> Dialect:
     """Look a dialect up by name.
 
     Args:
@@ -40,7 +40,7 @@ def dialect(name: DialectName | Dialect) -> Dialect:
         InvalidArgument: No dialect has that name.
 
     Example:
-        >>> dialect("sglang").logprob_mode
+        >>> get_dialect("sglang").logprob_mode
         'temperature'
     """
     if isinstance(name, Dialect):
@@ -48,3 +48,6 @@ def dialect(name: DialectName | Dialect) -> Dialect:
     if not isinstance(cast("object", name), str) or name not in DIALECTS:
         raise InvalidArgument("dialect", name, f"one of {', '.join(DIALECTS)}")
     return DIALECTS[name]
+
+
+dialect = get_dialect

@@ -18,7 +18,7 @@ from sampling.model import Llama
 from sampling.model.allocation import allocate
 from sampling.model.forward import forward_of
 from sampling.processors import Constraint
-from sampling.sampler.sampler import SampleOutput, Sampler
+from sampling.sampler import SampleOutput, Sampler
 
 SMALLEST_HISTORY = 512  # tokens of a compiled sampler's rows
 
@@ -71,7 +71,7 @@ class Decoder:
         model: The model; its parts and hooks stay as they are while rows decode.
         rows: B, how many rows there are.
         capacity: Most tokens of a row, prompt and sampled, at most the model's context.
-        usable_ids: Token ids from here on are never sampled.
+        tokenizer_vocab_size: Token ids from here on are never sampled.
         dialect: How to sample.
         compile: Whether a step is compiled: faster, after a while of compiling, which is announced once in the log. Logits
             are the same but for their rounding, and from equal logits on everything is. On CUDA the model's step and the
@@ -87,7 +87,7 @@ class Decoder:
         *,
         rows: int,
         capacity: int,
-        usable_ids: int,
+        tokenizer_vocab_size: int,
         dialect: Dialect,
         compile: bool = False,  # noqa: A002 (the name that torch uses)
     ) -> None:
@@ -108,7 +108,7 @@ class Decoder:
             device=self.device,
             dialect=dialect,
             max_history=most + 1 if compile else None,  # the last one never goes through the model
-            usable_ids=usable_ids,
+            tokenizer_vocab_size=tokenizer_vocab_size,
             compile=compile,
         )
         # A compiled step has one number of slots from the start; all of them are free.
@@ -124,8 +124,8 @@ class Decoder:
     @property
     def free(self) -> int:
         """How many rows are free, and not promised to a prompt that is on its way."""
-        in_use = sum(slot is not None for slot in self.sampler.slots)
-        return self.rows - in_use - sum(prefill.choices for prefill in self._coming)
+        slots = self.sampler.slots
+        return self.rows - len(slots) + slots.num_free - sum(prefill.choices for prefill in self._coming)
 
     @torch.no_grad()
     def add(
@@ -178,11 +178,11 @@ class Decoder:
             raise InvalidArgument("max_tokens", max_tokens, words)
         if choices > self.free:
             raise InvalidArgument("n", choices, f"at most {self.free}, the rows that are free")
-        arrivals = self.sampler.arrivals(
+        prepared = self.sampler.prepare(
             [params] * choices, [prompt_ids] * choices, range(choices), constraints
         )
         rooms = self._forward.cache.rooms(len(prompt_ids), most=most, choices=choices)
-        prefill = Prefill(self.model, prompt_ids, rooms, arrivals, most)
+        prefill = Prefill(self.model, prompt_ids, rooms, prepared, most)
         self._coming.append(prefill)
         return prefill
 
@@ -239,7 +239,7 @@ class Decoder:
 
     def _run_step(self) -> Tensor:
         """Run a step and return its table."""
-        if self._replay is None or not self._fed.any() or self._constrained:
+        if self._replay is None or not self._fed.any() or self.sampler.slots.constrained:
             return self._sampled(self.next_logits())
         self._reserve()
         return self._replay.run(self._forward.shape, self._forward_and_sampled)
@@ -263,11 +263,6 @@ class Decoder:
         self._tokens[: len(output.token_ids)] = output.token_ids
         return table_of(output)
 
-    @property
-    def _constrained(self) -> bool:
-        """Whether the host has a say in what comes next."""
-        return any(slot is not None and slot.constraint is not None for slot in self.sampler.slots)
-
     def remove(self, rows: Sequence[int]) -> None:
         """Free rows; the others go on as they are."""
         if rows:
@@ -288,7 +283,7 @@ class Decoder:
         """Give a prompt that is through its rows: its keys, values and logits go there."""
         self._coming.remove(prefill)
         self._forget_steps()
-        rows = self.sampler.seat(prefill.arrivals)
+        rows = self.sampler.seat(prefill.prepared)
         try:
             self._forward.cache.copy_prefix(rows, prefill.rooms, length=prefill.length, most=prefill.most)
         except BaseException:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sampling.model import KeyValueCache, Llama
 from sampling.model.allocation import out_of_memory_as_error
-from sampling.sampler.sampler import Arrivals
+from sampling.sampler.requests import PreparedRequests
 
 PREFILL_CHUNK = 512
 
@@ -23,7 +23,7 @@ class Prefill:
         model: The model.
         prompt_ids: The prompt, at least one token.
         rooms: Caches of one row; the prompt goes into the first.
-        arrivals: Its choices, checked.
+        prepared: Its choices, checked.
         most: Positions that each may need in the end.
 
     Attributes:
@@ -36,10 +36,10 @@ class Prefill:
         model: Llama,
         prompt_ids: Sequence[int],
         rooms: Sequence[KeyValueCache],
-        arrivals: Arrivals,
+        prepared: PreparedRequests,
         most: int,
     ) -> None:
-        self.rooms, self.arrivals, self.length, self.most = rooms, arrivals, len(prompt_ids), most
+        self.rooms, self.prepared, self.length, self.most = rooms, prepared, len(prompt_ids), most
         self.logits: Tensor | None = None
         self.seconds = 0.0
         self._model = model
@@ -50,7 +50,7 @@ class Prefill:
     @property
     def choices(self) -> int:
         """How many rows it will have."""
-        return len(self.arrivals.slots)
+        return len(self.prepared.requests)
 
     @property
     def width(self) -> int:

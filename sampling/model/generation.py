@@ -13,7 +13,7 @@ from sampling.core.params import SamplingParams, json_integer
 from sampling.dialects import DIALECTS, Dialect
 from sampling.model.files import is_there
 from sampling.model.json_object import LARGEST, JsonObject
-from sampling.pipeline.assembly import NEUTRAL, top_k_of, translated
+from sampling.pipeline.effective import NEUTRAL, effective_params, top_k_of
 
 NAME = "generation_config.json"
 
@@ -127,7 +127,7 @@ class GenerationConfig:
         try:
             if "top_k" in applied:
                 applied["top_k"] = top_k_of(applied["top_k"], dialect)
-            translated(SamplingParams(**applied, ranges=dialect.ranges), dialect)
+            effective_params(SamplingParams(**applied, ranges=dialect.ranges), dialect)
         except InvalidArgument as error:
             raise CheckpointError(f"{self.path}: {error}") from None
         return {**applied, **tokens}

@@ -12,13 +12,12 @@ from sampling.core.errors import InvalidArgument
 from sampling.core.history import History
 from sampling.core.logits import float32_logits
 from sampling.core.params import SamplingParams
-from sampling.dialects import Dialect, DialectName
-from sampling.dialects import dialect as get_dialect
+from sampling.dialects import Dialect, DialectName, get_dialect
 from sampling.pipeline.trace import Trace, probabilities, traced
-from sampling.processors import Edit, Processor, Shaping
-from sampling.processors.base import Rows, as_in, overwritten
+from sampling.processors import OrderPreservingStage, Processor, SparseEdit
+from sampling.processors.base import Rows, inherits, write_logits
 from sampling.processors.function import StageFunction, as_stage
-from sampling.processors.shaping import shaped
+from sampling.processors.run_stages import process_logits
 
 
 class Pipeline(Processor):
@@ -38,7 +37,9 @@ class Pipeline(Processor):
     name = "pipeline"
 
     def __init__(self, *stages: Processor | StageFunction) -> None:
-        self.stages = tuple(part for stage in stages for part in flattened(as_stage(stage)))
+        # A pipeline in a pipeline is its stages.
+        parts = (stage.stages if type(stage) is Pipeline else (stage,) for stage in map(as_stage, stages))
+        self.stages = tuple(part for stage in parts for part in stage)
         for stage in self.stages:
             checked_form(stage)
 
@@ -67,11 +68,12 @@ class Pipeline(Processor):
             >>> Pipeline.from_params([SamplingParams(temperature=0.7), SamplingParams(top_p=0.9)], dialect="vllm")
             Pipeline(Temperature([0.7, 1.0]), TopP([1.0, 0.9]))
         """
-        from sampling.pipeline.assembly import assemble, checked_params  # it builds on this module
+        from sampling.pipeline.effective import checked_params
+        from sampling.pipeline.plan import make_plan  # it builds on this module
 
         style = get_dialect(dialect)
         given = [params] if isinstance(params, SamplingParams) else list(params)
-        plan = assemble([checked_params(one, style) for one in given], style)
+        plan = make_plan([checked_params(one, style) for one in given], style)
         return Pipeline(plan.pipeline, plan.arg_max) if plan.arg_max else plan.pipeline
 
     def __repr__(self) -> str:
@@ -94,8 +96,8 @@ class Pipeline(Processor):
 
     def process(self, logits: Tensor, history: History) -> Tensor:
         """All the stages, one after another."""
-        first, last = in_two(self.stages)
-        return shaped(last, edited(first, logits, history))
+        first, last = split_stages(self.stages)
+        return process_logits(last, apply_edits(first, logits, history))
 
     def probs(self, logits: Tensor, history: History | None = None) -> Tensor:
         """The distribution that is drawn from: the integer weights of the processed logits over their sum.
@@ -128,46 +130,48 @@ class Pipeline(Processor):
         )
 
 
-def in_two(stages: Sequence[Processor]) -> tuple[tuple[Processor, ...], tuple[Shaping, ...]]:
-    """Cut stages in two: all up to the last that does more than shape the distribution, and those that shape it."""
-    shaping: list[Shaping] = []
+def split_stages(
+    stages: Sequence[Processor],
+) -> tuple[tuple[Processor, ...], tuple[OrderPreservingStage, ...]]:
+    """Split stages in two: all up to the last that is not order-preserving, and the order-preserving ones behind it."""
+    last: list[OrderPreservingStage] = []
     for stage in reversed(stages):
-        if not is_shaping(stage):
+        if not is_order_preserving(stage):
             break
-        shaping.insert(0, stage)
-    return tuple(stages[: len(stages) - len(shaping)]), tuple(shaping)
+        last.insert(0, stage)
+    return tuple(stages[: len(stages) - len(last)]), tuple(last)
 
 
-def is_edit(stage: Processor) -> TypeGuard[Edit]:
-    """Whether a stage does what an edit does, and nothing of its own."""
-    return as_in(Edit, stage, "__call__", "process", "edits")
+def is_sparse_edit(stage: Processor) -> TypeGuard[SparseEdit]:
+    """Return True if a stage does what a sparse edit does, and nothing of its own."""
+    return inherits(SparseEdit, stage, "__call__", "process", "edits")
 
 
-def is_shaping(stage: Processor) -> TypeGuard[Shaping]:
-    """Whether a stage shapes the distribution, and does nothing of its own."""
-    return as_in(Shaping, stage, "__call__", "process")
+def is_order_preserving(stage: Processor) -> TypeGuard[OrderPreservingStage]:
+    """Return True if a stage is order-preserving, and does nothing of its own."""
+    return inherits(OrderPreservingStage, stage, "__call__", "process")
 
 
-def at_last_other(stages: Sequence[Processor]) -> tuple[tuple[Processor, ...], tuple[Edit, ...]]:
-    """Cut stages in two: all up to the last that is no edit, and the edits behind it."""
-    edits: list[Edit] = []
+def split_edits(stages: Sequence[Processor]) -> tuple[tuple[Processor, ...], tuple[SparseEdit, ...]]:
+    """Split stages in two: all up to the last that is no sparse edit, and the sparse edits behind it."""
+    edits: list[SparseEdit] = []
     for stage in reversed(stages):
-        if not is_edit(stage):
+        if not is_sparse_edit(stage):
             break
         edits.insert(0, stage)
     return tuple(stages[: len(stages) - len(edits)]), tuple(edits)
 
 
-def edited(stages: Sequence[Processor], logits: Tensor, history: History) -> Tensor:
+def apply_edits(stages: Sequence[Processor], logits: Tensor, history: History) -> Tensor:
     """Apply stages to whole rows; an edit that follows an edit writes into the copy that it made."""
     own = False
     for stage in stages:
-        if own and is_edit(stage):
+        if own and is_sparse_edit(stage):
             ids, _, after = stage.edits(logits, history)
-            logits = overwritten(logits, ids, after)
+            logits = write_logits(logits, ids, after)
         else:
             logits = stage(logits, history)
-        own = is_edit(stage)
+        own = is_sparse_edit(stage)
     return logits
 
 
@@ -180,11 +184,6 @@ def checked_form(stage: Processor) -> None:
     if not isinstance(cast("object", stage.name), str):
         raise InvalidArgument(f"{type(stage).__name__}.name", stage.name, "a string")
     stage.numbers()
-
-
-def flattened(stage: Processor) -> tuple[Processor, ...]:
-    """The stages of a pipeline, or the one processor itself."""
-    return stage.stages if type(stage) is Pipeline else (stage,)
 
 
 def chain(*processors: Processor | StageFunction) -> Pipeline:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import overload
 
 import torch
-from sampling_kernels.faults import without_faults
-from sampling_kernels.logprobs import top_tokens
+from sampling_kernels.reference import top_tokens
+from sampling_kernels.validity import replace_invalid_rows
 from sampling_kernels.weights import weights
 from torch import Tensor
 
@@ -107,8 +107,8 @@ def table_line(description: str, snapshot: Snapshot, removed: Tensor | None) -> 
 
 def probabilities(logits: Tensor) -> Tensor:
     """Probabilities of each row, float64 [B, V]; zeros in a row that cannot be sampled."""
-    safe, faults = without_faults(logits)
-    w = weights(safe) * (faults == 0)[:, None]
+    valid, status = replace_invalid_rows(logits)
+    w = weights(valid) * (status == 0)[:, None]
     return w.double() / w.sum(-1, keepdim=True).clamp(min=1).double()
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, Self
 
 import torch
 from torch import Tensor
 
 from sampling.core.errors import InvalidArgument
 from sampling.core.history import History
-from sampling.processors.base import Processor, same_rows
+from sampling.processors.base import Processor, Rows, check_same_rows
 
 
 class Constraint(Protocol):
@@ -57,11 +57,11 @@ class AllowedTokens(Processor):
 
     def __init__(self, constraints: Constraint | Sequence[Constraint | None] | None) -> None:
         self.constraints = tuple(constraints) if isinstance(constraints, Sequence) else (constraints,)
-        self.shown = self.constraints
+        self.params: Sequence[Constraint | None] = self.constraints
 
     def process(self, logits: Tensor, history: History) -> Tensor:
         """Set the logits of all other tokens to -inf."""
-        same_rows(history, logits)
+        check_same_rows(history, logits)
         asked = [(row, one) for row, one in enumerate(self._per_row(len(logits))) if one is not None]
         if not asked:
             return logits
@@ -74,6 +74,12 @@ class AllowedTokens(Processor):
         masked[rows] = torch.where(allowed.to(logits.device), logits[rows], -math.inf)
         return masked
 
+    def select(self, rows: Rows) -> Self:
+        """Return the stage with the constraints of some rows."""
+        part = super().select(rows)
+        part.__dict__["constraints"] = tuple(part.params)
+        return part
+
     def _per_row(self, rows: int) -> Sequence[Constraint | None]:
         count = len(self.constraints)
         if count not in (1, rows):
@@ -83,7 +89,7 @@ class AllowedTokens(Processor):
 
 
 def sampled(history: History, rows: Sequence[int]) -> list[list[int]]:
-    """The tokens that some rows, at least one, have sampled."""
+    """Return the tokens that some rows, at least one, have sampled."""
     begins, ends = torch.stack([history.prompt_lengths, history.lengths])[:, rows].tolist()
     tokens = history.tokens[rows, : max(ends)].cpu()
     spans = zip(tokens, begins, ends, strict=True)

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import ClassVar, Self, cast
 
 import torch
-from sampling_kernels.branching import may_branch
+from sampling_kernels.host_sync import can_sync
 from torch import Tensor
 
 from sampling.core.errors import InvalidArgument
@@ -40,13 +40,13 @@ class Processor:
 
     Attributes:
         name: What the stage is called.
-        shown: The numbers that it was made with, one or one per row; a tuple where these are several arguments.
-        per_row: Names of the attributes that hold one number per row, [B, ...] or [1, ...].
+        params: The numbers that it was made with, one or one per row; a tuple where these are several arguments.
+        row_fields: Names of the attributes that hold one number per row, [B, ...] or [1, ...].
     """
 
     name: ClassVar[str] = cast("str", NotNamed())
-    per_row: ClassVar[tuple[str, ...]] = ()
-    shown: Sequence[object] = ()
+    row_fields: ClassVar[tuple[str, ...]] = ()
+    params: Sequence[object] = ()
 
     def __setattr__(self, name: str, value: object) -> None:
         """Set an attribute that has no value yet."""
@@ -72,13 +72,13 @@ class Processor:
         return self._returned(self.process(given, history_or_none(history, self.name)), given)
 
     def _returned(self, processed: Tensor, given: Tensor) -> Tensor:
-        """What `process` made of logits, if it is logits of the same form."""
+        """Return what `process` made of logits, if it is logits of the same form."""
         return self.formed("returned", processed, (given.dtype,), given.shape)
 
     def formed(
         self, what: str, value: Tensor, dtypes: Sequence[torch.dtype], *shapes: Sequence[int]
     ) -> Tensor:
-        """What a method of a stage returned, if it has one of the types and shapes that it has to have.
+        """Return what a method of a stage returned, if it has one of the types and shapes that it has to have.
 
         Anything else would be stretched by broadcasting, so that a row had another's numbers.
 
@@ -95,11 +95,11 @@ class Processor:
         return value
 
     def process(self, logits: Tensor, history: History) -> Tensor:
-        """What a processor does to float32 logits [B, V]."""
+        """Process float32 logits [B, V]."""
         raise NotImplementedError(f"{type(self).__name__} does not say what it does to logits")
 
-    def fitted(self, numbers: Tensor, logits: Tensor) -> Tensor:
-        """The processor's numbers, [1, ...] or [B, ...], on the device of the logits.
+    def broadcast_to(self, numbers: Tensor, logits: Tensor) -> Tensor:
+        """Return the processor's numbers, [1, ...] or [B, ...], on the device of the logits.
 
         Raises:
             InvalidArgument: There is one number per row, but of another batch.
@@ -111,29 +111,31 @@ class Processor:
         return numbers.to(logits.device)
 
     def numbers(self) -> dict[str, Tensor]:
-        """Return what `per_row` names.
+        """Return what `row_fields` names.
 
         Raises:
             InvalidArgument: The constructor has not set one of them.
         """
-        found = {name: getattr(self, name, None) for name in self.per_row}
+        found = {name: getattr(self, name, None) for name in self.row_fields}
         for name, value in found.items():
             if not isinstance(value, Tensor):
                 words = "names of tensors [B, ...] or [1, ...] that the constructor sets"
-                raise InvalidArgument(f"{type(self).__name__}.per_row", name, words)
+                raise InvalidArgument(f"{type(self).__name__}.row_fields", name, words)
         return cast("dict[str, Tensor]", found)
 
     def select(self, rows: Rows) -> Self:
-        """The stage with the numbers of some rows."""
+        """Return the stage with the numbers of some rows."""
         part = copy.copy(self)
         for name, numbers in self.numbers().items():
             part.__dict__[name] = numbers[rows] if len(numbers) > 1 else numbers
-        if not torch.compiler.is_compiling() and len(self.shown) > 1:  # for people, and no part of a graph
-            part.__dict__["shown"] = [self.shown[row] for row in torch.arange(len(self.shown))[rows].tolist()]
+        if not torch.compiler.is_compiling() and len(self.params) > 1:  # for people, and no part of a graph
+            part.__dict__["params"] = [
+                self.params[row] for row in torch.arange(len(self.params))[rows].tolist()
+            ]
         return part
 
     def to(self, device: torch.device | str) -> Self:
-        """The same processor with its numbers on a device, so that no call has to move them there."""
+        """Return the same processor with its numbers on a device, so that no call has to move them there."""
         moved = copy.copy(self)
         for name, value in self.__dict__.items():
             if isinstance(value, Tensor):
@@ -141,8 +143,8 @@ class Processor:
         return moved
 
     def describe(self, row: int = 0) -> str:
-        """The name and one row's numbers, for people."""
-        numbers = self.shown[row if len(self.shown) > 1 else 0] if self.shown else ""
+        """Return the name and one row's numbers, for people."""
+        numbers = self.params[row if len(self.params) > 1 else 0] if self.params else ""
         words = (
             ", ".join(map(str, cast("tuple[object, ...]", numbers))) if type(numbers) is tuple else numbers
         )
@@ -153,13 +155,13 @@ class Processor:
         return f"{type(self).__name__}({', '.join([*self._numbers_given(), *self._choices_made()])})"
 
     def _numbers_given(self) -> Iterator[str]:
-        """Yield `shown` as arguments, a list where there is one per row; without it what `per_row` names."""
-        if "shown" not in vars(self):
+        """Yield `params` as arguments, a list where there is one per row; without it what `row_fields` names."""
+        if "params" not in vars(self):
             yield from (f"{name}={value.flatten().tolist()}" for name, value in self.numbers().items())
             return
-        several = len(self.shown) > 0 and all(type(one) is tuple for one in self.shown)
+        several = len(self.params) > 0 and all(type(one) is tuple for one in self.params)
         columns = (
-            zip(*cast("Sequence[Sequence[object]]", self.shown), strict=True) if several else [self.shown]
+            zip(*cast("Sequence[Sequence[object]]", self.params), strict=True) if several else [self.params]
         )
         for column in map(list, columns):
             yield repr(column[0] if len(column) == 1 else column)
@@ -179,24 +181,24 @@ class Processor:
         return hash(type(self))
 
 
-class Edit(Processor):
+class SparseEdit(Processor):
     """A processor that changes the logits of a few tokens of each row."""
 
     @property
-    def reach(self) -> object:
-        """What its tokens are found by: `touched` is the same for edits of equal reach, unless that is None."""
+    def index_key(self) -> object:
+        """Return what its tokens are found by: `token_ids` is the same for edits of equal key, unless that is None."""
         return None
 
-    def touched(self, logits: Tensor, history: History) -> tuple[Tensor, ...]:
-        """Which tokens it changes: their ids, int64 [B, D], and what else `changed` needs; an id may stand there twice."""
+    def token_ids(self, logits: Tensor, history: History) -> tuple[Tensor, ...]:
+        """Return which tokens it changes: their ids, int64 [B, D], and what else `update` needs; an id may be there twice."""
         raise NotImplementedError(f"{type(self).__name__} does not say which tokens it changes")
 
-    def changed(self, logits: Tensor, *known: Tensor) -> Tensor:
-        """The new logits of these tokens, both [B, D] in float64; the same for the same id."""
+    def update(self, logits: Tensor, *known: Tensor) -> Tensor:
+        """Return the new logits of these tokens, both [B, D] in float64; the same for the same id."""
         raise NotImplementedError(f"{type(self).__name__} does not say how it changes logits")
 
     def edits(self, logits: Tensor, history: History) -> tuple[Tensor, Tensor, Tensor]:
-        """Which logits it changes, from what and to what.
+        """Compute which logits it changes, from what and to what.
 
         Args:
             logits: float32 [B, V].
@@ -205,37 +207,37 @@ class Edit(Processor):
         Returns:
             Token ids, int64 [B, D], and their logits before and after, float32 [B, D].
         """
-        found = self.touched(logits, history)
+        found = self.token_ids(logits, history)
         if not isinstance(found, tuple | list) or not found:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidArgument(
-                f"{type(self).__name__}, touched", found, "a tuple that begins with token ids"
+                f"{type(self).__name__}, token_ids", found, "a tuple that begins with token ids"
             )
         ids, *known = found
         shape = (len(logits), *ids.shape[-1:]) if isinstance(ids, Tensor) else ()  # pyright: ignore[reportUnnecessaryIsInstance]
-        self.formed("touched", ids, (torch.int64,), shape)
+        self.formed("token_ids", ids, (torch.int64,), shape)
         before = self._before(logits, ids)
-        after = self.changed(before.double(), *known)
-        return ids, before, self.formed("changed", after, FLOATS, before.shape).float()
+        after = self.update(before.double(), *known)
+        return ids, before, self.formed("update", after, FLOATS, before.shape).float()
 
     def _before(self, logits: Tensor, ids: Tensor) -> Tensor:
-        """The logits of token ids, float32 [B, D]."""
-        if not may_branch(logits):
+        """Gather the logits of token ids, float32 [B, D]."""
+        if not can_sync(logits):
             return logits.gather(-1, ids)
         try:
             return logits.gather(-1, ids)
         except RuntimeError as error:  # the operator has looked at every id
             wrong = next(token for token in ids.flatten().tolist() if not 0 <= token < logits.shape[-1])
             words = f"token ids from 0 to {logits.shape[-1] - 1}"
-            raise InvalidArgument(f"{type(self).__name__}, touched", wrong, words) from error
+            raise InvalidArgument(f"{type(self).__name__}, token_ids", wrong, words) from error
 
     def process(self, logits: Tensor, history: History) -> Tensor:
         """Change them in a copy."""
         ids, _, after = self.edits(logits, history)
-        return overwritten(logits.clone(), ids, after)
+        return write_logits(logits.clone(), ids, after)
 
 
-def as_in(base: type[Processor], stage: Processor, *methods: str) -> bool:
-    """Whether a stage is a `base` that has none of these methods of its own, neither by its class nor by itself.
+def inherits(base: type[Processor], stage: Processor, *methods: str) -> bool:
+    """Return True if a stage is a `base` that has none of these methods of its own, neither by its class nor by itself.
 
     What a stage has of its own is what it means: then no faster way may be taken past it.
     """
@@ -245,13 +247,13 @@ def as_in(base: type[Processor], stage: Processor, *methods: str) -> bool:
     )
 
 
-def same_rows(history: History, logits: Tensor) -> None:
+def check_same_rows(history: History, logits: Tensor) -> None:
     """Refuse a history of another batch than the logits [B, V]."""
     if len(history) != len(logits):
         raise InvalidArgument("history", f"{len(history)} rows", f"of the {len(logits)} rows of the logits")
 
 
-def overwritten(logits: Tensor, ids: Tensor, values: Tensor) -> Tensor:
+def write_logits(logits: Tensor, ids: Tensor, values: Tensor) -> Tensor:
     """Write new logits [B, D] over those of the token ids [B, D], in place.
 
     By index: a compiled scatter would copy the whole rows once more.
@@ -261,11 +263,11 @@ def overwritten(logits: Tensor, ids: Tensor, values: Tensor) -> Tensor:
     return logits
 
 
-def by_reach(edits: Sequence[Edit]) -> tuple[tuple[Edit, ...], ...]:
-    """Edits in groups: those that follow each other and change the same tokens."""
-    groups: list[tuple[Edit, ...]] = []
+def group_by_index_key(edits: Sequence[SparseEdit]) -> tuple[tuple[SparseEdit, ...], ...]:
+    """Group edits that follow each other and change the same tokens."""
+    groups: list[tuple[SparseEdit, ...]] = []
     for edit in edits:
-        if groups and edit.reach is not None and edit.reach == groups[-1][0].reach:
+        if groups and edit.index_key is not None and edit.index_key == groups[-1][0].index_key:
             groups[-1] += (edit,)
         else:
             groups.append((edit,))

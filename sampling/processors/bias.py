@@ -11,12 +11,12 @@ from torch import Tensor
 from sampling.core.errors import InvalidArgument
 from sampling.core.history import History
 from sampling.core.params import LARGEST, Bias, bias_table
-from sampling.processors.base import Edit
+from sampling.processors.base import SparseEdit
 
 LARGEST_ID = 2**63 - 1
 
 
-class LogitBias(Edit):
+class LogitBias(SparseEdit):
     """Add biases to the logits of a few tokens: l + b.
 
     A bias of -inf bans the token outright; the request field allows -100 to 100 only.
@@ -36,7 +36,7 @@ class LogitBias(Edit):
     """
 
     name = "logit_bias"
-    per_row = ("ids", "values")
+    row_fields = ("ids", "values")
 
     def __init__(self, bias: Bias | Sequence[Bias]) -> None:
         rows = list(bias) if isinstance(bias, Sequence) else [bias]
@@ -56,16 +56,18 @@ class LogitBias(Edit):
             [[value for _, value in row] for row in padded], dtype=torch.float32
         ).double()
         self.highest_id = max((token for table in tables for token in table), default=0)
-        self.shown = tables
+        self.params = tables
 
-    def touched(self, logits: Tensor, history: History) -> tuple[Tensor, ...]:
-        """The ids with a bias, and the biases."""
+    def token_ids(self, logits: Tensor, history: History) -> tuple[Tensor, ...]:
+        """Return the ids with a bias, and the biases."""
         if self.highest_id >= logits.shape[-1]:
             raise InvalidArgument(
                 "logit_bias", self.highest_id, f"token ids below {logits.shape[-1]}, the width of the logits"
             )
-        return self.fitted(self.ids, logits).expand(len(logits), -1), self.fitted(self.values, logits)
+        return self.broadcast_to(self.ids, logits).expand(len(logits), -1), self.broadcast_to(
+            self.values, logits
+        )
 
-    def changed(self, logits: Tensor, *known: Tensor) -> Tensor:
+    def update(self, logits: Tensor, *known: Tensor) -> Tensor:
         """Add the biases."""
         return logits + known[0]

@@ -12,12 +12,12 @@ from torch import Tensor
 from sampling.core.errors import InvalidArgument
 from sampling.core.history import History
 from sampling.core.params import LARGEST_MIN_TOKENS, integer, token_ids
-from sampling.processors.base import Edit, same_rows
+from sampling.processors.base import SparseEdit, check_same_rows
 from sampling.processors.bias import LARGEST_ID
 from sampling.processors.numbers import column
 
 
-class MinTokens(Edit):
+class MinTokens(SparseEdit):
     """Ban some tokens until a row has sampled enough: -inf.
 
     Args:
@@ -42,7 +42,7 @@ class MinTokens(Edit):
     """
 
     name = "min_tokens"
-    per_row = ("least", "ids")
+    row_fields = ("least", "ids")
 
     def __init__(self, min_tokens: int | Sequence[int], ids: Sequence[int] | Sequence[Sequence[int]]) -> None:
         counts = [*min_tokens] if isinstance(min_tokens, Sequence) else [min_tokens]
@@ -60,18 +60,18 @@ class MinTokens(Edit):
         )
         self.ids = torch.tensor([[min(token, LARGEST_ID) for token in row] for row in padded])  # [B or 1, D]
         self.highest_id = max((token for row in lists for token in row), default=0)
-        self.shown = [(count, [*row]) for count, row in zip(least, lists, strict=True)]
+        self.params = [(count, [*row]) for count, row in zip(least, lists, strict=True)]
 
-    def touched(self, logits: Tensor, history: History) -> tuple[Tensor, ...]:
-        """The ids, and whether their row has sampled too few tokens."""
-        same_rows(history, logits)
+    def token_ids(self, logits: Tensor, history: History) -> tuple[Tensor, ...]:
+        """Return the ids, and whether their row has sampled too few tokens."""
+        check_same_rows(history, logits)
         if self.highest_id >= logits.shape[-1]:
             words = f"token ids below {logits.shape[-1]}, the width of the logits"
             raise InvalidArgument("stop_token_ids", self.highest_id, words)
-        early = history.sampled[:, None] < self.fitted(self.least, logits)
-        return self.fitted(self.ids, logits).expand(len(logits), -1), early
+        early = history.sampled[:, None] < self.broadcast_to(self.least, logits)
+        return self.broadcast_to(self.ids, logits).expand(len(logits), -1), early
 
-    def changed(self, logits: Tensor, *known: Tensor) -> Tensor:
+    def update(self, logits: Tensor, *known: Tensor) -> Tensor:
         """Ban them while it is early."""
         return torch.where(known[0], -math.inf, logits)
 

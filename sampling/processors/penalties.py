@@ -10,31 +10,31 @@ from torch import Tensor
 from sampling.core.errors import InvalidArgument
 from sampling.core.history import OUTPUT, PROMPT_AND_OUTPUT, History, Scope
 from sampling.core.params import LARGEST, SMALLEST, boolean
-from sampling.processors.base import Edit, same_rows
+from sampling.processors.base import SparseEdit, check_same_rows
 from sampling.processors.numbers import Number, column, decimals
 
 
-class CountPenalty(Edit):
+class CountPenalty(SparseEdit):
     """A processor that changes the logits of tokens by how often they occurred."""
 
-    per_row = ("penalty",)
+    row_fields = ("penalty",)
     lowest: ClassVar[float] = -LARGEST
 
     def __init__(self, penalty: Number, *, scope: Scope = OUTPUT) -> None:
-        self.shown = [float(text) for text in decimals(self.name, penalty, self.lowest, LARGEST)]
-        self.penalty = column(self.shown, torch.float32).double()  # rounded once, computed with in float64
+        self.params = [float(text) for text in decimals(self.name, penalty, self.lowest, LARGEST)]
+        self.penalty = column(self.params, torch.float32).double()  # rounded once, computed with in float64
         if not isinstance(scope, Scope):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidArgument("scope", scope, "a Scope")
         self.scope = scope
 
     @property
-    def reach(self) -> Scope:
-        """The scope."""
+    def index_key(self) -> Scope:
+        """Return the scope."""
         return self.scope
 
-    def touched(self, logits: Tensor, history: History) -> tuple[Tensor, ...]:
-        """The tokens in the processor's scope, and how often each occurred."""
-        same_rows(history, logits)
+    def token_ids(self, logits: Tensor, history: History) -> tuple[Tensor, ...]:
+        """Return the tokens in the processor's scope, and how often each occurred."""
+        check_same_rows(history, logits)
         words = f"token ids below {logits.shape[-1]}, the width of the logits"
         if self.scope.prompt and history.highest_prompt_id >= logits.shape[-1]:
             raise InvalidArgument("prompt_ids", history.highest_prompt_id, words)
@@ -42,12 +42,12 @@ class CountPenalty(Edit):
             raise InvalidArgument("tokens", history.highest_output_id, words)
         return history.counted(self.scope)
 
-    def changed(self, logits: Tensor, *known: Tensor) -> Tensor:
+    def update(self, logits: Tensor, *known: Tensor) -> Tensor:
         """Penalise them."""
-        return self.penalised(logits, known[0], self.fitted(self.penalty, logits))
+        return self.penalised(logits, known[0], self.broadcast_to(self.penalty, logits))
 
     def penalised(self, logits: Tensor, counts: Tensor, penalty: Tensor) -> Tensor:
-        """The new logits of the counted tokens, float64 [B, D]; unchanged where the count is 0."""
+        """Return the new logits of the counted tokens, float64 [B, D]; unchanged where the count is 0."""
         raise NotImplementedError(f"{type(self).__name__} does not say how it penalises")
 
 
@@ -98,7 +98,7 @@ class FrequencyPenalty(Subtracted):
     name = "frequency_penalty"
 
     def times(self, counts: Tensor) -> Tensor:
-        """The count."""
+        """Return the count."""
         return counts
 
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import torch
-from sampling_kernels.banning import banned
-from sampling_kernels.truncation import keep_first
+from sampling_kernels.candidates.candidates import Candidates
+from sampling_kernels.truncation import argmax_mask
+from sampling_kernels.weighted_logits import WeightedLogits, mask_logits
 from torch import Tensor
 
 from sampling.core.params import LARGEST, SMALLEST
-from sampling.processors.leading import Leading, Weighed
 from sampling.processors.numbers import Number, column, decimals
-from sampling.processors.shaping import Shaping
+from sampling.processors.order_preserving import OrderPreservingStage
 
 
-class Temperature(Shaping):
+class Temperature(OrderPreservingStage):
     """Divide the distance to the row maximum: (l - max(l)) / T.
 
     T = 1 leaves a row as it is. T = 0 keeps the arg max (of equal ones, the lowest token id) and bans the rest, the limit of
@@ -33,33 +33,33 @@ class Temperature(Shaping):
     """
 
     name = "temperature"
-    per_row = ("temperature", "divisor")
+    row_fields = ("temperature", "divisor")
 
     def __init__(self, temperature: Number) -> None:
         values = [float(text) for text in decimals(self.name, temperature, 0, LARGEST)]
         self.temperature = column([max(v, SMALLEST) if v > 0 else v for v in values], torch.float32)
         self.divisor = torch.where(self.temperature > 0, self.temperature, 1.0).double()
         self.some_greedy, self.some_neutral = 0.0 in values, 1.0 in values
-        self.shown = values
+        self.params = values
 
-    def shape(self, rows: Weighed) -> Weighed:
+    def process_rows(self, rows: WeightedLogits) -> WeightedLogits:
         """Divide, or take the arg max where the temperature is 0."""
-        return Weighed(self.cooled(rows.logits))
+        return WeightedLogits(self._divided(rows.logits))
 
-    def shape_leading(self, leading: Leading) -> Leading:
-        """The same."""
-        t = self.fitted(self.temperature, leading.logits).expand(len(leading.logits), 1)
-        return leading.cooled(self.cooled(leading.logits), t)
+    def process_candidates(self, candidates: Candidates) -> Candidates:
+        """Do the same to candidates."""
+        logits = candidates.logits
+        t = self.broadcast_to(self.temperature, logits).expand(len(logits), 1)
+        return candidates.divide(self._divided(logits), t)
 
-    def cooled(self, logits: Tensor) -> Tensor:
-        """The new logits, float32 [B, C]."""
-        t = self.fitted(self.temperature, logits)
+    def _divided(self, logits: Tensor) -> Tensor:
+        """Compute the new logits, float32 [B, C]."""
+        t = self.broadcast_to(self.temperature, logits)
         maximum = logits.amax(-1, keepdim=True).double()
         maximum = maximum.masked_fill(maximum == 0, 0.0)  # of 0.0 and -0.0 either may be the largest
-        divided = logits.double().sub_(maximum).div_(self.fitted(self.divisor, logits))
-        cooled = divided.float()
+        divided = logits.double().sub_(maximum).div_(self.broadcast_to(self.divisor, logits)).float()
         if self.some_neutral:
-            cooled = torch.where(t == 1, logits, cooled)
+            divided = torch.where(t == 1, logits, divided)
         if self.some_greedy:
-            cooled = torch.where(t == 0, banned(logits, keep_first(logits)), cooled)
-        return cooled
+            divided = torch.where(t == 0, mask_logits(logits, argmax_mask(logits)), divided)
+        return divided

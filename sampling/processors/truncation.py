@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from typing import get_args
 
 import torch
-from sampling_kernels.branching import may_branch
-from sampling_kernels.rough import min_p_of_leading, top_p_of_leading
-from sampling_kernels.shares import WHOLE, share_of_decimal
-from sampling_kernels.truncation import keep_first, keep_min_p, keep_top_k, keep_top_p, with_equals
+from sampling_kernels.candidates.candidates import Candidates
+from sampling_kernels.candidates.float_filters import filter_min_p, filter_top_p
+from sampling_kernels.fixed_point import ONE, to_fixed_point
+from sampling_kernels.host_sync import can_sync
+from sampling_kernels.sort_key import TieBreak
+from sampling_kernels.truncation import argmax_mask, extend_to_ties, min_p_mask, top_k_mask, top_p_mask
 from torch import Tensor
 
 from sampling.core.errors import InvalidArgument
 from sampling.core.params import LARGEST_TOP_K, boolean
 from sampling.processors.base import Rows
-from sampling.processors.leading import Leading
 from sampling.processors.numbers import Number, column, decimals
-from sampling.processors.shaping import Truncation
+from sampling.processors.order_preserving import Truncation
+
+
+def checked_tie_break(value: TieBreak) -> TieBreak:
+    """Return the rule of equal logits, if it is one."""
+    allowed = get_args(TieBreak)
+    if value not in [*allowed]:  # a list, for what cannot be hashed
+        raise InvalidArgument("tie_break", value, f"one of {', '.join(allowed)}")
+    return value
 
 
 class TopK(Truncation):
@@ -25,7 +35,7 @@ class TopK(Truncation):
 
     Args:
         k: A whole number or one per row; 0 keeps everything.
-        low_ids_first: Which of two equal logits comes first.
+        tie_break: Which of two equal logits comes first.
         keep_ties: Keep all that equal the k-th logit, too.
 
     Source: Fan, Lewis, Dauphin, "Hierarchical Neural Story Generation", ACL 2018.
@@ -38,30 +48,30 @@ class TopK(Truncation):
     """
 
     name = "top_k"
-    per_row = ("k",)
+    row_fields = ("k",)
 
-    def __init__(self, k: Number, *, low_ids_first: bool = True, keep_ties: bool = False) -> None:
+    def __init__(self, k: Number, *, tie_break: TieBreak = "lowest_id", keep_ties: bool = False) -> None:
         texts = decimals(self.name, k, 0, LARGEST_TOP_K)
         wrong = next((text for text in texts if float(text) % 1), None)
         if wrong is not None:
             raise InvalidArgument(self.name, float(wrong), "a whole number")
         self.k = column([int(float(text)) for text in texts], torch.int64)
-        self.low_ids_first = boolean("low_ids_first", low_ids_first)
+        self.tie_break = checked_tie_break(tie_break)
         self.keep_ties = boolean("keep_ties", keep_ties)
-        self.shown = self.k.flatten().tolist()
+        self.params = self.k.flatten().tolist()
 
     def keep(self, logits: Tensor, w: Tensor | None = None) -> Tensor:
-        """The first k in the order of (logit, token id)."""
-        k = self.fitted(self.k, logits).expand(len(logits), 1)
-        return keep_top_k(logits, k, low_ids_first=bool(self.low_ids_first), keep_ties=self.keep_ties)
+        """Return the first k in the order of (logit, token id)."""
+        k = self.broadcast_to(self.k, logits).expand(len(logits), 1)
+        return top_k_mask(logits, k, tie_break=self.tie_break or "lowest_id", keep_ties=self.keep_ties)
 
-    def keep_leading(self, leading: Leading) -> tuple[Tensor, Tensor | None]:
-        """The same among the leading tokens; only their order matters."""
-        return self.keep(leading.logits), None
+    def keep_candidates(self, candidates: Candidates) -> tuple[Tensor, Tensor | None]:
+        """Do the same among the candidates; only their order matters."""
+        return self.keep(candidates.logits), None
 
     def neutral(self, logits: Tensor, width: int) -> Tensor:
-        """Where k is 0, or no token would be left out."""
-        k = self.fitted(self.k, logits)
+        """Return where k is 0, or no token would be left out."""
+        k = self.broadcast_to(self.k, logits)
         return (k == 0) | (k >= width)
 
 
@@ -73,9 +83,9 @@ class TopP(Truncation):
 
     Args:
         p: 0 to 1, a number or one per row; 1 keeps everything.
-        low_ids_first: Which of two equal logits comes first.
+        tie_break: Which of two equal logits comes first.
         keep_ties: Keep all that equal the last one, too.
-        exact_hit_stops: False takes one token more when the mass is exactly p.
+        stops_at_equality: False takes one token more when the mass is exactly p.
 
     Source: "Create Chat Completion", `top_p`; Holtzman et al., "The Curious Case of Neural Text Degeneration", ICLR 2020.
 
@@ -87,57 +97,62 @@ class TopP(Truncation):
     """
 
     name = "top_p"
-    per_row = ("share", "p")
-    weighs = True
+    row_fields = ("p_fixed", "p")
+    uses_weights = True
 
     def __init__(
-        self, p: Number, *, low_ids_first: bool = True, keep_ties: bool = False, exact_hit_stops: bool = True
+        self,
+        p: Number,
+        *,
+        tie_break: TieBreak = "lowest_id",
+        keep_ties: bool = False,
+        stops_at_equality: bool = True,
     ) -> None:
         texts = decimals(self.name, p, 0, 1)
-        self.share = column([share_of_decimal(text) for text in texts], torch.int64)
+        self.p_fixed = column([to_fixed_point(text) for text in texts], torch.int64)
         self.p = column([float(text) for text in texts], torch.float64)
-        self.low_ids_first = boolean("low_ids_first", low_ids_first)
+        self.tie_break = checked_tie_break(tie_break)
         self.keep_ties = boolean("keep_ties", keep_ties)
-        self.exact_hit_stops = boolean("exact_hit_stops", exact_hit_stops)
-        self.shown = [float(text) for text in texts]
+        self.stops_at_equality = boolean("stops_at_equality", stops_at_equality)
+        self.params = [float(text) for text in texts]
 
     def keep(self, logits: Tensor, w: Tensor | None = None) -> Tensor:
-        """The nucleus of each row."""
-        share = self.fitted(self.share, logits)
-        return keep_top_p(
+        """Return the nucleus of each row."""
+        p_fixed = self.broadcast_to(self.p_fixed, logits)
+        return top_p_mask(
             logits,
-            share,
+            p_fixed,
             w,
-            low_ids_first=bool(self.low_ids_first),
+            tie_break=self.tie_break or "lowest_id",
             keep_ties=self.keep_ties,
-            exact_hit_stops=self.exact_hit_stops,
+            stops_at_equality=self.stops_at_equality,
         )
 
-    def keep_leading(self, leading: Leading) -> tuple[Tensor, Tensor | None]:
-        """The nucleus among the leading tokens."""
-        everything = self.neutral(leading.logits, leading.width)
-        look = may_branch(leading.logits)
-        kept, sure = self._nucleus(leading, quick=look)
-        doubtful = (~(sure | everything[:, 0])).nonzero()[:, 0] if look else ()
+    def keep_candidates(self, candidates: Candidates) -> tuple[Tensor, Tensor | None]:
+        """Return the nucleus among the candidates."""
+        everything = self.neutral(candidates.logits, candidates.vocab_size)
+        look = can_sync(candidates.logits)
+        kept, certain = self._nucleus(candidates, quick=look)
+        doubtful = (~(certain | everything[:, 0])).nonzero()[:, 0] if look else ()
         if len(doubtful) > 0:
-            again = self.select(doubtful)._nucleus(leading.select(doubtful), quick=False)
-            kept, sure = kept.index_copy(0, doubtful, again[0]), sure.index_copy(0, doubtful, again[1])
-        return kept | everything, sure | everything[:, 0]
+            again = self.select(doubtful)._nucleus(candidates.select(doubtful), quick=False)
+            kept, certain = kept.index_copy(0, doubtful, again[0]), certain.index_copy(0, doubtful, again[1])
+        return kept | everything, certain | everything[:, 0]
 
-    def _nucleus(self, leading: Leading, *, quick: bool) -> tuple[Tensor, Tensor]:
-        """Which leading tokens it keeps, as far as bounds of the total tell, and where they do."""
-        kept, sure = top_p_of_leading(
-            leading.logits,
-            leading.masses(),
-            self.fitted(self.p, leading.logits),
-            *leading.totals(quick=quick),
-            low_ids_first=bool(self.low_ids_first),
+    def _nucleus(self, candidates: Candidates, *, quick: bool) -> tuple[Tensor, Tensor]:
+        """Return which candidates it keeps, as far as bounds of the normalizer tell, and where they do."""
+        kept, certain = filter_top_p(
+            candidates.logits,
+            candidates.exp_logits(),
+            self.broadcast_to(self.p, candidates.logits),
+            *candidates.normalizer_bounds(quick=quick),
+            tie_break=self.tie_break or "lowest_id",
         )
-        return with_equals(kept, leading.logits) if self.keep_ties else kept, sure
+        return extend_to_ties(kept, candidates.logits) if self.keep_ties else kept, certain
 
     def neutral(self, logits: Tensor, width: int) -> Tensor:
-        """Where p is 1."""
-        return self.fitted(self.share, logits) >= WHOLE
+        """Return where p is 1."""
+        return self.broadcast_to(self.p_fixed, logits) >= ONE
 
 
 class MinP(Truncation):
@@ -157,37 +172,37 @@ class MinP(Truncation):
     """
 
     name = "min_p"
-    per_row = ("share", "p")
-    weighs = True
+    row_fields = ("p_fixed", "p")
+    uses_weights = True
 
     def __init__(self, p: Number, *, strict: bool = False) -> None:
         texts = decimals(self.name, p, 0, 1)
         self.strict = boolean("strict", strict)
-        self.share = column([share_of_decimal(text) for text in texts], torch.int64)
+        self.p_fixed = column([to_fixed_point(text) for text in texts], torch.int64)
         self.p = column([float(text) for text in texts], torch.float64)
-        self.shown = [float(text) for text in texts]
+        self.params = [float(text) for text in texts]
 
     def keep(self, logits: Tensor, w: Tensor | None = None) -> Tensor:
-        """Those above the threshold of each row."""
-        return keep_min_p(logits, self.fitted(self.share, logits), w, strict=self.strict)
+        """Return those above the threshold of each row."""
+        return min_p_mask(logits, self.broadcast_to(self.p_fixed, logits), w, strict=self.strict)
 
-    def keep_leading(self, leading: Leading) -> tuple[Tensor, Tensor | None]:
-        """The same among the leading tokens."""
-        p = self.fitted(self.p, leading.logits)
-        kept, sure = min_p_of_leading(leading.masses(), p)
-        return kept, sure | (p == 0)[:, 0]
+    def keep_candidates(self, candidates: Candidates) -> tuple[Tensor, Tensor | None]:
+        """Do the same among the candidates."""
+        p = self.broadcast_to(self.p, candidates.logits)
+        kept, certain = filter_min_p(candidates.exp_logits(), p)
+        return kept, certain | (p == 0)[:, 0]
 
     def neutral(self, logits: Tensor, width: int) -> Tensor:
-        """Where p is 0."""
-        return self.fitted(self.share, logits) == 0
+        """Return where p is 0."""
+        return self.broadcast_to(self.p_fixed, logits) == 0
 
 
 def all_of(masks: Sequence[Tensor]) -> Tensor:
-    """What all masks have in common."""
+    """Return what all masks have in common."""
     return functools.reduce(torch.logical_and, masks)
 
 
-class Joint(Truncation):
+class Intersection(Truncation):
     """Truncations that all look at the same distribution: a token stays if every one of them keeps it.
 
     In a chain each truncation looks at what the one before left over; here none does.
@@ -197,7 +212,7 @@ class Joint(Truncation):
 
     Example:
         >>> import torch
-        >>> Joint(TopK(1), TopP(0.5)).keep(torch.zeros(1, 4)).tolist()
+        >>> Intersection(TopK(1), TopP(0.5)).keep(torch.zeros(1, 4)).tolist()
         [[True, False, False, False]]
     """
 
@@ -206,45 +221,45 @@ class Joint(Truncation):
     def __init__(self, *truncations: Truncation) -> None:
         if not truncations:
             raise InvalidArgument("truncations", truncations, "at least one truncation")
-        orders = {part.low_ids_first for part in truncations} - {None}
+        orders = {part.tie_break for part in truncations} - {None}
         if len(orders) > 1:
-            raise InvalidArgument("truncations", truncations, "of one order of equal logits")
+            raise InvalidArgument("truncations", truncations, "of one tie_break")
         self.truncations = truncations
-        self.low_ids_first = next(iter(orders), None)
-        self.weighs = any(part.weighs for part in truncations)
+        self.tie_break = next(iter(orders), None)
+        self.uses_weights = any(part.uses_weights for part in truncations)
 
-    def to(self, device: torch.device | str) -> Joint:
-        """All parts on a device."""
-        return Joint(*(part.to(device) for part in self.truncations))
+    def to(self, device: torch.device | str) -> Intersection:
+        """Move all parts to a device."""
+        return Intersection(*(part.to(device) for part in self.truncations))
 
     def check(self, logits: Tensor) -> None:
-        """Every part."""
+        """Check every part."""
         for part in self.truncations:
             part.check(logits)
 
-    def select(self, rows: Rows) -> Joint:
-        """All parts for some rows."""
-        return Joint(*(part.select(rows) for part in self.truncations))
+    def select(self, rows: Rows) -> Intersection:
+        """Take some rows of all parts."""
+        return Intersection(*(part.select(rows) for part in self.truncations))
 
     def keep(self, logits: Tensor, w: Tensor | None = None) -> Tensor:
-        """The intersection of what each keeps."""
+        """Return the intersection of what each keeps."""
         return all_of([part.keep(logits, w) for part in self.truncations])
 
-    def keep_leading(self, leading: Leading) -> tuple[Tensor, Tensor | None]:
-        """The intersection, sure where every part is."""
-        parts = [part.keep_leading(leading) for part in self.truncations]
-        doubts = [sure for _, sure in parts if sure is not None]
-        return all_of([kept for kept, _ in parts]), all_of(doubts) if doubts else None
+    def keep_candidates(self, candidates: Candidates) -> tuple[Tensor, Tensor | None]:
+        """Return the intersection, certain where every part is."""
+        parts = [part.keep_candidates(candidates) for part in self.truncations]
+        certainties = [certain for _, certain in parts if certain is not None]
+        return all_of([kept for kept, _ in parts]), all_of(certainties) if certainties else None
 
     def neutral(self, logits: Tensor, width: int) -> Tensor:
-        """Where every part is neutral."""
+        """Return where every part is neutral."""
         return all_of([part.neutral(logits, width) for part in self.truncations])
 
     def __repr__(self) -> str:
-        return f"Joint({', '.join(map(repr, self.truncations))})"
+        return f"Intersection({', '.join(map(repr, self.truncations))})"
 
     def describe(self, row: int = 0) -> str:
-        """All the parts."""
+        """Describe all the parts."""
         return " & ".join(part.describe(row) for part in self.truncations)
 
 
@@ -262,21 +277,21 @@ class ArgMax(Truncation):
     """
 
     name = "arg_max"
-    per_row = ("rows",)
-    low_ids_first = True
+    row_fields = ("rows",)
+    tie_break = "lowest_id"
 
     def __init__(self, rows: Sequence[bool] | Tensor) -> None:
         self.rows = torch.as_tensor(rows, dtype=torch.bool).reshape(-1, 1)
-        self.shown = self.rows.flatten().tolist()
+        self.params = self.rows.flatten().tolist()
 
     def keep(self, logits: Tensor, w: Tensor | None = None) -> Tensor:
-        """The first token in marked rows, every token in the others."""
-        return keep_first(logits) | ~self.fitted(self.rows, logits)
+        """Return the first token in marked rows, every token in the others."""
+        return argmax_mask(logits) | ~self.broadcast_to(self.rows, logits)
 
-    def keep_leading(self, leading: Leading) -> tuple[Tensor, Tensor | None]:
-        """The same among the leading tokens; only their order matters."""
-        return self.keep(leading.logits), None
+    def keep_candidates(self, candidates: Candidates) -> tuple[Tensor, Tensor | None]:
+        """Do the same among the candidates; only their order matters."""
+        return self.keep(candidates.logits), None
 
     def neutral(self, logits: Tensor, width: int) -> Tensor:
-        """The rows that are not marked."""
-        return ~self.fitted(self.rows, logits)
+        """Return the rows that are not marked."""
+        return ~self.broadcast_to(self.rows, logits)

@@ -1,5 +1,6 @@
 """The draw, and the sampler of a batch whose requests come and go."""
 
-from sampling.sampler.sampler import SampleOutput, Sampler
+from sampling.sampler.output import SampleOutput
+from sampling.sampler.sampler import Sampler
 
 __all__ = ["SampleOutput", "Sampler"]

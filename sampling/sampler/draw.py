@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from sampling_kernels.chunks import chunked
-from sampling_kernels.faults import without_faults
-from sampling_kernels.gumbel import draw_by_gumbel, gumbel_noise
-from sampling_kernels.keyed_draw import INTEGER_RULE, draw_by_chunk, draw_by_weight, uniform_words
-from sampling_kernels.philox import WORD
-from sampling_kernels.rough import draw_of_leading
+from sampling_kernels.blocks import blocked
+from sampling_kernels.candidates.candidates import Candidates
+from sampling_kernels.candidates.float_filters import filter_inverse_cdf
+from sampling_kernels.gumbel import gumbel_noise, gumbel_sample
+from sampling_kernels.inverse_cdf import INTEGER_RULE, inverse_cdf_sample, inverse_cdf_sample_blocked
+from sampling_kernels.philox import WORD, random_words
+from sampling_kernels.validity import replace_invalid_rows
+from sampling_kernels.weighted_logits import WeightedLogits
 from torch import Tensor
 
 from sampling.core.errors import InvalidArgument
@@ -20,75 +22,74 @@ from sampling.core.history import History, checked_history
 from sampling.core.logits import float32_logits
 from sampling.core.params import HIGHEST_SEED, LOWEST_SEED, integer
 from sampling.core.whole_numbers import whole_tensor
-from sampling.processors.base import Rows, same_rows
-from sampling.processors.leading import Leading, Weighed
-from sampling.processors.shaping import run
+from sampling.processors.base import Rows, check_same_rows
+from sampling.processors.run_stages import run
 
 Whole = int | Sequence[int] | Tensor
 
 
 @dataclass(frozen=True)
-class Keys:
+class RngKeys:
     """What a draw in each of B rows is keyed by.
 
     Args:
         seed: int64 [B]; its 64 bits.
         position: Tokens sampled before in this choice, int64 [B].
         choice: Index of the choice, int64 [B].
-        uniform: High and low words of the integer rule's u where they are known, int64 [B].
+        words: High and low words of the integer rule's u where they are known, int64 [B].
     """
 
     seed: Tensor
     position: Tensor
     choice: Tensor
-    uniform: tuple[Tensor, Tensor] | None = None
+    words: tuple[Tensor, Tensor] | None = None
 
-    def words(self) -> tuple[Tensor, Tensor]:
-        """High and low words of the integer rule's u, int64 [B]."""
-        if self.uniform is not None:
-            return self.uniform
-        return uniform_words(self.seed, self.position, self.choice, INTEGER_RULE)
+    def random_words(self) -> tuple[Tensor, Tensor]:
+        """Return high and low words of the integer rule's u, int64 [B]."""
+        if self.words is not None:
+            return self.words
+        return random_words(self.seed, self.position, self.choice, INTEGER_RULE)
 
-    def noise(self, ids: Tensor) -> Tensor:
-        """The noise of the Gumbel rule for token ids, int64 [B, C] or [1, C]; float64 [B, C]."""
-        return gumbel_noise(self.seed, self.position, self.choice, ids)
+    def noise(self, token_ids: Tensor) -> Tensor:
+        """Return the noise of the Gumbel rule for token ids, int64 [B, C] or [1, C]; float64 [B, C]."""
+        return gumbel_noise(self.seed, self.position, self.choice, token_ids)
 
-    def select(self, rows: Rows) -> Keys:
-        """The keys of some rows."""
-        uniform = self.uniform and (self.uniform[0][rows], self.uniform[1][rows])
-        return Keys(self.seed[rows], self.position[rows], self.choice[rows], uniform)
+    def select(self, rows: Rows) -> RngKeys:
+        """Take some rows."""
+        words = self.words and (self.words[0][rows], self.words[1][rows])
+        return RngKeys(self.seed[rows], self.position[rows], self.choice[rows], words)
 
 
 class IntegerRule:
     """The token at the fraction u / 2^64 of the weight, in token-id order."""
 
     @staticmethod
-    def of_whole(rows: Weighed, keys: Keys) -> Tensor:
-        """Token ids, int64 [B]."""
+    def of_full_rows(rows: WeightedLogits, keys: RngKeys) -> Tensor:
+        """Return token ids, int64 [B]."""
         if rows.w is not None:
-            return draw_by_weight(rows.w, *keys.words())
-        chunks = chunked(rows.logits)
-        return draw_by_chunk(chunks, chunks.amax(-1), *keys.words())
+            return inverse_cdf_sample(rows.w, *keys.random_words())
+        blocks = blocked(rows.logits)
+        return inverse_cdf_sample_blocked(blocks, blocks.amax(-1), *keys.random_words())
 
     @staticmethod
-    def of_leading(leading: Leading, keys: Keys) -> tuple[Tensor, Tensor]:
-        """Places among the leading tokens, int64 [B], and whether they are sure, bool [B]."""
-        return draw_of_leading(leading.masses(), *keys.words())
+    def of_candidates(candidates: Candidates, keys: RngKeys) -> tuple[Tensor, Tensor]:
+        """Return columns of the candidates, int64 [B], and whether they are certain, bool [B]."""
+        return filter_inverse_cdf(candidates.exp_logits(), *keys.random_words())
 
 
 class GumbelRule:
     """The arg max of logit + noise keyed by the token id."""
 
     @staticmethod
-    def of_whole(rows: Weighed, keys: Keys) -> Tensor:
-        """Token ids, int64 [B]."""
+    def of_full_rows(rows: WeightedLogits, keys: RngKeys) -> Tensor:
+        """Return token ids, int64 [B]."""
         ids = torch.arange(rows.logits.shape[1], device=rows.logits.device)[None]
-        return draw_by_gumbel(rows.logits, keys.noise(ids))
+        return gumbel_sample(rows.logits, keys.noise(ids))
 
     @staticmethod
-    def of_leading(leading: Leading, keys: Keys) -> tuple[Tensor, Tensor]:
-        """Places among the leading tokens, int64 [B], and whether they are sure, bool [B]."""
-        return draw_by_gumbel(leading.logits, keys.noise(leading.ids)), leading.sure
+    def of_candidates(candidates: Candidates, keys: RngKeys) -> tuple[Tensor, Tensor]:
+        """Return columns of the candidates, int64 [B], and whether they are certain, bool [B]."""
+        return gumbel_sample(candidates.logits, keys.noise(candidates.token_ids)), candidates.certain
 
 
 Rule = Literal["integer", "gumbel"]
@@ -96,8 +97,8 @@ RULES = {"integer": IntegerRule, "gumbel": GumbelRule}
 
 
 @dataclass(frozen=True)
-class ToTokens:
-    """The ending that draws a token from each row.
+class SampleTokens:
+    """The finalizer that draws a token from each row.
 
     Args:
         rule: Name of the rule.
@@ -105,32 +106,32 @@ class ToTokens:
     """
 
     rule: Rule
-    keys: Keys
+    keys: RngKeys
 
-    def select(self, rows: Rows) -> ToTokens:
-        """The draws of some rows."""
-        return ToTokens(self.rule, self.keys.select(rows))
+    def select(self, rows: Rows) -> SampleTokens:
+        """Take some rows."""
+        return SampleTokens(self.rule, self.keys.select(rows))
 
-    def of_whole(self, rows: Weighed) -> Tensor:
-        """Token ids, int64 [B]."""
-        return RULES[self.rule].of_whole(rows, self.keys)
+    def of_full_rows(self, rows: WeightedLogits) -> Tensor:
+        """Return token ids, int64 [B]."""
+        return RULES[self.rule].of_full_rows(rows, self.keys)
 
-    def of_leading(self, leading: Leading) -> tuple[Tensor, Tensor]:
-        """Token ids, int64 [B], and whether they are sure, bool [B]."""
-        places, sure = RULES[self.rule].of_leading(leading, self.keys)
-        return leading.ids.gather(1, places[:, None])[:, 0], leading.sure & sure
+    def of_candidates(self, candidates: Candidates) -> tuple[Tensor, Tensor]:
+        """Return token ids, int64 [B], and whether they are certain, bool [B]."""
+        columns, certain = RULES[self.rule].of_candidates(candidates, self.keys)
+        return candidates.token_ids.gather(1, columns[:, None])[:, 0], candidates.certain & certain
 
 
 def seed_key(seed: object) -> int:
-    """The signed 64-bit number with the bits of seed mod 2^64."""
+    """Return the signed 64-bit number with the bits of seed mod 2^64."""
     checked = integer("seed", seed, LOWEST_SEED, HIGHEST_SEED)
     return (checked + 2**63) % 2**64 - 2**63
 
 
-def per_row(
+def row_tensor(
     name: str, value: Whole, rows: int, device: torch.device, read: Callable[[object], int]
 ) -> Tensor:
-    """Whole numbers as int64 [B]; a single one serves every row.
+    """Return whole numbers as int64 [B]; a single one serves every row.
 
     What is on the host is read one by one; a tensor is taken as it is, so that nothing waits for its device.
     """
@@ -147,12 +148,12 @@ def per_row(
 
 
 def word(name: str, value: Whole, rows: int, device: torch.device) -> Tensor:
-    """One 32-bit word per row, int64 [B]."""
-    return per_row(name, value, rows, device, lambda item: integer(name, item, 0, WORD)) & WORD
+    """Return one 32-bit word per row, int64 [B]."""
+    return row_tensor(name, value, rows, device, lambda item: integer(name, item, 0, WORD)) & WORD
 
 
 def checked_rule(rule: Rule) -> Rule:
-    """A rule of the draw, if it is one.
+    """Return a rule of the draw, if it is one.
 
     Raises:
         InvalidArgument: There is no such rule.
@@ -173,7 +174,7 @@ def position_of(position: Whole | None, history: History | None, logits: Tensor)
     words = "given, unless history is: the same position draws the same token again"
     if history is None or position is not None:
         raise InvalidArgument("position", position, words if position is None else "left out with a history")
-    same_rows(checked_history(history, "history"), logits)
+    check_same_rows(checked_history(history, "history"), logits)
     return history.sampled
 
 
@@ -219,11 +220,11 @@ def draw(
         [750, 750]
     """
     rule = checked_rule(rule)
-    safe, faults = without_faults(float32_logits(logits))
-    rows, device = safe.shape[0], safe.device
-    keys = Keys(
-        per_row("seed", seed, rows, device, seed_key),
-        word("position", position_of(position, history, safe), rows, device),
+    valid, status = replace_invalid_rows(float32_logits(logits))
+    rows, device = valid.shape[0], valid.device
+    keys = RngKeys(
+        row_tensor("seed", seed, rows, device, seed_key),
+        word("position", position_of(position, history, valid), rows, device),
         word("choice", choice, rows, device),
     )
-    return torch.where(faults > 0, -1, run((), safe, ToTokens(rule, keys)))
+    return torch.where(status > 0, -1, run((), valid, SampleTokens(rule, keys)))

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from sampling_kernels.branching import may_branch
-from sampling_kernels.chunks import Chunks
-from sampling_kernels.faults import without_faults
-from sampling_kernels.leading import top_tokens_in_chunks
-from sampling_kernels.logarithm import log_total
-from sampling_kernels.logprobs import ranks_of_listed
-from sampling_kernels.weights import chunk_weights
+from sampling_kernels.blocks import BlockedLogits
+from sampling_kernels.candidates.top import top_tokens_in_blocks
+from sampling_kernels.host_sync import can_sync
+from sampling_kernels.logarithm import log_normalizer
+from sampling_kernels.ranks import ranks_given_top
+from sampling_kernels.validity import replace_invalid_rows
+from sampling_kernels.weights import block_weights
 from torch import Tensor
 
 from sampling.core.errors import InvalidArgument
@@ -39,17 +39,17 @@ class Logprobs:
 
     @staticmethod
     def none(tokens: Tensor) -> Logprobs:
-        """NaN, rank 0 and no alternatives, for the tokens of B rows whose log probabilities nobody wants."""
+        """Return NaN, rank 0 and no alternatives, for the tokens of B rows whose log probabilities nobody wants."""
         nan = torch.full_like(tokens, torch.nan, dtype=torch.float32)
         return Logprobs(nan, torch.zeros_like(tokens), tokens[:, None][:, :0], nan[:, None][:, :0])
 
-    def masked(self, fine: Tensor) -> Logprobs:
-        """NaN, rank 0 and token -1 in the rows that are not fine (bool [B])."""
+    def masked(self, sampled: Tensor) -> Logprobs:
+        """Return NaN, rank 0 and token -1 in the rows that were not sampled (bool [B])."""
         return Logprobs(
-            torch.where(fine, self.logprobs, torch.nan),
-            torch.where(fine, self.ranks, 0),
-            torch.where(fine[:, None], self.top_token_ids, -1),
-            torch.where(fine[:, None], self.top_logprobs, torch.nan),
+            torch.where(sampled, self.logprobs, torch.nan),
+            torch.where(sampled, self.ranks, 0),
+            torch.where(sampled[:, None], self.top_token_ids, -1),
+            torch.where(sampled[:, None], self.top_logprobs, torch.nan),
         )
 
 
@@ -60,33 +60,33 @@ class Measured:
     Args:
         logits: float32 [B, V], of the mode that is asked for.
         maximum: The largest logit of each row, float64 [B, 1].
-        sums: The weight of each chunk, int64 [B, N].
+        block_weights: The weight of each block, int64 [B, N].
         top_token_ids: The K most likely tokens, int64 [B, K].
     """
 
     logits: Tensor
     maximum: Tensor
-    sums: Tensor
+    block_weights: Tensor
     top_token_ids: Tensor
 
     @staticmethod
-    def of(rows: Chunks, k: int) -> Measured:
+    def of(rows: BlockedLogits, k: int) -> Measured:
         """Measure rows.
 
         Args:
             rows: Their logits.
             k: How many alternatives; at most V are given.
         """
-        top = top_tokens_in_chunks(rows.values, rows.maxima, min(k, rows.logits.shape[-1]))
-        return Measured(rows.logits, rows.maximum.double(), chunk_weights(rows.values, rows.maxima), top)
+        top = top_tokens_in_blocks(rows.values, rows.maxima, min(k, rows.logits.shape[-1]))
+        return Measured(rows.logits, rows.maximum.double(), block_weights(rows.values, rows.maxima), top)
 
     def logprobs(self, token_ids: Tensor) -> Logprobs:
-        """Log probabilities and ranks of the sampled tokens, int64 [B], and those of the alternatives."""
+        """Compute log probabilities and ranks of the sampled tokens, int64 [B], and those of the alternatives."""
         ids = torch.cat([token_ids[:, None], self.top_token_ids], dim=-1)
         ids = ids.clamp_(max=self.logits.shape[1] - 1)  # rows without meaning may have drawn any number
         d = self.logits.gather(-1, ids).double() - self.maximum
-        values = (d - log_total(self.sums.sum(-1, keepdim=True))).float()  # [B, 1 + K]
-        ranks = ranks_of_listed(self.logits, token_ids, self.top_token_ids)
+        values = (d - log_normalizer(self.block_weights.sum(-1, keepdim=True))).float()  # [B, 1 + K]
+        ranks = ranks_given_top(self.logits, token_ids, self.top_token_ids)
         return Logprobs(values[:, 0], ranks, self.top_token_ids, values[:, 1:])
 
 
@@ -118,9 +118,9 @@ def logprobs(logits: Tensor, token_ids: Tensor | Sequence[int], *, top: int = 0)
     rows, width = given.shape
     top = integer("top", top, 0, width)
     ids = checked_ids(token_ids, rows, width).to(given.device, torch.int64)
-    safe, faults = without_faults(given)
-    fine = (faults == 0) & (ids >= 0)
-    return Measured.of(Chunks.of(safe), top).logprobs(ids.clamp(min=0)).masked(fine)
+    valid, status = replace_invalid_rows(given)
+    found = Measured.of(BlockedLogits.of(valid), top).logprobs(ids.clamp(min=0))
+    return found.masked((status == 0) & (ids >= 0))
 
 
 def checked_ids(token_ids: Tensor | Sequence[int], rows: int, width: int) -> Tensor:
@@ -129,7 +129,7 @@ def checked_ids(token_ids: Tensor | Sequence[int], rows: int, width: int) -> Ten
     Raises:
         InvalidArgument: There are more or fewer, or others.
     """
-    if not isinstance(token_ids, Tensor) or may_branch(token_ids):
+    if not isinstance(token_ids, Tensor) or can_sync(token_ids):
         given = whole_tensor("token_ids", token_ids).tolist() if isinstance(token_ids, Tensor) else token_ids
         token_ids = torch.tensor(whole_list("token_ids", given, -1, width - 1), dtype=torch.int64)
     if whole_tensor("token_ids", token_ids).shape != (rows,):

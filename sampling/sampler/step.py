@@ -2,312 +2,199 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
-from sampling_kernels.branching import may_branch
-from sampling_kernels.chunks import Chunks
-from sampling_kernels.faults import NOT_A_NUMBER, NOTHING_LEFT, faults_of, without_faults
-from sampling_kernels.leading import Sight
+from sampling_kernels.blocks import BlockedLogits
+from sampling_kernels.candidates.blocks import CandidateBlocks
+from sampling_kernels.host_sync import can_sync
+from sampling_kernels.validity import replace_invalid_rows
 from torch import Tensor
 
 from sampling.core.history import History
-from sampling.pipeline.assembly import Assembly
-from sampling.pipeline.pipeline import edited as edits_applied
-from sampling.processors import Edit, Processor, Temperature, Truncation
-from sampling.processors.base import overwritten
-from sampling.processors.shaping import from_leading, from_whole, shaped
-from sampling.sampler.draw import Keys, Rule, ToTokens
+from sampling.pipeline.pipeline import apply_edits
+from sampling.processors import Processor, SparseEdit, Temperature, Truncation
+from sampling.processors.run_stages import process_logits, run, run_on_candidates, run_on_full_rows
+from sampling.sampler.draw import SampleTokens
+from sampling.sampler.edits import apply_edits_with_blame, edit_candidate_blocks, edit_full_rows
+from sampling.sampler.inputs import StepInputs, all_valid
 from sampling.sampler.logprobs import Logprobs, Measured
+from sampling.sampler.output import SampleOutput
 
-FREE_SLOT, FULL_SLOT = -1, -2
-
-
-@dataclass(frozen=True)
-class SampleOutput:
-    """One sampled token per slot; tensors on the sampler's device.
-
-    Args:
-        token_ids: int64 [B]; -1 where nothing was sampled.
-        logprobs: Of those tokens in the dialect's mode, float32 [B].
-        ranks: Their ranks, 1 for the most likely, int64 [B].
-        top_token_ids: The K most likely tokens, int64 [B, K].
-        top_logprobs: Their log probabilities, float32 [B, K].
-        status: 0, or why nothing was sampled, int64 [B]; `Sampler.explain` puts it in words.
-        modes: Every log probability mode that was asked for, by name.
-    """
-
-    token_ids: Tensor
-    logprobs: Tensor
-    ranks: Tensor
-    top_token_ids: Tensor
-    top_logprobs: Tensor
-    status: Tensor
-    modes: Mapping[str, Logprobs]
+Words = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
-class Batch:
-    """What the step of B slots needs to know besides the logits and the history.
+class CandidateStep:
+    """A step up to the tokens that candidates give.
 
     Args:
-        assembly: Their stages.
-        seeds: The 64 bits of each slot's seed, int64 [B].
-        choices: Its index among the n choices, int64 [B].
-        free: Whether nobody is in it, bool [B].
-        some_free: Whether any is free, known on the host.
-        rule: The rule of the draw.
-        modes: Which log probabilities are reported.
-        alternatives: K.
-        max_history: Most tokens of a slot, or None.
-        by_leading: Whether the leading tokens are tried before whole rows.
-        in_sight: Whether they are looked for, and edited, without a copy of whole rows.
-    """
-
-    assembly: Assembly
-    seeds: Tensor
-    choices: Tensor
-    free: Tensor
-    some_free: bool
-    rule: Rule
-    modes: tuple[str, ...]
-    alternatives: int
-    max_history: int | None
-    by_leading: bool
-    in_sight: bool
-
-    def status(self, history: History, faults: Tensor) -> Tensor:
-        """Why slots do not take part: free or full, or else the faults of their logits; int64 [B]."""
-        if self.max_history is not None:
-            faults = torch.where(history.lengths >= self.max_history, FULL_SLOT, faults)
-        return torch.where(self.free, FREE_SLOT, faults) if self.some_free else faults
-
-    def occupied(self, logits: Tensor) -> Tensor:
-        """The logits with a row that costs little in the free slots: one token, and nothing else."""
-        if not self.some_free:
-            return logits
-        first = torch.arange(logits.shape[1], device=logits.device) == 0
-        return torch.where(self.free[:, None], torch.where(first, 0.0, -torch.inf), logits)
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """A step up to its tokens.
-
-    Args:
-        logits: float32 [B, V]; without the edits of `Assembly.light` where those were done in sight.
-        ending: The draw.
-        tokens: What was drawn, int64 [B].
-        enough: Where that is the result, bool [B]; elsewhere whole rows have to be drawn from.
-        lost: Where edits in sight were too many for it, or broke the row, so that the step has to be taken again with whole
-            rows, bool [B]; None where whole rows were edited.
+        raw: The model's logits, float32 [B, V].
+        logits: They after the edits that were applied to full rows, float32 [B, V].
+        edits_left: The edits that were applied to candidate blocks alone.
+        finalizer: The draw.
+        token_ids: What was drawn, int64 [B].
+        certain: Where that is the result, bool [B]; elsewhere the row has to be resolved in full.
         status: 0, or why a row cannot be sampled, int64 [B].
         measured: What the log probabilities need, by mode.
     """
 
+    raw: Tensor
     logits: Tensor
-    ending: ToTokens
-    tokens: Tensor
-    enough: Tensor
-    lost: Tensor | None
+    edits_left: tuple[SparseEdit, ...]
+    finalizer: SampleTokens
+    token_ids: Tensor
+    certain: Tensor
     status: Tensor
     measured: Mapping[str, Measured]
 
 
-def finite(maximum: Tensor) -> bool:
-    """Whether a look, where one may be taken, finds that all rows can be sampled; of their largest logits, float32 [B, 1]."""
-    return may_branch(maximum) and math.isfinite(maximum.sum().item())
-
-
-def checked(batch: Batch, history: History, logits: Tensor) -> tuple[Chunks, Tensor]:
-    """The rows, and the status of each, int64 [B]. Rows whose status is not 0 may hold anything."""
-    raw = Chunks.of(batch.occupied(logits))
-    if finite(raw.maximum):
-        return raw, batch.status(history, torch.zeros_like(batch.seeds))
-    faults = faults_of(raw.maximum[:, 0])
-    if may_branch(faults):
-        raw = Chunks.of(torch.where((faults > 0)[:, None], 0.0, raw.logits))
-    return raw, batch.status(history, faults)
-
-
-def edited(batch: Batch, history: History, raw: Chunks, status: Tensor) -> tuple[Chunks, Tensor]:
-    """Whole rows after the stages before the shaping ones, and their status."""
-    if may_branch(status):
-        processed = edits_applied(batch.assembly.edits, raw.logits, history)
-        rows = raw if processed is raw.logits else Chunks.of(processed)
-        if finite(rows.maximum):
-            return rows, status
-    return watched(batch, history, raw, status)
-
-
-def watched(batch: Batch, history: History, raw: Chunks, status: Tensor) -> tuple[Chunks, Tensor]:
-    """Apply the stages before the shaping ones one by one, and say which of them made a row impossible to sample.
-
-    An edit breaks a row when one of its logits is NaN or +inf. A row with nothing left was emptied by the last stage that
-    banned a token.
-    """
-    processed, emptied = raw.logits, torch.zeros_like(status)
-    for place, stage in zip(batch.assembly.places, batch.assembly.edits, strict=False):
-        code = 2 * (place + 1)
-        if isinstance(stage, Edit):
-            ids, before, after = stage.edits(processed, history)
-            broken = (after.isnan() | (after == torch.inf)).any(-1)
-            bans = ((after == -torch.inf) & (before > -torch.inf)).any(-1)
-            status = torch.where((status == 0) & broken, code + NOT_A_NUMBER, status)
-            emptied = torch.where(bans, code + NOTHING_LEFT, emptied)
-            processed = overwritten(processed.clone() if processed is raw.logits else processed, ids, after)
-        else:
-            processed = stage(processed, history)
-            emptied = torch.full_like(status, code + NOTHING_LEFT)
-    rows = raw if processed is raw.logits else Chunks.of(processed)
-    nothing = (status == 0) & (rows.maximum[:, 0] == -torch.inf)
-    return rows, torch.where(nothing, emptied, status)
-
-
-def seen(batch: Batch, history: History, raw: Chunks, sums: Tensor | None) -> Sight:
-    """What is in sight after the stages before the shaping ones.
-
-    The logits of most tokens stay where they are; edits are written to the copy of the chunks in sight.
+def full_rows_step(
+    inputs: StepInputs, history: History, logits: Tensor, words: Words | None, accepts: bool
+) -> SampleOutput:
+    """Take a step in one piece: a fixed number of passes over full rows, and no look at a value where none is allowed.
 
     Args:
-        batch: The slots.
-        history: What they have sampled so far.
-        raw: The rows before the stages.
-        sums: The weight of each of their chunks where it is known, int64 [B, N].
-    """
-    heavy, light = batch.assembly.heavy, batch.assembly.light
-    rows = Chunks.of(edits_applied(heavy, raw.logits, history)) if heavy else raw
-    touched = [group[0].touched(rows.logits, history) for group in light]
-    ids = torch.cat([found[0] for found in touched], -1) if touched else None
-    sight = Sight.of(rows, ids, None if heavy else sums)
-    places = () if ids is None else sight.places(ids).split([found[0].shape[1] for found in touched], -1)
-    for group, place, (_, *known) in zip(light, places, touched, strict=True):
-        values = sight.values.gather(-1, place)
-        for edit in group:
-            values = edit.changed(values.double(), *known).float()
-        overwritten(sight.values, place, values)
-    return sight
-
-
-def without(kinds: tuple[type[Processor], ...], batch: Batch, history: History, raw: Tensor) -> Tensor:
-    """The logits after all stages but those of some kinds."""
-    logits = raw
-    for stage in batch.assembly.pipeline:
-        if not isinstance(stage, kinds):
-            logits = without_faults(stage(logits, history))[0]
-    return logits
-
-
-def attempt(
-    batch: Batch, history: History, logits: Tensor, uniform: tuple[Tensor, Tensor] | None = None
-) -> Attempt:
-    """Run a step up to its tokens; nothing in it has to look at a value.
-
-    Args:
-        batch: The slots.
+        inputs: The slots.
         history: What they have sampled so far.
         logits: The model's, float32 [B, V].
-        uniform: The words of the integer rule's u where they are known, int64 [B].
+        words: The random words of the integer rule where they are known, int64 [B].
+        accepts: Whether the history accepts the tokens.
     """
-    raw, status = checked(batch, history, logits)
-    ending = ToTokens(batch.rule, Keys(batch.seeds, history.sampled, batch.choices, uniform))
-    if batch.in_sight:
-        measured = {mode: Measured.of(raw, batch.alternatives) for mode in batch.modes}
-        sums = measured["raw"].sums if measured else None
-        sight = seen(batch, history, raw, sums)
-        lost = (sight.crowded | ~sight.maximum.isfinite()[:, 0]) & (status == 0)
-        return led(batch, sight, ending, status, measured, lost)
-    rows, status = edited(batch, history, raw, status)
-    of_mode = {
-        "raw": lambda: raw,
-        "penalised": lambda: Chunks.of(without((Temperature, Truncation), batch, history, raw.logits)),
-        "temperature": lambda: Chunks.of(without((Truncation,), batch, history, raw.logits)),
-        "processed": lambda: Chunks.of(shaped(batch.assembly.shaping, rows.logits)),
-    }
-    measured = {mode: Measured.of(of_mode[mode](), batch.alternatives) for mode in batch.modes}
-    if batch.by_leading:
-        return led(batch, Sight.of(rows), ending, status, measured, None)
-    tokens, everywhere = from_whole(batch.assembly.last, rows.logits, ending), torch.ones_like(batch.free)
-    return Attempt(rows.logits, ending, tokens, everywhere, None, status, measured)
-
-
-def led(
-    batch: Batch,
-    sight: Sight,
-    ending: ToTokens,
-    status: Tensor,
-    measured: Mapping[str, Measured],
-    lost: Tensor | None,
-) -> Attempt:
-    """The attempt with the leading tokens; arguments as in `Attempt`."""
-    tokens, enough = from_leading(batch.assembly.last, sight, ending)
-    enough |= status != 0
-    enough = enough if lost is None else enough & ~lost
-    return Attempt(sight.whole.logits, ending, tokens, enough, lost, status, measured)
-
-
-def report(batch: Batch, attempt: Attempt, tokens: Tensor) -> SampleOutput:
-    """What a step gives, once every row has its token.
-
-    Args:
-        batch: The slots.
-        attempt: The step so far.
-        tokens: int64 [B]; rows with a status may have any.
-    """
-    fine = attempt.status == 0
-    drawn = tokens * fine
-    modes = {mode: measured.logprobs(drawn) for mode, measured in attempt.measured.items()}
-    if not (may_branch(fine) and bool(fine.all())):
-        drawn = torch.where(fine, drawn, -1)
-        modes = {mode: logprobs.masked(fine) for mode, logprobs in modes.items()}
-    first = modes[batch.modes[0]] if modes else Logprobs.none(drawn)
-    return SampleOutput(
-        drawn,
-        first.logprobs,
-        first.ranks,
-        first.top_token_ids,
-        first.top_logprobs,
-        attempt.status,
-        modes,
-    )
-
-
-def complete(batch: Batch, history: History, attempt: Attempt) -> Tensor:
-    """The tokens of an attempt, with those of the rows that leading tokens were not enough for, int64 [B]."""
-    rest = (~attempt.enough).nonzero()[:, 0]
-    if len(rest) == 0:
-        return attempt.tokens
-    logits = attempt.logits[rest]
-    if attempt.lost is not None:
-        stages = [edit.select(rest) for group in batch.assembly.light for edit in group]
-        logits = edits_applied(stages, logits, history.select(rest))
-    last = [stage.select(rest) for stage in batch.assembly.last]
-    return attempt.tokens.index_copy(0, rest, from_whole(last, logits, attempt.ending.select(rest)))
-
-
-def whole_step(batch: Batch, history: History, logits: Tensor, accepts: bool) -> SampleOutput:
-    """A step in one piece."""
-    tried = attempt(batch, history, logits)
-    output = report(batch, tried, tried.tokens)
+    raw, status = inputs.check_rows(history, logits)
+    rows, status = edit_full_rows(inputs.plan, history, raw, status)
+    measured = measure(inputs, history, raw, rows)
+    tokens = run_on_full_rows(inputs.plan.final, rows.logits, inputs.finalizer(history, words))
+    output = build_output(inputs, status, tokens, measured)
     if accepts:
         history.accept(output.token_ids)
     return output
 
 
-def hopeful_step(
-    batch: Batch, history: History, logits: Tensor, accepts: bool
-) -> tuple[Attempt, SampleOutput, bool]:
-    """A step whose output holds if the leading tokens are enough in every row.
+def candidate_step(
+    inputs: StepInputs, history: History, logits: Tensor, words: Words | None = None
+) -> CandidateStep:
+    """Run a step up to the tokens that candidates give; nothing in it has to look at a value.
 
-    Returns:
-        The attempt, the output, and whether the history accepts: one of fixed capacity has taken the tokens if they hold, and
-        none otherwise; one that grows does so on the host.
+    Where log probabilities are of the model's logits alone, sparse edits are applied to the candidate blocks, and no full row
+    is copied.
+
+    Args:
+        inputs: The slots.
+        history: What they have sampled so far.
+        logits: The model's, float32 [B, V].
+        words: The random words of the integer rule where they are known, int64 [B].
     """
-    tried = attempt(batch, history, logits)
-    output = report(batch, tried, tried.tokens)
-    accepted = accepts and batch.max_history is not None
-    if accepted:
-        history.accept(output.token_ids.where(tried.enough.all(), -1))
-    return tried, output, accepted
+    plan, edits_left = inputs.plan, ()
+    raw, status = inputs.check_rows(history, logits)
+    if {*inputs.modes} <= {"raw"}:
+        measured = measure(inputs, history, raw, raw)
+        weights = measured["raw"].block_weights if measured else None
+        blocks = edit_candidate_blocks(plan, history, raw, weights)
+        edits_left = tuple(edit for group in plan.sparse_edits for edit in group)
+    else:
+        rows, status = edit_full_rows(plan, history, raw, status)
+        measured, blocks = measure(inputs, history, raw, rows), CandidateBlocks.of(rows)
+    finalizer = inputs.finalizer(history, words)
+    tokens, certain = run_on_candidates(plan.final, blocks, finalizer)
+    certain = (certain & blocks.maximum.isfinite()[:, 0]) | (status != 0)
+    edited = blocks.rows.logits
+    return CandidateStep(raw.logits, edited, edits_left, finalizer, tokens, certain, status, measured)
+
+
+def optimistic_step(
+    inputs: StepInputs, history: History, logits: Tensor, accepts: bool
+) -> tuple[CandidateStep, SampleOutput]:
+    """Take a step whose output holds if every row is certain.
+
+    Args:
+        inputs: The slots.
+        history: What they have sampled so far.
+        logits: The model's, float32 [B, V].
+        accepts: Whether the history accepts the tokens if they hold, and none otherwise.
+    """
+    step = candidate_step(inputs, history, logits)
+    output = build_output(inputs, step.status, step.token_ids, step.measured)
+    if accepts:
+        history.accept(output.token_ids.where(step.certain.all(), -1))
+    return step, output
+
+
+def resolve_rows_in_full(inputs: StepInputs, history: History, step: CandidateStep) -> CandidateStep:
+    """Resolve the rows that are not certain; the others stay as they are."""
+    rows = (~step.certain).nonzero()[:, 0]
+    if len(rows) == 0:
+        return step
+    logits, status, finalizer = step.logits[rows], step.status[rows], step.finalizer.select(rows)
+    final = [stage.select(rows) for stage in inputs.plan.final]
+    if step.edits_left:
+        past = history.select(rows)
+        logits = apply_edits([edit.select(rows) for edit in step.edits_left], logits, past)
+        if not all_valid(logits.amax(-1)):
+            plan, raw = inputs.plan, step.raw[rows]
+            edits = [stage.select(rows) for stage in plan.edits]
+            logits, status = apply_edits_with_blame(edits, plan.places, past, raw, status)
+            logits = torch.where((status > 0)[:, None], 0.0, logits)
+        tokens = run(final, logits, finalizer)  # with all edits, the candidates may be certain
+    else:
+        tokens = run_on_full_rows(final, logits, finalizer)
+    return replace(
+        step,
+        token_ids=step.token_ids.index_copy(0, rows, tokens),
+        status=step.status.index_copy(0, rows, status),
+        certain=torch.ones_like(step.certain),
+    )
+
+
+def measure(
+    inputs: StepInputs, history: History, raw: BlockedLogits, rows: BlockedLogits
+) -> dict[str, Measured]:
+    """Measure what the log probabilities of each mode need, from rows before and after all edits."""
+
+    def logits_of(mode: str) -> BlockedLogits:
+        match mode:
+            case "raw":
+                return raw
+            case "processed":
+                return BlockedLogits.of(process_logits(inputs.plan.order_preserving, rows.logits))
+            case "penalised":
+                return BlockedLogits.of(
+                    logits_without((Temperature, Truncation), inputs, history, raw.logits)
+                )
+            case _:
+                return BlockedLogits.of(logits_without((Truncation,), inputs, history, raw.logits))
+
+    return {mode: Measured.of(logits_of(mode), inputs.num_top_logprobs) for mode in inputs.modes}
+
+
+def logits_without(
+    kinds: tuple[type[Processor], ...], inputs: StepInputs, history: History, logits: Tensor
+) -> Tensor:
+    """Return the logits after all stages but those of some kinds."""
+    for stage in inputs.plan.pipeline:
+        if not isinstance(stage, kinds):
+            logits = replace_invalid_rows(stage(logits, history))[0]
+    return logits
+
+
+def build_output(
+    inputs: StepInputs, status: Tensor, token_ids: Tensor, measured: Mapping[str, Measured]
+) -> SampleOutput:
+    """Build what a step gives, once every row has its token.
+
+    Args:
+        inputs: The slots.
+        status: int64 [B].
+        token_ids: int64 [B]; rows with a status may have any.
+        measured: What the log probabilities need, by mode.
+    """
+    sampled = status == 0
+    drawn = token_ids * sampled
+    modes = {mode: one.logprobs(drawn) for mode, one in measured.items()}
+    if not (can_sync(sampled) and bool(sampled.all())):
+        drawn = torch.where(sampled, drawn, -1)
+        modes = {mode: logprobs.masked(sampled) for mode, logprobs in modes.items()}
+    first = modes[inputs.modes[0]] if modes else Logprobs.none(drawn)
+    top = (first.top_token_ids, first.top_logprobs)
+    return SampleOutput(drawn, first.logprobs, first.ranks, *top, status, modes)

@@ -8,7 +8,7 @@ from sampling.chat.fields import FIELDS, MOST_CHOICES, kinds_of
 from sampling.chat.kinds import Schema
 from sampling.core.params import INTEGERS, NUMBERS, PAGE
 from sampling.dialects import Dialect
-from sampling.pipeline.assembly import NEUTRAL
+from sampling.pipeline.effective import NEUTRAL
 
 TEXT: Schema = {"type": "string"}
 NUMBER: Schema = {"type": "number"}

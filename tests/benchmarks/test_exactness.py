@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from sampling_kernels import reference
 
 import sampling.processors.truncation
 import sampling.sampler.step
@@ -78,30 +79,29 @@ def second_id_first(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 BROKEN = [
-    ("the twin", "draw_by_running_sum", one_less, {"token"}),
-    ("the twin", "weights", halved, {"kept set"}),
-    ("the twin", "token_logprobs", last_bit, {"logprobs"}),
-    ("the twin", "token_ranks", one_less, {"rank"}),
-    ("the twin", "top_tokens", second_id_first, {"alternatives", "logprobs"}),
-    (sampling.processors.truncation, "top_p_of_leading", half_the_share, {"kept set", "processed"}),
-    (sampling.processors.truncation, "top_p_of_leading", never_in_doubt, {"kept set", "processed"}),
-    (sampling.processors.truncation, "min_p_of_leading", never_in_doubt, {"kept set", "processed"}),
-    (sampling.sampler.step, "from_whole", one_less, {"token"}),
+    (reference, "inverse_cdf_sample", one_less, {"token"}),
+    (reference, "weights", halved, {"kept set"}),
+    (reference, "token_logprobs", last_bit, {"logprobs"}),
+    (reference, "token_ranks", one_less, {"rank"}),
+    (reference, "top_tokens", second_id_first, {"alternatives", "logprobs"}),
+    (sampling.processors.truncation, "filter_top_p", half_the_share, {"kept set", "processed"}),
+    (sampling.processors.truncation, "filter_top_p", never_in_doubt, {"kept set", "processed"}),
+    (sampling.processors.truncation, "filter_min_p", never_in_doubt, {"kept set", "processed"}),
+    (sampling.sampler.step, "run_on_full_rows", one_less, {"token"}),
 ]
 
 
 @pytest.mark.parametrize(
-    ("where", "name", "breaking", "fields"), BROKEN, ids=[f"{one[1]} {one[2].__name__}" for one in BROKEN]
+    ("module", "name", "breaking", "fields"), BROKEN, ids=[f"{one[1]} {one[2].__name__}" for one in BROKEN]
 )
 def test_what_is_wrong_is_reported(
     exactness: ModuleType,
     monkeypatch: pytest.MonkeyPatch,
-    where: ModuleType | str,
+    module: ModuleType,
     name: str,
     breaking: Callable[[Callable[..., Any]], Callable[..., Any]],
     fields: set[str],
 ) -> None:
-    module = sys.modules["exactness_twin"] if isinstance(where, str) else where
     monkeypatch.setattr(module, name, breaking(getattr(module, name)))
     found = exactness.run(FEW, 0, seed=2, seconds=600)
     assert found["rows_with_mismatches"] > 0
@@ -112,8 +112,7 @@ def test_a_mismatch_can_be_run_again_and_ends_the_script_with_1(
     exactness: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     out = tmp_path / "exactness.json"
-    twin = sys.modules["exactness_twin"]
-    monkeypatch.setattr(twin, "token_ranks", one_less(twin.token_ranks))
+    monkeypatch.setattr(reference, "token_ranks", one_less(reference.token_ranks))
     monkeypatch.setattr(
         sys, "argv", ["exactness.py", "--rows", "100", "--large-rows", "0", "--out", str(out)]
     )

@@ -367,7 +367,7 @@ def test_the_published_example_streamed_and_unstreamed_agree(turkey):
 
 QUIRKS = (
     "logprob_mode",
-    "listed_ranks",
+    "max_reported_rank",
     "double_bos",
     "parse_control_tokens",
     "id_prefix",
@@ -425,7 +425,7 @@ def test_each_quirk_by_itself_on_the_default_dialect(turkey):
     assert (tokens(own), tokens(replace(own, sampled_first=True))) == ("AB", "DA")
     assert tokens(replace(own, sampled_first=True, at_most_k=False)) == "DAB"
     assert tokens(replace(own, at_most_k=False)) == "AB"
-    assert first(replace(own, listed_ranks=3))["logprob"] == -9999.0
+    assert first(replace(own, max_reported_rank=3))["logprob"] == -9999.0
     truncated = first(replace(own, logprob_mode="processed"), temperature=0)
     assert listing(truncated) == [("A", 0.0), listing(truncated)[1]]
     assert listing(truncated)[1][1] == -9999.0

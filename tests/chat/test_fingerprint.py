@@ -161,7 +161,7 @@ def other(name: str, value: object) -> object:
                 if name.endswith("_ties")
                 else "temperature"
             )
-    return dialect("llama.cpp").penalties_count
+    return dialect("llama.cpp").penalty_scope
 
 
 def test_every_field_of_a_dialect_counts_under_the_same_name(toy):

@@ -508,7 +508,7 @@ def test_row_what_every_client_sends_in_openai(sent):
         (letters({"A": 0.0, "B": math.nan}), r"choice 0: NaN or \+infinity in the logits after the model"),
         (letters({"A": 0.0, "B": math.inf}), r"choice 0: NaN or \+infinity in the logits after the model"),
         (letters({}), "choice 0: nothing left to sample after the model"),
-        (letters({}, padding=[0.0]), "choice 0: nothing left to sample after usable_ids"),
+        (letters({}, padding=[0.0]), "choice 0: nothing left to sample after tokenizer_vocab_size"),
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])

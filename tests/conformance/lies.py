@@ -23,7 +23,7 @@ from sampling.conformance.semantics import moved
 from sampling.core.history import PROMPT_AND_OUTPUT
 from sampling.dialects import Dialect
 from sampling.dialects.qstash import QSTASH
-from sampling.pipeline.assembly import BUILDERS
+from sampling.pipeline.plan import BUILDERS
 from sampling.processors import TopP, Truncation
 from sampling.server import ServerOptions
 
@@ -73,7 +73,7 @@ HONEST = Lie("nothing", "", ())
 class Dropping(TopP):
     """A top_p that drops the crossing token."""
 
-    keep_leading = Truncation.keep_leading
+    keep_candidates = Truncation.keep_candidates
 
     def keep(self, logits, w=None):
         """All but the last of what is right."""
@@ -138,7 +138,7 @@ def trimmed(asked: Fields, told: Fields) -> Fields:
 
 
 SWAPPED = replace(QSTASH, order=moved(QSTASH.order, "temperature", after="top_p"))
-COUNTING = replace(QSTASH, penalties_count=PROMPT_AND_OUTPUT)
+COUNTING = replace(QSTASH, penalty_scope=PROMPT_AND_OUTPUT)
 
 LIES = (
     Lie(

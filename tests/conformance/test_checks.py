@@ -153,7 +153,7 @@ READINGS: list[tuple[dict[str, Any], str, str, Verdict]] = [
         Verdict.DEVIATES,
     ),
     (
-        {"exact_hit_stops": False},
+        {"top_p_stops_at_equality": False},
         "truncation.no-token-more",
         "an exact hit: one token more is taken: 7 of 8",
         Verdict.AMBIGUOUS,
@@ -270,7 +270,7 @@ READINGS: list[tuple[dict[str, Any], str, str, Verdict]] = [
         Verdict.DEVIATES,
     ),
     (
-        {"repetition_counts": PROMPT_AND_OUTPUT},
+        {"repetition_scope": PROMPT_AND_OUTPUT},
         "penalties.repetition-scope",
         "the prompt and the sampled tokens count",
         Verdict.DEVIATES,
@@ -336,7 +336,7 @@ def test_a_sampler_of_one_token_a_call_is_verified_in_a_few_ten_thousand_calls()
 @pytest.mark.parametrize("which", ["low", "high"])
 @pytest.mark.parametrize("stops", [True, False])
 def test_how_many_equal_tokens_are_kept_is_asked_apart_from_which(which: str, stops: bool) -> None:
-    odd = Batched(replace(PLAIN, top_p_ties=which, exact_hit_stops=stops))
+    odd = Batched(replace(PLAIN, top_p_ties=which, top_p_stops_at_equality=stops))
     finding = verify(odd, checks=["truncation.no-token-more"], depth=FEW).checks["truncation.no-token-more"]
     assert finding.verdict is (Verdict.CONFORMS if stops else Verdict.AMBIGUOUS), finding
 

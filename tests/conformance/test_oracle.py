@@ -17,7 +17,7 @@ from sampling.conformance.semantics import Semantics, joined, moved
 from sampling.core.history import OUTPUT, History, Scope
 from sampling.core.params import SamplingParams
 from sampling.dialects import DIALECTS, dialect
-from sampling.pipeline.assembly import assemble
+from sampling.pipeline.plan import make_plan
 
 PLAIN = Semantics.of(dialect("qstash"))
 
@@ -34,7 +34,7 @@ def by_pipeline(question: Question, name: str) -> np.ndarray:
     past = History.start([question.prompt_ids])
     for token in question.output_ids:
         past.accept(torch.tensor([token]))
-    built = assemble([SamplingParams(**question.params)], dialect(name))
+    built = make_plan([SamplingParams(**question.params)], dialect(name))
     logits = built.pipeline(torch.from_numpy(question.logits)[None], past)
     if built.arg_max is not None:
         logits = built.arg_max(logits, past)
@@ -234,4 +234,4 @@ def test_moving_and_joining_stages() -> None:
     assert moved(sglang, "top_k", before="top_p")[-3:] == ("top_k", "top_p", "min_p")
     assert moved(PLAIN.order, "dry", before="top_p") == PLAIN.order
     assert Semantics.of(dialect("llama.cpp")).presence_counts == Scope(prompt=True, last=64)
-    assert PLAIN.repetition_counts == OUTPUT
+    assert PLAIN.repetition_scope == OUTPUT

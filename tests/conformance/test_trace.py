@@ -82,7 +82,7 @@ def test_a_trace_of_the_own_loop_conforms_and_is_identified(recorded):
     [
         (SWAPPED, "truncation.temperature-order"),
         (COUNTING, "penalties.presence-scope"),
-        (replace(QSTASH, repetition_counts=PROMPT_AND_OUTPUT), "penalties.repetition-scope"),
+        (replace(QSTASH, repetition_scope=PROMPT_AND_OUTPUT), "penalties.repetition-scope"),
         (replace(QSTASH, order=joined(QSTASH.order, "top_k", "top_p")), "truncation.joint"),
         (
             replace(QSTASH, order=moved(QSTASH.order, "min_p", before="temperature")),

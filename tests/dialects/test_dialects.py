@@ -365,7 +365,7 @@ def test_which_distribution_log_probabilities_are_of(name: str) -> None:
 
 
 def test_the_pages_own_rules() -> None:
-    assert {name: dialect(name).listed_ranks for name in ALL} == {
+    assert {name: dialect(name).max_reported_rank for name in ALL} == {
         **dict.fromkeys(ALL),
         "qstash": 20,
         "openai": 20,
@@ -439,8 +439,8 @@ def test_a_new_dialect_is_data() -> None:
         name="mlx-lm",
         source="mlx-lm",
         order=(*order, "temperature"),
-        repetition_counts=last,
-        penalties_count=last,
+        repetition_scope=last,
+        penalty_scope=last,
         top_p_ties="high",
     )
     assert kept(mine, [1.0] * 8, top_p=0.75) == [2, 3, 4, 5, 6, 7]

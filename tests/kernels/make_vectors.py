@@ -45,11 +45,11 @@ def rows() -> dict[str, list[float]]:
 def nuclei(row: list[float]) -> list[dict[str, object]]:
     """Kept sets of top_p under both rules of both kinds."""
     return [
-        {"p": p, "low_ids_first": low, "exact_hit_stops": stops, "kept": sorted(kept)}
+        {"p": p, "tie_break": tie_break, "stops_at_equality": stops, "kept": sorted(kept)}
         for p in ("0", "1e-12", "0.5", "0.75", "0.9", "0.999")
-        for low in (True, False)
+        for tie_break in ("lowest_id", "highest_id")
         for stops in (True, False)
-        for kept in [oracle.nucleus(row, p, low_ids_first=low, exact_hit_stops=stops)]
+        for kept in [oracle.nucleus(row, p, tie_break=tie_break, stops_at_equality=stops)]
     ]
 
 

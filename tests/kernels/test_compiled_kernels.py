@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 import torch
-from sampling_kernels.faults import row_faults
-from sampling_kernels.keyed_draw import draw_by_weight, uniform_words
-from sampling_kernels.logprobs import token_logprobs, token_ranks, top_tokens
-from sampling_kernels.shares import share_of_decimal
-from sampling_kernels.truncation import keep_min_p, keep_top_k, keep_top_p
+from sampling_kernels import reference
+from sampling_kernels.fixed_point import to_fixed_point
+from sampling_kernels.inverse_cdf import inverse_cdf_sample
+from sampling_kernels.philox import random_words
+from sampling_kernels.truncation import min_p_mask, top_k_mask, top_p_mask
+from sampling_kernels.validity import row_validity
 from sampling_kernels.weights import weights
 from torch import Tensor
 
@@ -38,16 +39,16 @@ def test_weights(compiled: Compile) -> None:
 def test_truncations(compiled: Compile) -> None:
     def all_of_them(logits: Tensor, share: Tensor, k: Tensor) -> list[Tensor]:
         kept = (
-            keep_top_p(logits, share),
-            keep_top_p(logits, share, low_ids_first=False, exact_hit_stops=False),
-            keep_top_k(logits, k),
-            keep_top_k(logits, k, low_ids_first=False, keep_ties=True),
-            keep_min_p(logits, share),
+            top_p_mask(logits, share),
+            top_p_mask(logits, share, tie_break="highest_id", stops_at_equality=False),
+            top_k_mask(logits, k),
+            top_k_mask(logits, k, tie_break="highest_id", keep_ties=True),
+            min_p_mask(logits, share),
         )
         # What reads them matters: Inductor (torch 2.13) fuses a scatter with its reader, which then sees no scatter.
         return [*kept, *(logits.masked_fill(~mask, -math.inf) for mask in kept)]
 
-    shares = [[share_of_decimal(p)] for p in ("0", "0.5", "0.9", "0.95", "0.75", "1")]
+    shares = [[to_fixed_point(p)] for p in ("0", "0.5", "0.9", "0.95", "0.75", "1")]
     args = mixed_rows(), torch.tensor(shares), torch.tensor([[1], [0], [40], [7], [20], [3000]])
     for got, expected in zip(compiled(all_of_them)(*args), all_of_them(*args), strict=True):
         assert torch.equal(got, expected)
@@ -55,8 +56,8 @@ def test_truncations(compiled: Compile) -> None:
 
 def test_draw(compiled: Compile) -> None:
     def keyed(logits: Tensor, seed: Tensor, position: Tensor, choice: Tensor) -> tuple[Tensor, ...]:
-        high, low = uniform_words(seed, position, choice, 0)
-        return high, low, draw_by_weight(weights(logits), high, low), row_faults(logits)
+        high, low = random_words(seed, position, choice, 0)
+        return high, low, inverse_cdf_sample(weights(logits), high, low), row_validity(logits)
 
     seeds, positions = (
         torch.tensor([0, 1, -1, 2**63 - 1, -(2**63), 7]),
@@ -69,7 +70,11 @@ def test_draw(compiled: Compile) -> None:
 
 def test_logprobs(compiled: Compile) -> None:
     def report(logits: Tensor, ids: Tensor) -> tuple[Tensor, ...]:
-        return token_logprobs(logits, ids), token_ranks(logits, ids[:, :2]), top_tokens(logits, 20)
+        return (
+            reference.token_logprobs(logits, ids),
+            reference.token_ranks(logits, ids[:, :2]),
+            reference.top_tokens(logits, 20),
+        )
 
     logits = mixed_rows()
     args = logits, torch.arange(logits.shape[1]).expand(6, -1)

@@ -6,14 +6,15 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from sampling_kernels.chunks import Chunks
-from sampling_kernels.faults import without_faults
-from sampling_kernels.keyed_draw import draw_by_chunk, draw_by_weight
-from sampling_kernels.leading import Sight, leading_tokens, top_tokens_in_chunks
-from sampling_kernels.logprobs import ranks_of_listed
-from sampling_kernels.totals import quick_bounds, total_bounds
-from sampling_kernels.truncation import keep_min_p, keep_top_k, keep_top_p
-from sampling_kernels.weights import chunk_weights
+from sampling_kernels.blocks import BlockedLogits
+from sampling_kernels.candidates.blocks import CandidateBlocks
+from sampling_kernels.candidates.normalizer_bounds import block_bounds, float32_bounds
+from sampling_kernels.candidates.top import top_candidates, top_tokens_in_blocks
+from sampling_kernels.inverse_cdf import inverse_cdf_sample, inverse_cdf_sample_blocked
+from sampling_kernels.ranks import ranks_given_top
+from sampling_kernels.truncation import min_p_mask, top_k_mask, top_p_mask
+from sampling_kernels.validity import replace_invalid_rows
+from sampling_kernels.weights import block_weights
 from torch import Tensor
 
 VOCABULARY = 1003
@@ -31,15 +32,15 @@ def of_chunks(
     kernel: Callable[..., Tensor | tuple[Tensor, ...]], *more: object
 ) -> Callable[[Tensor], object]:
     def called(logits: Tensor) -> object:
-        whole = Chunks.of(logits)
+        whole = BlockedLogits.of(logits)
         return kernel(whole.values, whole.maxima, *more)
 
     return called
 
 
-def in_sight(logits: Tensor) -> Sight:
-    whole = Chunks.of(logits)
-    return Sight.of(whole, integers(len(logits), 3), chunk_weights(whole.values, whole.maxima))
+def in_sight(logits: Tensor) -> CandidateBlocks:
+    whole = BlockedLogits.of(logits)
+    return CandidateBlocks.of(whole, integers(len(logits), 3), block_weights(whole.values, whole.maxima))
 
 
 def words(rows: int) -> tuple[Tensor, Tensor]:
@@ -47,19 +48,22 @@ def words(rows: int) -> tuple[Tensor, Tensor]:
 
 
 KERNELS: dict[str, tuple[Callable[[Tensor], object], list[tuple[int, ...]]]] = {
-    "without_faults": (without_faults, [(VOCABULARY,), ()]),
-    "top_p": (lambda logits: keep_top_p(logits, integers(len(logits), 1)), [(VOCABULARY,)]),
-    "top_k": (lambda logits: keep_top_k(logits, integers(len(logits), 1)), [(VOCABULARY,)]),
-    "min_p": (lambda logits: keep_min_p(logits, integers(len(logits), 1)), [(VOCABULARY,)]),
-    "draw_by_weight": (lambda logits: draw_by_weight(logits.long(), *words(len(logits))), [()]),
-    "draw_by_chunk": (lambda logits: of_chunks(draw_by_chunk, *words(len(logits)))(logits), [()]),
-    "chunk_weights": (of_chunks(chunk_weights), [(16,)]),
-    "leading_tokens": (lambda logits: leading_tokens(in_sight(logits), 128), [(129,), (129,)]),
-    "places": (lambda logits: in_sight(logits).places(integers(len(logits), 3)), [(3,)]),
-    "top_tokens": (of_chunks(top_tokens_in_chunks, 20), [(20,)]),
-    "ranks": (lambda logits: ranks_of_listed(logits, *ids(len(logits))), [()]),
-    "total_bounds": (lambda logits: total_bounds(in_sight(logits), floats(len(logits), 1)), [(1,), (1,)]),
-    "quick_bounds": (lambda logits: quick_bounds(in_sight(logits), floats(len(logits), 1)), [(1,), (1,)]),
+    "replace_invalid_rows": (replace_invalid_rows, [(VOCABULARY,), ()]),
+    "top_p": (lambda logits: top_p_mask(logits, integers(len(logits), 1)), [(VOCABULARY,)]),
+    "top_k": (lambda logits: top_k_mask(logits, integers(len(logits), 1)), [(VOCABULARY,)]),
+    "min_p": (lambda logits: min_p_mask(logits, integers(len(logits), 1)), [(VOCABULARY,)]),
+    "inverse_cdf_sample": (lambda logits: inverse_cdf_sample(logits.long(), *words(len(logits))), [()]),
+    "inverse_cdf_sample_blocked": (
+        lambda logits: of_chunks(inverse_cdf_sample_blocked, *words(len(logits)))(logits),
+        [()],
+    ),
+    "block_weights": (of_chunks(block_weights), [(16,)]),
+    "top_candidates": (lambda logits: top_candidates(in_sight(logits), 128), [(129,), (129,)]),
+    "places": (lambda logits: in_sight(logits).positions_of(integers(len(logits), 3)), [(3,)]),
+    "top_tokens": (of_chunks(top_tokens_in_blocks, 20), [(20,)]),
+    "ranks": (lambda logits: ranks_given_top(logits, *ids(len(logits))), [()]),
+    "float32_bounds": (lambda logits: float32_bounds(in_sight(logits), floats(len(logits), 1)), [(1,), (1,)]),
+    "block_bounds": (lambda logits: block_bounds(in_sight(logits), floats(len(logits), 1)), [(1,), (1,)]),
 }
 
 

@@ -6,7 +6,7 @@ import mpmath
 import oracle
 import pytest
 import torch
-from sampling_kernels.gumbel import draw_by_gumbel, gumbel_noise, gumbel_of_words
+from sampling_kernels.gumbel import gumbel_noise, gumbel_of_words, gumbel_sample
 from scipy import stats
 
 from sampling import draw
@@ -77,19 +77,19 @@ def test_draw_takes_the_arg_max() -> None:
 
 def test_equal_scores_go_to_the_lowest_id() -> None:
     logits = torch.tensor([[1.0, 2.0, 2.0], [-math.inf, -math.inf, 0.0]])
-    assert draw_by_gumbel(logits, torch.zeros(2, 3, dtype=torch.float64)).tolist() == [1, 2]
+    assert gumbel_sample(logits, torch.zeros(2, 3, dtype=torch.float64)).tolist() == [1, 2]
 
 
 @pytest.mark.parametrize("best", range(5))
 def test_a_row_alone_draws_every_token(best: int) -> None:
     logits = torch.zeros(1, 5)
     logits[0, best] = 1.0
-    assert draw_by_gumbel(logits, torch.zeros(1, 5, dtype=torch.float64)).tolist() == [best]
+    assert gumbel_sample(logits, torch.zeros(1, 5, dtype=torch.float64)).tolist() == [best]
 
 
 def test_rows_without_meaning_get_an_id_of_the_row() -> None:
     logits = torch.tensor([[math.nan, 0.0, 1.0], [0.0, 1.0, 0.5]])
-    broken, whole = draw_by_gumbel(logits, torch.zeros(2, 3, dtype=torch.float64)).tolist()
+    broken, whole = gumbel_sample(logits, torch.zeros(2, 3, dtype=torch.float64)).tolist()
     assert 0 <= broken < 3
     assert whole == 1
 

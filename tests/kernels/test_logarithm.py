@@ -9,13 +9,13 @@ import oracle
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from sampling_kernels.logarithm import log_total
+from sampling_kernels.logarithm import log_normalizer
 
 oracle.mpmath.mp.dps = 50
 
 
 def error(total: int) -> mpmath.mpf:
-    got = mpmath.mpf(log_total(torch.tensor(total)).item())
+    got = mpmath.mpf(log_normalizer(torch.tensor(total)).item())
     return abs(got - mpmath.log(mpmath.mpf(total) / 2**43))
 
 
@@ -30,7 +30,7 @@ def test_just_above_the_smallest_sum(total: int) -> None:
 
 
 def test_at_the_ends() -> None:
-    assert log_total(torch.tensor(2**43)).item() == 0
+    assert log_normalizer(torch.tensor(2**43)).item() == 0
     assert error(2**43 + 1) <= 2e-12
     assert error(2**62 - 1) <= 2e-12
     assert error((2**19 - 1) << 43) <= 2e-12
@@ -49,42 +49,42 @@ def by_the_document(total: int) -> float:
 
 @given(st.one_of(st.integers(2**43, 2**62 - 1), st.integers(2**61, 2**62 - 1)))
 def test_the_documented_operations_bit_for_bit(total: int) -> None:
-    assert log_total(torch.tensor(total)).item() == by_the_document(total)
+    assert log_normalizer(torch.tensor(total)).item() == by_the_document(total)
 
 
 def test_three_times_a_power_of_two_bit_for_bit() -> None:
     """There the mantissa is 3/4, not 3/2."""
     totals = [3 * 2**power for power in range(42, 61)]
-    assert log_total(torch.tensor(totals)).tolist() == [by_the_document(total) for total in totals]
+    assert log_normalizer(torch.tensor(totals)).tolist() == [by_the_document(total) for total in totals]
 
 
 def test_many_at_once_bit_for_bit() -> None:
     """Long tensors take vectorised code, which need not round as the scalar one does."""
     totals = [2**43 + (2**62 - 2**43 - 1) * i // 9973 for i in range(9973)]
     totals += [2**43 + 7919 * i * i for i in range(9973)]
-    assert log_total(torch.tensor(totals)).tolist() == [by_the_document(total) for total in totals]
+    assert log_normalizer(torch.tensor(totals)).tolist() == [by_the_document(total) for total in totals]
 
 
 def test_dense_grid() -> None:
     totals = [2**43 + (2**62 - 2**43 - 1) * i // 997 for i in range(998)]
     totals += [int(2 ** (43 + 19 * mpmath.mpf(i) / 997)) for i in range(997)]
-    got = log_total(torch.tensor(totals)).tolist()
+    got = log_normalizer(torch.tensor(totals)).tolist()
     assert max(abs(g - mpmath.log(mpmath.mpf(t) / 2**43)) for g, t in zip(got, totals, strict=True)) <= 2e-12
 
 
 def test_same_bits_wherever_a_sum_stands() -> None:
     torch.manual_seed(1)
     totals = (2.0 ** (43 + 18.9 * torch.rand(67, dtype=torch.float64))).long()
-    whole = log_total(totals)
-    alone = torch.stack([log_total(total) for total in totals])
+    whole = log_normalizer(totals)
+    alone = torch.stack([log_normalizer(total) for total in totals])
     assert torch.equal(whole, alone)
     for n in range(1, 67):
-        assert torch.equal(log_total(totals[:n]), whole[:n])
-        assert torch.equal(log_total(totals[n:]), whole[n:])
-        assert torch.equal(log_total(totals[n:, None].expand(-1, 3))[:, 1], whole[n:])
+        assert torch.equal(log_normalizer(totals[:n]), whole[:n])
+        assert torch.equal(log_normalizer(totals[n:]), whole[n:])
+        assert torch.equal(log_normalizer(totals[n:, None].expand(-1, 3))[:, 1], whole[n:])
 
 
 def test_monotone() -> None:
     torch.manual_seed(2)
     totals = (2.0 ** (43 + 18.9 * torch.rand(20000, dtype=torch.float64))).long().sort().values
-    assert (log_total(totals).diff() >= 0).all()
+    assert (log_normalizer(totals).diff() >= 0).all()

@@ -12,14 +12,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from sampling_kernels.shares import share_of_decimal
+from sampling_kernels import reference
+from sampling_kernels.fixed_point import to_fixed_point
 from sampling_kernels.truncation import (
-    keep_first,
-    keep_min_p,
-    keep_top_k,
-    keep_top_k_by_sorting,
-    keep_top_p,
-    keep_top_p_by_sorting,
+    argmax_mask,
+    min_p_mask,
+    top_k_mask,
+    top_p_mask,
 )
 from sampling_kernels.weights import weights
 from torch import Tensor
@@ -40,8 +39,9 @@ DECIMALS = [
     "1",
 ]
 Keep = Callable[..., Tensor]
-RULES = ("low_ids_first", "keep_ties", "exact_hit_stops")
-ORDERS = [*product((True, False), repeat=3)]
+RULES = ("tie_break", "keep_ties", "stops_at_equality")
+TIE_BREAKS = ("lowest_id", "highest_id")
+ORDERS = [*product(TIE_BREAKS, (True, False), (True, False))]
 
 levels = st.sampled_from([0.0, -0.0, 1.0, -1.0, 2.5, -20.0, -31.0, -INF])
 rows = st.lists(st.one_of(levels, st.floats(-40, 3, width=32)), max_size=25)
@@ -53,16 +53,16 @@ decimals = st.one_of(
 
 
 def top_p_of_weighed(logits: Tensor, share: Tensor, **rules: bool) -> Tensor:
-    return keep_top_p(logits, share, weights(logits), **rules)
+    return top_p_mask(logits, share, weights(logits), **rules)
 
 
 def min_p_of_weighed(logits: Tensor, share: Tensor, **rules: bool) -> Tensor:
-    return keep_min_p(logits, share, weights(logits), **rules)
+    return min_p_mask(logits, share, weights(logits), **rules)
 
 
-every_top_p = pytest.mark.parametrize("keep", [keep_top_p_by_sorting, keep_top_p, top_p_of_weighed])
-every_top_k = pytest.mark.parametrize("keep", [keep_top_k_by_sorting, keep_top_k])
-every_min_p = pytest.mark.parametrize("keep", [keep_min_p, min_p_of_weighed])
+every_top_p = pytest.mark.parametrize("keep", [reference.top_p_mask, top_p_mask, top_p_of_weighed])
+every_top_k = pytest.mark.parametrize("keep", [reference.top_k_mask, top_k_mask])
+every_min_p = pytest.mark.parametrize("keep", [min_p_mask, min_p_of_weighed])
 
 
 def sets(kept: Tensor) -> list[set[int]]:
@@ -70,7 +70,7 @@ def sets(kept: Tensor) -> list[set[int]]:
 
 
 def column(decimals: list[str]) -> Tensor:
-    return torch.tensor([[share_of_decimal(p)] for p in decimals])
+    return torch.tensor([[to_fixed_point(p)] for p in decimals])
 
 
 def sample_rows(vocabulary: int) -> Tensor:
@@ -121,9 +121,9 @@ def test_exact_hits_among_equal_logits(keep: Keep, equal: int) -> None:
             continue
         shares = torch.tensor([[int(share)]])
         assert sets(keep(logits, shares)) == [set(range(k))]
-        assert sets(keep(logits, shares, exact_hit_stops=False)) == [set(range(k + 1))]
+        assert sets(keep(logits, shares, stops_at_equality=False)) == [set(range(k + 1))]
         highest = set(range(equal - k, equal))
-        assert sets(keep(logits, shares, low_ids_first=False)) == [highest]
+        assert sets(keep(logits, shares, tie_break="highest_id")) == [highest]
 
 
 @every_top_p
@@ -137,7 +137,9 @@ def test_ten_equal_logits_and_nine_tenths_keep_nine(keep: Keep) -> None:
 def test_one_unit_around_an_exact_hit(keep: Keep) -> None:
     logits, hit = torch.zeros(1, 8), 3 * 2**60
     counts = {
-        stops: [int(keep(logits, torch.tensor([[hit + i]]), exact_hit_stops=stops).sum()) for i in (-1, 0, 1)]
+        stops: [
+            int(keep(logits, torch.tensor([[hit + i]]), stops_at_equality=stops).sum()) for i in (-1, 0, 1)
+        ]
         for stops in (True, False)
     }
     assert counts == {True: [6, 6, 7], False: [6, 7, 7]}
@@ -147,7 +149,7 @@ def test_one_unit_around_an_exact_hit(keep: Keep) -> None:
 def test_top_p_at_its_ends(keep: Keep) -> None:
     logits = torch.tensor([[0.0, -50.0, -INF, -20.0, 0.0]])
     assert sets(keep(logits, column(["0"]))) == [{0}]
-    assert sets(keep(logits, column(["0"]), low_ids_first=False)) == [{4}]
+    assert sets(keep(logits, column(["0"]), tie_break="highest_id")) == [{4}]
     assert sets(keep(logits, column(["1"]))) == [{0, 1, 2, 3, 4}]
     assert sets(keep(logits, torch.tensor([[2**62 - 1]]))) == [{0, 3, 4}]
 
@@ -165,13 +167,13 @@ def test_the_largest_share_below_one_leaves_out_nothing_that_weighs_anything(kee
 @given(rows, st.floats(-10, 10, width=32))
 def test_first(row: list[float], finite: float) -> None:
     row = [*row, finite]
-    assert sets(keep_first(torch.tensor([row]))) == [oracle.top_k(row, 1)]
+    assert sets(argmax_mask(torch.tensor([row]))) == [oracle.top_k(row, 1)]
 
 
 @every_top_k
-@given(rows, st.floats(-10, 10, width=32), st.integers(0, 30), st.booleans(), st.booleans())
-def test_top_k(keep: Keep, row: list[float], finite: float, k: int, low: bool, ties: bool) -> None:
-    row, rule = [*row, finite], {"low_ids_first": low, "keep_ties": ties}
+@given(rows, st.floats(-10, 10, width=32), st.integers(0, 30), st.sampled_from(TIE_BREAKS), st.booleans())
+def test_top_k(keep: Keep, row: list[float], finite: float, k: int, low: str, ties: bool) -> None:
+    row, rule = [*row, finite], {"tie_break": low, "keep_ties": ties}
     kept = keep(torch.tensor([row]), torch.tensor([[k]]), **rule)
     assert sets(kept) == [oracle.top_k(row, k, **rule)]
 
@@ -185,9 +187,9 @@ def test_top_k_keeps_low_ids_and_no_ties_unless_told(keep: Keep) -> None:
 @pytest.mark.parametrize("vocabulary", [2, 3, 257, 1000])
 def test_top_k_of_whole_batches(keep: Keep, vocabulary: int) -> None:
     logits, ks = sample_rows(vocabulary), [0, 1, 2, vocabulary // 2, vocabulary, vocabulary + 5]
-    for low in (True, False):
+    for low in TIE_BREAKS:
         for ties in (True, False):
-            rule = {"low_ids_first": low, "keep_ties": ties}
+            rule = {"tie_break": low, "keep_ties": ties}
             expected = [oracle.top_k(row, k, **rule) for row, k in zip(logits.tolist(), ks, strict=True)]
             assert sets(keep(logits, torch.tensor(ks)[:, None], **rule)) == expected
 

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 import torch
-from sampling_kernels.keyed_draw import draw_by_weight, uniform_words
-from sampling_kernels.order import order_key
-from sampling_kernels.shares import share_of_decimal
-from sampling_kernels.truncation import keep_min_p, keep_top_k, keep_top_p
+from sampling_kernels.fixed_point import to_fixed_point
+from sampling_kernels.inverse_cdf import inverse_cdf_sample
+from sampling_kernels.philox import random_words
+from sampling_kernels.sort_key import sort_key
+from sampling_kernels.truncation import min_p_mask, top_k_mask, top_p_mask
 from sampling_kernels.weights import weights
 from torch import Tensor
 
@@ -38,7 +39,7 @@ def kept(mask: Tensor) -> list[int]:
 
 
 def share(case: dict[str, Any]) -> Tensor:
-    return torch.tensor([[share_of_decimal(case["p"])]])
+    return torch.tensor([[to_fixed_point(case["p"])]])
 
 
 def test_the_file_is_what_the_oracle_says() -> None:
@@ -50,12 +51,12 @@ def test_uniforms() -> None:
     for case in VECTORS["uniforms"]:
         seed = (case["seed"] + 2**63) % 2**64 - 2**63
         key = [torch.tensor([n]) for n in (seed, case["position"], case["choice"])]
-        high, low = uniform_words(*key, 0)
+        high, low = random_words(*key, 0)
         assert f"{int(high):08x}{int(low):08x}" == case["u"]
 
 
 def test_shares() -> None:
-    assert [share_of_decimal(case["p"]) for case in VECTORS["shares"]] == [
+    assert [to_fixed_point(case["p"]) for case in VECTORS["shares"]] == [
         c["share"] for c in VECTORS["shares"]
     ]
 
@@ -63,18 +64,18 @@ def test_shares() -> None:
 def test_weights_and_order(row: dict[str, Any]) -> None:
     logits = logits_of(row)
     assert weights(logits).tolist() == [row["weights"]]
-    assert order_key(logits).argsort(descending=True).tolist() == [row["order"]]
+    assert sort_key(logits).argsort(descending=True).tolist() == [row["order"]]
 
 
 def test_kept_sets(row: dict[str, Any]) -> None:
     logits = logits_of(row)
     for case in row["top_p"]:
-        rule = {name: case[name] for name in ("low_ids_first", "exact_hit_stops")}
-        assert kept(keep_top_p(logits, share(case), **rule)) == case["kept"], case
+        rule = {name: case[name] for name in ("tie_break", "stops_at_equality")}
+        assert kept(top_p_mask(logits, share(case), **rule)) == case["kept"], case
     for case in row["top_k"]:
-        assert kept(keep_top_k(logits, torch.tensor([[case["k"]]]))) == case["kept"], case
+        assert kept(top_k_mask(logits, torch.tensor([[case["k"]]]))) == case["kept"], case
     for case in row["min_p"]:
-        assert kept(keep_min_p(logits, share(case))) == case["kept"], case
+        assert kept(min_p_mask(logits, share(case))) == case["kept"], case
 
 
 def test_tokens(row: dict[str, Any]) -> None:
@@ -83,5 +84,5 @@ def test_tokens(row: dict[str, Any]) -> None:
         key = {name: case[name] for name in ("seed", "position", "choice")}
         assert sampling.draw(logits, **key).tolist() == [case["token"]], case
         seed = (case["seed"] + 2**63) % 2**64 - 2**63
-        words = uniform_words(*(torch.tensor([n]) for n in (seed, case["position"], case["choice"])), 0)
-        assert draw_by_weight(weights(logits), *words).tolist() == [case["token"]], case
+        words = random_words(*(torch.tensor([n]) for n in (seed, case["position"], case["choice"])), 0)
+        assert inverse_cdf_sample(weights(logits), *words).tolist() == [case["token"]], case

@@ -11,15 +11,14 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from sampling_kernels.chunks import chunked
+from sampling_kernels import reference
+from sampling_kernels.blocks import blocked
 from sampling_kernels.weights import (
     LARGEST_VOCABULARY,
-    chunk_weights,
-    exponential,
-    float_weights,
+    block_weights,
     total_variation_bound,
     weights,
-    weights_in_place,
+    weights_as_float64,
 )
 from torch import Tensor
 
@@ -29,20 +28,20 @@ rows = st.lists(st.one_of(floats32, st.floats(-40, 0, width=32), st.just(-INF)),
 
 
 def in_floats(logits: Tensor) -> Tensor:
-    return float_weights(logits, logits.amax(-1, keepdim=True))
+    return weights_as_float64(logits, logits.amax(-1, keepdim=True))
 
 
 def in_halves(logits: Tensor) -> Tensor:
     """Either half as a part of the row."""
     maximum, half = logits.amax(-1, keepdim=True), logits.shape[-1] // 2
-    return torch.cat([weights_in_place(logits[:, s], maximum) for s in (slice(half), slice(half, None))], -1)
+    return torch.cat([weights(logits[:, s], maximum) for s in (slice(half), slice(half, None))], -1)
 
 
 Form = Callable[[Tensor], Tensor]
-every_form = pytest.mark.parametrize("form", [weights, weights_in_place, in_floats, in_halves])
+every_form = pytest.mark.parametrize("form", [reference.weights, weights, in_floats, in_halves])
 
 
-def by_code(row: list[float], form: Form = weights) -> list[int]:
+def by_code(row: list[float], form: Form = reference.weights) -> list[int]:
     return form(torch.tensor([row])).tolist()[0]
 
 
@@ -65,30 +64,30 @@ def test_equals_the_documented_algorithm_on_random_rows(form: Form, scale: float
 @pytest.mark.parametrize("vocabulary", [1, 2, 63, 64, 65, 127, 1003])
 def test_chunks_weigh_what_their_tokens_do(hard_rows: Callable[[int], Tensor], vocabulary: int) -> None:
     logits = hard_rows(vocabulary)
-    chunks = chunked(logits)
+    chunks = blocked(logits)
     expected = [oracle.weights(row) for row in logits.tolist()]
     sums = [[sum(w[i : i + 64]) for i in range(0, vocabulary, 64)] for w in expected]
-    assert chunk_weights(chunks, chunks.amax(-1)).tolist() == sums
+    assert block_weights(chunks, chunks.amax(-1)).tolist() == sums
     for one, line in zip(chunks, sums, strict=True):
-        assert chunk_weights(one[None], one.amax(-1)[None]).tolist() == [line]
+        assert block_weights(one[None], one.amax(-1)[None]).tolist() == [line]
 
 
 @pytest.mark.parametrize("heavy", [0, 1, 9, 10, 11, 19])
 @pytest.mark.parametrize("gap", [30.4, 30.5, 31.0, 31.5, 60.0, INF])
 def test_chunks_far_below_the_maximum(heavy: int, gap: float) -> None:
-    """Of twenty chunks all but a few lie at the gap, where a weight is 1, or 0; their weights may go uncomputed."""
+    """Of twenty chunks all but a few lie at the gap, where a weight is 1, or 0; their reference.weights may go uncomputed."""
     row = [-gap] * (64 * 20)
     row[64 * heavy] = 0.0
     row[: 64 * heavy : 64] = [-1.0] * heavy
-    chunks, w = chunked(torch.tensor([row])), oracle.weights(row)
-    assert chunk_weights(chunks, chunks.amax(-1)).tolist() == [
+    chunks, w = blocked(torch.tensor([row])), oracle.weights(row)
+    assert block_weights(chunks, chunks.amax(-1)).tolist() == [
         [sum(w[i : i + 64]) for i in range(0, 1280, 64)]
     ]
 
 
 def test_chunks_of_rows_without_meaning_are_no_error() -> None:
-    chunks = chunked(torch.full((1, 300), math.nan))
-    assert chunk_weights(chunks, chunks.amax(-1)).shape == (1, 5)
+    chunks = blocked(torch.full((1, 300), math.nan))
+    assert block_weights(chunks, chunks.amax(-1)).shape == (1, 5)
 
 
 def test_rows_in_blocks_weigh_the_same() -> None:
@@ -98,9 +97,9 @@ def test_rows_in_blocks_weigh_the_same() -> None:
     logits[1] = logits[1].clamp(max=-20)
     levels = [{x: oracle.weight(x - max(row)) for x in set(row)} for row in logits.tolist()]
     expected = [[of[x] for x in row] for of, row in zip(levels, logits.tolist(), strict=True)]
-    assert weights_in_place(logits).tolist() == expected
-    chunks = chunked(logits)
-    assert chunk_weights(chunks, chunks.amax(-1)).sum(-1).tolist() == [sum(w) for w in expected]
+    assert weights(logits).tolist() == expected
+    chunks = blocked(logits)
+    assert block_weights(chunks, chunks.amax(-1)).sum(-1).tolist() == [sum(w) for w in expected]
 
 
 @every_form
@@ -112,7 +111,7 @@ def test_the_argument_stays_as_it_is(form: Form) -> None:
 
 def test_float64_logits_are_not_rounded_first() -> None:
     row = [0.0, -1.0, -1.0 - 2.0**-30]
-    w = weights(torch.tensor([row], dtype=torch.float64)).tolist()[0]
+    w = reference.weights(torch.tensor([row], dtype=torch.float64)).tolist()[0]
     assert w == oracle.weights(row)
     assert w[1] > w[2]
 
@@ -121,7 +120,7 @@ def test_relative_error_is_within_the_documented_bound() -> None:
     torch.manual_seed(2)
     grid = torch.cat([-45 * torch.rand(400), -torch.rand(100), torch.tensor([0.0, -9.0, -30.0, -45.0])])
     for d, w in zip(
-        grid.tolist(), weights(torch.cat([grid, torch.zeros(1)])[None])[0].tolist(), strict=False
+        grid.tolist(), reference.weights(torch.cat([grid, torch.zeros(1)])[None])[0].tolist(), strict=False
     ):
         real = mpmath.exp(d) * 2**43
         bound = mpmath.mpf(abs(d)) ** 3 / (12 * mpmath.mpf(3) ** 22) + mpmath.mpf(3) ** 11 / 2**51
@@ -132,7 +131,7 @@ def test_the_exponential_itself_is_within_the_documented_bound() -> None:
     torch.manual_seed(3)
     grid = -45 * torch.rand(400, dtype=torch.float64)
     worst = 0
-    for d, power in zip(grid.tolist(), exponential(grid).tolist(), strict=True):
+    for d, power in zip(grid.tolist(), reference.exponential(grid).tolist(), strict=True):
         error = abs(power / mpmath.exp(d) - 1)
         bound = mpmath.mpf(-d) ** 3 / (12 * mpmath.mpf(3) ** 22) + mpmath.mpf(3) ** 11 / 2**51
         assert error <= bound
@@ -142,7 +141,9 @@ def test_the_exponential_itself_is_within_the_documented_bound() -> None:
 
 def test_numbers_in_the_documentation() -> None:
     def error(d: float) -> float:
-        return float(abs(exponential(torch.tensor(d, dtype=torch.float64)).item() / mpmath.exp(d) - 1))
+        return float(
+            abs(reference.exponential(torch.tensor(d, dtype=torch.float64)).item() / mpmath.exp(d) - 1)
+        )
 
     assert error(-1e-9) <= 8e-11
     assert error(-9.0) <= 2.1e-9
@@ -154,9 +155,9 @@ def test_monotone_in_the_logit() -> None:
     base = -45 * torch.rand(20000)
     ladder = torch.cat([base, base.nextafter(torch.zeros(())), base.nextafter(torch.full((), -INF))])
     ladder = torch.cat([ladder, torch.zeros(1)]).sort().values
-    assert (weights(ladder[None]).diff() >= 0).all()
+    assert (reference.weights(ladder[None]).diff() >= 0).all()
     tiny = (-torch.arange(20000, dtype=torch.float64) * 2.0**-53).flip(0)
-    assert (exponential(tiny).diff() >= 0).all()
+    assert (reference.exponential(tiny).diff() >= 0).all()
 
 
 @pytest.mark.parametrize("maximum", [0.0, -0.0, 1.0, -3e38, 3e38, 1e-45])
@@ -174,7 +175,7 @@ def test_half_weights_round_like_doubles() -> None:
 
 
 def test_sums_stay_below_two_to_the_62() -> None:
-    assert int(weights(torch.zeros(1, 2**19 - 1)).sum()) == (2**19 - 1) << 43 < 2**62
+    assert int(reference.weights(torch.zeros(1, 2**19 - 1)).sum()) == (2**19 - 1) << 43 < 2**62
 
 
 def test_the_largest_vocabulary_is_the_last_below_two_to_the_19() -> None:
@@ -184,18 +185,18 @@ def test_the_largest_vocabulary_is_the_last_below_two_to_the_19() -> None:
 def test_same_bits_wherever_a_logit_stands() -> None:
     torch.manual_seed(5)
     row = torch.randn(67).sort(descending=True).values
-    whole = weights(row[None])[0]
+    whole = reference.weights(row[None])[0]
     for n in range(1, 67):
-        assert torch.equal(weights(row[None, :n])[0], whole[:n])
+        assert torch.equal(reference.weights(row[None, :n])[0], whole[:n])
         shifted = torch.cat([row[:1], row[n:]])[None]
-        assert torch.equal(weights(shifted)[0, 1:], whole[n:])
-    assert torch.equal(weights(row[None].expand(3, -1)), whole.expand(3, -1))
+        assert torch.equal(reference.weights(shifted)[0, 1:], whole[n:])
+    assert torch.equal(reference.weights(row[None].expand(3, -1)), whole.expand(3, -1))
 
 
 def distance(levels: list[tuple[float, int]]) -> mpmath.mpf:
     """Total variation from w / Z to the real softmax of a row with so many tokens at each level."""
     row = torch.cat([torch.full((n,), level) for level, n in levels])
-    w = weights(row[None])[0]
+    w = reference.weights(row[None])[0]
     starts = [sum(n for _, n in levels[:i]) for i in range(len(levels))]
     exact = [mpmath.exp(mpmath.mpf(row[s].item()) - mpmath.mpf(row.max().item())) for s in starts]
     total = mpmath.fsum(e * n for e, (_, n) in zip(exact, levels, strict=True))

@@ -63,7 +63,7 @@ def outgrown(toy: LanguageModel, full: bool) -> dict[str, Any]:
         full: Whether the memory of this process is full in the end.
     """
     toy.model.config = replace(toy.model.config, max_position_embeddings=2048)
-    running = Decoder(toy.model, rows=2, capacity=2048, usable_ids=2048, dialect=dialect("qstash"))
+    running = Decoder(toy.model, rows=2, capacity=2048, tokenizer_vocab_size=2048, dialect=dialect("qstash"))
     running.add([7 * place % 97 for place in range(508)], SamplingParams(temperature=0))
     stepped = [running.step()[0].token_id for _ in range(8)]
     with pytest.MonkeyPatch.context() as patch:

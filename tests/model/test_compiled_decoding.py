@@ -37,7 +37,12 @@ def model(request: pytest.FixtureRequest, oracle: Any) -> Llama:
 def decoder(model: Llama, rows: int, *, capacity: int = 300, compiled: bool = True) -> Decoder:
     size = model.config.vocab_size
     return Decoder(
-        model, rows=rows, capacity=capacity, usable_ids=size, dialect=dialect("qstash"), compile=compiled
+        model,
+        rows=rows,
+        capacity=capacity,
+        tokenizer_vocab_size=size,
+        dialect=dialect("qstash"),
+        compile=compiled,
     )
 
 

@@ -39,7 +39,7 @@ def wide() -> Llama:
 
 
 def decoder(model: Llama, rows: int = 2) -> Decoder:
-    return Decoder(model, rows=rows, capacity=4096, usable_ids=97, dialect=dialect("qstash"))
+    return Decoder(model, rows=rows, capacity=4096, tokenizer_vocab_size=97, dialect=dialect("qstash"))
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from sampling import (
     chain,
 )
 from sampling.pipeline.pipeline import Pipeline
-from sampling.processors import AllowedTokens, ArgMax, Joint, Processor, UsableIds
+from sampling.processors import AllowedTokens, ArgMax, Intersection, Processor, TokenizerVocabSize
 
 VOCABULARY = 23
 
@@ -75,7 +75,7 @@ counts = st.integers(0, VOCABULARY + 2)
 
 
 def joint(values: Sequence[tuple[int, float]]) -> Processor:
-    return Joint(TopK([k for k, _ in values]), TopP([p for _, p in values]))
+    return Intersection(TopK([k for k, _ in values]), TopP([p for _, p in values]))
 
 
 def min_tokens(values: Sequence[tuple[int, list[int]]]) -> Processor:
@@ -130,14 +130,20 @@ TABLE = [
     plain(TopK, counts, 0),
     plain(TopP, shares, 1.0),
     plain(MinP, shares, 0.0),
-    Entry(Joint, st.tuples(counts, shares), (0, 1.0), joint, lambda v: Joint(TopK(v[0]), TopP(v[1]))),
+    Entry(
+        Intersection,
+        st.tuples(counts, shares),
+        (0, 1.0),
+        joint,
+        lambda v: Intersection(TopK(v[0]), TopP(v[1])),
+    ),
     Entry(ArgMax, st.booleans(), False, ArgMax, lambda v: ArgMax([v])),
     Entry(
-        UsableIds,
+        TokenizerVocabSize,
         counts.map(lambda n: n + 1),
         VOCABULARY,
-        lambda v: UsableIds(v[0]),
-        UsableIds,
+        lambda v: TokenizerVocabSize(v[0]),
+        TokenizerVocabSize,
         per_row=False,
     ),
     Entry(

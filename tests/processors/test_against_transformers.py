@@ -81,7 +81,7 @@ def test_which_of_equal_logits_top_p_keeps(equal: int, p: float) -> None:
     logits = torch.zeros(1, equal)
     theirs = TopPLogitsWarper(p)(NO_IDS, logits)
     assert (theirs[0] > -math.inf).nonzero().flatten().tolist() == list(range(equal - int(p * equal), equal))
-    assert torch.equal(ours(TopP(p, low_ids_first=False), logits), theirs)
+    assert torch.equal(ours(TopP(p, tie_break="highest_id"), logits), theirs)
 
 
 @pytest.mark.parametrize(("equal", "p"), [(64, 0.75), (256, 0.5), (1024, 0.25)])
@@ -95,11 +95,11 @@ def test_which_of_equal_logits_at_the_boundary_top_p_keeps() -> None:
     """A peak of one half and, below it, eight sixteenths: float32 logits cannot be this exact, so p stays between hits."""
     logits = torch.tensor([[0.0, 0.0, math.log(8.0), 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]])
     theirs = TopPLogitsWarper(0.7)(NO_IDS, logits)
-    assert torch.equal(ours(TopP(0.7, low_ids_first=False), logits), theirs)
+    assert torch.equal(ours(TopP(0.7, tie_break="highest_id"), logits), theirs)
 
 
 def test_top_k_keeps_all_that_equal_the_last() -> None:
     logits = torch.tensor([[1.0, 2.0, 1.0, 1.0, 3.0, 0.0]])
     theirs = TopKLogitsWarper(3)(NO_IDS, logits)
     assert (theirs > -math.inf).sum() == 5
-    assert torch.equal(ours(TopK(3, keep_ties=True, low_ids_first=False), logits), theirs)
+    assert torch.equal(ours(TopK(3, keep_ties=True, tie_break="highest_id"), logits), theirs)

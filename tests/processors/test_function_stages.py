@@ -23,10 +23,10 @@ from sampling import (
     Processor,
     RepetitionPenalty,
     Temperature,
+    TokenizerVocabSize,
     TopK,
     TopP,
     Truncation,
-    UsableIds,
     chain,
 )
 
@@ -92,12 +92,12 @@ class Nameless(Processor):
 
 class Numberless(Truncation):
     name = "numberless"
-    per_row = ("cap",)
+    row_fields = ("cap",)
 
 
 class Misspelt(Truncation):
     name = "misspelt"
-    per_row = "cap"  # pyright: ignore[reportAssignmentType]
+    row_fields = "cap"  # pyright: ignore[reportAssignmentType]
 
 
 WRONG: dict[str, tuple[Callable[[], object], str]] = {
@@ -113,9 +113,12 @@ WRONG: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "no name alone": (lambda: Nameless()(LOGITS), r"Nameless\.name: got None"),
     "no name in words": (lambda: Nameless().describe(), r"Nameless\.name: got None"),
-    "no numbers": (lambda: chain(Numberless()), r"Numberless\.per_row: got 'cap', must be names of tensors"),
-    "no numbers for rows": (lambda: Numberless().select(slice(1)), r"Numberless\.per_row: got 'cap'"),
-    "no tuple": (lambda: chain(Misspelt()), r"Misspelt\.per_row: got 'c'"),
+    "no numbers": (
+        lambda: chain(Numberless()),
+        r"Numberless\.row_fields: got 'cap', must be names of tensors",
+    ),
+    "no numbers for rows": (lambda: Numberless().select(slice(1)), r"Numberless\.row_fields: got 'cap'"),
+    "no tuple": (lambda: chain(Misspelt()), r"Misspelt\.row_fields: got 'c'"),
     "nothing returned": (lambda: chain(lambda logits: None)(LOGITS), "FunctionStage, returned: got None"),  # pyright: ignore
     "another shape": (lambda: chain(lambda logits: logits[:1])(LOGITS), r"got 'torch.float32 \(1, 3\)'"),
     "a list for a history": (lambda: TopP(0.5)(LOGITS, [[]]), r"history: got \[\[\]\], must be a History"),  # pyright: ignore
@@ -129,7 +132,7 @@ def test_what_is_missing_is_one_error_that_says_so(call: Callable[[], object], t
 
 
 WITHOUT = [
-    LogitBias({1: 1.0}), Temperature(0.5), TopK(2), TopP(0.5), MinP(0.5), UsableIds(2),
+    LogitBias({1: 1.0}), Temperature(0.5), TopK(2), TopP(0.5), MinP(0.5), TokenizerVocabSize(2),
     chain(Temperature(0.5), TopP(0.9)), chain(),
 ]  # fmt: skip
 

@@ -10,12 +10,12 @@ from typing import Any
 import oracle
 import pytest
 import torch
+from sampling_kernels.candidates.candidates import Candidates
 from torch import Tensor
 
 from sampling import History, LogitBias, PresencePenalty, Sampler, SamplingParams, Temperature, TopP, chain
 from sampling.core.errors import InvalidArgument
-from sampling.processors import Edit, Processor, Truncation
-from sampling.processors.leading import Leading
+from sampling.processors import Processor, SparseEdit, Truncation
 
 NOTHING = History.start([[]])
 
@@ -56,16 +56,16 @@ def test_a_truncation_of_ones_own_sees_whole_rows() -> None:
     assert 0 < kept.sum() < 40
 
 
-class Thirds(Edit):
+class Thirds(SparseEdit):
     """Divides the first two logits by 3 and multiplies them again."""
 
     name = "thirds"
 
-    def touched(self, logits: Tensor, history: History) -> tuple[Tensor, ...]:
+    def token_ids(self, logits: Tensor, history: History) -> tuple[Tensor, ...]:
         """The first two."""
         return (torch.arange(2).expand(len(logits), 2),)
 
-    def changed(self, logits: Tensor, *known: Tensor) -> Tensor:
+    def update(self, logits: Tensor, *known: Tensor) -> Tensor:
         """With numbers that are exact in no width."""
         return logits / 3 * 3.1
 
@@ -131,51 +131,55 @@ def test_a_stage_of_ones_own_that_returns_something_else_is_named(stage: Process
             processor(torch.zeros(1, 4), NOTHING)
 
 
-class Told(Edit):
+class Told(SparseEdit):
     """An edit that says what a test wants."""
 
     name = "told"
 
-    def __init__(self, touched: Any, changed: Callable[[Tensor], Any]) -> None:
-        self.given, self.change = touched, changed
+    def __init__(self, token_ids: Any, changed: Callable[[Tensor], Any]) -> None:
+        self.given, self.change = token_ids, changed
 
-    def touched(self, logits: Tensor, history: History) -> tuple[Tensor, ...]:
+    def token_ids(self, logits: Tensor, history: History) -> tuple[Tensor, ...]:
         """These."""
         return self.given
 
-    def changed(self, logits: Tensor, *known: Tensor) -> Tensor:
+    def update(self, logits: Tensor, *known: Tensor) -> Tensor:
         """So."""
         return self.change(logits)
 
 
 TWO = (torch.arange(2).expand(3, 2),)  # the first two tokens of three rows
 WRONG_EDITS: list[tuple[Any, Callable[[Tensor], Any], str]] = [
-    (TWO, lambda x: x[:, :1], r"changed: got 'torch.float64 \(3, 1\)', must be .*\(3, 2\)"),
-    (TWO, lambda x: x[:1], r"changed: got 'torch.float64 \(1, 2\)', must be"),
-    (TWO, lambda x: x[0], r"changed: got 'torch.float64 \(2,\)', must be"),
-    (TWO, lambda x: x.sum(), r"changed: got 'torch.float64 \(\)', must be"),
-    (TWO, lambda x: x.mT, r"changed: got 'torch.float64 \(2, 3\)', must be"),
-    (TWO, lambda x: x[None], r"changed: got 'torch.float64 \(1, 3, 2\)', must be"),
-    (TWO, lambda x: x.long(), r"changed: got 'torch.int64 \(3, 2\)', must be"),
-    (TWO, lambda _: -math.inf, "changed: got -inf, must be a tensor"),
-    (TWO, lambda _: None, "changed: got None, must be a tensor"),
-    ((TWO[0][:1],), lambda x: x, r"touched: got 'torch.int64 \(1, 2\)', must be torch.int64 \(3, 2\)"),
-    ((TWO[0][0],), lambda x: x, r"touched: got 'torch.int64 \(2,\)', must be"),
-    ((TWO[0].double(),), lambda x: x, r"touched: got 'torch.float64 \(3, 2\)', must be torch.int64"),
-    (([[0, 1]] * 3,), lambda x: x, r"touched: got \[\[0, 1\], \[0, 1\], \[0, 1\]\], must be a tensor"),
-    (TWO[0], lambda x: x, "touched: got tensor.*, must be a tuple that begins with token ids"),
-    ((), lambda x: x, r"touched: got \(\), must be a tuple that begins with token ids"),
-    ((TWO[0] + 3,), lambda x: x, "touched: got 4, must be token ids from 0 to 3"),
-    ((TWO[0] - 1,), lambda x: x, "touched: got -1, must be token ids from 0 to 3"),
+    (TWO, lambda x: x[:, :1], r"update: got 'torch.float64 \(3, 1\)', must be .*\(3, 2\)"),
+    (TWO, lambda x: x[:1], r"update: got 'torch.float64 \(1, 2\)', must be"),
+    (TWO, lambda x: x[0], r"update: got 'torch.float64 \(2,\)', must be"),
+    (TWO, lambda x: x.sum(), r"update: got 'torch.float64 \(\)', must be"),
+    (TWO, lambda x: x.mT, r"update: got 'torch.float64 \(2, 3\)', must be"),
+    (TWO, lambda x: x[None], r"update: got 'torch.float64 \(1, 3, 2\)', must be"),
+    (TWO, lambda x: x.long(), r"update: got 'torch.int64 \(3, 2\)', must be"),
+    (TWO, lambda _: -math.inf, "update: got -inf, must be a tensor"),
+    (TWO, lambda _: None, "update: got None, must be a tensor"),
+    ((TWO[0][:1],), lambda x: x, r"token_ids: got 'torch.int64 \(1, 2\)', must be torch.int64 \(3, 2\)"),
+    ((TWO[0][0],), lambda x: x, r"token_ids: got 'torch.int64 \(2,\)', must be"),
+    ((TWO[0].double(),), lambda x: x, r"token_ids: got 'torch.float64 \(3, 2\)', must be torch.int64"),
+    (([[0, 1]] * 3,), lambda x: x, r"token_ids: got \[\[0, 1\], \[0, 1\], \[0, 1\]\], must be a tensor"),
+    (TWO[0], lambda x: x, "token_ids: got tensor.*, must be a tuple that begins with token ids"),
+    ((), lambda x: x, r"token_ids: got \(\), must be a tuple that begins with token ids"),
+    ((TWO[0] + 3,), lambda x: x, "token_ids: got 4, must be token ids from 0 to 3"),
+    ((TWO[0] - 1,), lambda x: x, "token_ids: got -1, must be token ids from 0 to 3"),
 ]
 
 
-@pytest.mark.parametrize(("touched", "changed", "told"), WRONG_EDITS)
+@pytest.mark.parametrize(("token_ids", "changed", "told"), WRONG_EDITS)
 def test_an_edit_of_another_form_is_named_and_not_stretched(
-    touched: Any, changed: Callable[[Tensor], Any], told: str
+    token_ids: Any, changed: Callable[[Tensor], Any], told: str
 ) -> None:
     """Stretched by broadcasting, a row would get another's numbers."""
-    logits, history, stage = torch.arange(12.0).reshape(3, 4), History.start([[]] * 3), Told(touched, changed)
+    logits, history, stage = (
+        torch.arange(12.0).reshape(3, 4),
+        History.start([[]] * 3),
+        Told(token_ids, changed),
+    )
     for processor in (stage, chain(LogitBias({3: 1.0}), stage), chain(stage, TopP(0.9))):
         with pytest.raises(InvalidArgument, match=f"Told, {told}"):
             processor(logits, history)
@@ -194,9 +198,9 @@ class Kept(Truncation):
         """So."""
         return self.rule(logits)
 
-    def keep_leading(self, leading: Leading) -> tuple[Tensor, Tensor | None]:
+    def keep_candidates(self, candidates: Candidates) -> tuple[Tensor, Tensor | None]:
         """The same, sure or not."""
-        return self.rule(leading.logits), self.sure
+        return self.rule(candidates.logits), self.sure
 
     def neutral(self, logits: Tensor, width: int) -> Tensor:
         """This."""
@@ -212,16 +216,16 @@ def positive(logits: Tensor) -> Tensor:
     [
         (
             Kept(lambda x: positive(x)[:1]),
-            r"keep_leading: got 'torch.bool \(1, (\d+)\)', must be torch.bool \(3, \1\)",
+            r"keep_candidates: got 'torch.bool \(1, (\d+)\)', must be torch.bool \(3, \1\)",
         ),
-        (Kept(lambda x: positive(x)[0]), r"keep_leading: got 'torch.bool \(\d+,\)', must be"),
+        (Kept(lambda x: positive(x)[0]), r"keep_candidates: got 'torch.bool \(\d+,\)', must be"),
         (
             Kept(lambda x: positive(x).long()),
-            r"keep_leading: got 'torch.int64 \(3, \d+\)', must be torch.bool",
+            r"keep_candidates: got 'torch.int64 \(3, \d+\)', must be torch.bool",
         ),
         (
             Kept(positive, sure=torch.tensor(True)),
-            r"keep_leading: got 'torch.bool \(\)', must be torch.bool \(3,\)",
+            r"keep_candidates: got 'torch.bool \(\)', must be torch.bool \(3,\)",
         ),
         (
             Kept(positive, torch.tensor([True])),
@@ -236,8 +240,8 @@ def test_a_truncation_of_another_form_is_named(stage: Kept, told: str) -> None:
 
 def test_a_truncation_of_whole_rows_of_another_form_is_named() -> None:
     class Whole(Kept):
-        def keep_leading(self, leading: Leading) -> tuple[Tensor, Tensor | None]:
-            return Truncation.keep_leading(Kept(positive), leading)
+        def keep_candidates(self, candidates: Candidates) -> tuple[Tensor, Tensor | None]:
+            return Truncation.keep_candidates(Kept(positive), candidates)
 
     with pytest.raises(
         InvalidArgument, match=r"Whole, keep: got 'torch.bool \(1, 4\)', must be torch.bool \(3, 4\)"

@@ -158,7 +158,7 @@ def test_a_history_of_another_batch_is_refused(penalty: Any, rows: int) -> None:
 )
 @pytest.mark.parametrize("scope", [OUTPUT, PROMPT_AND_OUTPUT, Scope(last=2)], ids=["output", "both", "last"])
 def test_sampled_ids_beyond_the_logits_are_refused_by_name(penalty: Any, scope: Scope) -> None:
-    processor = type(penalty)(penalty.shown[0], scope=scope)
+    processor = type(penalty)(penalty.params[0], scope=scope)
     history = history_of([1], [2, 6])
     for stage in (processor, chain(LogitBias({0: 1.0}), processor)):
         with pytest.raises(

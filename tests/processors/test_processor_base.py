@@ -10,45 +10,45 @@ import torch
 from torch import Tensor
 
 from sampling import FrequencyPenalty, History, InvalidArgument, LogitBias, PresencePenalty, RepetitionPenalty
-from sampling.processors import Edit, Processor
-from sampling.processors.base import by_reach, same_rows
+from sampling.processors import Processor, SparseEdit
+from sampling.processors.base import check_same_rows, group_by_index_key
 
 
 class Scale(Processor):
     """Multiply by a number per row."""
 
     name = "scale"
-    per_row = ("factor",)
+    row_fields = ("factor",)
 
     def __init__(self, *factor: float) -> None:
-        self.shown = factor
+        self.params = factor
         self.factor = torch.tensor(factor)[:, None]
         self.table = torch.tensor([3.0, 4.0, 5.0])  # not one per row
         self.word = "a word"
 
     def process(self, logits: Tensor, history: History) -> Tensor:
         """Multiply."""
-        return logits * self.fitted(self.factor, logits)
+        return logits * self.broadcast_to(self.factor, logits)
 
 
-class Third(Edit):
+class Third(SparseEdit):
     """Divides the logits of some tokens by 3."""
 
     name = "third"
 
-    def __init__(self, ids: Sequence[Sequence[int]], reach: object = None) -> None:
-        self.ids, self.found_by = torch.tensor(ids), reach
+    def __init__(self, ids: Sequence[Sequence[int]], index_key: object = None) -> None:
+        self.ids, self.found_by = torch.tensor(ids), index_key
 
     @property
-    def reach(self) -> object:
+    def index_key(self) -> object:
         """As it was made."""
         return self.found_by
 
-    def touched(self, logits: Tensor, history: History) -> tuple[Tensor, ...]:
+    def token_ids(self, logits: Tensor, history: History) -> tuple[Tensor, ...]:
         """These tokens, and 3."""
         return self.ids, torch.tensor(3.0).double()
 
-    def changed(self, logits: Tensor, *known: Tensor) -> Tensor:
+    def update(self, logits: Tensor, *known: Tensor) -> Tensor:
         """Divide."""
         assert logits.dtype == torch.float64
         return logits / known[0]
@@ -105,7 +105,7 @@ def test_a_selection_leaves_the_processor_as_it_is() -> None:
 def test_every_tensor_moves_and_nothing_else() -> None:
     moved = Scale(2.0, 3.0).to("meta")
     assert moved.factor.device == moved.table.device == torch.device("meta")
-    assert (moved.word, moved.shown) == ("a word", (2.0, 3.0))
+    assert (moved.word, moved.params) == ("a word", (2.0, 3.0))
 
 
 @pytest.mark.parametrize(
@@ -136,24 +136,24 @@ def test_an_edit_changes_its_tokens_and_no_others() -> None:
 def test_a_history_of_another_batch(rows: int) -> None:
     words = f"history: got '{rows} rows', must be of the 2 rows of the logits"
     with pytest.raises(InvalidArgument, match=words):
-        same_rows(nothing(rows), torch.zeros(2, 3))
-    same_rows(nothing(2), torch.zeros(2, 3))
+        check_same_rows(nothing(rows), torch.zeros(2, 3))
+    check_same_rows(nothing(2), torch.zeros(2, 3))
 
 
 def test_edits_in_groups() -> None:
-    """Neighbours of equal reach are together; None equals nothing, not even None."""
-    a, b, c, d = (Third([[0]], reach) for reach in ("x", "x", "y", "x"))
+    """Neighbours of equal index_key are together; None equals nothing, not even None."""
+    a, b, c, d = (Third([[0]], index_key) for index_key in ("x", "x", "y", "x"))
     lone, lonely = Third([[0]]), Third([[0]])
-    assert by_reach([]) == ()
-    assert by_reach([a, b, c, d]) == ((a, b), (c,), (d,))
-    assert by_reach([lone, lonely, a, b, d, lone]) == ((lone,), (lonely,), (a, b, d), (lone,))
-    assert by_reach([a, lone, b]) == ((a,), (lone,), (b,))
+    assert group_by_index_key([]) == ()
+    assert group_by_index_key([a, b, c, d]) == ((a, b), (c,), (d,))
+    assert group_by_index_key([lone, lonely, a, b, d, lone]) == ((lone,), (lonely,), (a, b, d), (lone,))
+    assert group_by_index_key([a, lone, b]) == ((a,), (lone,), (b,))
 
 
 def test_what_penalties_reach() -> None:
     bias, frequency, presence, repetition = (
         *(LogitBias({0: 1.0}), FrequencyPenalty(1.0), PresencePenalty(1.0), RepetitionPenalty(2.0)),
     )
-    assert by_reach([bias, bias, frequency, presence, repetition]) == (
+    assert group_by_index_key([bias, bias, frequency, presence, repetition]) == (
         *((bias,), (bias,), (frequency, presence), (repetition,)),
     )

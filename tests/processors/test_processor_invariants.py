@@ -12,13 +12,20 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from processors.processor_table import TABLE, VOCABULARY, Entry
-from sampling_kernels.faults import row_faults
+from sampling_kernels.validity import row_validity
 from sampling_kernels.weights import weights
 from torch import Tensor
 
 import sampling.processors
 from sampling import History, chain
-from sampling.processors import Constraint, Edit, Processor, Shaping, Truncation, UsableIds
+from sampling.processors import (
+    Constraint,
+    OrderPreservingStage,
+    Processor,
+    SparseEdit,
+    TokenizerVocabSize,
+    Truncation,
+)
 
 tokens = st.integers(0, VOCABULARY - 1)
 fewer = settings(max_examples=25)
@@ -66,7 +73,7 @@ def drawn(data: st.DataObject, entry: Entry, size: int) -> list[Any]:
 
 def settled(logits: Tensor) -> Tensor:
     """Rows that cannot be sampled have no weights: make them flat."""
-    return torch.where((row_faults(logits) > 0)[:, None], 0.0, logits)
+    return torch.where((row_validity(logits) > 0)[:, None], 0.0, logits)
 
 
 def bits(logits: Tensor) -> list[list[int]]:
@@ -161,7 +168,7 @@ def test_truncations_keep_or_ban(entry: Entry, batch: tuple[Tensor, History], da
     kept = entry.build(drawn(data, entry, len(logits)))(logits, history)
     assert ((kept == logits) | (kept == -math.inf)).all()
     most_likely_stays = (kept.amax(-1) == logits.amax(-1)).all()
-    assert most_likely_stays or entry.kind is UsableIds
+    assert most_likely_stays or entry.kind is TokenizerVocabSize
 
 
 @every
@@ -189,7 +196,7 @@ def test_every_processor_is_in_the_table() -> None:
     ours = {kind for kind in concrete(Processor) if kind.__module__.startswith("sampling.processors.")}
     assert ours <= listed
     public = [getattr(sampling.processors, name) for name in sampling.processors.__all__]
-    bases = (Constraint, Edit, Processor, Shaping, Truncation)
+    bases = (Constraint, SparseEdit, Processor, OrderPreservingStage, Truncation)
     assert {kind for kind in public if kind not in bases} <= listed
 
 
@@ -212,7 +219,7 @@ def test_compiled_equals_eager(compiled: Callable[[Callable[..., Any]], Callable
         "min_p": [0.0, 0.5, 0.1, 1.0, 0.3],
         "joint": [(0, 0.9), (3, 1.0), (5, 0.5), (1, 0.0), (9, 0.8)],
         "arg_max": [True, False, True, False, False],
-        "usable_ids": [20] * 5,
+        "tokenizer_vocab_size": [20] * 5,
         "pipeline": [(0.0, 0.9), (0.5, 1.0), (1.0, 0.3), (2.0, 0.7), (0.7, 0.5)],
     }
     entries = [entry for entry in TABLE if entry.compiles]

@@ -1,4 +1,4 @@
-"""TopK, TopP, MinP, Joint, ArgMax, UsableIds: the published counts, by hand."""
+"""TopK, TopP, MinP, Intersection, ArgMax, TokenizerVocabSize: the published counts, by hand."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from sampling import (
     chain,
 )
 from sampling.core.errors import InvalidArgument
-from sampling.processors import ArgMax, Joint, Processor, UsableIds
+from sampling.processors import ArgMax, Intersection, Processor, TokenizerVocabSize
 
 INF = math.inf
 
@@ -40,15 +40,15 @@ def test_ten_equal_logits_and_nine_tenths_keep_nine() -> None:
     ("p", "hit_stops", "count"), [(0.75, True, 6), (0.75, False, 7), (0.5, True, 4), (0.5, False, 5)]
 )
 def test_eight_equal_logits(p: float, hit_stops: bool, count: int) -> None:
-    assert kept(TopP(p, exact_hit_stops=hit_stops), [0.0] * 8) == list(range(count))
-    highest_first = TopP(p, exact_hit_stops=hit_stops, low_ids_first=False)
+    assert kept(TopP(p, stops_at_equality=hit_stops), [0.0] * 8) == list(range(count))
+    highest_first = TopP(p, stops_at_equality=hit_stops, tie_break="highest_id")
     assert kept(highest_first, [0.0] * 8) == list(range(8 - count, 8))
 
 
 def test_four_quarters_and_a_half() -> None:
     """The second line of engines.md's table: 2 by most engines' rule, 3 by SGLang's."""
     assert len(kept(TopP(0.5), [2.0] * 4)) == 2
-    assert len(kept(TopP(0.5, exact_hit_stops=False), [2.0] * 4)) == 3
+    assert len(kept(TopP(0.5, stops_at_equality=False), [2.0] * 4)) == 3
 
 
 def test_the_crossing_token_stays() -> None:
@@ -75,9 +75,9 @@ def test_p_is_the_decimal_that_it_prints_as() -> None:
 
 def test_a_bfloat16_means_the_float32_of_the_same_value() -> None:
     p = torch.tensor(0.1, dtype=torch.bfloat16)
-    assert torch.equal(TopP(p).share, TopP(p.float()).share)
+    assert torch.equal(TopP(p).p_fixed, TopP(p.float()).p_fixed)
     assert (
-        oracle.share("0.100097656") == TopP(p).share.item()
+        oracle.share("0.100097656") == TopP(p).p_fixed.item()
     )  # the shortest decimal that float32 reads as this value
 
 
@@ -85,7 +85,7 @@ def test_top_k() -> None:
     row = [1.0, 3.0, 2.0, 2.0, -INF]
     assert kept(TopK(1), row) == [1]
     assert kept(TopK(2), row) == [1, 2]
-    assert kept(TopK(2, low_ids_first=False), row) == [1, 3]
+    assert kept(TopK(2, tie_break="highest_id"), row) == [1, 3]
     assert kept(TopK(2, keep_ties=True), row) == [1, 2, 3]
     assert kept(TopK(0), row) == kept(TopK(99), row) == [0, 1, 2, 3]
 
@@ -109,9 +109,9 @@ def test_top_k_then_top_p_is_not_both_at_once() -> None:
     """Four equal, k = 2, p = 0.5: of the two left, one holds half; of all four, two do."""
     row = [0.0] * 4
     assert kept(chain(TopK(2), TopP(0.5)), row) == [0]
-    assert kept(Joint(TopK(2), TopP(0.5)), row) == [0, 1]
-    assert kept(Joint(TopK(3), TopP(0.5)), row) == [0, 1]
-    assert kept(Joint(TopK(1), TopP(0.5)), row) == [0]
+    assert kept(Intersection(TopK(2), TopP(0.5)), row) == [0, 1]
+    assert kept(Intersection(TopK(3), TopP(0.5)), row) == [0, 1]
+    assert kept(Intersection(TopK(1), TopP(0.5)), row) == [0]
 
 
 def test_orders_alone_change_the_support() -> None:
@@ -145,11 +145,11 @@ def test_a_number_per_row() -> None:
     ("processor", "expected"),
     [
         (TopK(2), [[1, 2], [0, 2], [0, 1]]),
-        (TopK(2, low_ids_first=False), [[1, 2], [0, 2], [1, 2]]),
+        (TopK(2, tie_break="highest_id"), [[1, 2], [0, 2], [1, 2]]),
         (TopP(0.5), [[1], [0], [0, 1]]),  # 0.665 of the first two rows, a third each of the last
         (MinP(0.3), [[1, 2], [0, 2], [0, 1, 2]]),  # 1, 0.368, 0.135 of the likeliest
         (ArgMax([True]), [[1], [0], [0]]),
-        (Joint(TopK(1), MinP(0.3)), [[1], [0], [0]]),
+        (Intersection(TopK(1), MinP(0.3)), [[1], [0], [0]]),
     ],
     ids=lambda it: it.name if isinstance(it, Processor) else "",
 )
@@ -165,7 +165,7 @@ def test_arg_max_in_marked_rows() -> None:
 
 
 def test_usable_ids_bans_the_padding() -> None:
-    assert kept(UsableIds(2), [0.0, -5.0, 9.0, 9.0]) == [0, 1]
+    assert kept(TokenizerVocabSize(2), [0.0, -5.0, 9.0, 9.0]) == [0, 1]
 
 
 @pytest.mark.parametrize(
@@ -180,8 +180,8 @@ def test_usable_ids_bans_the_padding() -> None:
         (lambda: TopK(-1), "top_k: got -1"),
         (lambda: TopK(1.5), "top_k: got 1.5.*whole number"),
         (lambda: TopK(True), "top_k: got True"),
-        (lambda: UsableIds(0), "size: got 0"),
-        (Joint, "at least one truncation"),
+        (lambda: TokenizerVocabSize(0), "size: got 0"),
+        (Intersection, "at least one truncation"),
     ],
 )
 def test_bad_numbers(make: Any, words: str) -> None:
@@ -197,7 +197,7 @@ def test_bad_numbers(make: Any, words: str) -> None:
         (TopK([1, 2, 3]), 0, "top_k 1"),
         (TopK([1, 2]), 1, "top_k 2"),
         (TopK([1, 2, 3]), 2, "top_k 3"),
-        (Joint(TopK([1, 2]), MinP([0.5, 0.25])), 1, "top_k 2 & min_p 0.25"),
+        (Intersection(TopK([1, 2]), MinP([0.5, 0.25])), 1, "top_k 2 & min_p 0.25"),
     ],
 )
 def test_a_description_is_of_one_row(processor: Processor, row: int, words: str) -> None:
@@ -206,10 +206,10 @@ def test_a_description_is_of_one_row(processor: Processor, row: int, words: str)
 
 def test_descriptions_are_of_the_first_row_and_representations_of_all() -> None:
     assert TopK([1, 2]).describe() == "top_k 1"
-    assert Joint(TopK([1, 2]), MinP([0.5, 0.25])).describe() == "top_k 1 & min_p 0.5"
+    assert Intersection(TopK([1, 2]), MinP([0.5, 0.25])).describe() == "top_k 1 & min_p 0.5"
     assert repr(TopK(5)) == "TopK(5)"
     assert repr(TopK([1, 2])) == "TopK([1, 2])"
-    assert repr(Joint(TopK(5), MinP(0.5))) == "Joint(TopK(5), MinP(0.5))"
+    assert repr(Intersection(TopK(5), MinP(0.5))) == "Intersection(TopK(5), MinP(0.5))"
 
 
 TWO_ROWS = [
@@ -237,21 +237,23 @@ def test_two_numbers_serve_two_rows_only(processor: Processor, rows: int) -> Non
 
 def test_joint_parts_have_one_order_of_equal_logits() -> None:
     """With two orders the parts could have no token in common."""
-    with pytest.raises(InvalidArgument, match=r"truncations: .* one order of equal logits"):
-        Joint(TopK(1), TopP(0.1, low_ids_first=False))
+    with pytest.raises(InvalidArgument, match=r"truncations: .* one tie_break"):
+        Intersection(TopK(1), TopP(0.1, tie_break="highest_id"))
     row = [0.0, 0.0, 0.0]
-    assert kept(Joint(TopK(2, low_ids_first=False), TopP(0.5, low_ids_first=False), MinP(0.5)), row) == [1, 2]
+    assert kept(
+        Intersection(TopK(2, tie_break="highest_id"), TopP(0.5, tie_break="highest_id"), MinP(0.5)), row
+    ) == [1, 2]
 
 
 def test_an_arg_max_takes_the_lowest_of_equal_ids() -> None:
-    assert kept(Joint(ArgMax([True]), TopK(2)), [0.0, 0.0, 0.0]) == [0]
-    with pytest.raises(InvalidArgument, match=r"truncations: .* one order of equal logits"):
-        Joint(ArgMax([True]), TopK(2, low_ids_first=False))
+    assert kept(Intersection(ArgMax([True]), TopK(2)), [0.0, 0.0, 0.0]) == [0]
+    with pytest.raises(InvalidArgument, match=r"truncations: .* one tie_break"):
+        Intersection(ArgMax([True]), TopK(2, tie_break="highest_id"))
 
 
 @pytest.mark.parametrize("rows", [1, 3])
 def test_a_joint_refuses_what_a_part_refuses(rows: int) -> None:
-    for part in (Joint(MinP(0.5), TopK([1, 2])), Joint(TopK([1, 2]), MinP(0.5))):
+    for part in (Intersection(MinP(0.5), TopK([1, 2])), Intersection(TopK([1, 2]), MinP(0.5))):
         with pytest.raises(InvalidArgument, match=f"top_k: got '2 values', .* each of the {rows} rows"):
             part.check(torch.zeros(rows, 4))
         part.check(torch.zeros(2, 4))
@@ -259,9 +261,11 @@ def test_a_joint_refuses_what_a_part_refuses(rows: int) -> None:
 
 def test_what_a_stage_does_at_ties_is_true_or_false() -> None:
     for truncation in (TopK, TopP):
-        with pytest.raises(InvalidArgument, match="low_ids_first: got None, must be true or false"):
-            truncation(1, low_ids_first=None)  # pyright: ignore[reportArgumentType]
+        with pytest.raises(
+            InvalidArgument, match="tie_break: got None, must be one of lowest_id, highest_id"
+        ):
+            truncation(1, tie_break=None)  # pyright: ignore[reportArgumentType]
     with pytest.raises(InvalidArgument, match="keep_ties: got 'no', must be true or false"):
         TopK(2, keep_ties="no")  # pyright: ignore[reportArgumentType]
-    with pytest.raises(InvalidArgument, match="exact_hit_stops: got 1, must be true or false"):
-        TopP(0.5, exact_hit_stops=1)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InvalidArgument, match="stops_at_equality: got 1, must be true or false"):
+        TopP(0.5, stops_at_equality=1)  # pyright: ignore[reportArgumentType]

@@ -19,8 +19,8 @@ from sampling import (
     ArgMax,
     FrequencyPenalty,
     History,
+    Intersection,
     InvalidArgument,
-    Joint,
     LogitBias,
     MinP,
     MinTokens,
@@ -31,10 +31,10 @@ from sampling import (
     SamplingParams,
     Scope,
     Temperature,
+    TokenizerVocabSize,
     TopK,
     TopP,
     Truncation,
-    UsableIds,
     chain,
     dialect,
 )
@@ -51,14 +51,15 @@ STAGES: list[Processor] = [
     RepetitionPenalty(2.0), RepetitionPenalty(2.0, scope=Scope()), RepetitionPenalty(2.0, scope=WINDOW), RepetitionPenalty(3.0),
     MinTokens(3, [1]), MinTokens(3, [1, 2]), MinTokens(0, [1]), MinTokens([3, 0], [[1], [2]]),
     Temperature(0.5), Temperature(1.0), Temperature(0.0), Temperature([0.5, 1.0]),
-    *(TopK(2, low_ids_first=low, keep_ties=keep) for low, keep in ((True, False), (False, False), (True, True))),
+    TopK(2), TopK(2, tie_break="highest_id"), TopK(2, keep_ties=True),
     TopK(0),
-    TopP(0.5), TopP(0.6), TopP(1.0), TopP([0.5, 1.0]), TopP(0.5, low_ids_first=False), TopP(0.5, keep_ties=True),
-    TopP(0.5, exact_hit_stops=False), TopP(0.5, low_ids_first=False, exact_hit_stops=False),
+    TopP(0.5), TopP(0.6), TopP(1.0), TopP([0.5, 1.0]), TopP(0.5, tie_break="highest_id"), TopP(0.5, keep_ties=True),
+    TopP(0.5, stops_at_equality=False), TopP(0.5, tie_break="highest_id", stops_at_equality=False),
     MinP(0.5), MinP(0.5, strict=True), MinP(0.0), MinP(1.0),
-    Joint(TopK(2), TopP(0.5)), Joint(TopK(2, keep_ties=True), TopP(0.5, exact_hit_stops=False)), Joint(MinP(0.5)),
-    ArgMax([True, False]), ArgMax([True, True]), UsableIds(2), UsableIds(3), AllowedTokens(None),
-    chain(), chain(TopP(0.5)), chain(TopP(0.5, exact_hit_stops=False)), chain(Temperature(0.5), TopP(0.5)),
+    Intersection(TopK(2), TopP(0.5)), Intersection(TopK(2, keep_ties=True), TopP(0.5, stops_at_equality=False)),
+    Intersection(MinP(0.5)),
+    ArgMax([True, False]), ArgMax([True, True]), TokenizerVocabSize(2), TokenizerVocabSize(3), AllowedTokens(None),
+    chain(), chain(TopP(0.5)), chain(TopP(0.5, stops_at_equality=False)), chain(Temperature(0.5), TopP(0.5)),
     chain(TopP(0.5), Temperature(0.5)), chain(LogitBias({1: 1.0}), FrequencyPenalty(0.5, scope=WINDOW)),
 ]  # fmt: skip
 
@@ -130,7 +131,7 @@ def test_short_where_all_is_default() -> None:
     assert [repr(stage) for stage in (TopP(0.9), TopK(5), MinP(0.1), FrequencyPenalty(0.5), RepetitionPenalty(1.2))] == [
         "TopP(0.9)", "TopK(5)", "MinP(0.1)", "FrequencyPenalty(0.5)", "RepetitionPenalty(1.2)",
     ]  # fmt: skip
-    assert repr(TopP(0.5, exact_hit_stops=False)) == "TopP(0.5, exact_hit_stops=False)"
+    assert repr(TopP(0.5, stops_at_equality=False)) == "TopP(0.5, stops_at_equality=False)"
     assert repr(PresencePenalty([0.5, 1], scope=WINDOW)) == (
         "PresencePenalty([0.5, 1.0], scope=Scope(prompt=True, last=2))"
     )
@@ -140,7 +141,7 @@ class Within(Truncation):
     """A truncation whose author has not said what is shown."""
 
     name = "within"
-    per_row = ("distance",)
+    row_fields = ("distance",)
 
     def __init__(self, distance: float, *, wide: bool = False) -> None:
         self.distance = torch.tensor([[distance]])
@@ -166,13 +167,13 @@ def test_dialects_that_differ_are_printed_differently() -> None:
     vllm = dialect("vllm")
     others = [
         replace(vllm, top_p_ties="all"),
-        replace(vllm, exact_hit_stops=False),
-        replace(vllm, penalties_count=Scope(last=64)),
+        replace(vllm, top_p_stops_at_equality=False),
+        replace(vllm, penalty_scope=Scope(last=64)),
         *DIALECTS.values(),
     ]
     assert len({repr(one) for one in others}) == len(others)
     assert "top_p_ties='all'" in repr(others[0])
-    assert "penalties_count=Scope(last=64)" in repr(others[2])
+    assert "penalty_scope=Scope(last=64)" in repr(others[2])
 
 
 def test_the_pipelines_of_two_engines_do_not_look_alike() -> None:

@@ -30,7 +30,7 @@ from draw_trials import (
     verdicts,
     wide_gumbel_trials,
 )
-from sampling_kernels.keyed_draw import draw_by_weight
+from sampling_kernels.inverse_cdf import inverse_cdf_sample
 from scaled_draws import (
     SEED,
     VOCABULARY,
@@ -149,7 +149,7 @@ def test_running_sums_of_small_weights() -> None:
     w = torch.tensor([2, 3, 0, 1, 4])
     words = uniforms(*keys("position", 0, 100_000))
     r = (words[0] * 10) >> 32  # floor(u 10 / 2^64), but for one u in 2^32 / 10
-    tokens = draw_by_weight(w.expand(len(r), -1), *words)
+    tokens = inverse_cdf_sample(w.expand(len(r), -1), *words)
     too_late = torch.searchsorted(w.cumsum(0), r)
     too_early = torch.searchsorted(w.cumsum(0) - w, r, right=True).clamp(max=4)
     right, late, early = (

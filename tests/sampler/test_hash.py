@@ -44,7 +44,7 @@ class Rules:
         repetition_sees_prompt: Whether the repetition penalty counts the prompt.
         penalties_see_prompt: Whether the other two do.
         top_k_keeps_ties: Whether top_k keeps all that equal the last.
-        exact_hit_stops: Whether top_p stops at a mass of exactly p.
+        top_p_stops_at_equality: Whether top_p stops at a mass of exactly p.
         greedy: What a request of temperature 0 becomes; None for what temperature 0 says.
         arg_max: Whether it then takes the arg max, after everything.
     """
@@ -53,7 +53,7 @@ class Rules:
     repetition_sees_prompt: bool = True
     penalties_see_prompt: bool = False
     top_k_keeps_ties: bool = False
-    exact_hit_stops: bool = True
+    top_p_stops_at_equality: bool = True
     greedy: dict[str, float] | None = None
     arg_max: bool = False
 
@@ -83,7 +83,7 @@ RULES = {
             "frequency_penalty presence_penalty repetition_penalty logit_bias temperature top_k&top_p min_p"
         ),
         repetition_sees_prompt=False,
-        exact_hit_stops=False,
+        top_p_stops_at_equality=False,
         greedy={"temperature": 1.0, "top_k": 1},
     ),
     "llama.cpp": Rules(stages(f"{EDITS} top_k top_p min_p temperature"), penalties_see_prompt=True),
@@ -172,8 +172,8 @@ def truncated(name: str, row: list[float], value: Any, rules: Rules) -> set[int]
     if name == "top_k":
         return oracle.top_k(row, value, keep_ties=rules.top_k_keeps_ties)
     if name == "top_p":
-        stops = rules.exact_hit_stops
-        return oracle.nucleus(row, str(value), exact_hit_stops=stops)
+        stops = rules.top_p_stops_at_equality
+        return oracle.nucleus(row, str(value), stops_at_equality=stops)
     return oracle.min_p(row, str(value))
 
 
@@ -303,14 +303,14 @@ def test_in_any_row(name: str, seed: int) -> None:
 @pytest.mark.parametrize("name", REQUESTS)
 @pytest.mark.parametrize("elements", [1, 2**13, 2**30])
 def test_in_blocks_of_any_size(name: str, elements: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sampling_kernels.branching.ELEMENTS_AT_ONCE", elements)
+    monkeypatch.setattr("sampling_kernels.host_sync.TILE_ELEMENTS", elements)
     check(name)
 
 
 @pytest.mark.parametrize("name", REQUESTS)
 @pytest.mark.parametrize("count", [1, 500])
 def test_with_any_number_of_leading_tokens(name: str, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sampling.processors.leading.LEADING_TOKENS", count)
+    monkeypatch.setattr("sampling_kernels.candidates.candidates.NUM_CANDIDATES", count)
     check(name)
 
 

@@ -419,7 +419,10 @@ def test_padding_is_never_sampled_and_raw_is_the_model_s_own() -> None:
     row = torch.tensor([[0.0, 1.0, 9.0, 9.0]])
     for t in (0, 1):
         sampler = Sampler(
-            [SamplingParams(seed=3, temperature=t)] * 50, vocab_size=4, choices=range(50), usable_ids=2
+            [SamplingParams(seed=3, temperature=t)] * 50,
+            vocab_size=4,
+            choices=range(50),
+            tokenizer_vocab_size=2,
         )
         out = sampler.step(row.expand(50, -1))
         assert set(out.token_ids.tolist()) <= {0, 1}
@@ -430,16 +433,18 @@ def test_padding_is_never_sampled_and_raw_is_the_model_s_own() -> None:
 @pytest.mark.parametrize("mode", ["raw", "temperature", "processed"])
 def test_the_token_taken_at_temperature_zero_has_a_log_probability_in_every_mode(mode: str) -> None:
     """The model likes the padding best: what is taken is the best of the rest."""
-    sampler = Sampler([SamplingParams(temperature=0)], vocab_size=4, usable_ids=2, logprob_modes=[mode])
+    sampler = Sampler(
+        [SamplingParams(temperature=0)], vocab_size=4, tokenizer_vocab_size=2, logprob_modes=[mode]
+    )
     out = sampler.step(torch.tensor([[0.0, 1.0, 9.0, 9.0]]))
     assert out.token_ids.tolist() == [1]
     assert out.logprobs.isfinite().all()
 
 
 def test_a_row_with_padding_alone_left() -> None:
-    sampler = Sampler([SamplingParams()], vocab_size=3, usable_ids=2)
+    sampler = Sampler([SamplingParams()], vocab_size=3, tokenizer_vocab_size=2)
     out = sampler.step(torch.tensor([[-INF, -INF, 1.0]]))
-    assert sampler.explain(out.status.item()) == "nothing left to sample after usable_ids"
+    assert sampler.explain(out.status.item()) == "nothing left to sample after tokenizer_vocab_size"
 
 
 def test_the_trace_of_a_batch_samples_nothing() -> None:

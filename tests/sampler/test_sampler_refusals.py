@@ -34,7 +34,7 @@ def sampler_of(slots: int) -> Sampler:
         ({"dialect": "gpt"}, "dialect: got 'gpt'"),
         ({"logprob_modes": ["raw", "cooked"]}, "logprob_modes: got 'cooked', must be any of raw"),
         ({"max_history": 0}, "max_history"),
-        ({"usable_ids": 0}, "usable_ids|size"),
+        ({"tokenizer_vocab_size": 0}, "tokenizer_vocab_size|size"),
     ],
 )
 def test_bad_arguments(kwargs: dict[str, Any], words: str) -> None:

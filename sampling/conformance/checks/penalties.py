@@ -42,7 +42,7 @@ def presence_scope(lab: Lab) -> Finding:
 
 def repetition_scope(lab: Lab) -> Finding:
     """Ask for the same for the repetition penalty."""
-    return scope(lab, "repetition_penalty", 1.5, "repetition_counts")
+    return scope(lab, "repetition_penalty", 1.5, "repetition_scope")
 
 
 def scope(lab: Lab, name: str, value: float, counts: str) -> Finding:

@@ -179,7 +179,9 @@ def count(lab: Lab) -> Finding:
                 unlisted.add(entry.logprob)
     words = ", ".join(f"{asked} asked: {' or '.join(map(str, sorted(n)))}" for asked, n in lengths.items())
     value = (
-        f"; a rank behind {lab.semantics.listed_ranks} is reported as {min(unlisted):g}" if unlisted else ""
+        f"; a rank behind {lab.semantics.max_reported_rank} is reported as {min(unlisted):g}"
+        if unlisted
+        else ""
     )
     return found(
         Verdict.CONFORMS, words + value, 4 * REPORTS, detects="a token too many or too few in any list"
@@ -211,7 +213,7 @@ def misvalued(lab: Lab, row: Row, sampled: int, value: float) -> str:
 
 def hidden(lab: Lab, row: Row, sampled: int) -> bool:
     """Whether a token's rank is one that is not reported."""
-    ranks = lab.semantics.listed_ranks
+    ranks = lab.semantics.max_reported_rank
     return ranks is not None and int((row > row[sampled]).sum()) >= ranks
 
 

@@ -49,7 +49,7 @@ def zero(lab: Lab) -> Finding:
     lab.need(["temperature"])
     if not lab.semantics.zero_temperature:
         return must_refuse(lab, 0.0)
-    plain = {"greedy_below": 0.0, "greedy_becomes": ()}
+    plain = {"greedy_below": 0.0, "greedy_overrides": ()}
     edits = frozenset(lab.acting(["logit_bias", "presence_penalty"]))
     readings = [
         Reading("temperature 0 is 1", lab.altered(**plain, substitutes=(("temperature", 0, 1.0),))),
@@ -79,8 +79,8 @@ def must_refuse(lab: Lab, temperature: float) -> Finding:
 def limit(lab: Lab) -> Finding:
     """Temperatures of a thousandth and of next to nothing, for close logits and for equal ones."""
     lab.need(["temperature"])
-    plain = {"greedy_below": 0.0, "greedy_becomes": (), "greedy_arg_max": False}
-    greedy = {"greedy_below": 0.01, "greedy_becomes": (("temperature", 0.0),), "greedy_arg_max": False}
+    plain = {"greedy_below": 0.0, "greedy_overrides": (), "greedy_arg_max": False}
+    greedy = {"greedy_below": 0.01, "greedy_overrides": (("temperature", 0.0),), "greedy_arg_max": False}
     readings = [
         Reading("no lowest temperature", lab.altered(**plain, lowest_temperature=0.0)),
         Reading("temperatures below 0.01 become 0.01", lab.altered(**plain, lowest_temperature=0.01)),

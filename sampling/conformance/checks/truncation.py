@@ -123,9 +123,10 @@ def exact_hit(lab: Lab) -> Finding:
 
     Of m equal tokens one at least is missing after N draws with a chance of at most m (1 - 1 / m)^N.
     """
-    question, stops = Question(EQUAL, {"top_p": 0.75}), lab.semantics.exact_hit_stops
+    question, stops = Question(EQUAL, {"top_p": 0.75}), lab.semantics.top_p_stops_at_equality
     own, other = (
-        int((probabilities(question, lab.altered(exact_hit_stops=so)) > 0).sum()) for so in (stops, not stops)
+        int((probabilities(question, lab.altered(top_p_stops_at_equality=so)) > 0).sum())
+        for so in (stops, not stops)
     )
     needed = math.ceil(math.log(FALSE_ALARM / len(EQUAL)) / math.log1p(-1 / len(EQUAL)))
     tokens = lab.draws(question, min(needed, lab.most_draws))

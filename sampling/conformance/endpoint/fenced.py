@@ -319,4 +319,4 @@ def fill(lab: EndpointLab, questions: Sequence[Asked], number: int, most: int) -
 
 def always(own: Semantics) -> Semantics:
     """The reading of a sampler that takes the most likely token, whatever the temperature."""
-    return replace(own, greedy_below=math.inf, greedy_becomes=(), greedy_arg_max=True)
+    return replace(own, greedy_below=math.inf, greedy_overrides=(), greedy_arg_max=True)

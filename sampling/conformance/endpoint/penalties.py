@@ -302,7 +302,7 @@ def repetition_scope(lab: EndpointLab) -> Finding:
     acts = repetition_acts(lab)
     if acts.verdict is not Verdict.CONFORMS:
         return acts
-    counts = scope(lab, "repetition_penalty", "repetition_counts", own.repetition_counts.prompt)
+    counts = scope(lab, "repetition_penalty", "repetition_scope", own.repetition_scope.prompt)
     return together([("a token that was sampled", acts), ("the prompt", counts)])
 
 

@@ -316,7 +316,7 @@ def sentinel(lab: EndpointLab) -> tuple[Entry | None, bool]:
     None where no token can be forced, or none of those has an entry.
     """
     listed = lab.survey.listed()
-    meant = lab.semantics.logprob_mode == "raw" and lab.semantics.listed_ranks is not None
+    meant = lab.semantics.logprob_mode == "raw" and lab.semantics.max_reported_rank is not None
     try:
         texts = lab.survey.texts()
     except NotTestable:

@@ -12,8 +12,8 @@ from sampling.conformance.verdict import Finding, Verdict
 from sampling.core.history import History
 from sampling.dialects import Dialect
 from sampling.dialects.qstash import QSTASH
-from sampling.pipeline.assembly import Assembly
 from sampling.pipeline.pipeline import Pipeline
+from sampling.pipeline.plan import StepPlan
 from sampling.processors import Processor
 
 NOTICED = frozenset({Verdict.DEVIATES, Verdict.IGNORED, Verdict.AMBIGUOUS})
@@ -53,11 +53,11 @@ class Wrong(Reference):
         """Misread the fields, then check them."""
         return super().read(self._fields(dict(params)))
 
-    def assembly(self, request: ChatRequest) -> Assembly:
+    def plan(self, request: ChatRequest) -> StepPlan:
         """Build the stages, then replace them."""
-        built = super().assembly(request)
+        built = super().plan(request)
         stages = [replaced for stage in built.pipeline if (replaced := self._stage(stage)) is not None]
-        return Assembly(Pipeline(*stages), (), built.arg_max)
+        return StepPlan(Pipeline(*stages), (), built.arg_max)
 
     def history(self, asked: Asked) -> History:
         """A past that is not the right one."""

@@ -72,7 +72,7 @@ def counting(**scopes: Scope) -> Reference:
 
 def always(kind: type[Any], other: type[Any]) -> Reference:
     """One penalty in the place of another, which counts the same tokens."""
-    return Wrong(stage=instead(kind, lambda stage: other(stage.shown, scope=stage.scope)))
+    return Wrong(stage=instead(kind, lambda stage: other(stage.params, scope=stage.scope)))
 
 
 def inverted(stage: RepetitionPenalty) -> Processor:
@@ -89,7 +89,7 @@ MUTANTS = (
         "counts the prompt for presence and frequency",
         "llama.cpp (window with the prompt), TGI",
         SCOPE,
-        lambda: counting(penalties_count=PROMPT_AND_OUTPUT),
+        lambda: counting(penalty_scope=PROMPT_AND_OUTPUT),
     ),
     Mutant(
         "penalties-lag",
@@ -160,7 +160,7 @@ MUTANTS = (
         "counts the prompt for repetition",
         "vLLM, transformers, llama.cpp",
         "penalties.repetition-scope",
-        lambda: counting(repetition_counts=PROMPT_AND_OUTPUT),
+        lambda: counting(repetition_scope=PROMPT_AND_OUTPUT),
     ),
     Mutant(
         "repetition-per-occurrence",
@@ -195,6 +195,6 @@ MUTANTS = (
         "counts the last two tokens only",
         "llama.cpp (64), mlx-lm (20), here shorter",
         SCOPE,
-        lambda: counting(penalties_count=Scope(prompt=OUTPUT.prompt, last=2)),
+        lambda: counting(penalty_scope=Scope(prompt=OUTPUT.prompt, last=2)),
     ),
 )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import torch
-from sampling_kernels.keyed_draw import INTEGER_RULE, uniform_words
+from sampling_kernels.inverse_cdf import INTEGER_RULE
+from sampling_kernels.philox import random_words
 from torch import Tensor
 
 from sampling.conformance.mutants.mutant import Mutant, Wrong
@@ -43,7 +44,7 @@ class Uniform(Wrong):
 
     def picked(self, processed: Tensor, seeds: Tensor, positions: Tensor, choices: Tensor) -> list[int]:
         """The first token whose cumulative probability exceeds the number."""
-        high, low = uniform_words(seeds, positions, choices, INTEGER_RULE)
+        high, low = random_words(seeds, positions, choices, INTEGER_RULE)
         cumulative = processed.double().softmax(-1)[0].cumsum(-1)
         cumulative /= cumulative[-1].item()
         u = self._change((high.double() + low.double() / 2**32) / 2**32)
@@ -58,7 +59,7 @@ class Stray(Uniform):
 
     def picked(self, processed: Tensor, seeds: Tensor, positions: Tensor, choices: Tensor) -> list[int]:
         """By other bits of the key than the draw itself."""
-        stray = uniform_words(seeds, positions, choices, INTEGER_RULE + 9)[0] % 4096 == 0
+        stray = random_words(seeds, positions, choices, INTEGER_RULE + 9)[0] % 4096 == 0
         right = super().picked(processed, seeds, positions, choices)
         least = int(processed[0].argmin())
         return [least if wrong else token for token, wrong in zip(right, stray.tolist(), strict=True)]

@@ -13,7 +13,7 @@ from sampling.conformance.reference import Asked, Reference
 from sampling.dialects.qstash import QSTASH
 from sampling.generate.decode import SampledToken
 from sampling.pipeline.pipeline import Pipeline
-from sampling.processors import Edit, Temperature, Truncation
+from sampling.processors import SparseEdit, Temperature, Truncation
 
 
 class Told(Wrong):
@@ -29,7 +29,7 @@ class Told(Wrong):
 
     def told(self, asked: Asked) -> Tensor:
         """The logits after these stages."""
-        stages = [stage for stage in self.assembly(asked.request).pipeline if isinstance(stage, self._kind)]
+        stages = [stage for stage in self.plan(asked.request).pipeline if isinstance(stage, self._kind)]
         return Pipeline(*stages)(asked.logits, self.history(asked))
 
 
@@ -140,7 +140,7 @@ MUTANTS = (
         "reports log probabilities after penalties and biases",
         "SGLang 0.5.23",
         "reported.penalties-and-bias",
-        lambda: Told(Edit),
+        lambda: Told(SparseEdit),
     ),
     Mutant(
         "logprobs-unnormalised",

@@ -90,11 +90,11 @@ class BoundedTopP(TopP):
             return super().keep(logits, w)
         p, order = logits.double().softmax(-1).sort(dim=-1, descending=True, stable=True)
         held, left = p.cumsum(-1), torch.arange(p.shape[1] - 1, -1, -1)
-        count = 1 + (held < self.fitted(self.p, logits) * (held + left * p)).sum(-1, keepdim=True)
+        count = 1 + (held < self.broadcast_to(self.p, logits) * (held + left * p)).sum(-1, keepdim=True)
         first = torch.arange(p.shape[1]) < count
         return torch.empty_like(first).scatter_(1, order, first)
 
-    keep_leading = Truncation.keep_leading
+    keep_candidates = Truncation.keep_candidates
 
 
 class Scrambled(Truncation):
@@ -135,9 +135,9 @@ class AbsoluteMinP(MinP):
     def keep(self, logits: Tensor, w: Tensor | None = None) -> Tensor:
         """Compare with p itself; the likeliest stays."""
         probs = logits.double().softmax(-1)
-        return (probs >= self.fitted(self.p, logits)) | (logits == logits.amax(-1, keepdim=True))
+        return (probs >= self.broadcast_to(self.p, logits)) | (logits == logits.amax(-1, keepdim=True))
 
-    keep_leading = Truncation.keep_leading
+    keep_candidates = Truncation.keep_candidates
 
 
 def off_when_falsy(asked: dict[str, Any]) -> dict[str, Any]:
@@ -189,7 +189,7 @@ MUTANTS = (
         "takes one token more when the mass is exactly p",
         "SGLang 0.5.23 (exclusive mass <= p)",
         NO_MORE,
-        lambda: Wrong(replace(QSTASH, exact_hit_stops=False)),
+        lambda: Wrong(replace(QSTASH, top_p_stops_at_equality=False)),
     ),
     Mutant(
         "top-p-0-is-off",

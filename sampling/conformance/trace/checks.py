@@ -368,7 +368,7 @@ RUNS: dict[str, Run] = {
     "truncation.joint": joint,
     "truncation.min-p-order": lambda lab: by_order(lab, "min_p", {"": lab.semantics}),
     "penalties.presence-scope": lambda lab: scope(lab, "presence_penalty", "presence_counts"),
-    "penalties.repetition-scope": lambda lab: scope(lab, "repetition_penalty", "repetition_counts"),
+    "penalties.repetition-scope": lambda lab: scope(lab, "repetition_penalty", "repetition_scope"),
     "penalties.frequency-counts": frequency_counts,
     "penalties.temperature-order": penalty_order,
     "bias.temperature-order": bias_order,

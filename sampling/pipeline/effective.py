@@ -1,0 +1,68 @@
+"""The effective parameters of a request: what a dialect makes of those that it has."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import Any
+
+from sampling.core.errors import InvalidArgument, InvalidRequest
+from sampling.core.params import SamplingParams, json_integer
+from sampling.dialects import STAGES, Dialect
+from sampling.dialects.others import naming_others
+
+NEUTRAL = {f.name: getattr(SamplingParams(), f.name) for f in fields(SamplingParams) if f.name in STAGES}
+
+
+def is_greedy(params: SamplingParams, dialect: Dialect) -> bool:
+    """Return True if the dialect takes the arg max whatever else the request says."""
+    return params.temperature < dialect.greedy_below
+
+
+def top_k_of(value: object, dialect: Dialect) -> int:
+    """Check a top_k as a dialect's requests write it; 0 is what pipelines know as off."""
+    low, high = dialect.ranges.top_k
+    off = {*dialect.top_k_off}
+    if isinstance(value, int | float) and not isinstance(value, bool) and value in off:
+        return 0
+    lowest = low if low in off else low + 1
+    try:
+        return json_integer("top_k", value, lowest, high)
+    except InvalidArgument as error:
+        others = "".join(f", or {one} for all tokens" for one in sorted(off - {low}))
+        raise InvalidRequest("top_k", value, f"{error.allowed}{others}") from None
+
+
+def effective_params(params: SamplingParams, dialect: Dialect) -> SamplingParams:
+    """Return the parameters as the dialect's engine would run them.
+
+    Raises:
+        InvalidRequest: The dialect has no such stage, a value is outside of its ranges, or it does not take temperature 0.
+    """
+    if params.ranges != dialect.ranges:
+        params = replace(params, ranges=dialect.ranges)
+    for name, neutral in NEUTRAL.items():
+        if name not in dialect.stages and getattr(params, name) != neutral:
+            raise InvalidRequest(
+                name, getattr(params, name), f"left out: the dialect {dialect.name!r} has no {name}"
+            )
+    if params.temperature == 0 and not dialect.zero_temperature:
+        raise InvalidRequest("temperature", 0.0, f"above 0 in the dialect {dialect.name!r}")
+    if is_greedy(params, dialect):
+        changes: dict[str, Any] = dict(dialect.greedy_overrides)
+        return replace(params, **changes)
+    if 0 < params.temperature < dialect.lowest_temperature:
+        return replace(params, temperature=dialect.lowest_temperature)
+    return params
+
+
+def checked_params(params: SamplingParams, dialect: Dialect) -> SamplingParams:
+    """Refuse parameters that a dialect cannot serve.
+
+    Raises:
+        InvalidArgument: No SamplingParams.
+        InvalidRequest: A stage or a value that the dialect does not have.
+    """
+    if not isinstance(params, SamplingParams):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidArgument("params", params, "SamplingParams, such as SamplingParams(temperature=0.7)")
+    naming_others(lambda one: effective_params(params, one), dialect)
+    return params
