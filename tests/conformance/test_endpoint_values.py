@@ -295,7 +295,8 @@ def test_no_id_beyond_those_that_are_told_is_forced():
     assert max(forced) == 200
 
 
-def test_a_message_that_ends_before_it_begins_is_asked_for_again():
+@pytest.mark.parametrize("message", [{"role": "assistant"}, {"role": "assistant", "content": "\ufffd"}])
+def test_a_message_without_entries_by_chance_is_asked_for_again(message: Fields):
     answered = 0
 
     def empty_at_first(asked: Fields, told: Fields) -> Fields:
@@ -307,7 +308,7 @@ def test_a_message_that_ends_before_it_begins_is_asked_for_again():
                     nothing = (
                         None if answered % 2 else {"content": []}
                     )  # an end token, or a part of a character
-                    choice |= {"message": {"role": "assistant"}, "logprobs": nothing}
+                    choice |= {"message": message, "logprobs": nothing}
         return told
 
     checks = ("reported.distribution", "reported.truncation")

@@ -21,7 +21,7 @@ from sampling.conformance.endpoint.contexts import Weights, known_contexts
 from sampling.conformance.endpoint.manners import LISTED, TRIES, Manners
 from sampling.conformance.endpoint.natural import Context
 from sampling.conformance.endpoint.prompts import LETTERS, Messages
-from sampling.conformance.endpoint.reply import Position, Reply, unlikely, values_of
+from sampling.conformance.endpoint.reply import Choice, Position, Reply, unlikely, values_of
 from sampling.conformance.endpoint.tokenizer import tokenized
 from sampling.conformance.endpoint.trouble import Malformed, Missing, Refused, Unfenced
 from sampling.conformance.semantics import Semantics
@@ -206,18 +206,21 @@ class Survey:
         return position
 
     def next_position(self, messages: Messages = LETTERS, **fields: Any) -> Position:
-        """What is said about the next token; asked again where that was an end token, about which many say nothing.
+        """What is said about the next token; asked again where nothing is, as some do of an end token or a part of a character.
 
         Raises:
             CheckEnded: Nothing is said, or none is taken.
         """
-        asked = (
-            self.ask(messages, logprobs=True, top_logprobs=LISTED, **fields).choices[0] for _ in range(ENDED)
-        )
-        told = next((choice for choice in asked if choice.text or choice.entered), None)
-        if told is None:
+        missing: Choice | None = None
+        for _ in range(ENDED):
+            told = self.ask(messages, logprobs=True, top_logprobs=LISTED, **fields).choices[0]
+            if told.entered:
+                return told.positions[0]
+            if told.text:
+                missing = told
+        if missing is None:
             raise Missing(f"{ENDED} messages in a row are empty")
-        return told.positions[0]
+        return missing.positions[0]  # says what is missing
 
     @once
     def fence(self) -> Fence:
