@@ -173,7 +173,7 @@ LIES = (
     Lie(
         "the seed is ignored",
         "randomness.seed-repeats",
-        ("randomness.choices-differ", "bias.force", "output.parameters"),
+        ("randomness.choices-differ", "bias.force"),
         ask=without_seed,
     ),
     Lie(

@@ -29,7 +29,7 @@ def test_a_lie_is_caught_where_it_is_told(toy: LanguageModel, lie: Lie):
 
 def test_the_same_checks_find_nothing_at_the_server_itself(toy: LanguageModel):
     with HONEST.serve(toy) as url:
-        report = verify(url, checks={name for lie in LIES for name in (lie.caught_by, *lie.near)})
+        report = verify(url, checks={lie.caught_by for lie in LIES})
     assert {finding.verdict for finding in report.checks.values()} == {Verdict.CONFORMS}
     assert report.exit_code == 0
 

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from server.live import ANSWER, CHAT, eventually, read_reply, running
 
+import sampling.server.service
 from sampling.chat.batch import ChatBatch
 from sampling.chat.completion import Completion
 from sampling.chat.stream import ChunkWriter
@@ -206,15 +207,15 @@ def test_row_errors_are_told(server, monkeypatch):
 
 
 def test_the_event_loop_is_free_while_a_request_is_checked(server, monkeypatch):
-    entered, leave, original = threading.Event(), threading.Event(), Completion.__init__
+    entered, leave, original = threading.Event(), threading.Event(), sampling.server.service.prepare
 
-    def slow(self, *arguments):
-        if arguments[1].params.seed == 666:
+    def slow(loaded, request, *others):
+        if request.params.seed == 666:
             entered.set()
             assert leave.wait(60)
-        original(self, *arguments)
+        return original(loaded, request, *others)
 
-    monkeypatch.setattr(Completion, "__init__", slow)
+    monkeypatch.setattr(sampling.server.service, "prepare", slow)
     with server.asked(seed=666) as held:
         assert entered.wait(60)
         assert server.send("/health").status == 200

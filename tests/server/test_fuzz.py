@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import sampling.chat.completion
+import sampling.chat.prepared
 import sampling.server.chat
 import sampling.server.errors
 from sampling.core.errors import InvalidRequest
@@ -52,7 +53,7 @@ def test_nor_is_one_over_a_socket(soak, server):
     assert part.known_answers >= 5
 
 
-def failures(soak, bodies: int = 150) -> list[str]:
+def failures(soak, bodies: int = 60) -> list[str]:
     """What is wrong with the answers to some bodies."""
     (part, *_) = soak.fuzz.run(bodies, 0, 1, ())  # the largest show none of these faults, and take longest
     return [failure["what"] for failure in part.failures]
@@ -66,14 +67,14 @@ def test_it_notices_what_is_no_json(soak, monkeypatch):
 
 
 def test_it_notices_a_fault_of_the_server(soak, monkeypatch):
-    original = sampling.chat.completion.check_params
+    original = sampling.chat.prepared.check_params
 
     def fault(params, *others):
         if params.seed is None:
             raise RuntimeError("a fault of the test's")
         original(params, *others)
 
-    monkeypatch.setattr(sampling.chat.completion, "check_params", fault)
+    monkeypatch.setattr(sampling.chat.prepared, "check_params", fault)
     assert "the message does not name None" in failures(soak)
 
 
