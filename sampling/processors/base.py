@@ -186,7 +186,7 @@ class SparseEdit(Processor):
 
     @property
     def index_key(self) -> object:
-        """Return what its tokens are found by: `token_ids` is the same for edits of equal key, unless that is None."""
+        """Return what its tokens are found by; edits of equal keys have the same `token_ids`, unless the key is None."""
         return None
 
     def token_ids(self, logits: Tensor, history: History) -> tuple[Tensor, ...]:
