@@ -1,6 +1,7 @@
 """Which sampling semantics do real engines have? The conformance kit on each, against the page and against its own dialect.
 
-    PYTHONPATH=benchmarks:UNPACKED_WHEELS python benchmarks/conformance_matrix.py [ENGINE ...] [--environments DIR] [--out DIR]
+    PYTHONPATH=benchmarks:UNPACKED_WHEELS python benchmarks/conformance_matrix.py [ENGINE ...] [--environments DIR]
+        [--requests N] [--out DIR]
 
 One engine a process is the rule: some change what others import. An engine that cannot be imported or started is recorded
 with the reason. Writes benchmarks/results/conformance-ENGINE.json; `python benchmarks/conformance_table.py` makes
@@ -15,7 +16,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from engines.table import ENGINES, Engine
+from engines.table import ENGINES, REQUESTS, Engine
 from timing import origin
 
 from sampling.conformance.endings import CheckEnded
@@ -25,7 +26,7 @@ RESULTS = Path(__file__).parent / "results"
 PAGE = "qstash"
 
 
-def examined(key: str, engine: Engine, environments: Path) -> dict[str, Any]:
+def examined(key: str, engine: Engine, environments: Path, requests: int) -> dict[str, Any]:
     """The reports on one engine, or why there is none."""
     head = {"engine": engine.name, "key": key, "dialect": engine.dialect, **origin("conformance_matrix.py")}
     with ExitStack() as stack:
@@ -34,7 +35,7 @@ def examined(key: str, engine: Engine, environments: Path) -> dict[str, Any]:
         except (ImportError, OSError, RuntimeError, AttributeError, CheckEnded) as error:
             return {**head, "not_available": f"{type(error).__name__}: {error}"}
         asked = dict.fromkeys((PAGE, engine.dialect))
-        reports = {name: verify(opened.target(), name).to_json() for name in asked}
+        reports = {name: verify(opened.target(requests), name).to_json() for name in asked}
     return {**head, "version": opened.version, "through": opened.through, "reports": reports}
 
 
@@ -45,10 +46,13 @@ def main() -> None:
     parser.add_argument(
         "--environments", type=Path, default=Path("environments"), help="folder of engines/environments.sh"
     )
+    parser.add_argument(
+        "--requests", type=int, default=REQUESTS, help="to a server, at most, in one verification"
+    )
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
     options = parser.parse_args()
     for key in options.engines or ENGINES:
-        result = examined(key, ENGINES[key], options.environments)
+        result = examined(key, ENGINES[key], options.environments, options.requests)
         (options.out / f"conformance-{key}.json").write_text(json.dumps(result, indent=1) + "\n")
         found = {name: report["headline"] for name, report in result.get("reports", {}).items()}
         print(f"{key}: {result.get('not_available') or found}")

@@ -24,12 +24,12 @@ class Opened:
     """An engine that can be asked.
 
     Args:
-        target: Makes a target for one verification.
+        target: Makes a target for one verification, which may send so many requests.
         version: Of the engine.
         through: Which of its code answers.
     """
 
-    target: Callable[[], Any]
+    target: Callable[[int], Any]
     version: str
     through: str
 
@@ -69,7 +69,7 @@ class CallableEngine:
             importlib.import_module(f"engines.{module}")
         module, _, kind = self.adapter.partition(":")
         adapter = getattr(importlib.import_module(f"engines.{module}"), kind)()
-        yield Opened(lambda: adapter, adapter.version, adapter.through)
+        yield Opened(lambda _: adapter, adapter.version, adapter.through)
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class EndpointEngine:
         """Start the server; that may fail."""
         del environments  # it runs in this one
         with serving(self.command) as url:
-            yield Opened(lambda: target(url, self.model), version(self.package), self.through)
+            yield Opened(lambda most: target(url, self.model, most), version(self.package), self.through)
 
 
 @dataclass(frozen=True)
@@ -140,20 +140,20 @@ class PinnedServer:
         with tempfile.TemporaryDirectory() as folder:
             checkpoints.make(self.checkpoint, Path(folder), self.defaults, self.as_gguf)
             with serving(command, python, Path(folder)) as url:
-                with closing(target(url, checkpoints.NAME, Patience(seconds=300))) as first:
+                with closing(target(url, checkpoints.NAME, patience=Patience(seconds=300))) as first:
                     first.reach()  # the first answer takes longer
-                yield Opened(lambda: target(url, checkpoints.NAME), found, self.through)
+                yield Opened(lambda most: target(url, checkpoints.NAME, most), found, self.through)
 
 
 HERE = Path(__file__).parent.absolute()
 # Servers that answer 500 to what they cannot do are not asked six times.
 PATIENCE = Patience(seconds=30, tries=2, pause=0.1)
-REQUESTS = 20_000  # at most, in one verification
+REQUESTS = 20_000  # at most, in one verification, unless told
 
 
-def target(url: str, model: str, patience: Patience = PATIENCE) -> EndpointTarget:
+def target(url: str, model: str, most: int = REQUESTS, patience: Patience = PATIENCE) -> EndpointTarget:
     """A target with a budget of its own."""
-    return EndpointTarget(url, model=model, patience=patience, budget=Budget(REQUESTS))
+    return EndpointTarget(url, model=model, patience=patience, budget=Budget(most))
 
 
 NAMES = {"toy": "the built-in checkpoint", "probe": "the probe checkpoint"}
