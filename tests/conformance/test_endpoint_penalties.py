@@ -8,8 +8,10 @@ from dataclasses import replace
 import pytest
 from conformance import letters
 from conformance.proxy import Fields
+from conformance.quirks import at_most
 
 from sampling.conformance.contest import IGNORED
+from sampling.conformance.endpoint.client import Budget
 from sampling.conformance.endpoint.penalties import Shifts, concluded
 from sampling.conformance.semantics import Semantics
 from sampling.conformance.verdict import Verdict
@@ -97,3 +99,24 @@ def test_a_repetition_penalty_without_effect_is_told_soon(monkeypatch: pytest.Mo
     found = verify(letters.lettered(ask=ask), checks=["penalties.repetition-scope"])
     assert found.checks["penalties.repetition-scope"].verdict is Verdict.IGNORED
     assert found.checks["penalties.repetition-scope"].draws < 400
+
+
+def never_twice(asked: Fields, told: Fields) -> Fields:
+    """Under a frequency penalty no token comes twice in a row, as where it divides logits that biases have lifted."""
+    if "frequency_penalty" in asked and asked.get("logit_bias"):
+        likely = [letters.LETTERS[int(token)] for token in asked["logit_bias"]]
+        for choice in told["choices"]:
+            text = choice["message"]["content"]
+            if len(text) > 1 and text[1] == text[0]:
+                other = next(letter for letter in likely if letter != text[0])
+                choice["message"]["content"] = text[0] + other + text[2:]
+    return told
+
+
+def test_draws_that_tell_nothing_are_given_up(monkeypatch: pytest.MonkeyPatch):
+    """9,600 requests of one choice each were sent for a pair of equal tokens that could not come."""
+    monkeypatch.setattr(letters, "at", lambda logits, position: logits)
+    target = letters.lettered(ask=at_most("n", 1), answer=never_twice, budget=Budget(3000))
+    found = verify(target, checks=["penalties.frequency-counts"]).checks["penalties.frequency-counts"]
+    assert found.verdict is Verdict.NOT_TESTABLE
+    assert target.client.budget.sent < 2500
