@@ -211,16 +211,16 @@ class Epsilon(Truncation):
     """Keep tokens of at least this probability, as docs/own_stack says how: transformers has the same one."""
 
     name = "epsilon"
-    per_row = ("least",)
+    row_fields = ("least",)
 
     def __init__(self, *least: float) -> None:
-        self.shown = least
+        self.params = least
         self.least = torch.tensor(least, dtype=torch.float64)[:, None]
 
     def keep(self, logits: Tensor, w: Tensor | None = None) -> Tensor:
         """By the probabilities of the whole row."""
         p = logits.double().softmax(-1)
-        return (p >= self.fitted(self.least, logits)) | (logits == logits.amax(-1, keepdim=True))
+        return (p >= self.broadcast_to(self.least, logits)) | (logits == logits.amax(-1, keepdim=True))
 
 
 def epsilon_function(logits: Tensor) -> Tensor:
