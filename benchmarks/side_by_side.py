@@ -1,9 +1,10 @@
 """Is a sampling step as fast as in an earlier commit? Both trees in a process each, which take turns.
 
     git worktree add --detach /tmp/before COMMIT
-    python benchmarks/side_by_side.py /tmp/before [--turns 20] [--rows 1 64]
+    python benchmarks/side_by_side.py /tmp/before [--pairs 4] [--turns 8] [--rows 1 64]
 
-A turn is one process's few calls while the other waits. "x before" is the ratio of medians, and of minima, of the CPU time of a
+A turn is one process's few calls while the other waits. Where a process's memory lies is worth a few percent, so that each cell has
+several pairs of processes, started in either order. "x before" is the ratio of medians, and of minima, of the CPU time of a
 call on one thread, which other programs on the machine disturb least. Writes benchmarks/results/side_by_side.json.
 """
 
@@ -29,7 +30,7 @@ KINDS = {
     "usual": "100 likely tokens; temperature 0.7, top_k 40, top_p 0.9, penalties after 100 tokens, 20 alternatives",
     "flat": "independent N(0, 1): every row is resolved in full; the same parameters",
     "untruncated": "100 likely tokens; temperature 0.7 alone",
-    "one row overflows": "as usual, and one row has a bias in each of 600 blocks",
+    "one row overflows": "as usual, and the first of several rows has a bias in each of 600 blocks",
     "all rows overflow": "as usual, after a prompt of 4000 tokens that the repetition penalty counts",
 }
 
@@ -46,7 +47,7 @@ def sampler_and_logits(kind: str, rows: int, *, compiled: bool) -> tuple[Any, to
     truncated = {"top_k": 40, "top_p": 0.9, "frequency_penalty": 0.5, "presence_penalty": 0.5}
     every: dict[str, Any] = {"temperature": 0.7, "logprobs": True, "top_logprobs": 20}
     every |= {} if kind == "untruncated" else truncated | {"repetition_penalty": 1.1}
-    biased = dict.fromkeys(range(7, 64 * 600, 64), 1.0) if kind == "one row overflows" else {}
+    biased = dict.fromkeys(range(7, 64 * 600, 64), 1.0) if kind == "one row overflows" and rows > 1 else {}
     params = [SamplingParams(seed=row, logit_bias=biased if row == 0 else {}, **every) for row in range(rows)]
     length = 4000 if kind == "all rows overflow" else 100
     prompts = torch.randint(VOCABULARY, (rows, length)).tolist()
@@ -99,28 +100,34 @@ def asked(process: subprocess.Popen[str]) -> Any:
     return json.loads(process.stdout.readline())
 
 
-def compared(before: Path, kind: str, rows: int, turns: int, *, compiled: bool) -> dict[str, Any]:
+def compared(
+    before: Path, kind: str, rows: int, options: argparse.Namespace, *, compiled: bool
+) -> dict[str, Any]:
     """Compare one cell."""
     trees = {"before": before, "now": HERE.parent}
-    workers = {name: started(tree, kind, rows, compiled=compiled) for name, tree in trees.items()}
-    ready = {name: json.loads(one.stdout.readline()) for name, one in workers.items() if one.stdout}
-    cpu: dict[str, list[float]] = {name: [] for name in workers}
-    wall: dict[str, list[float]] = {name: [] for name in workers}
-    for turn in range(turns):
-        for name in sorted(workers, reverse=bool(turn % 2)):
-            for one, other in asked(workers[name]):
-                cpu[name].append(one)
-                wall[name].append(other)
-    for one in workers.values():
-        one.communicate()
-    line = {
+    cpu: dict[str, list[float]] = {name: [] for name in trees}
+    wall: dict[str, list[float]] = {name: [] for name in trees}
+    same_tokens = True
+    for pair in range(options.pairs):
+        names = sorted(trees, reverse=bool(pair % 2))
+        workers = {name: started(trees[name], kind, rows, compiled=compiled) for name in names}
+        ready = [json.loads(one.stdout.readline()) for one in workers.values() if one.stdout]
+        same_tokens &= ready[0] == ready[1]
+        for turn in range(options.turns):
+            for name in sorted(workers, reverse=bool(turn % 2)):
+                for one, other in asked(workers[name]):
+                    cpu[name].append(one)
+                    wall[name].append(other)
+        for one in workers.values():
+            one.communicate()
+    line: dict[str, Any] = {
         "kind": kind,
         "B": rows,
         "V": VOCABULARY,
         "compiled": compiled,
-        "same_tokens": ready["before"] == ready["now"],
+        "same_tokens": same_tokens,
     }
-    for name in workers:
+    for name in trees:
         line[f"{name}_median_us"] = round(1e6 * statistics.median(cpu[name]), 1)
         line[f"{name}_minimum_us"] = round(1e6 * min(cpu[name]), 1)
         line[f"{name}_wall_minimum_us"] = round(1e6 * min(wall[name]), 1)
@@ -133,7 +140,8 @@ def main() -> None:
     """Compare all cells and write the result."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("before", type=Path, help="the tree of the earlier commit")
-    parser.add_argument("--turns", type=int, default=20)
+    parser.add_argument("--pairs", type=int, default=4, help="of processes, for each cell")
+    parser.add_argument("--turns", type=int, default=8, help="of each process")
     parser.add_argument("--rows", type=int, nargs="+", default=[1, 64])
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=KINDS)
     parser.add_argument("--modes", nargs="+", default=["eager", "compiled"], choices=["eager", "compiled"])
@@ -149,6 +157,8 @@ def main() -> None:
     commit = ["git", "-C", str(options.before), "rev-parse", "HEAD"]
     result: dict[str, Any] = {
         **origin("side_by_side.py", "numpy"),
+        "pairs": options.pairs,
+        "turns": options.turns,
         "before": subprocess.run(commit, capture_output=True, text=True, check=True).stdout.strip(),
         "kinds": {kind: KINDS[kind] for kind in options.kinds},
         "lines": [],
@@ -157,7 +167,7 @@ def main() -> None:
         for kind in options.kinds:
             for rows in options.rows:
                 compiled = mode == "compiled"
-                line = compared(options.before, kind, rows, options.turns, compiled=compiled)
+                line = compared(options.before, kind, rows, options, compiled=compiled)
                 result["lines"].append(line)
                 print(line["x_before_median"], line["x_before_minimum"], mode, kind, rows, line, flush=True)
                 options.out.write_text(json.dumps(result, indent=1) + "\n")
