@@ -3,7 +3,7 @@
     git worktree add --detach /tmp/before COMMIT
     python benchmarks/side_by_side.py /tmp/before [--pairs 4] [--turns 8] [--rows 1 64]
 
-A turn is one process's few calls while the other waits. Where a process's memory lies is worth a few percent, so that each cell has
+A turn is a few calls of one process while the other waits. Where its memory lies is worth a few percent, so that each cell has
 several pairs of processes, started in either order. "x before" is the ratio of medians, and of minima, of the CPU time of a
 call on one thread, which other programs on the machine disturb least. Writes benchmarks/results/side_by_side.json.
 """
