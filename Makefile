@@ -23,9 +23,10 @@ check: .venv/ready docs
 	$(BIN)/pyright
 
 # Strict, without network and without running a notebook. The source is the repository (`-c docs .`), so that links work in both places.
-# -E: a page that was read before would not be warned of again.
+# From nothing: of a page that was read before, no warning would come again.
 docs: .venv/ready
-	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -W --keep-going -E -n -q -j auto -c docs -b html . build/site
+	rm -rf build/site
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -W --keep-going -n -q -j auto -c docs -b html . build/site
 
 format: .venv/ready
 	$(BIN)/ruff check --fix .

@@ -47,10 +47,12 @@ RESULT = ROOT / "benchmarks/results/mutation.json"
 EQUIVALENTS = ROOT / "benchmarks/mutation_equivalents.json"
 # What the tests import and the code under test does not change: loaded once, before any fork.
 HEAVY = ("mpmath", "scipy.stats", "transformers.generation.logits_process")
-FOLDERS = ("kernels/sampling_kernels", "sampling/processors")
+FOLDERS = ("kernels/sampling_kernels", "kernels/sampling_kernels/candidates", "sampling/processors")
 KERNEL_TESTS = (
     "tests/kernels/test_*.py",
     "tests/sampler/test_draw.py",
+    "tests/processors/test_candidates.py",
+    "tests/processors/test_order_preserving.py",
     "tests/processors/test_temperature.py",
     "tests/processors/test_truncation_processors.py",
 )
@@ -58,7 +60,10 @@ PROCESSOR_TESTS = tuple(f"tests/{room}/test_*.py" for room in ("core", "processo
 # Of other modules.
 NOT_RUN = {"tests/core/test_params.py", "tests/core/test_history.py", "tests/sampler/test_draw_statistics.py"}
 # By the stems of modules: whose tests look at them, too.
-NEAR = {"leading": "shaping", "shaping": "leading", "temperature": "leading", "truncation": "leading"}
+NEAR = {
+    "run_stages": "order_preserving",
+    **dict.fromkeys(("order_preserving", "temperature", "truncation", "constants"), "candidates"),
+}
 LAST = "tests/processors/test_processor_invariants.py"  # the slowest by far
 SLOW = ("tests/kernels/test_gumbel.py::test_distribution",)
 PYTEST = (

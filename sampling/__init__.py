@@ -43,6 +43,7 @@ from sampling.processors import (
     Truncation,
     stage,
 )
+from sampling.processors import Intersection as Joint
 from sampling.sampler import SampleOutput, Sampler
 from sampling.sampler.draw import draw
 from sampling.sampler.logprobs import Logprobs, logprobs
@@ -69,6 +70,7 @@ __all__ = [
     "Intersection",
     "InvalidArgument",
     "InvalidRequest",
+    "Joint",
     "LanguageModel",
     "LogitBias",
     "Logprobs",

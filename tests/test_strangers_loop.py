@@ -16,8 +16,11 @@ from sampling import (
     LogitBias,
     Pipeline,
     PresencePenalty,
+    Sampler,
+    SamplingParams,
     Temperature,
     TopP,
+    Truncation,
     chain,
     draw,
     load,
@@ -158,3 +161,89 @@ def test_rows_that_join_and_leave(ours: LanguageModel, theirs: LlamaForCausalLM)
     assert len(done) == len(REQUESTS)
     for request in done:
         assert_same(ours, request, request.ids[starts[request.text] :])
+
+
+def params(request: Request) -> SamplingParams:
+    return SamplingParams(**request.fields)
+
+
+@torch.no_grad()
+def test_a_sampler_with_drafts_and_a_pipeline_of_requests(
+    ours: LanguageModel, theirs: LlamaForCausalLM
+) -> None:
+    """One request by speculative decoding, whose drafts are the answer with every third token wrong."""
+    request = Request(REQUESTS[0].text, REQUESTS[0].fields, prompt(ours, REQUESTS[0]))
+    history, stages, answer = (
+        History.start([request.ids]),
+        Pipeline.from_params(params(request)),
+        [*request.ids],
+    )
+    ends = ours.model.config.eos_token_ids
+    while len(answer) < len(request.ids) + 12 and answer[-1] not in ends:
+        logits = last_logits(theirs, [Request("", {}, answer)])
+        token = draw(stages(logits, history), seed=request.fields["seed"], history=history)
+        history.accept(token)
+        answer.append(token.item())
+    sampled = answer[len(request.ids) :]
+    assert_same(ours, request, sampled)
+
+    sampler = Sampler(num_slots=2, vocab_size=ours.model.config.vocab_size)
+    slot, fed, passes = sampler.add(params(request), request.ids), [*request.ids], 0
+    while len(fed) < len(answer):
+        known = len(fed)
+        draft = [
+            (token + 1) % 300 if place % 3 == 2 else token
+            for place, token in enumerate(sampled[known - len(request.ids) :][:4])
+        ]
+        every = theirs(torch.tensor([fed + draft])).logits[0, known - 1 :]
+        passes += 1
+        for logits, guess in zip(every, [*draft, None], strict=True):
+            token = sampler.sample(logits.expand(2, -1)).token_ids
+            sampler.accept(token)
+            fed.append(token[slot].item())
+            if fed[-1] != guess or len(fed) == len(answer):
+                break
+    assert fed == answer
+    assert passes < len(sampled)
+
+
+class Epsilon(Truncation):
+    """Keep tokens of at least this probability, as docs/own_stack says how: transformers has the same one."""
+
+    name = "epsilon"
+    row_fields = ("least",)
+
+    def __init__(self, *least: float) -> None:
+        self.params = least
+        self.least = torch.tensor(least, dtype=torch.float64)[:, None]
+
+    def keep(self, logits: Tensor, w: Tensor | None = None) -> Tensor:
+        """By the probabilities of the whole row."""
+        p = logits.double().softmax(-1)
+        return (p >= self.broadcast_to(self.least, logits)) | (logits == logits.amax(-1, keepdim=True))
+
+
+def epsilon_function(logits: Tensor) -> Tensor:
+    return logits.masked_fill(logits.softmax(-1) < 0.03, -torch.inf)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("own", [Epsilon(0.03), epsilon_function], ids=["a class", "a function"])
+def test_an_own_truncation_beside_ours(ours: LanguageModel, theirs: LlamaForCausalLM, own: Any) -> None:
+    from transformers import EpsilonLogitsWarper
+
+    ids = prompt(ours, REQUESTS[0])
+    history, banned, tokens = History.start([ids]), 0, [*ids]
+    stages = chain(PresencePenalty(0.5), Temperature(1.7), own, TopP(0.95))
+    before, after = chain(PresencePenalty(0.5), Temperature(1.7)), TopP(0.95)
+    for _ in range(10):
+        logits = last_logits(theirs, [Request("", {}, tokens)])
+        expected = EpsilonLogitsWarper(0.03)(torch.tensor([tokens]), before(logits, history))  # pyright: ignore
+        result = stages(logits, history)
+        assert torch.equal(result > -torch.inf, after(expected) > -torch.inf)
+        banned += int((expected == -torch.inf).sum())
+        token = draw(result, seed=3, history=history)
+        assert token.item() == draw(after(expected), seed=3, history=history).item()
+        history.accept(token)
+        tokens.append(token.item())
+    assert banned > 0

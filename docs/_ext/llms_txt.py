@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from docutils import nodes
@@ -29,6 +29,14 @@ def address(env: BuildEnvironment, name: str) -> str:
     return f"_sources/{source}.txt" if plain else f"{name}.html"
 
 
+def entries(env: BuildEnvironment, pages: Iterable[tuple[str | None, str]]) -> Iterator[str]:
+    """Yield a line for each page, with the pages below it behind it."""
+    for title, name in pages:
+        words = title or env.titles[name].astext()
+        yield f"- [{words}]({address(env, name)}): {first_sentence(env.get_doctree(name))}"
+        yield from entries(env, ((None, below) for below in env.toctree_includes.get(name, ())))
+
+
 def lines(env: BuildEnvironment, root: str) -> Iterator[str]:
     """Yield the lines of llms.txt, a section for each caption of the table of contents."""
     start = env.get_doctree(root)
@@ -36,9 +44,7 @@ def lines(env: BuildEnvironment, root: str) -> Iterator[str]:
     yield f"\n> {first_sentence(start)}"
     for toctree in start.findall(addnodes.toctree):
         yield f"\n## {toctree['caption']}\n"
-        for title, name in toctree["entries"]:
-            words = title or env.titles[name].astext()
-            yield f"- [{words}]({address(env, name)}): {first_sentence(env.get_doctree(name))}"
+        yield from entries(env, toctree["entries"])
 
 
 def write(app: Sphinx, error: Exception | None) -> None:

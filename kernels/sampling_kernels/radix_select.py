@@ -49,7 +49,8 @@ def narrow_to_bin(
     logits: Float32[Tensor, "1 V"], w: Int64[Tensor, "1 V"], needed: Int64[Tensor, "1 1"]
 ) -> tuple[Float32[Tensor, "1 C"], Int64[Tensor, "1 C"], Int64[Tensor, "1 1"]]:
     """Return the tokens of one row in the bin of logits where the weight is reached, and the weight that is needed of them."""
-    bins = (logits - logits.amax()).mul_(BINS_PER_NAT).add_(2**BIN_BITS - 1).clamp_(min=0).to(torch.int64)
+    bins = (logits - logits.amax()).mul_(BINS_PER_NAT).add_(2**BIN_BITS - 1)
+    bins = bins.to(torch.int64).clamp_(0, 2**BIN_BITS - 1)  # 0 for NaN, in rows without meaning
     last, needed = select_digit(bins, w, needed, BIN_BITS)
     near = (bins == last)[0].nonzero()[:, 0]
     return logits.index_select(1, near), w.index_select(1, near), needed

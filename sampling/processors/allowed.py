@@ -57,7 +57,7 @@ class AllowedTokens(Processor):
 
     def __init__(self, constraints: Constraint | Sequence[Constraint | None] | None) -> None:
         self.constraints = tuple(constraints) if isinstance(constraints, Sequence) else (constraints,)
-        self.params: Sequence[Constraint | None] = self.constraints
+        self.params = self.constraints
 
     def process(self, logits: Tensor, history: History) -> Tensor:
         """Set the logits of all other tokens to -inf."""

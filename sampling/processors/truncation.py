@@ -221,7 +221,7 @@ class Intersection(Truncation):
     def __init__(self, *truncations: Truncation) -> None:
         if not truncations:
             raise InvalidArgument("truncations", truncations, "at least one truncation")
-        orders = {part.tie_break for part in truncations} - {None}
+        orders: set[TieBreak] = {part.tie_break for part in truncations if part.tie_break is not None}
         if len(orders) > 1:
             raise InvalidArgument("truncations", truncations, "of one tie_break")
         self.truncations = truncations

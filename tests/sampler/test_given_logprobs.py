@@ -49,16 +49,10 @@ def bits(tensor: Tensor) -> list[int]:
     return tensor.view(torch.int32 if tensor.dtype == torch.float32 else torch.int64).flatten().tolist()
 
 
-@pytest.mark.parametrize(
-    ("mode", "compile_"),
-    [*((mode, False) for mode in MODES), pytest.param("processed", True, marks=pytest.mark.compiled)],
-)
-def test_the_same_bits_as_a_step(mode: str, compile_: bool, request: pytest.FixtureRequest) -> None:
-    if compile_:
-        request.getfixturevalue("compiled")
-    sampler = Sampler(
-        PARAMS, vocab_size=500, prompt_ids=[[1], [2], [3, 4], []], logprob_modes=[mode], compile=compile_
-    )  # pyright: ignore[reportArgumentType]
+@pytest.mark.parametrize("mode", MODES)
+def test_the_same_bits_as_a_step(mode: Any) -> None:
+    """A compiled step gives the bits of an eager one: tests/sampler/test_sampler_compiled.py."""
+    sampler = Sampler(PARAMS, vocab_size=500, prompt_ids=[[1], [2], [3, 4], []], logprob_modes=[mode])
     history = History.start([[1], [2], [3, 4], []])
     stages = of_mode(mode, Pipeline.from_params(PARAMS))
     for step in range(3):

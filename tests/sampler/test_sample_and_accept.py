@@ -47,10 +47,7 @@ def assert_same(one: SampleOutput, other: SampleOutput) -> None:
     ("kind", "compile_"),
     [
         *((kind, False) for kind in KINDS),
-        *(
-            pytest.param(kind, True, marks=pytest.mark.compiled)
-            for kind in ("from candidates", "of a fixed length")
-        ),
+        *(pytest.param(kind, True, marks=pytest.mark.compiled) for kind in ("of a fixed length",)),
     ],
 )
 def test_a_step_is_both(kind: str, compile_: bool, request: pytest.FixtureRequest) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
@@ -86,6 +87,23 @@ def test_one_row_of_four_is_resolved_in_full_and_the_next_step_tries_candidates_
         assert (out.status == 0).tolist() == [True, odd is OVERFLOW, True, True]
     if odd is BROKEN:
         assert "repetition_penalty" in sampler.explain(int(out.status[1]))
+
+
+@pytest.mark.parametrize("odd", [OVERFLOW, BROKEN])
+@pytest.mark.parametrize("truncation", [{"top_k": 40}, {"min_p": 0.1}, {"top_p": 0.5}])
+def test_a_row_alone_is_resolved_in_full(odd: SamplingParams, truncation: dict[str, Any]) -> None:
+    """Its candidates have no meaning: where edits overflow, the bound of the remainder is infinite."""
+    _, logits = batch(odd)
+    alone = replace(odd, **{"top_p": 1.0, **truncation})
+    told, edited_first = (
+        Sampler([alone], vocab_size=WIDTH, prompt_ids=[[0]], dialect="vllm", logprob_modes=[mode])
+        for mode in ("raw", "penalised")
+    )
+    for _ in range(2):
+        out, expected = told.step(logits[1:2]), edited_first.step(logits[1:2])
+        assert out.token_ids.tolist() == expected.token_ids.tolist()
+        assert out.status.tolist() == expected.status.tolist()
+        assert (out.status == 0).all() == (odd is OVERFLOW)
 
 
 def test_a_flat_row_is_resolved_in_full_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,138 @@
+"""What do guards of compiled steps cost, and what do the library's own filter of guards and torch's public ones save?
+
+    python benchmarks/compile_guards.py [--repeats 300]
+
+A decode step of the built-in checkpoint and a sampling step on a small vocabulary, each compiled once with each filter, for one
+row on one thread; the compiled calls take turns. Says how many guards are left and what a call takes. The difference is the
+guards' cost, since the graphs are the same. Writes benchmarks/results/compile_guards.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from timing import origin
+
+import sampling
+from sampling import Sampler, SamplingParams
+from sampling.compile.graphs import LIMITS, needed
+from sampling.model.forward import OPTIONS, advance_of, forward_of
+from sampling.sampler.step import optimistic_step
+
+RESULT = Path(__file__).parent / "results" / "compile_guards.json"
+Filter = Callable[[list[Any]], list[bool]]
+
+
+def public(guards: list[Any]) -> list[bool]:
+    """Skip guards on globals and on modules, by torch's public filters."""
+    of_globals = torch.compiler.skip_guard_on_globals_unsafe(guards)
+    of_modules = torch.compiler.skip_guard_on_all_nn_modules_unsafe(guards)
+    return [one and other for one, other in zip(of_globals, of_modules, strict=True)]
+
+
+FILTERS: dict[str, Filter] = {
+    "all guards": lambda guards: [True] * len(guards),
+    "skip_guard_on_globals_unsafe": torch.compiler.skip_guard_on_globals_unsafe,
+    "and skip_guard_on_all_nn_modules_unsafe": public,
+    "the library's": partial(needed, unwatched=("model",)),
+}
+
+
+def compiled(
+    function: Callable[..., Any], name: str, kept: dict[str, int], **options: Any
+) -> Callable[..., Any]:
+    """Compile a function under a filter, and note how many guards it keeps."""
+
+    def noting(guards: list[Any]) -> list[bool]:
+        answers = FILTERS[name](guards)
+        kept[name] = sum(answers)
+        return answers
+
+    graph = torch.compile(
+        function, fullgraph=True, dynamic=False, options={**options, "guard_filter_fn": noting}
+    )
+
+    def run(*arguments: Any) -> Any:
+        with torch._dynamo.config.patch(LIMITS):  # pyright: ignore[reportPrivateUsage]
+            return graph(*arguments)
+
+    return run
+
+
+def decode_calls(kept: dict[str, int]) -> dict[str, Callable[[], object]]:
+    """A decode step of the built-in checkpoint under each filter."""
+    model = sampling.load(None).model
+    calls: dict[str, Callable[[], object]] = {}
+    for name in FILTERS:
+        logits = torch.zeros(1, model.config.vocab_size)
+        forward: Any = forward_of(model, 256, logits, compiled=True)
+        forward.reserve(torch.ones(1, dtype=torch.int64))
+
+        # A function object of its own: torch keeps the graphs of one together.
+        def own(*arguments: Any) -> None:
+            advance_of(*arguments)
+
+        step = compiled(own, name, kept, **OPTIONS["cpu"])
+        calls[name] = partial(step, "key", forward.model, forward.cache.now, logits, torch.tensor([5]))
+    return calls
+
+
+def sampling_calls(kept: dict[str, int]) -> dict[str, Callable[[], object]]:
+    """A sampling step under each filter."""
+    calls: dict[str, Callable[[], object]] = {}
+    for name in FILTERS:
+        params = SamplingParams(seed=1, temperature=0.7, top_k=40, top_p=0.9, frequency_penalty=0.5)
+        sampler = Sampler([params], vocab_size=2048, max_history=64)
+
+        def own(*arguments: Any) -> Any:
+            return optimistic_step(*arguments)
+
+        step = compiled(own, name, kept)
+        calls[name] = partial(step, sampler.inputs, sampler.history, torch.randn(1, 2048), False)
+    return calls
+
+
+def measured(calls: dict[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
+    """Time the calls in turns, in microseconds of CPU time."""
+    for call in calls.values():
+        for _ in range(3):
+            call()
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(repeats):
+        for name, call in calls.items():
+            begun = time.process_time_ns()
+            call()
+            times[name].append((time.process_time_ns() - begun) / 1e3)
+    return times
+
+
+def main() -> None:
+    """Measure both steps and write the result."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=300)
+    parser.add_argument("--out", type=Path, default=RESULT)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    result: dict[str, Any] = {**origin("compile_guards.py"), "repeats": options.repeats, "lines": []}
+    for step, make in (("sampling", sampling_calls), ("decode", decode_calls)):
+        kept: dict[str, int] = {}
+        with torch.no_grad():
+            times = measured(make(kept), options.repeats)
+        for name, spent in times.items():
+            line = {"step": step, "filter": name, "guards": kept[name]}
+            line |= {"minimum_us": min(spent), "median_us": statistics.median(spent)}
+            result["lines"].append(line)
+            print(line, flush=True)
+        options.out.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
