@@ -1,6 +1,6 @@
 """Does the conformance kit notice every named mutant, and nothing in the reference?
 
-    python benchmarks/conformance_power.py [--repeats 100] [--runs 1000] [--only mutants|reference] [--named NAME ...]
+    PYTHONPATH=tests python benchmarks/conformance_power.py [--repeats 100] [--runs 1000] [--only mutants|reference] [--named NAME ...]
         [--checks ID ...]
 
 A repeat makes the mutant anew, and runs the one check that must notice it with the draws that `verify` makes by itself, under
@@ -25,11 +25,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from conformance.faulty import MUTANTS, Mutant
 from timing import origin
 from tqdm import tqdm
 
 import sampling.conformance.score
-from sampling.conformance.mutants import MUTANTS, Mutant
 from sampling.conformance.reference import reference
 from sampling.conformance.report import SPEC_VERSION
 from sampling.conformance.table import CHECKS

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from engines import checkpoints
 from engines.serving import serving
 from sampling.conformance.endpoint.client import Budget
-from sampling.conformance.endpoint.patience import Patience
+from sampling.conformance.endpoint.retries import RetryPolicy
 from sampling.conformance.endpoint.target import EndpointTarget
 
 
@@ -140,18 +140,18 @@ class PinnedServer:
         with tempfile.TemporaryDirectory() as folder:
             checkpoints.make(self.checkpoint, Path(folder), self.defaults, self.as_gguf)
             with serving(command, python, Path(folder)) as url:
-                with closing(target(url, checkpoints.NAME, patience=Patience(seconds=300))) as first:
+                with closing(target(url, checkpoints.NAME, patience=RetryPolicy(seconds=300))) as first:
                     first.reach()  # the first answer takes longer
                 yield Opened(lambda most: target(url, checkpoints.NAME, most), found, self.through)
 
 
 HERE = Path(__file__).parent.absolute()
 # Servers that answer 500 to what they cannot do are not asked six times.
-PATIENCE = Patience(seconds=30, tries=2, pause=0.1)
+PATIENCE = RetryPolicy(seconds=30, tries=2, pause=0.1)
 REQUESTS = 20_000  # at most, in one verification, unless told
 
 
-def target(url: str, model: str, most: int = REQUESTS, patience: Patience = PATIENCE) -> EndpointTarget:
+def target(url: str, model: str, most: int = REQUESTS, patience: RetryPolicy = PATIENCE) -> EndpointTarget:
     """A target with a budget of its own."""
     return EndpointTarget(url, model=model, patience=patience, budget=Budget(most))
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from sampling.cli.flags import KEY_VARIABLE, MOST, given, refuse
 from sampling.conformance.endpoint.client import Budget
-from sampling.conformance.endpoint.patience import LONGEST, MOST_PARALLEL, PARALLEL, Patience
+from sampling.conformance.endpoint.retries import LONGEST, MOST_PARALLEL, PARALLEL, RetryPolicy
 from sampling.conformance.endpoint.target import EndpointTarget
 from sampling.conformance.endpoint.transcript import Transcript
 from sampling.conformance.target import CallableTarget, Target
@@ -66,9 +66,9 @@ def endpoint_of(options: argparse.Namespace, transcript: Transcript | None = Non
             None if most is None else integer("max_requests", most, 1, MOST),
             seconds=None if seconds is None else number("max_seconds", seconds, 1e-3, LONGEST),
         ),
-        patience=Patience(
-            seconds=number("timeout", given(options.timeout, Patience.seconds), 1e-3, LONGEST),
-            tries=integer("tries", given(options.tries, Patience.tries), 1, 100),
+        patience=RetryPolicy(
+            seconds=number("timeout", given(options.timeout, RetryPolicy.seconds), 1e-3, LONGEST),
+            tries=integer("tries", given(options.tries, RetryPolicy.tries), 1, 100),
         ),
         transcript=transcript,
         waiting=waiting,

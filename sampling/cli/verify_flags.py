@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from sampling.cli.options import value_of
-from sampling.conformance.endpoint.patience import PARALLEL, Patience
+from sampling.conformance.endpoint.retries import PARALLEL, RetryPolicy
 from sampling.dialects import DIALECTS
 
 
@@ -21,13 +21,13 @@ def add_endpoint_flags(parser: argparse.ArgumentParser) -> None:
         "--timeout",
         type=value_of,
         metavar="S",
-        help=f"seconds for an answer (default: {Patience.seconds:g})",
+        help=f"seconds for an answer (default: {RetryPolicy.seconds:g})",
     )
     asked.add_argument(
         "--tries",
         type=value_of,
         metavar="N",
-        help=f"how often to send a request (default: {Patience.tries})",
+        help=f"how often to send a request (default: {RetryPolicy.tries})",
     )
 
 

@@ -7,14 +7,14 @@ from numpy.typing import NDArray
 
 from sampling.conformance.distributions import alike
 from sampling.conformance.oracle import Row, probabilities
-from sampling.conformance.question import Question
+from sampling.conformance.sampling_case import SamplingCase
 from sampling.conformance.semantics import Semantics, definite
 
 Cells = NDArray[np.int64]
 SAME = 1e-9
 
 
-def told_apart(question: Question, semantics: Semantics) -> Cells:
+def told_apart(question: SamplingCase, semantics: Semantics) -> Cells:
     """Return the cell of each token; tokens of one cell count together.
 
     Args:
@@ -26,7 +26,7 @@ def told_apart(question: Question, semantics: Semantics) -> Cells:
 
     Example:
         >>> from sampling.dialects import dialect
-        >>> question = Question(np.array([0, 1, 0, 0], dtype=np.float32), {"top_p": 0.6})
+        >>> question = SamplingCase(np.array([0, 1, 0, 0], dtype=np.float32), {"top_p": 0.6})
         >>> [told_apart(question, Semantics.of(dialect(name))).tolist() for name in ("vllm", "transformers")]
         [[0, 1, 2, 3], [0, 1, 0, 0]]
     """
@@ -37,7 +37,7 @@ def told_apart(question: Question, semantics: Semantics) -> Cells:
     return every if alike([low], [high], SAME) else levels(question)
 
 
-def levels(question: Question) -> Cells:
+def levels(question: SamplingCase) -> Cells:
     """Return a cell for each different logit, int64 [V]."""
     return np.unique(question.logits, return_inverse=True)[1].astype(np.int64)
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sampling.conformance.apart import SAME, Cells, gathered, told_apart
 from sampling.conformance.distributions import alike
 from sampling.conformance.oracle import Row, probabilities
-from sampling.conformance.question import Question
+from sampling.conformance.sampling_case import SamplingCase
 from sampling.conformance.semantics import Semantics
 from sampling.conformance.statistics.eprocess import Evidence, Likelihoods
 from sampling.conformance.statistics.pearson import Pearson, pearson
@@ -22,7 +22,7 @@ from sampling.conformance.statistics.planning import detectable_mass, draws_by_l
 from sampling.conformance.statistics.universal import log_e_value
 from sampling.conformance.verdict import FALSE_ALARM, SHARE, Finding, Verdict
 
-OWN = "the dialect's reading"
+NULL = "the dialect's reading"
 ALWAYS = "always the arg max"
 FIRST = 64  # draws of each question before the first look; every look doubles them
 LEAST = 250  # draws of each question, so that Pearson's test has a few cells
@@ -35,7 +35,7 @@ BINS = 4  # of numbers that are uniform if a reading fits
 
 
 @dataclass(frozen=True)
-class Reading:
+class Hypothesis:
     """Another reading of the specification.
 
     Args:
@@ -67,13 +67,13 @@ class Drawing(Protocol):
         """Draws of each question to make at most."""
         ...
 
-    def draws(self, question: Question, count: int) -> NDArray[np.int64]:
+    def draws(self, question: SamplingCase, count: int) -> NDArray[np.int64]:
         """Tokens of independent requests; fewer than asked for if a budget is used up."""
         ...
 
 
 @dataclass(frozen=True)
-class Rival:
+class AlternativeHypothesis:
     """A reading that the questions tell from the dialect's.
 
     Args:
@@ -88,7 +88,11 @@ class Rival:
 
 
 def compare(
-    lab: Drawing, questions: Sequence[Question], readings: Sequence[Reading], *, least: int | None = None
+    lab: Drawing,
+    questions: Sequence[SamplingCase],
+    readings: Sequence[Hypothesis],
+    *,
+    least: int | None = None,
 ) -> Finding:
     """Ask questions until the answers say which reading the target has, or the promised number is reached.
 
@@ -102,49 +106,55 @@ def compare(
     Returns:
         Conforms only if every alternative is excluded by an e-value of 1e6 and Pearson's test has nothing to say either.
     """
-    return tried(lab, questions, readings, least=least).finding()
+    return sequential_test(lab, questions, readings, least=least).finding()
 
 
-def tried(
-    lab: Drawing, questions: Sequence[Question], readings: Sequence[Reading], *, least: int | None = None
-) -> Trial:
+def sequential_test(
+    lab: Drawing,
+    questions: Sequence[SamplingCase],
+    readings: Sequence[Hypothesis],
+    *,
+    least: int | None = None,
+) -> SequentialTest:
     """Ask questions as `compare` does."""
     cells = [told_apart(question, lab.semantics) for question in questions]
     own = rows_of(questions, lab.semantics, cells)
-    always = Reading(ALWAYS, replace(lab.semantics, arg_max=True))
+    always = Hypothesis(ALWAYS, replace(lab.semantics, arg_max=True))
     rivals = distinct(own, questions, [*readings, always], cells)
-    trial = Trial(own, rivals, cells, plan(own, rivals))
+    trial = SequentialTest(own, rivals, cells, plan(own, rivals))
     count = min(max(trial.planned, lab.least_draws if least is None else least, LEAST), lab.most_draws)
     trial.ask(lab, questions, count)
-    if trial.seen.against(OWN, 1 / SHARE).crossed is not None:
+    if trial.seen.against(NULL, 1 / SHARE).crossed is not None:
         trial.ask(lab, questions, min(NAMING, lab.most_draws) - count)
     return trial
 
 
-def rows_of(questions: Sequence[Question], semantics: Semantics, cells: Sequence[Cells]) -> list[Row]:
+def rows_of(questions: Sequence[SamplingCase], semantics: Semantics, cells: Sequence[Cells]) -> list[Row]:
     """By question what a reading draws from, cell by cell."""
     rows = [probabilities(question, semantics) for question in questions]
     return [gathered(row, of) for row, of in zip(rows, cells, strict=True)]
 
 
 def distinct(
-    own: list[Row], questions: Sequence[Question], readings: Sequence[Reading], cells: Sequence[Cells]
-) -> list[Rival]:
+    own: list[Row], questions: Sequence[SamplingCase], readings: Sequence[Hypothesis], cells: Sequence[Cells]
+) -> list[AlternativeHypothesis]:
     """Return the readings that these questions tell from the dialect's, and from one another."""
-    rivals: list[Rival] = []
+    rivals: list[AlternativeHypothesis] = []
     for reading in readings:
         rows = rows_of(questions, reading.semantics, cells)
         if alike(rows, own, SAME):
             continue
         twin = next((rival for rival in rivals if alike(rows, rival.rows, SAME)), None)
         if twin is None:
-            rivals.append(Rival(reading.name, reading.verdict, rows))
+            rivals.append(AlternativeHypothesis(reading.name, reading.verdict, rows))
         elif twin.verdict == reading.verdict:
-            rivals[rivals.index(twin)] = Rival(f"{twin.name} or {reading.name}", twin.verdict, rows)
+            rivals[rivals.index(twin)] = AlternativeHypothesis(
+                f"{twin.name} or {reading.name}", twin.verdict, rows
+            )
     return rivals
 
 
-def plan(own: list[Row], rivals: Sequence[Rival]) -> int:
+def plan(own: list[Row], rivals: Sequence[AlternativeHypothesis]) -> int:
     """Draws of each question after which every rival is told from the dialect's reading, whichever of the two is served."""
     needed = [1.0]
     for rival in rivals:
@@ -153,7 +163,7 @@ def plan(own: list[Row], rivals: Sequence[Rival]) -> int:
     return math.ceil(MARGIN * max(needed)) + EXTRA
 
 
-class Trial:
+class SequentialTest:
     """Answers to questions, and what they say about the readings.
 
     Args:
@@ -164,11 +174,15 @@ class Trial:
     """
 
     def __init__(
-        self, own: list[Row], rivals: Sequence[Rival], cells: Sequence[Cells] | None = None, planned: int = 0
+        self,
+        own: list[Row],
+        rivals: Sequence[AlternativeHypothesis],
+        cells: Sequence[Cells] | None = None,
+        planned: int = 0,
     ) -> None:
         self.own, self.rivals, self.planned = own, rivals, planned
         self.cells = [np.arange(len(p)) for p in own] if cells is None else cells
-        self.rows = {OWN: own, **{rival.name: rival.rows for rival in rivals}}
+        self.rows = {NULL: own, **{rival.name: rival.rows for rival in rivals}}
         self.seen = Likelihoods(list(self.rows))
         self.counts = [np.zeros(len(p), dtype=np.int64) for p in own]
 
@@ -177,7 +191,7 @@ class Trial:
         """How many tokens were drawn."""
         return int(sum(found.sum() for found in self.counts))
 
-    def ask(self, lab: Drawing, questions: Sequence[Question], count: int) -> None:
+    def ask(self, lab: Drawing, questions: Sequence[SamplingCase], count: int) -> None:
         """Draw so many tokens for each question, the questions in turn."""
         done, step = 0, min(FIRST, count)
         while done < count:
@@ -194,10 +208,10 @@ class Trial:
 
     def finding(self) -> Finding:
         """Return what the answers say."""
-        against = self.seen.against(OWN, 1 / SHARE)
+        against = self.seen.against(NULL, 1 / SHARE)
         test = pearson(self.counts, self.own)
-        excluded = {rival.name: self.seen.against(rival.name, EXCLUDED, [OWN]) for rival in self.rivals}
-        values = {OWN: against.e_value, **{name: found.e_value for name, found in excluded.items()}}
+        excluded = {rival.name: self.seen.against(rival.name, EXCLUDED, [NULL]) for rival in self.rivals}
+        values = {NULL: against.e_value, **{name: found.e_value for name, found in excluded.items()}}
         if against.crossed is not None:
             verdict, evidence, draws = self.named(against)
         elif test.p_value < SHARE:
@@ -210,14 +224,14 @@ class Trial:
         """Name the reading that fits where the dialect's is out."""
         draws = against.crossed or self.draws
         possible = self.possible()
-        what = f"{OWN}: e-value {e_words(against.e_value)}, out after {draws} draws"
+        what = f"{NULL}: e-value {e_words(against.e_value)}, out after {draws} draws"
         if not possible:
             return Verdict.DEVIATES, f"no named reading fits; {what}", draws
         verdicts = {rival.verdict for rival in possible}
         verdict = verdicts.pop() if len(verdicts) == 1 else Verdict.DEVIATES
         return verdict, f"{' or '.join(rival.name for rival in possible)}; {what}", draws
 
-    def possible(self) -> list[Rival]:
+    def possible(self) -> list[AlternativeHypothesis]:
         """Return the rivals that the draws do not exclude, not even by themselves, the likeliest first."""
         alive = [rival for rival in self.rivals if fitting(self.counts, rival.rows)]
         alive.sort(key=lambda rival: -self.seen.final(rival.name))
@@ -268,25 +282,25 @@ def fitting(counts: Sequence[NDArray[np.int64]], rows: Sequence[Row]) -> bool:
     return log_e_value(counts, rows) < math.log(EXCLUDED) and pearson(counts, rows).p_value > FALSE_ALARM
 
 
-def settled(seen: Likelihoods, rival: Rival, uniforms: Row, detects: str) -> Finding:
+def settled(seen: Likelihoods, rival: AlternativeHypothesis, uniforms: Row, detects: str) -> Finding:
     """Return what likelihoods say where there is one alternative, and no table of counts.
 
     Args:
-        seen: The likelihoods under `OWN` and the rival.
+        seen: The likelihoods under `NULL` and the rival.
         rival: The alternative; its rows are not looked at.
         uniforms: The draws' probability integral transforms under the rival, float64 [N].
         detects: The finding's `detects`.
     """
     draws = len(uniforms)
-    against, other = seen.against(OWN, EXCLUDED), seen.against(rival.name, EXCLUDED)
-    values = {OWN: against.e_value, rival.name: other.e_value}
+    against, other = seen.against(NULL, EXCLUDED), seen.against(rival.name, EXCLUDED)
+    values = {NULL: against.e_value, rival.name: other.e_value}
     if against.crossed is not None:
         even = [np.full(BINS, 1 / BINS)]
         fits = seen.final(rival.name) > -math.inf and (
             pearson([uniform_cells(uniforms, BINS)], even).p_value > FALSE_ALARM
         )
         name, verdict = (rival.name, rival.verdict) if fits else ("no named reading fits", Verdict.DEVIATES)
-        words = f"{name}; {OWN}: e-value {e_words(against.e_value)}, out after {against.crossed} draws"
+        words = f"{name}; {NULL}: e-value {e_words(against.e_value)}, out after {against.crossed} draws"
         return Finding(verdict, words, against.crossed, detects, e_values=values)
     if other.crossed is None:
         return Finding(

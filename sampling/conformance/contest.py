@@ -18,7 +18,7 @@ ENOUGH_TO_FAIL = 1 / SHARE  # against a right one
 DOUBTFUL = 1e-3  # a reading that its own test finds as unlikely is not named
 
 
-class Standing:
+class HypothesisTest:
     """Readings, and what the draws so far say about each.
 
     The evidence against a reading is the mean of all others' likelihood ratios to it. A check is failed when every right

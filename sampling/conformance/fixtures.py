@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sampling.conformance.question import Question
+from sampling.conformance.sampling_case import SamplingCase
 
 # Token ids by rank: neither ascending nor descending, so that no order of ids stands in for that of the logits.
 RANKED = (5, 12, 0, 9, 14, 3, 7, 10, 1, 15, 4, 8, 13, 2, 11, 6)
@@ -82,9 +82,9 @@ def two_levels(width: int, scale: float = 1.0) -> NDArray[np.float32]:
     return logits
 
 
-def after_past(**params: Any) -> Question:
+def after_past(**params: Any) -> SamplingCase:
     """Return a question on which every one of the `STRONG` values has an effect."""
-    return Question(spaced(offset=3.0), params, output_ids=PAST)
+    return SamplingCase(spaced(offset=3.0), params, output_ids=PAST)
 
 
 def placed(by_rank: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -140,7 +140,7 @@ def candidates(shares: Sequence[float], low: float = -math.inf, count: int = 0) 
     return logits
 
 
-def tied(width: int, truncation: str) -> Question:
+def tied(width: int, truncation: str) -> SamplingCase:
     """Up to 512 equal logits below a likely one, and a truncation that has room for a quarter of them.
 
     Args:
@@ -153,6 +153,6 @@ def tied(width: int, truncation: str) -> Question:
     logits[1 :: width // equal] = 1.0
     logits[width // equal] = 1.0 + math.log(equal / 2)
     if truncation == "top_k":
-        return Question(logits, {"top_k": 1 + room})
+        return SamplingCase(logits, {"top_k": 1 + room})
     masses = np.exp(logits.astype(np.float64) - 1.0)
-    return Question(logits, {"top_p": round((equal / 2 + room - 0.5) / float(masses.sum()), 6)})
+    return SamplingCase(logits, {"top_p": round((equal / 2 + room - 0.5) / float(masses.sum()), 6)})

@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sampling.conformance.apart import SAME, gathered, told_apart
+from sampling.conformance.check_context import CheckContext
 from sampling.conformance.comparison import EXTRA, LEAST, MARGIN, e_words
 from sampling.conformance.distributions import alike
 from sampling.conformance.endings import Refused
 from sampling.conformance.fixtures import CLOSE, CLOSEST, EQUAL, LONG, RANKED, spaced, tied
 from sampling.conformance.identity import Exclusion, Identification
-from sampling.conformance.lab import Lab
 from sampling.conformance.oracle import Row, probabilities
-from sampling.conformance.question import Question
+from sampling.conformance.sampling_case import SamplingCase
 from sampling.conformance.semantics import Semantics
 from sampling.conformance.statistics.eprocess import Likelihoods
 from sampling.conformance.statistics.pearson import pearson
@@ -36,25 +36,27 @@ FIRST = 8  # draws of each question before all have been asked once; every round
 # What dialects differ in, and a question that shows it. Which of equal logits an engine keeps is an accident of its sorting: a
 # single token shows it, so that it would outweigh everything else if it were not also left out of the account. Of a dialect
 # that keeps them in arbitrary order only their number is known: what speaks against it counts equal logits as one.
-TIES: Mapping[str, Question] = {
-    "how many of eight equal logits a top_p of 0.75 keeps": Question(EQUAL, {"top_p": 0.75}),
+TIES: Mapping[str, SamplingCase] = {
+    "how many of eight equal logits a top_p of 0.75 keeps": SamplingCase(EQUAL, {"top_p": 0.75}),
     "which of 32 equal logits top_p keeps": tied(64, "top_p"),
     "which of 32 equal logits top_k keeps": tied(64, "top_k"),
 }
-QUESTIONS: Mapping[str, Question] = {
-    "the order of temperature and top_p": Question(spaced(), {"temperature": 0.5, "top_p": 0.9}),
-    "top_k and top_p together": Question(spaced(), {"top_k": 5, "top_p": 0.8}),
-    "the order of top_p and min_p": Question(spaced(), {"top_p": 0.85, "min_p": 0.15}),
-    "small temperatures": Question(CLOSE, {"temperature": 1e-3}),
-    "next to no temperature": Question(CLOSEST, {"temperature": 5e-7}),
-    "what the repetition penalty counts": Question(
+QUESTIONS: Mapping[str, SamplingCase] = {
+    "the order of temperature and top_p": SamplingCase(spaced(), {"temperature": 0.5, "top_p": 0.9}),
+    "top_k and top_p together": SamplingCase(spaced(), {"top_k": 5, "top_p": 0.8}),
+    "the order of top_p and min_p": SamplingCase(spaced(), {"top_p": 0.85, "min_p": 0.15}),
+    "small temperatures": SamplingCase(CLOSE, {"temperature": 1e-3}),
+    "next to no temperature": SamplingCase(CLOSEST, {"temperature": 5e-7}),
+    "what the repetition penalty counts": SamplingCase(
         spaced(offset=3.0), {"repetition_penalty": 2.0}, RANKED[:2], (RANKED[2],)
     ),
-    "what the presence penalty counts": Question(
+    "what the presence penalty counts": SamplingCase(
         spaced(offset=3.0), {"presence_penalty": 2.0}, RANKED[:2], (RANKED[2],)
     ),
-    "the window of the presence penalty": Question(spaced(offset=3.0), {"presence_penalty": 2.0}, (), LONG),
-    "the order of bias and repetition penalty": Question(
+    "the window of the presence penalty": SamplingCase(
+        spaced(offset=3.0), {"presence_penalty": 2.0}, (), LONG
+    ),
+    "the order of bias and repetition penalty": SamplingCase(
         spaced(offset=1.1), {"logit_bias": {RANKED[0]: 2.0}, "repetition_penalty": 2.0}, (), RANKED[:1]
     ),
     **TIES,
@@ -62,7 +64,7 @@ QUESTIONS: Mapping[str, Question] = {
 
 
 @dataclass
-class Interview:
+class DialectIdentification:
     """Answers to the questions that the target answers.
 
     Args:
@@ -98,7 +100,7 @@ class Interview:
         """How many tokens were drawn."""
         return int(sum(found.sum() for found in self.counts.values()))
 
-    def ask(self, lab: Lab, name: str, count: int) -> None:
+    def ask(self, lab: CheckContext, name: str, count: int) -> None:
         """Draw for one question; its parameters are noted if it is refused."""
         question = QUESTIONS[name]
         try:
@@ -143,12 +145,12 @@ class Interview:
         return max(asked, key=gain)
 
 
-def each(look: Callable[[Question, Semantics], T], semantics: Semantics) -> dict[str, T]:
+def each(look: Callable[[SamplingCase, Semantics], T], semantics: Semantics) -> dict[str, T]:
     """Return what a reading makes of every question."""
     return {words: look(question, semantics) for words, question in QUESTIONS.items()}
 
 
-def refuses(lab: Lab, question: Question, parameter: str) -> bool:
+def refuses(lab: CheckContext, question: SamplingCase, parameter: str) -> bool:
     """Whether one parameter of a question is refused by itself."""
     try:
         lab.draws(replace(question, params={parameter: question.params[parameter]}), 1)
@@ -157,7 +159,7 @@ def refuses(lab: Lab, question: Question, parameter: str) -> bool:
     return False
 
 
-def identify(lab: Lab) -> Identification:
+def identify(lab: CheckContext) -> Identification:
     """Ask what tells the dialects apart, and exclude those under which the answers are next to impossible.
 
     The evidence against a dialect is the mean of the others' likelihood ratios to it, an e-process; it is out when that
@@ -171,7 +173,7 @@ def identify(lab: Lab) -> Identification:
         The dialects that are left are the winners, but for those that take parameters which the target refuses.
     """
     dialects = {name: Semantics.of(dialect) for name, dialect in DIALECTS.items()}
-    interview = Interview(dialects)
+    interview = DialectIdentification(dialects)
     for name in QUESTIONS:
         interview.ask(lab, name, FIRST)
     done, count = FIRST, min(planned(interview), lab.most_draws)
@@ -183,7 +185,7 @@ def identify(lab: Lab) -> Identification:
     return identified(interview, dialects)
 
 
-def planned(interview: Interview) -> int:
+def planned(interview: DialectIdentification) -> int:
     """Draws of each question after which every dialect is told from every other, where the answers can tell them."""
     limit = PART / (len(interview.rows) - 1)
     needed = [LEAST]
@@ -195,7 +197,7 @@ def planned(interview: Interview) -> int:
     return max(needed)
 
 
-def identified(interview: Interview, dialects: Mapping[str, Semantics]) -> Identification:
+def identified(interview: DialectIdentification, dialects: Mapping[str, Semantics]) -> Identification:
     """Return what the answers say."""
     asked = interview.apart_from_ties
     untied = excluded_by(interview, asked)
@@ -219,7 +221,7 @@ def identified(interview: Interview, dialects: Mapping[str, Semantics]) -> Ident
     )
 
 
-def excluded_by(interview: Interview, asked: Sequence[str]) -> dict[str, Exclusion]:
+def excluded_by(interview: DialectIdentification, asked: Sequence[str]) -> dict[str, Exclusion]:
     """Return the dialects that are out by the answers to some questions, and why.
 
     Args:
@@ -244,7 +246,7 @@ def excluded_by(interview: Interview, asked: Sequence[str]) -> dict[str, Exclusi
     return found
 
 
-def apart(interview: Interview, winners: Sequence[str]) -> dict[str, str]:
+def apart(interview: DialectIdentification, winners: Sequence[str]) -> dict[str, str]:
     """Return what would tell winners from one another: the questions that were refused, or more draws."""
     words: dict[str, str] = {}
     for name in winners[1:]:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from sampling.conformance import checks
+from sampling.conformance.check_context import CheckContext
 from sampling.conformance.endpoint import runs as endpoint_runs
 from sampling.conformance.endpoint.costs import requests_of
+from sampling.conformance.endpoint.endpoint_context import EndpointContext
 from sampling.conformance.endpoint.identify import identify as identify_endpoint
-from sampling.conformance.endpoint.lab import EndpointLab
 from sampling.conformance.identify import identify
 from sampling.conformance.identity import Identification
-from sampling.conformance.lab import Lab
 from sampling.conformance.trace import checks as trace_checks
 from sampling.conformance.trace.identify import identify as identify_trace
 from sampling.conformance.verdict import Finding
@@ -41,9 +41,11 @@ class Kind:
 
 
 KINDS: dict[str, Kind] = {
-    "callable": Kind(checks.RUNS, Lab, identify, "a callable shows no such thing"),
+    "callable": Kind(checks.RUNS, CheckContext, identify, "a callable shows no such thing"),
     "endpoint": Kind(
-        endpoint_runs.RUNS, EndpointLab, identify_endpoint, "an endpoint shows no such thing", requests_of
+        endpoint_runs.RUNS, EndpointContext, identify_endpoint, "an endpoint shows no such thing", requests_of
     ),
-    "trace": Kind(trace_checks.RUNS, trace_checks.TraceLab, identify_trace, "a trace shows no such thing"),
+    "trace": Kind(
+        trace_checks.RUNS, trace_checks.TraceContext, identify_trace, "a trace shows no such thing"
+    ),
 }

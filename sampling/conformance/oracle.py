@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sampling.conformance.question import Question
+from sampling.conformance.sampling_case import SamplingCase
 from sampling.conformance.semantics import Semantics
 from sampling.core.history import Scope
 from sampling.core.params import SMALLEST
@@ -44,7 +44,7 @@ EXACT = 1e-12
 EPSILON = 2.0**-23  # probabilities whose ratio is this near to 1 are one in float32
 
 
-def probabilities(question: Question, semantics: Semantics) -> Row:
+def probabilities(question: SamplingCase, semantics: Semantics) -> Row:
     """Return the distribution that a token is drawn from.
 
     Args:
@@ -57,7 +57,7 @@ def probabilities(question: Question, semantics: Semantics) -> Row:
     Example:
         >>> import numpy as np
         >>> from sampling.dialects import dialect
-        >>> question = Question(np.array([2.0, 1.0, 0.0], dtype=np.float32), {"temperature": 0.5, "top_p": 0.9})
+        >>> question = SamplingCase(np.array([2.0, 1.0, 0.0], dtype=np.float32), {"temperature": 0.5, "top_p": 0.9})
         >>> probabilities(question, Semantics.of(dialect("qstash"))).round(4).tolist()
         [0.8808, 0.1192, 0.0]
     """
@@ -72,7 +72,7 @@ def probabilities(question: Question, semantics: Semantics) -> Row:
     return p
 
 
-def logprobs(question: Question, semantics: Semantics, mode: str | None = None) -> Row:
+def logprobs(question: SamplingCase, semantics: Semantics, mode: str | None = None) -> Row:
     """Return the log probabilities that are reported.
 
     Args:
@@ -113,7 +113,9 @@ def is_greedy(params: Mapping[str, Any], semantics: Semantics) -> bool:
     return not ignored and params.get("temperature", 1.0) < semantics.greedy_below
 
 
-def after(order: tuple[Any, ...], question: Question, run: Mapping[str, Any], semantics: Semantics) -> Row:
+def after(
+    order: tuple[Any, ...], question: SamplingCase, run: Mapping[str, Any], semantics: Semantics
+) -> Row:
     """Return the logits after the stages of an order."""
     row = rounded(question.logits.astype(np.float64), semantics.logits_dtype)
     for stage in order:
@@ -145,7 +147,7 @@ def rounded(row: Row, dtype: str) -> Row:
     return row.astype(np.dtype(dtype)).astype(np.float64)
 
 
-def counts(question: Question, scope: Scope, width: int) -> Row:
+def counts(question: SamplingCase, scope: Scope, width: int) -> Row:
     """How often each token occurs in a scope, float64 [V]."""
     past = (*question.prompt_ids, *question.output_ids) if scope.prompt else question.output_ids
     window = past if scope.last is None else past[max(0, len(past) - scope.last) :]
@@ -155,7 +157,7 @@ def counts(question: Question, scope: Scope, width: int) -> Row:
     return found
 
 
-def biased(row: Row, bias: Mapping[Any, float], _question: Question, semantics: Semantics) -> Row:
+def biased(row: Row, bias: Mapping[Any, float], _question: SamplingCase, semantics: Semantics) -> Row:
     """Add biases."""
     row = row.copy()
     for token, value in bias.items():
@@ -164,7 +166,7 @@ def biased(row: Row, bias: Mapping[Any, float], _question: Question, semantics: 
     return row
 
 
-def long_enough(row: Row, least: int, question: Question, _semantics: Semantics) -> Row:
+def long_enough(row: Row, least: int, question: SamplingCase, _semantics: Semantics) -> Row:
     """Ban the tokens that end a choice until so many were sampled."""
     if len(question.output_ids) >= least:
         return row
@@ -173,7 +175,7 @@ def long_enough(row: Row, least: int, question: Question, _semantics: Semantics)
     return row
 
 
-def repeated(row: Row, penalty: float, question: Question, semantics: Semantics) -> Row:
+def repeated(row: Row, penalty: float, question: SamplingCase, semantics: Semantics) -> Row:
     """Apply the repetition penalty."""
     found = counts(question, semantics.repetition_scope, len(row))
     r = penalty ** (found if semantics.repetition_per_occurrence else np.minimum(found, 1))
@@ -187,7 +189,7 @@ def repeated(row: Row, penalty: float, question: Question, semantics: Semantics)
     }[semantics.repetition_rule]
 
 
-def frequent(row: Row, penalty: float, question: Question, semantics: Semantics) -> Row:
+def frequent(row: Row, penalty: float, question: SamplingCase, semantics: Semantics) -> Row:
     """Apply the frequency penalty."""
     found = counts(question, semantics.frequency_counts, len(row))
     amount = found if semantics.frequency_multiplies else np.minimum(found, 1)
@@ -196,7 +198,7 @@ def frequent(row: Row, penalty: float, question: Question, semantics: Semantics)
     return lowered(row, penalty * amount, semantics)
 
 
-def present(row: Row, penalty: float, question: Question, semantics: Semantics) -> Row:
+def present(row: Row, penalty: float, question: SamplingCase, semantics: Semantics) -> Row:
     """Apply the presence penalty."""
     found = counts(question, semantics.presence_counts, len(row))
     amount = found if semantics.presence_multiplies else np.minimum(found, 1)
@@ -209,7 +211,7 @@ def lowered(row: Row, amount: Row, semantics: Semantics) -> Row:
     return row - semantics.penalty_factor * signed
 
 
-def cooled(row: Row, t: float, _question: Question, semantics: Semantics) -> Row:
+def cooled(row: Row, t: float, _question: SamplingCase, semantics: Semantics) -> Row:
     """Divide by the temperature; 0 is the arg max."""
     if t == 0:
         return coldest(row, semantics.zero_ties)
@@ -278,7 +280,7 @@ def kept_by_min_p(row: Row, p: float, semantics: Semantics) -> Kept:
     return likely if likely.any() else leading(row, 1)
 
 
-CHANGED: dict[str, Callable[[Row, Any, Question, Semantics], Row]] = {
+CHANGED: dict[str, Callable[[Row, Any, SamplingCase, Semantics], Row]] = {
     "logit_bias": biased,
     "min_tokens": long_enough,
     "repetition_penalty": repeated,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sampling.conformance.endings import CouldNotRun, NotTestable, Refused
-from sampling.conformance.question import Question
+from sampling.conformance.sampling_case import SamplingCase
 from sampling.core.errors import InvalidArgument, shown
 
 Seed = int | None
@@ -75,7 +75,7 @@ class CallableTarget:
         """Whether it gives what an API answers."""
         return callable(getattr(self.function, "report", None))
 
-    def draw(self, question: Question, seeds: Sequence[Seed]) -> Tokens:
+    def draw(self, question: SamplingCase, seeds: Sequence[Seed]) -> Tokens:
         """One token for each seed.
 
         Args:
@@ -96,7 +96,7 @@ class CallableTarget:
         drawn = [tokens_of(self._called(many, question, part), len(part), width) for part in parts]
         return np.concatenate(drawn)
 
-    def single(self, question: Question, seed: Seed) -> int:
+    def single(self, question: SamplingCase, seed: Seed) -> int:
         """One token, by a call of its own.
 
         Raises:
@@ -106,7 +106,7 @@ class CallableTarget:
         drawn = self._called(self.function, question, seed)
         return int(tokens_of([drawn], 1, len(question.logits))[0])
 
-    def report(self, question: Question, seed: Seed) -> dict[str, Any]:
+    def report(self, question: SamplingCase, seed: Seed) -> dict[str, Any]:
         """One API choice.
 
         Raises:
@@ -116,7 +116,7 @@ class CallableTarget:
         """
         return choice_of(self._called(self._optional("report"), question, seed))
 
-    def choices(self, question: Question, seed: Seed) -> list[dict[str, Any]]:
+    def choices(self, question: SamplingCase, seed: Seed) -> list[dict[str, Any]]:
         """Return the choices of one request, `n` among its parameters.
 
         Raises:
@@ -135,7 +135,7 @@ class CallableTarget:
             raise NotTestable(f"the callable has no `{name}`, which would give what an API answers")
         return found
 
-    def _called(self, function: Callable[..., Any], question: Question, seed: object) -> Any:
+    def _called(self, function: Callable[..., Any], question: SamplingCase, seed: object) -> Any:
         """Return the function's answer to a question, which is its own to change."""
         past = list(question.prompt_ids), list(question.output_ids)
         try:

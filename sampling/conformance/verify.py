@@ -7,11 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from sampling.conformance.check_context import CheckContext
 from sampling.conformance.endings import CheckEnded, NotTestable
 from sampling.conformance.endpoint.target import EndpointTarget
 from sampling.conformance.identity import Identification
 from sampling.conformance.kinds import KINDS, Kind
-from sampling.conformance.lab import Lab
 from sampling.conformance.outcome import outcome
 from sampling.conformance.report import Header, Report
 from sampling.conformance.score import score_note
@@ -53,8 +53,8 @@ def verify(
             callable needs none.
         checks: Ids of the checks to run; all when left out.
         progress: Called with the id of each check, its number and how many there are, before it runs.
-        settings: What else the kind of target takes: for callables `depth` and `seed` of `Lab`, for endpoints `seed`, and
-            with a URL `model`, `key` and `parallel` of `Client`.
+        settings: What else a kind of target takes: for callables `depth` and `seed` of `CheckContext`, for endpoints `seed`,
+            and with a URL `model`, `key` and `parallel` of `Client`.
 
     Returns:
         The report, with a finding for every check that was asked for.
@@ -122,7 +122,7 @@ class Verification:
         Raises:
             CouldNotRun: See `verify`.
         """
-        if isinstance(self._lab, Lab):
+        if isinstance(self._lab, CheckContext):
             self._lab.reach()
         cost = self._kind.cost
         try:

@@ -20,7 +20,7 @@ from sampling import load
 from sampling.cli.main import main
 from sampling.cli.options import OneLineParser
 from sampling.cli.verify_flags import add_endpoint_flags
-from sampling.conformance.endpoint.patience import Patience
+from sampling.conformance.endpoint.retries import RetryPolicy
 from sampling.conformance.trace.recorder import from_loop
 from sampling.server import ServerOptions
 
@@ -351,8 +351,8 @@ def test_a_recording_that_is_interrupted_says_what_it_kept(capsys, tmp_path: Pat
 
 
 def test_the_help_tells_the_defaults_that_hold(monkeypatch):
-    monkeypatch.setattr(Patience, "seconds", 7.5)
-    monkeypatch.setattr(Patience, "tries", 11)
+    monkeypatch.setattr(RetryPolicy, "seconds", 7.5)
+    monkeypatch.setattr(RetryPolicy, "tries", 11)
     parser = OneLineParser()
     add_endpoint_flags(parser)
     told = re.sub(r"\s+", " ", parser.format_help())

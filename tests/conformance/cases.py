@@ -232,29 +232,29 @@ def by_score(asked: Fields, told: Fields) -> Fields:
     return told
 
 
-OWN = Semantics.of(QSTASH)
+NULL = Semantics.of(QSTASH)
 STEEP = LOGITS.copy()
 STEEP[FIRST : FIRST + 12] = -0.7 * np.random.default_rng(0).permutation(12)
 STEEP[FIRST + 12 :] = -40.0
 
 # Faults in what is drawn, each by the check that must find it.
 TRUNCATIONS = {
-    "truncation.temperature-order": replace(OWN, order=moved(OWN.order, "temperature", after="top_p")),
-    "truncation.min-p-order": replace(OWN, order=moved(OWN.order, "min_p", before="temperature")),
-    "truncation.crossing-token": replace(OWN, crossing_tokens=-1),
-    "truncation.top-k": replace(OWN, top_k_offset=1),
-    "temperature.scale": replace(OWN, highest_temperature=1.0),
+    "truncation.temperature-order": replace(NULL, order=moved(NULL.order, "temperature", after="top_p")),
+    "truncation.min-p-order": replace(NULL, order=moved(NULL.order, "min_p", before="temperature")),
+    "truncation.crossing-token": replace(NULL, crossing_tokens=-1),
+    "truncation.top-k": replace(NULL, top_k_offset=1),
+    "temperature.scale": replace(NULL, highest_temperature=1.0),
 }
 PENALTIES = {
-    "penalties.presence-scope": replace(OWN, presence_counts=PROMPT_AND_OUTPUT),
-    "penalties.frequency-counts": replace(OWN, presence_multiplies=True),
+    "penalties.presence-scope": replace(NULL, presence_counts=PROMPT_AND_OUTPUT),
+    "penalties.frequency-counts": replace(NULL, presence_multiplies=True),
     "penalties.temperature-order": replace(
-        OWN, order=moved(OWN.order, "presence_penalty", after="temperature")
+        NULL, order=moved(NULL.order, "presence_penalty", after="temperature")
     ),
 }
 
 
-def unbiased(semantics: Semantics = OWN, **changes: Any) -> Make:
+def unbiased(semantics: Semantics = NULL, **changes: Any) -> Make:
     """Endpoints that refuse biases, so that they are judged in contexts as they are."""
     return lambda: lettered(without("logit_bias"), logits=STEEP, semantics=semantics, **changes)
 
@@ -351,7 +351,7 @@ def of_biases() -> tuple[Case, ...]:
     refused = dict.fromkeys(("bias.force", "bias.ban"), Verdict.UNSUPPORTED)
     ignored = {"bias.force": Verdict.IGNORED, "bias.ban": Verdict.NOT_TESTABLE}
     names = ("temperature.scale", *TRUNCATIONS)
-    deaf = replace(OWN, ignores=frozenset({"presence_penalty"}))
+    deaf = replace(NULL, ignores=frozenset({"presence_penalty"}))
     return (
         Case("biases are refused", asking(without("logit_bias")), refused, ("logit_bias: got",)),
         Case("biases are ignored", asking(lost("logit_bias")), ignored),

@@ -14,7 +14,7 @@ from conformance.transports import Fault, answering
 
 from sampling.conformance.endpoint.target import EndpointTarget
 from sampling.conformance.oracle import probabilities
-from sampling.conformance.question import Question
+from sampling.conformance.sampling_case import SamplingCase
 from sampling.conformance.semantics import Semantics
 from sampling.core.errors import InvalidArgument
 from sampling.core.params import SamplingParams, integer
@@ -48,7 +48,7 @@ def lettered(
     own = semantics or Semantics.of(QSTASH)
 
     @lru_cache(maxsize=4096)
-    def drawn_from(question: Question) -> np.ndarray:
+    def drawn_from(question: SamplingCase) -> np.ndarray:
         return probabilities(question, own)
 
     def answered(request: httpx2.Request) -> httpx2.Response:
@@ -66,7 +66,7 @@ def lettered(
     return answering(answered, **settings)
 
 
-def chat(asked: Fields, logits: np.ndarray, drawn_from: Callable[[Question], np.ndarray]) -> Fields:
+def chat(asked: Fields, logits: np.ndarray, drawn_from: Callable[[SamplingCase], np.ndarray]) -> Fields:
     """One response."""
     params = {name: value for name, value in asked.items() if name not in OTHER}
     check(params)
@@ -79,7 +79,7 @@ def chat(asked: Fields, logits: np.ndarray, drawn_from: Callable[[Question], np.
         dice = np.random.default_rng(None if params.get("seed") is None else (params["seed"] % 2**64, index))
         tokens: list[int] = []
         for position in range(min(most, ENDS)):
-            row = drawn_from(Question(at(logits, position), params, prompt, tuple(tokens)))
+            row = drawn_from(SamplingCase(at(logits, position), params, prompt, tuple(tokens)))
             tokens.append(int(dice.choice(len(row), p=row)))
         choices.append(choice_of(index, tokens, logits, listed))
     sampled = sum(len(choice["message"]["content"]) for choice in choices)

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from unittest import mock
 
+from conformance.faulty.truncation import without_last
 from conformance.proxy import Fields, proxy
 from conformance.transports import in_process
 from server.live import live
 
 from sampling.chat.language_model import LanguageModel
 from sampling.conformance.endpoint.target import EndpointTarget
-from sampling.conformance.mutants.truncation import without_last
 from sampling.conformance.semantics import moved
 from sampling.core.history import PROMPT_AND_OUTPUT
 from sampling.dialects import Dialect

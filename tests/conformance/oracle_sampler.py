@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sampling.conformance.oracle import probabilities
-from sampling.conformance.question import Question
+from sampling.conformance.sampling_case import SamplingCase
 from sampling.conformance.semantics import Semantics
 
 RANGES = {"temperature": (0, 2), "top_p": (0, 1), "frequency_penalty": (-2, 2), "presence_penalty": (-2, 2)}
@@ -59,7 +59,7 @@ class OneByOne:
             if any(abs(bias) > 100 for bias in params.get("logit_bias", {}).values()):
                 raise ValueError("logit_bias out of range")
             self._rows[key] = np.cumsum(
-                probabilities(Question(logits, params, prompt, output), self.semantics)
+                probabilities(SamplingCase(logits, params, prompt, output), self.semantics)
             )
         return self._rows[key]
 

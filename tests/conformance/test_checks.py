@@ -9,8 +9,8 @@ import pytest
 from conformance.oracle_sampler import Batched, OneByOne
 
 from sampling.conformance import checks
+from sampling.conformance.check_context import CheckContext, DrawBudget
 from sampling.conformance.identify import identify
-from sampling.conformance.lab import Depth, Lab
 from sampling.conformance.reference import reference
 from sampling.conformance.semantics import Semantics, joined, moved
 from sampling.conformance.table import CHECKS
@@ -24,8 +24,8 @@ from sampling.dialects.vllm import VLLM
 
 PLAIN = Semantics.of(QSTASH)
 ORDER = PLAIN.order
-FEW = Depth(least=0, most=20_000)
-MORE = Depth(least=0, most=200_000)
+FEW = DrawBudget(least=0, most=20_000)
+MORE = DrawBudget(least=0, most=200_000)
 
 
 def test_there_is_a_function_for_every_check() -> None:
@@ -71,7 +71,7 @@ UNTESTED = {
 
 @pytest.mark.parametrize("name", DIALECTS)
 def test_a_dialect_is_identified_and_every_other_excluded_or_indistinguishable(name: str) -> None:
-    identified = identify(Lab(CallableTarget(reference(name)), PLAIN, FEW))
+    identified = identify(CheckContext(CallableTarget(reference(name)), PLAIN, FEW))
     assert identified.winners == (name,)
     assert {name, *identified.excluded, *identified.indistinguishable} == set(DIALECTS)
     assert all(out.e_value >= 1e6 for out in identified.excluded.values())
@@ -85,7 +85,7 @@ def test_a_dialect_is_identified_and_every_other_excluded_or_indistinguishable(n
 def test_equal_logits_alone_do_not_make_one_engine_another() -> None:
     """A vLLM that keeps the higher of equal ids, and no more than k, as none of the dialects does."""
     sorting = Batched(replace(Semantics.of(VLLM), top_k_ties="high", top_p_ties="high"))
-    identified = identify(Lab(CallableTarget(sorting), PLAIN, FEW))
+    identified = identify(CheckContext(CallableTarget(sorting), PLAIN, FEW))
     assert (identified.winners, identified.but_for_ties) == ((), ("vllm", "vllm-pytorch"))
     words = "consistent with no dialect; but for equal logits, consistent with vllm or vllm-pytorch; "
     assert identified.headline.startswith(words)
@@ -342,7 +342,7 @@ def test_how_many_equal_tokens_are_kept_is_asked_apart_from_which(which: str, st
 
 
 def test_too_few_draws_are_inconclusive_and_no_pass() -> None:
-    report = verify(Batched(PLAIN), checks=["temperature.scale"], depth=Depth(least=0, most=50))
+    report = verify(Batched(PLAIN), checks=["temperature.scale"], depth=DrawBudget(least=0, most=50))
     assert report.checks["temperature.scale"].verdict is Verdict.INCONCLUSIVE
     assert report.checks["temperature.scale"].evidence.startswith("after 100 draws not excluded:"), report
     assert report.exit_code == 2
@@ -350,6 +350,6 @@ def test_too_few_draws_are_inconclusive_and_no_pass() -> None:
 
 def test_what_no_reading_has_is_seen_by_pearsons_test_alone() -> None:
     odd = Batched(replace(PLAIN, frequency_counts=Scope(last=5)))
-    finding = verify(odd, checks=["penalties.frequency-counts"], depth=Depth(5_000, 20_000)).checks
+    finding = verify(odd, checks=["penalties.frequency-counts"], depth=DrawBudget(5_000, 20_000)).checks
     assert finding["penalties.frequency-counts"].verdict is Verdict.DEVIATES
     assert finding["penalties.frequency-counts"].evidence.startswith("no named reading fits")

@@ -18,11 +18,11 @@ from conformance.quirks import QUIRKS
 from conformance.transports import answering
 
 from sampling import verify
-from sampling.conformance.contest import ANYTHING, Standing
+from sampling.conformance.contest import ANYTHING, HypothesisTest
 from sampling.conformance.endpoint.client import Budget, Client
 from sampling.conformance.endpoint.connections import Gate
 from sampling.conformance.endpoint.costs import cost
-from sampling.conformance.endpoint.patience import Patience
+from sampling.conformance.endpoint.retries import RetryPolicy
 from sampling.conformance.endpoint.transcript import Transcript
 from sampling.conformance.endpoint.trouble import Spent
 from sampling.conformance.report import Report
@@ -136,7 +136,7 @@ def test_a_503_is_told_to_the_gate():
         left[0] -= 1
         return httpx2.Response(503 if left[0] >= 0 else 200, json=GOOD)
 
-    client = answering(answer, patience=Patience(5, 3, 0.001)).client
+    client = answering(answer, patience=RetryPolicy(5, 3, 0.001)).client
     client.ask(messages=[])
     assert client._gate.limit == 4  # pyright: ignore[reportPrivateUsage]
 
@@ -176,7 +176,7 @@ def test_an_interruption_leaves_what_was_found():
 
 def test_a_reading_that_is_rejected_itself_is_not_named():
     """What comes is even: 0.9 of one token is excluded, and 0.7 of it fits less badly, but not well."""
-    standing = Standing(["own"], ["wrong"], [ANYTHING])
+    standing = HypothesisTest(["own"], ["wrong"], [ANYTHING])
     tokens, seen = np.arange(400) % 2, np.zeros(2, dtype=np.int64)
     shares = {"own": np.array([0.9, 0.1]), "wrong": np.array([0.7, 0.3])}
     logs = {name: np.log(row)[tokens] for name, row in shares.items()}

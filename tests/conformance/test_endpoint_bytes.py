@@ -14,9 +14,9 @@ from conformance.transports import answering, in_process
 from sampling import load, verify
 from sampling.chat.language_model import LanguageModel
 from sampling.chat.response import begun_by, described
+from sampling.conformance.endpoint.profile import EndpointProfile
 from sampling.conformance.endpoint.reply import Choice
 from sampling.conformance.endpoint.reported import difference
-from sampling.conformance.endpoint.survey import Survey
 from sampling.conformance.endpoint.tokenizer import tokenized
 from sampling.conformance.endpoint.whole_prompts import whole_prompt
 from sampling.conformance.verdict import Verdict
@@ -110,7 +110,7 @@ def test_ids_in_entries_are_known_without_asking():
                 entry["id"] = 32 + ord(entry["token"]) - 65
         return told
 
-    survey = Survey(lettered(answer=answer).client)
+    survey = EndpointProfile(lettered(answer=answer).client)
     assert survey.known_ids() == {text: 32 + ord(text) - 65 for text in survey.listed()}
     assert survey.texts().items() <= survey.known_ids().items()
 

@@ -13,9 +13,9 @@ from sampling import InvalidArgument, load, verify
 from sampling.chat.language_model import LanguageModel
 from sampling.conformance.endpoint.client import Budget, Client, chat_url
 from sampling.conformance.endpoint.costs import COSTS, cost
-from sampling.conformance.endpoint.patience import Patience
+from sampling.conformance.endpoint.profile import EndpointProfile
+from sampling.conformance.endpoint.retries import RetryPolicy
 from sampling.conformance.endpoint.runs import RUNS, UNSEEN
-from sampling.conformance.endpoint.survey import Survey
 from sampling.conformance.endpoint.transcript import Received, Transcript
 from sampling.conformance.endpoint.trouble import Refused, Spent, Unanswered
 from sampling.conformance.table import CHECKS
@@ -61,7 +61,7 @@ def failing(times: int, status: int, **headers: str):
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 408])
 def test_passing_failures_are_tried_again(status: int):
-    client = answering(failing(2, status), patience=Patience(5, 3, 0.001)).client
+    client = answering(failing(2, status), patience=RetryPolicy(5, 3, 0.001)).client
     assert client.ask(messages=[]).choices[0].text == "A"
     assert client.budget.sent == 3
 
@@ -80,7 +80,7 @@ def breaking(answers: int):
 
 
 def test_where_nobody_has_ever_answered_nobody_is_waited_for():
-    client = answering(breaking(0), patience=Patience(5, 6, 1000.0)).client
+    client = answering(breaking(0), patience=RetryPolicy(5, 6, 1000.0)).client
     with pytest.raises(Unanswered, match=r"^no answer in 1 try, the last with: ConnectError: nobody$"):
         client.ask(messages=[])
     assert client.budget.sent == 1
@@ -89,7 +89,7 @@ def test_where_nobody_has_ever_answered_nobody_is_waited_for():
 def test_who_has_answered_is_waited_for():
     """An engine that is still starting answers, if only with an error; later it may be started anew."""
     answers = iter([failing(1, 503), breaking(0), breaking(1)])
-    client = answering(lambda request: next(answers)(request), patience=Patience(5, 3, 0.001)).client
+    client = answering(lambda request: next(answers)(request), patience=RetryPolicy(5, 3, 0.001)).client
     client.ask(messages=[])
     assert client.budget.sent == 3
 
@@ -97,12 +97,12 @@ def test_who_has_answered_is_waited_for():
 def test_what_is_waited_for_is_told(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("tenacity.nap.sleep_using_event.__call__", lambda *_: None)
     told: list[str] = []
-    answering(failing(2, 503), patience=Patience(5, 3, 2.0), waiting=told.append).client.ask(messages=[])
+    answering(failing(2, 503), patience=RetryPolicy(5, 3, 2.0), waiting=told.append).client.ask(messages=[])
     assert [re.sub("in [0-9]+ s", "in N s", words.partition(": ")[2]) for words in told] == [
         "HTTP 503: no; try 1 of 3, the next in N s",
         "HTTP 503: no; try 2 of 3, the next in N s",
     ]
-    answering(failing(1, 503), patience=Patience(5, 3, 0.001), waiting=told.append).client.ask(messages=[])
+    answering(failing(1, 503), patience=RetryPolicy(5, 3, 0.001), waiting=told.append).client.ask(messages=[])
     assert len(told) == 2
 
 
@@ -116,14 +116,16 @@ def test_a_refusal_is_not_tried_again():
 def test_retry_after_is_waited_for(monkeypatch: pytest.MonkeyPatch):
     waits: list[float] = []
     monkeypatch.setattr("tenacity.nap.sleep_using_event.__call__", lambda _, seconds: waits.append(seconds))
-    answering(failing(2, 429, **{"Retry-After": "7"}), patience=Patience(5, 3, 0.001)).client.ask(messages=[])
+    answering(failing(2, 429, **{"Retry-After": "7"}), patience=RetryPolicy(5, 3, 0.001)).client.ask(
+        messages=[]
+    )
     assert waits == [7.0, 7.0]
 
 
 def test_pauses_grow(monkeypatch: pytest.MonkeyPatch):
     waits: list[float] = []
     monkeypatch.setattr("tenacity.nap.sleep_using_event.__call__", lambda _, seconds: waits.append(seconds))
-    answering(failing(4, 503), patience=Patience(5, 5, 1.0)).client.ask(messages=[])
+    answering(failing(4, 503), patience=RetryPolicy(5, 5, 1.0)).client.ask(messages=[])
     assert [1 <= waits[0] <= 2, 2 <= waits[1] <= 3, 4 <= waits[2] <= 5, 8 <= waits[3] <= 9] == [True] * 4
 
 
@@ -246,8 +248,8 @@ def test_every_check_is_run_or_has_a_reason_not_to_and_every_run_has_a_cost():
 
 def test_what_a_survey_finds_without_log_probabilities(toy: LanguageModel):
     """The differences found by bisection are those of the model's own log probabilities."""
-    survey = Survey(in_process(toy).client)
-    survey.known[Survey.listed.__wrapped__] = {}, None
+    survey = EndpointProfile(in_process(toy).client)
+    survey.known[EndpointProfile.listed.__wrapped__] = {}, None
     found = survey.fence()
     model = survey.logprobs_in(found.messages)
     known = [(token.logprob, model[token.text]) for token in found.tokens if token.text in model]

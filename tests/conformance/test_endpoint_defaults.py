@@ -8,7 +8,7 @@ from conformance.quirks import Quirk, defaults, without
 
 from sampling.conformance.endpoint import defaults as module
 from sampling.conformance.endpoint.defaults import Seen, defaults_of, seen_in
-from sampling.conformance.endpoint.lab import EndpointLab
+from sampling.conformance.endpoint.endpoint_context import EndpointContext
 from sampling.conformance.endpoint.reply import Choice, Message
 from sampling.conformance.semantics import Semantics
 from sampling.dialects.qstash import QSTASH
@@ -22,7 +22,7 @@ def few_tokens(monkeypatch: pytest.MonkeyPatch):
 
 def told(ask: Quirk) -> str:
     """What is said about an endpoint's defaults."""
-    return defaults_of(EndpointLab(lettered(ask=ask), Semantics.of(QSTASH)))
+    return defaults_of(EndpointContext(lettered(ask=ask), Semantics.of(QSTASH)))
 
 
 def test_no_default_is_found_where_there_is_none():

@@ -16,7 +16,7 @@ from sampling import InvalidArgument
 from sampling.conformance.endings import CheckEnded
 from sampling.conformance.endpoint.client import Client
 from sampling.conformance.endpoint.connections import LARGEST_ANSWER
-from sampling.conformance.endpoint.patience import Patience, seconds_of
+from sampling.conformance.endpoint.retries import RetryPolicy, seconds_of
 from sampling.conformance.endpoint.trouble import Malformed, Unanswered
 
 SECONDS = 0.4
@@ -40,7 +40,7 @@ SLOW: dict[str, Script] = {
 @pytest.mark.parametrize("script", SLOW.values(), ids=SLOW)
 def test_one_deadline_holds_for_a_whole_exchange(script: Script):
     with sending(script) as url:
-        client = Client(url, model="m", patience=Patience(SECONDS, 1, 0.0))
+        client = Client(url, model="m", patience=RetryPolicy(SECONDS, 1, 0.0))
         begun = time.monotonic()
         with pytest.raises(Unanswered, match=r"in 1 try, the last with: the answer took longer than 0\.4 s"):
             client.ask(messages=[])
@@ -84,7 +84,7 @@ BROKEN: dict[str, tuple[Script, str]] = {
 @pytest.mark.parametrize(("script", "reason"), BROKEN.values(), ids=BROKEN)
 def test_what_is_no_answer_has_a_reason_in_one_line(script: Script, reason: str):
     with sending(script) as url:
-        client = Client(url, model="m", patience=Patience(20.0, 1, 0.0))
+        client = Client(url, model="m", patience=RetryPolicy(20.0, 1, 0.0))
         with pytest.raises(CheckEnded, match=reason) as ended:
             client.ask(messages=[])
         assert len(str(ended.value)) < 400
@@ -98,7 +98,7 @@ def test_what_is_no_answer_has_a_reason_in_one_line(script: Script, reason: str)
 )
 def test_what_can_be_read_is_an_answer(sent: bytes):
     with sending(lambda: [sent]) as url:
-        client = Client(url, model="m", patience=Patience(20.0, 1, 0.0))
+        client = Client(url, model="m", patience=RetryPolicy(20.0, 1, 0.0))
         assert client.ask(messages=[]).choices[0].text == "A"
         client.close()
 

@@ -14,7 +14,7 @@ from server.live import live
 
 from sampling import load, verify
 from sampling.chat.language_model import LanguageModel
-from sampling.conformance.endpoint.patience import Patience
+from sampling.conformance.endpoint.retries import RetryPolicy
 from sampling.conformance.endpoint.target import EndpointTarget
 from sampling.conformance.report import Report
 from sampling.conformance.verdict import Verdict
@@ -125,7 +125,7 @@ class Dripping(Silent):
 @pytest.mark.parametrize("handler", [Silent, Dripping])
 def test_endpoints_that_hang(handler):
     with served(handler) as url:
-        patience = Patience(seconds=0.2, tries=1, pause=0.0)
+        patience = RetryPolicy(seconds=0.2, tries=1, pause=0.0)
         undecided(verify(EndpointTarget(url, model="m", patience=patience)), "longer than 0.2 s")
 
 

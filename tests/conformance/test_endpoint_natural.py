@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conformance.cases import OWN, unbiased
+from conformance.cases import NULL, unbiased
 from conformance.letters import lettered
 from conformance.proxy import Fields
 from conformance.quirks import without
@@ -94,7 +94,7 @@ def test_values_with_penalties_in_them_are_not_taken_for_the_models_own():
 
 
 def test_a_parameter_without_effect_is_not_judged_by_its_place():
-    deaf = replace(OWN, ignores=frozenset({"temperature"}))
+    deaf = replace(NULL, ignores=frozenset({"temperature"}))
     target = unbiased(deaf)()
     names = ("temperature.scale", "truncation.temperature-order", "truncation.crossing-token")
     verdicts = [finding.verdict for finding in verify(target, checks=names).checks.values()]
@@ -102,7 +102,7 @@ def test_a_parameter_without_effect_is_not_judged_by_its_place():
 
 
 def test_the_same_is_true_of_biases():
-    deaf = replace(OWN, ignores=frozenset({"temperature"}))
+    deaf = replace(NULL, ignores=frozenset({"temperature"}))
     found = verify(lettered(semantics=deaf), checks=("bias.temperature-order",)).checks
     assert found["bias.temperature-order"].verdict is Verdict.NOT_TESTABLE
 
@@ -110,16 +110,16 @@ def test_the_same_is_true_of_biases():
 def test_shares_are_those_of_tokens_that_can_be_told_and_the_last_says_whether_others_may_come():
     context = Context.of(LETTERS, {"A": np.log(0.4), "C": np.log(0.1)}, [np.log(0.3)], listed=True)
     assert context.texts == ("A", "", "C")
-    row = Natural(context).row(OWN)
+    row = Natural(context).row(NULL)
     np.testing.assert_allclose(row, [0.8, 0.2, 1.0])
-    nucleus = Natural(context, {"top_p": 0.35}).row(OWN)
+    nucleus = Natural(context, {"top_p": 0.35}).row(NULL)
     np.testing.assert_allclose(nucleus, [1.0, 0.0, 0.0])
 
 
 def test_what_depends_on_unknown_tokens_is_not_asked():
     context = Context.of(LETTERS, {"A": np.log(0.3), "B": np.log(0.2), "C": np.log(0.1)}, [], listed=True)
     with pytest.raises(NotTestable, match="not listed"):
-        Natural(context, {"temperature": 0.5, "top_p": 0.8}).row(OWN)
+        Natural(context, {"temperature": 0.5, "top_p": 0.8}).row(NULL)
 
 
 def test_values_are_chosen_where_rounding_decides_nothing():

@@ -19,7 +19,7 @@ from conformance.transports import answering, saying
 from sampling import verify
 from sampling.conformance.endings import NotTestable
 from sampling.conformance.endpoint import runs
-from sampling.conformance.endpoint.survey import Survey
+from sampling.conformance.endpoint.profile import EndpointProfile
 from sampling.conformance.endpoint.trouble import Malformed
 from sampling.conformance.kinds import KINDS
 from sampling.conformance.statistics.planning import draws_to_exclude
@@ -185,7 +185,9 @@ def test_texts_that_are_listed_twice_stand_for_no_token():
                 entry["token"] = "\ufffd"
         return told
 
-    honest, doubled = (Survey(lettered(answer=a).client).listed() for a in (lambda _, told: told, alike))
+    honest, doubled = (
+        EndpointProfile(lettered(answer=a).client).listed() for a in (lambda _, told: told, alike)
+    )
     texts = [*honest]
     assert [*doubled] == [texts[0], *texts[3:]]
 
@@ -290,7 +292,7 @@ def test_no_id_beyond_those_that_are_told_is_forced():
                 position["top_logprobs"][-1] |= {"token": "Ã", "id": 200}
         return told
 
-    survey = Survey(lettered(ask=ask, answer=with_ids).client)
+    survey = EndpointProfile(lettered(ask=ask, answer=with_ids).client)
     assert len(survey.texts()) >= 10
     assert max(forced) == 200
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from conformance.faulty import MUTANTS, Mutant
+from conformance.faulty.sampler import FaultySampler
 
-from sampling.conformance.lab import Depth
-from sampling.conformance.mutants import MUTANTS, Mutant
-from sampling.conformance.mutants.mutant import Wrong
+from sampling.conformance.check_context import DrawBudget
 from sampling.conformance.reference import reference
 from sampling.conformance.table import CHECKS
 from sampling.conformance.verify import verify
@@ -38,7 +38,7 @@ def test_a_mutant_is_noticed_by_its_check(mutant: Mutant) -> None:
     "mutant", [one for one in MUTANTS.values() if one.spared_by], ids=lambda one: one.name
 )
 def test_a_mutant_is_spared_by_checks_of_other_matters(mutant: Mutant) -> None:
-    findings = verify(mutant.make(), checks=mutant.spared_by, depth=Depth(0, 20_000)).checks
+    findings = verify(mutant.make(), checks=mutant.spared_by, depth=DrawBudget(0, 20_000)).checks
     assert mutant.spared(findings), findings
 
 
@@ -50,13 +50,15 @@ def test_every_check_has_a_mutant() -> None:
 def test_a_mutant_of_nothing_is_the_reference() -> None:
     seeds = list(range(200))
     question = (LOGITS, FIELDS, [1, 2], [4, 4, 5])
-    assert Wrong().many(*question, seeds) == reference().many(*question, seeds)
+    assert FaultySampler().many(*question, seeds) == reference().many(*question, seeds)
     told = {**FIELDS, "logprobs": True, "n": 2, "max_tokens": 3}
-    assert Wrong().choices(LOGITS, told, [1], [2], 3) == reference().choices(LOGITS, told, [1], [2], 3)
+    assert FaultySampler().choices(LOGITS, told, [1], [2], 3) == reference().choices(
+        LOGITS, told, [1], [2], 3
+    )
 
 
 def test_a_mutant_of_nothing_is_not_noticed() -> None:
     checks = ["temperature.zero", "truncation.temperature-order", "penalties.frequency-counts", "bias.ban"]
-    findings = verify(Wrong(), checks=checks).checks
-    unnoticed = [Mutant("none", "nothing", "", check, Wrong) for check in checks]
+    findings = verify(FaultySampler(), checks=checks).checks
+    unnoticed = [Mutant("none", "nothing", "", check, FaultySampler) for check in checks]
     assert not any(mutant.noticed(findings) for mutant in unnoticed)

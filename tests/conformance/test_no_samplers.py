@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sampling.conformance.fixtures import STRONG
-from sampling.conformance.question import Question
+from sampling.conformance.sampling_case import SamplingCase
 from sampling.conformance.target import CallableTarget
 from sampling.conformance.verdict import Verdict
 from sampling.conformance.verify import verify
@@ -56,5 +56,5 @@ def test_a_batch_on_a_wide_vocabulary_is_asked_in_parts_that_memory_holds():
 
     target = CallableTarget(Sampler())
     seeds = [*range(1100)]
-    assert target.draw(Question(np.zeros(32_768, dtype=np.float32)), seeds).tolist() == seeds
+    assert target.draw(SamplingCase(np.zeros(32_768, dtype=np.float32)), seeds).tolist() == seeds
     assert Sampler.rows == [512, 512, 76]

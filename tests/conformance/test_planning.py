@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sampling.conformance.oracle import probabilities, rounded, softmax
-from sampling.conformance.question import Question
+from sampling.conformance.sampling_case import SamplingCase
 from sampling.conformance.semantics import Semantics, joined, moved
 from sampling.conformance.statistics.planning import (
     detectable_heat,
@@ -31,7 +31,7 @@ def cut(logits: np.ndarray, count: int) -> np.ndarray:
 
 def asked(order: tuple = PLAIN.order, **params: float) -> np.ndarray:
     """What an order of stages gives; logits in float32 as a target gets them."""
-    return probabilities(Question(Z.astype(np.float32), params), Semantics(name="", order=order))
+    return probabilities(SamplingCase(Z.astype(np.float32), params), Semantics(name="", order=order))
 
 
 def plus(amount: float, token: int, temperature: float = 1, late: bool = False) -> np.ndarray:

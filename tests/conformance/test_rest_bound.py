@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sampling.conformance.oracle import probabilities
-from sampling.conformance.question import Question
+from sampling.conformance.sampling_case import SamplingCase
 from sampling.conformance.semantics import Semantics
 from sampling.conformance.trace import steps
 from sampling.conformance.trace.steps import rest_bound
@@ -25,8 +25,8 @@ def bound_and_mass(logits: np.ndarray, params: dict[str, object], past: tuple[in
     known = np.append(row[:LISTED], -math.inf).astype(np.float32)
     rest = float(np.exp(row[LISTED:] - level).sum())
     local = tuple(min(token, LISTED) for token in past)
-    bound = rest_bound(rest, level, Question(known, params, (), local))
-    asked = Question(logits.astype(np.float32), params, (), past)
+    bound = rest_bound(rest, level, SamplingCase(known, params, (), local))
+    asked = SamplingCase(logits.astype(np.float32), params, (), past)
     return bound, float(probabilities(asked, Semantics.of(DIALECTS[name]))[LISTED:].sum())
 
 

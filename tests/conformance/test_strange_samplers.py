@@ -10,10 +10,10 @@ import pytest
 from conformance import by_hand
 from conformance.by_hand import ByHand, ByTransformers, Scrambled, ignoring
 
+from sampling.conformance.check_context import CheckContext, DrawBudget
 from sampling.conformance.checks import RUNS
-from sampling.conformance.comparison import OWN, Rival, settled
+from sampling.conformance.comparison import NULL, AlternativeHypothesis, settled
 from sampling.conformance.identify import identify
-from sampling.conformance.lab import Depth, Lab
 from sampling.conformance.semantics import Semantics
 from sampling.conformance.statistics.eprocess import Likelihoods
 from sampling.conformance.statistics.pit import transform
@@ -22,7 +22,7 @@ from sampling.conformance.verdict import Finding, Verdict
 from sampling.conformance.verify import verify
 from sampling.dialects.qstash import QSTASH
 
-FEW = Depth(0, 20_000)
+FEW = DrawBudget(0, 20_000)
 TRUNCATIONS = [name for name in RUNS if name.startswith("truncation.")]
 PARAMETERS = [name for name in RUNS if name.startswith(("temperature.", "penalties.", "bias."))]
 CONVICTS = (Verdict.DEVIATES, Verdict.IGNORED)
@@ -46,7 +46,7 @@ def test_the_processors_of_transformers_conform_to_their_dialect() -> None:
     assert verdicts(ByTransformers(), TRUNCATIONS, "transformers") == dict.fromkeys(
         TRUNCATIONS, Verdict.CONFORMS
     )
-    identified = identify(Lab(CallableTarget(ByTransformers()), Semantics.of(QSTASH), FEW))
+    identified = identify(CheckContext(CallableTarget(ByTransformers()), Semantics.of(QSTASH), FEW))
     assert identified.winners == ("transformers",)
 
 
@@ -157,7 +157,7 @@ def test_bias_and_temperature_are_asked_without_a_penalty_that_does_nothing() ->
 
 def test_log_probabilities_show_nothing_of_what_has_no_effect() -> None:
     """The values of the mode `raw`, from a sampler that ignores biases and penalties: no pass."""
-    from sampling.conformance.mutants.output import without
+    from conformance.faulty.output import without
 
     idle = without("logit_bias", "presence_penalty", "frequency_penalty", "repetition_penalty")
     found = verify(idle, checks=["reported.penalties-and-bias"], depth=FEW).checks
@@ -168,11 +168,11 @@ def test_a_choice_that_knows_something_else_is_not_taken_for_one_that_knows_all(
     """`settled` has one named reading; draws that neither it nor the dialect's explains have no name."""
     rng = np.random.default_rng(2)
     own, rival = np.array([0.7, 0.2, 0.1]), np.array([0.1, 0.2, 0.7])
-    named = Rival("all choices count", Verdict.DEVIATES, [])
+    named = AlternativeHypothesis("all choices count", Verdict.DEVIATES, [])
 
     def finding(p: np.ndarray) -> Finding:
-        seen, tokens = Likelihoods([OWN, named.name]), rng.choice(3, size=200, p=p)
-        seen.add(tokens, {OWN: own, named.name: rival})
+        seen, tokens = Likelihoods([NULL, named.name]), rng.choice(3, size=200, p=p)
+        seen.add(tokens, {NULL: own, named.name: rival})
         return settled(seen, named, transform(tokens, rival, rng.random(200)), "")
 
     assert finding(rival).evidence.startswith("all choices count; ")

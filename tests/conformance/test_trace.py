@@ -22,7 +22,7 @@ from sampling.conformance.endings import NotTestable
 from sampling.conformance.oracle import NEUTRAL
 from sampling.conformance.semantics import Semantics, joined, moved
 from sampling.conformance.trace import checks as trace_checks
-from sampling.conformance.trace.checks import TraceLab
+from sampling.conformance.trace.checks import TraceContext
 from sampling.conformance.trace.identify import identify
 from sampling.conformance.trace.record import Record, difr, read_trace, write_trace
 from sampling.conformance.trace.recorder import from_endpoint, from_loop
@@ -98,7 +98,7 @@ def test_one_fault_shows_in_its_check_alone(recorded, served: Dialect, check: st
 
 @pytest.mark.parametrize("name", ["vllm-0.4", "vllm", "sglang", "llama.cpp"])
 def test_the_dialect_of_the_trace_is_found(recorded, name: str):
-    identified = identify(TraceLab(TraceTarget(recorded(DIALECTS[name])), Semantics.of(QSTASH)))
+    identified = identify(TraceContext(TraceTarget(recorded(DIALECTS[name])), Semantics.of(QSTASH)))
     assert name in identified.winners
     assert not {"qstash", "openai", "transformers"} & {*identified.winners}
 

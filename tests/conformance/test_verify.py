@@ -17,20 +17,20 @@ from conformance.oracle_sampler import Batched
 
 import sampling
 from sampling import InvalidArgument, verify
+from sampling.conformance.check_context import CheckContext, DrawBudget
+from sampling.conformance.combine_findings import combine_findings
 from sampling.conformance.endings import CouldNotRun
 from sampling.conformance.endpoint.client import Budget
-from sampling.conformance.endpoint.patience import Patience
+from sampling.conformance.endpoint.retries import RetryPolicy
 from sampling.conformance.endpoint.target import EndpointTarget
 from sampling.conformance.endpoint.transcript import Transcript
 from sampling.conformance.identity import Exclusion, Identification
 from sampling.conformance.kinds import KINDS
-from sampling.conformance.lab import Depth, Lab
-from sampling.conformance.question import Question
 from sampling.conformance.report import Header, Report
+from sampling.conformance.sampling_case import SamplingCase
 from sampling.conformance.semantics import Semantics
 from sampling.conformance.table import CHECKS
 from sampling.conformance.target import CallableTarget
-from sampling.conformance.together import together
 from sampling.conformance.trace.target import TraceTarget
 from sampling.conformance.verdict import Finding, Verdict
 from sampling.conformance.verify import identity
@@ -80,7 +80,7 @@ def test_a_sampler_that_refuses_every_parameter_is_neither_identified_nor_passed
     report = verify(stubborn, checks=["temperature.range", BAN])
     assert report.checks["temperature.range"].verdict is Verdict.CONFORMS
     assert report.exit_code == 2
-    lab = Lab(CallableTarget(stubborn), PLAIN)
+    lab = CheckContext(CallableTarget(stubborn), PLAIN)
     assert identity(KINDS["callable"], lab) is None
 
 
@@ -118,7 +118,7 @@ def test_a_question_is_the_samplers_own_to_change() -> None:
         return 0
 
     target = CallableTarget(greedy)
-    question = Question(np.ones(4, dtype=np.float32), {"top_k": 1})
+    question = SamplingCase(np.ones(4, dtype=np.float32), {"top_k": 1})
     target.draw(question, [1, 2])
     target.single(question, 1)
     assert (question.logits == 1).all()
@@ -156,7 +156,7 @@ def test_a_setting_that_is_not_taken_is_refused(settings: dict[str, Any], named:
     with pytest.raises(InvalidArgument, match=named):
         verify(Batched(PLAIN), checks=[BAN], **settings)
     with pytest.raises(InvalidArgument, match=r"depth\.least"):
-        Depth(-1, 1)
+        DrawBudget(-1, 1)
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_a_setting_that_is_not_taken_is_refused(settings: dict[str, Any], named:
         ({"seed": True}, "seed: got True"),
         ({"model": 3}, "model: got 3"),
         ({"key": 3}, r"api_key: got '\(not shown\)'"),
-        ({"depth": Depth(0, 1)}, "depth: got Depth.*'endpoint' takes seed, reference"),
+        ({"depth": DrawBudget(0, 1)}, "depth: got Depth.*'endpoint' takes seed, reference"),
         ({"checks": 3}, "checks: got 3"),
         ({"checks": [3]}, "checks: got 3"),
         ({"checks": [[BAN]]}, r"checks: got \['bias.ban'\]"),
@@ -191,8 +191,8 @@ def test_an_endpoint_takes_nothing_of_another_type(name: str) -> None:
     ("make", "named"),
     [
         (lambda: EndpointTarget(3), "url: got 3"),  # pyright: ignore[reportArgumentType]
-        (lambda: Patience(seconds=0), "patience.seconds: got 0"),
-        (lambda: Patience(tries=1.5), "patience.tries: got 1.5"),  # pyright: ignore[reportArgumentType]
+        (lambda: RetryPolicy(seconds=0), "patience.seconds: got 0"),
+        (lambda: RetryPolicy(tries=1.5), "patience.tries: got 1.5"),  # pyright: ignore[reportArgumentType]
         (lambda: Budget(0), "budget.most: got 0"),
         (lambda: TraceTarget(3), "trace: got 3"),  # pyright: ignore[reportArgumentType]
         (lambda: Transcript(3, {}), "transcript: got 3"),  # pyright: ignore[reportArgumentType]
@@ -216,7 +216,7 @@ def test_progress_and_the_order_of_checks() -> None:
         Batched(PLAIN),
         checks=wanted,
         progress=lambda *step: seen.append(step),
-        depth=Depth(0, 1000),
+        depth=DrawBudget(0, 1000),
     )
     assert seen == [("temperature.zero", 0, 2), (BAN, 1, 2)]
     assert list(report.checks) == ["temperature.zero", BAN]
@@ -267,9 +267,9 @@ def test_the_report_as_json() -> None:
 
 def test_the_gravest_part_is_the_verdict_of_the_whole() -> None:
     parts = [(verdict.value, Finding(verdict, verdict.value, 2)) for verdict in Verdict]
-    whole = together(parts)
+    whole = combine_findings(parts)
     assert (whole.verdict, whole.evidence, whole.draws) == (Verdict.DEVIATES, "deviates: deviates", 14)
-    assert together([parts[0]]).evidence == "conforms"
+    assert combine_findings([parts[0]]).evidence == "conforms"
     assert whole.false_alarm == pytest.approx(7e-6)
 
 

@@ -10,7 +10,7 @@ import httpx2
 from conformance.proxy import Fields
 
 from sampling.chat.language_model import LanguageModel
-from sampling.conformance.endpoint.patience import Patience
+from sampling.conformance.endpoint.retries import RetryPolicy
 from sampling.conformance.endpoint.target import EndpointTarget
 from sampling.core.errors import InvalidArgument
 from sampling.dialects import Dialect
@@ -20,7 +20,7 @@ class Fault(Exception):
     """An error of the server's own."""
 
 
-SOON = Patience(seconds=5.0, tries=2, pause=0.001)
+SOON = RetryPolicy(seconds=5.0, tries=2, pause=0.001)
 
 
 def answering(answer: Callable[[httpx2.Request], httpx2.Response], **settings: Any) -> EndpointTarget:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from sampling.conformance.check_context import CheckContext
 from sampling.conformance.checks import bias, output, penalties, randomness, reported, temperature, truncation
-from sampling.conformance.lab import Lab
 from sampling.conformance.verdict import Finding
 
-RUNS: Mapping[str, Callable[[Lab], Finding]] = {
+RUNS: Mapping[str, Callable[[CheckContext], Finding]] = {
     **reported.RUNS,
     **temperature.RUNS,
     **truncation.RUNS,

@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from sampling.conformance.answers import content_of, entries_of
-from sampling.conformance.comparison import SAME, Rival, Trial, plan
+from sampling.conformance.check_context import SEEDS, CheckContext
+from sampling.conformance.comparison import SAME, AlternativeHypothesis, SequentialTest, plan
 from sampling.conformance.distributions import alike
 from sampling.conformance.endings import CheckEnded, CouldNotRun, NotTestable, Refused
 from sampling.conformance.fixtures import RANKED, STRONG, after_past, spaced
-from sampling.conformance.lab import SEEDS, Lab
-from sampling.conformance.names import SURE, Names, only
 from sampling.conformance.oracle import Row
-from sampling.conformance.question import Question
+from sampling.conformance.sampling_case import SamplingCase
 from sampling.conformance.target import Tokens
+from sampling.conformance.token_names import SURE, TokenNames, only
 from sampling.conformance.verdict import FALSE_ALARM, Finding, Verdict, certain
 
 LENGTH = 4
@@ -56,8 +56,8 @@ class Writing:
         lab: The lab.
     """
 
-    def __init__(self, lab: Lab) -> None:
-        names = Names.learnt(lab, len(RANKED))
+    def __init__(self, lab: CheckContext) -> None:
+        names = TokenNames.learnt(lab, len(RANKED))
         plain = [token for token, (text, _) in enumerate(names.keys) if len(text) == 1 and text.isalnum()]
         if len(plain) < LENGTH:
             raise NotTestable(f"of {len(names.keys)} tokens only {len(plain)} are single letters")
@@ -69,7 +69,7 @@ class Writing:
         return self._lab.report(replace(self.question, params={**self.question.params, **fields}))
 
     @property
-    def question(self) -> Question:
+    def question(self) -> SamplingCase:
         """Logits that are written one after another: a penalty takes out each as soon as it is."""
         logits = np.full(len(RANKED), -100, dtype=np.float32)
         params: dict[str, Any] = {"max_tokens": LENGTH, "logprobs": True}
@@ -79,10 +79,10 @@ class Writing:
         else:
             logits[self._ids] = 200 - 40 * np.arange(LENGTH)
             params["repetition_penalty"] = 1000
-        return Question(logits, params)
+        return SamplingCase(logits, params)
 
 
-def stop_left_out(lab: Lab) -> Finding:
+def stop_left_out(lab: CheckContext) -> Finding:
     """Stop strings of one token, across two, and two at a time."""
     writing = Writing(lab)
     whole = content_of(writing.choice())
@@ -103,7 +103,7 @@ def stop_left_out(lab: Lab) -> Finding:
     return found(Verdict.CONFORMS, f"{len(stops)} stops end {whole!r} where they should", len(stops))
 
 
-def finish_reason(lab: Lab) -> Finding:
+def finish_reason(lab: CheckContext) -> Finding:
     """Ask for a message that is cut by max_tokens, and one that a stop string ends."""
     writing = Writing(lab)
     reasons = {
@@ -116,9 +116,9 @@ def finish_reason(lab: Lab) -> Finding:
     return found(Verdict.CONFORMS, "'length' at max_tokens, 'stop' at a stop string", 2)
 
 
-def constrained(lab: Lab) -> Finding:
+def constrained(lab: CheckContext) -> Finding:
     """Ask for the first token of a JSON object, with a nucleus that keeps unlikely legal tokens and would not in the whole."""
-    names = Names.learnt(lab, len(RANKED))
+    names = TokenNames.learnt(lab, len(RANKED))
     raw = [bytes(raw or ()) for _, raw in names.keys]
     legal = np.array([text in BEGINNINGS for text in raw])
     if legal.sum() < 2:
@@ -129,32 +129,32 @@ def constrained(lab: Lab) -> Finding:
     nuclei = dict.fromkeys(lab.acting(["top_p"]), NUCLEUS)
 
     def drawn(first: Kept, last: Kept, values: Logits = logits) -> list[Row]:
-        nucleus = lab.expected(Question(np.where(first, values, -np.inf).astype(np.float32), nuclei))
+        nucleus = lab.expected(SamplingCase(np.where(first, values, -np.inf).astype(np.float32), nuclei))
         return [np.where(last, nucleus, 0.0) / nucleus[last].sum()]
 
     every = np.ones_like(legal)
     rivals = [
-        Rival("any token: the format has no effect", Verdict.IGNORED, drawn(every, every)),
-        Rival("legal tokens alike", Verdict.DEVIATES, drawn(legal, legal, logits * 0)),
-        Rival("illegal tokens taken out last", Verdict.DEVIATES, drawn(every, legal)),
-        Rival("white space may come first", Verdict.AMBIGUOUS, drawn(legal | spaces, every)),
+        AlternativeHypothesis("any token: the format has no effect", Verdict.IGNORED, drawn(every, every)),
+        AlternativeHypothesis("legal tokens alike", Verdict.DEVIATES, drawn(legal, legal, logits * 0)),
+        AlternativeHypothesis("illegal tokens taken out last", Verdict.DEVIATES, drawn(every, legal)),
+        AlternativeHypothesis("white space may come first", Verdict.AMBIGUOUS, drawn(legal | spaces, every)),
     ]
     own = drawn(legal, every)
     rivals = [rival for rival in rivals if not alike(own, rival.rows, SAME)]
     params = {"response_format": JSON, "max_tokens": 1, "logprobs": True, **nuclei}
-    trial = Trial(own, rivals, planned=plan(own, rivals))
+    trial = SequentialTest(own, rivals, planned=plan(own, rivals))
     for _ in range(trial.planned):
-        trial.add(0, np.array([names.id_of(only(lab.report(Question(logits, params))))]))
+        trial.add(0, np.array([names.id_of(only(lab.report(SamplingCase(logits, params))))]))
     return trial.finding()
 
 
-def parameters(lab: Lab) -> Finding:
+def parameters(lab: CheckContext) -> Finding:
     """Every parameter by itself: does it change what is sampled as it should, and are values that are not allowed refused?"""
     plain = lab.draws(after_past(), ASKED)
     looks: dict[str, Look] = {name: partial(changes, lab, plain, name) for name in STRONG}
     looks["seed"] = partial(seed_decides, lab)
     if lab.target.reports:
-        names = Names.learnt(lab, len(RANKED))
+        names = TokenNames.learnt(lab, len(RANKED))
         looks |= {name: partial(shows, lab, names, name) for name in SHOWN}
         looks["n"] = partial(gives_choices, lab)
     fates = {name: fate_of(look) for name, look in looks.items()}
@@ -168,7 +168,7 @@ def parameters(lab: Lab) -> Finding:
     return Finding(fates_verdict(lab, groups, taken), "; ".join(words), draws, FATE_DETECTS)
 
 
-def fates_verdict(lab: Lab, groups: Mapping[str, Sequence[str]], taken: Sequence[str]) -> Verdict:
+def fates_verdict(lab: CheckContext, groups: Mapping[str, Sequence[str]], taken: Sequence[str]) -> Verdict:
     """Return the verdict on what becomes of parameters; those that the dialect does not have count for nothing."""
     ours = {
         fate: [n for n in names if n not in STRONG or n in lab.semantics.stages]
@@ -193,7 +193,7 @@ def fate_of(look: Look) -> str:
         return "not answered"
 
 
-def changes(lab: Lab, plain: Tokens, name: str) -> bool:
+def changes(lab: CheckContext, plain: Tokens, name: str) -> bool:
     """Whether a parameter changes what is drawn, and towards what the dialect expects of it.
 
     Args:
@@ -225,19 +225,19 @@ def distance(counts: NDArray[np.int64], p: Row) -> float:
     return float(np.abs(counts / counts.sum() - p).sum()) / 2
 
 
-def takes(lab: Lab, name: str, value: object) -> bool:
+def takes(lab: CheckContext, name: str, value: object) -> bool:
     """Whether a value of a parameter is answered with a token."""
     return len(lab.draws(after_past(**{name: value}), 1)) == 1
 
 
-def seed_decides(lab: Lab) -> bool:
+def seed_decides(lab: CheckContext) -> bool:
     """Whether the same seeds give the same tokens again, and others not all the same one."""
     seeds = [int(seed) for seed in lab.rng.integers(SEEDS, size=32)]
-    first, again = (lab.target.draw(Question(spaced(0.1)), seeds) for _ in range(2))
+    first, again = (lab.target.draw(SamplingCase(spaced(0.1)), seeds) for _ in range(2))
     return bool((first == again).all() and (first != first[0]).any())
 
 
-def shows(lab: Lab, names: Names, name: str) -> bool:
+def shows(lab: CheckContext, names: TokenNames, name: str) -> bool:
     """Whether a field shows in the answer of a sampler that writes one letter again and again."""
     letter = next(token for token, (text, _) in enumerate(names.keys) if len(text) == 1 and text.isalnum())
     logits = np.zeros(len(RANKED), dtype=np.float32)
@@ -245,12 +245,12 @@ def shows(lab: Lab, names: Names, name: str) -> bool:
     written = names.keys[letter][0]
     fields, shown = SHOWN[name]
     given = {key: [written] if value is WRITTEN else value for key, value in fields.items()}
-    return shown(lab.report(Question(logits, given)))
+    return shown(lab.report(SamplingCase(logits, given)))
 
 
-def gives_choices(lab: Lab) -> bool:
+def gives_choices(lab: CheckContext) -> bool:
     """Whether n 2 gives two choices."""
-    return len(lab.choices(Question(spaced(), {"n": 2}))) == 2
+    return len(lab.choices(SamplingCase(spaced(), {"n": 2}))) == 2
 
 
 def alternatives_of(choice: Choice) -> int:
@@ -267,7 +267,7 @@ SHOWN: Mapping[str, tuple[Mapping[str, Any], Callable[[Choice], bool]]] = {
     "response_format": ({"response_format": JSON}, lambda choice: content_of(choice).lstrip()[:1] == "{"),
 }
 
-RUNS: Mapping[str, Callable[[Lab], Finding]] = {
+RUNS: Mapping[str, Callable[[CheckContext], Finding]] = {
     "output.stop-left-out": stop_left_out,
     "output.finish-reason": finish_reason,
     "output.constrained": constrained,

@@ -8,18 +8,18 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from sampling.conformance.comparison import OWN, e_words
+from sampling.conformance.check_context import CheckContext
+from sampling.conformance.combine_findings import combine_findings
+from sampling.conformance.comparison import NULL, e_words
 from sampling.conformance.endings import Refused
 from sampling.conformance.fixtures import spaced
-from sampling.conformance.lab import Lab
-from sampling.conformance.names import Names
 from sampling.conformance.oracle import Row
-from sampling.conformance.question import Question
+from sampling.conformance.sampling_case import SamplingCase
 from sampling.conformance.statistics.binomial import detectable_factors, repeats_tail, tail
 from sampling.conformance.statistics.eprocess import LARGEST
 from sampling.conformance.statistics.pearson import Pearson, pearson
 from sampling.conformance.statistics.pit import cells, pair_cells, transform
-from sampling.conformance.together import together
+from sampling.conformance.token_names import TokenNames
 from sampling.conformance.verdict import FALSE_ALARM, Finding, Verdict
 
 Tokens = NDArray[np.int64]
@@ -31,15 +31,15 @@ BINS, PAIR_BINS = 16, 5
 RARE = 1e-6
 HEAD = 11  # the one likely token of the question about rare ones
 WIDTH = 32_768
-FLAT = Question(spaced(0.1))
+FLAT = SamplingCase(spaced(0.1))
 
 
-def seed_repeats(lab: Lab) -> Finding:
+def seed_repeats(lab: CheckContext) -> Finding:
     """Ask under the same seeds again: alone, in another order, and with another question in between."""
     needs_seeds(lab)
     seeds = lab.seeds(REPEATS)
     first = lab.target.draw(FLAT, seeds)
-    lab.draws(Question(spaced()), 3)
+    lab.draws(SamplingCase(spaced()), 3)
     backwards = lab.target.draw(FLAT, seeds[::-1])[::-1]
     alone = np.array([lab.target.single(FLAT, seed) for seed in seeds])
     same = int(((first == backwards) & (first == alone)).sum())
@@ -55,7 +55,7 @@ def seed_repeats(lab: Lab) -> Finding:
     return Finding(verdict, words, 3 * REPEATS, detects, false_alarm=0.0)
 
 
-def needs_seeds(lab: Lab) -> None:
+def needs_seeds(lab: CheckContext) -> None:
     """End the check where there are no seeds.
 
     Raises:
@@ -65,7 +65,7 @@ def needs_seeds(lab: Lab) -> None:
         raise Refused("seed refused")
 
 
-def seeds_differ(lab: Lab) -> Finding:
+def seeds_differ(lab: CheckContext) -> Finding:
     """Draw under seeds one apart, 2^16 apart and, where they are taken, 2^32 apart."""
     needs_seeds(lab)
     count = draws_of(lab)
@@ -78,10 +78,10 @@ def seeds_differ(lab: Lab) -> Finding:
         except Refused:
             continue  # a narrower seed than the API's is a matter of its range, not of independence
         findings.append((f"seeds {name}", independent(tokens, lab.expected(FLAT), "seed")))
-    return together([*findings, ("batches with the same first seed", batches_differ(lab))])
+    return combine_findings([*findings, ("batches with the same first seed", batches_differ(lab))])
 
 
-def batches_differ(lab: Lab) -> Finding:
+def batches_differ(lab: CheckContext) -> Finding:
     """Two batches whose first seeds are the same, the others not."""
     first, *others = lab.seeds(2 * REPEATS + 1)
     one, other = (lab.target.draw(FLAT, [first, *half]) for half in (others[:REPEATS], others[REPEATS:]))
@@ -92,7 +92,7 @@ def batches_differ(lab: Lab) -> Finding:
     return Finding(verdict, words, 2 * REPEATS, "one seed for a whole batch")
 
 
-def draws_of(lab: Lab) -> int:
+def draws_of(lab: CheckContext) -> int:
     """How many draws a test of randomness gets."""
     return min(FAST if lab.target.batched else SLOW, lab.most_draws)
 
@@ -106,7 +106,7 @@ def independent(tokens: Tokens, p: Row, what: str) -> Finding:
     if alike == len(tokens):
         e_value = product(1 / p[tokens[1:]])
         words = f"one {what} and the next give the same token, {alike} times over; e-value {e_words(e_value)}"
-        return Finding(Verdict.DEVIATES, words, alike, e_values={OWN: e_value})
+        return Finding(Verdict.DEVIATES, words, alike, e_values={NULL: e_value})
     pairs = tokens[: len(tokens) // 2 * 2].reshape(-1, 2)
     table = np.bincount(pairs[:, 0] * len(p) + pairs[:, 1], minlength=len(p) ** 2)
     one = pearson([np.bincount(tokens, minlength=len(p))], [p])
@@ -128,11 +128,11 @@ def judged(tests: Mapping[str, Pearson], draws: int) -> Finding:
     return Finding(verdict, f"{values}; {draws} draws", draws, detects)
 
 
-def choices_differ(lab: Lab) -> Finding:
+def choices_differ(lab: CheckContext) -> Finding:
     """Two choices of each of many seeded requests."""
     needs_seeds(lab)
-    names = Names.learnt(lab, len(FLAT.logits))
-    asked = Question(FLAT.logits, {"n": 2, "max_tokens": 1, "logprobs": True})
+    names = TokenNames.learnt(lab, len(FLAT.logits))
+    asked = SamplingCase(FLAT.logits, {"n": 2, "max_tokens": 1, "logprobs": True})
     drawn: list[int] = []
     for _ in range(REQUESTS):
         choices = lab.choices(asked)
@@ -143,7 +143,7 @@ def choices_differ(lab: Lab) -> Finding:
     if (first == second).all():
         p = lab.expected(FLAT)
         words = f"the two choices were the same in each of {len(first)} requests"
-        return Finding(Verdict.DEVIATES, words, len(drawn), e_values={OWN: product(1 / p[first])})
+        return Finding(Verdict.DEVIATES, words, len(drawn), e_values={NULL: product(1 / p[first])})
     return independent(np.array(drawn), lab.expected(FLAT), "choice")
 
 
@@ -152,17 +152,17 @@ def product(factors: Row) -> float:
     return math.exp(min(float(np.log(factors).sum()), math.log(LARGEST)))
 
 
-def unseeded_vary(lab: Lab) -> Finding:
+def unseeded_vary(lab: CheckContext) -> Finding:
     """Send requests without a seed: some in calls of their own, then many."""
     alone = [lab.target.single(FLAT, None) for _ in range(REPEATS)]
     more = lab.target.draw(FLAT, [None] * (draws_of(lab) - REPEATS))
     return independent(np.append(alone, more), lab.expected(FLAT), "request")
 
 
-def uniformity(lab: Lab) -> Finding:
+def uniformity(lab: CheckContext) -> Finding:
     """Two tokens of each of many requests, in several contexts: the transforms are uniform, and so are the pairs."""
     count = min(5 * draws_of(lab), lab.most_draws) // 4
-    contexts = [Question(spaced(step)) for step in (0.2, 0.5)]
+    contexts = [SamplingCase(spaced(step)) for step in (0.2, 0.5)]
     first: list[Row] = []
     second: list[Row] = []
     for question in contexts:
@@ -181,21 +181,23 @@ def uniformity(lab: Lab) -> Finding:
     return judged(tests, len(u) + len(v))
 
 
-def followers(lab: Lab, question: Question, tokens: Tokens, seeds: Sequence[int | None]) -> Tokens:
+def followers(
+    lab: CheckContext, question: SamplingCase, tokens: Tokens, seeds: Sequence[int | None]
+) -> Tokens:
     """Return the second token of requests whose first one is known."""
     after = np.empty_like(tokens)
     for token in np.unique(tokens):
         rows = np.flatnonzero(tokens == token)
-        longer = Question(question.logits, question.params, question.prompt_ids, (int(token),))
+        longer = SamplingCase(question.logits, question.params, question.prompt_ids, (int(token),))
         after[rows] = lab.target.draw(longer, [seeds[int(row)] for row in rows])
     return after
 
 
-def tail_resolution(lab: Lab) -> Finding:
+def tail_resolution(lab: CheckContext) -> Finding:
     """One likely token and tens of thousands of a millionth each."""
     logits = np.full(WIDTH, math.log(RARE / (1 - RARE * (WIDTH - 1))), dtype=np.float32)
     logits[HEAD] = 0.0
-    question = Question(logits)
+    question = SamplingCase(logits)
     mass = 1.0 - float(lab.expected(question)[HEAD])
     count = draws_of(lab)
     tokens = lab.draws(question, count)
@@ -217,7 +219,7 @@ def tail_resolution(lab: Lab) -> Finding:
     return Finding(verdict, words, len(tokens), detects)
 
 
-RUNS: Mapping[str, Callable[[Lab], Finding]] = {
+RUNS: Mapping[str, Callable[[CheckContext], Finding]] = {
     "randomness.seed-repeats": seed_repeats,
     "randomness.seeds-differ": seeds_differ,
     "randomness.choices-differ": choices_differ,

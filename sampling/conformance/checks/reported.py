@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from sampling.conformance.answers import Entry, content_of, entries_of
+from sampling.conformance.check_context import CheckContext
 from sampling.conformance.endings import CouldNotRun, NotTestable, Refused
 from sampling.conformance.fixtures import RANKED, spaced
-from sampling.conformance.lab import Lab
-from sampling.conformance.names import Names, only
 from sampling.conformance.oracle import Row, logprobs
-from sampling.conformance.question import Question
+from sampling.conformance.sampling_case import SamplingCase
+from sampling.conformance.token_names import TokenNames, only
 from sampling.conformance.verdict import Finding, Verdict, certain
 from sampling.dialects import MODES
 
@@ -31,26 +31,26 @@ DETECTS = f"a difference of {CLOSE:g} nats in any value that was looked at"
 found = partial(certain, detects=DETECTS)
 
 
-def distribution(lab: Lab) -> Finding:
+def distribution(lab: CheckContext) -> Finding:
     """Ask for the values at temperatures below and above 1, and with a nucleus."""
     lab.need(["temperature"])
     return by_mode(lab, [{"temperature": 2.0}, {"temperature": 0.5}, {"temperature": 2.0, "top_p": 0.8}])
 
 
-def zero_temperature(lab: Lab) -> Finding:
+def zero_temperature(lab: CheckContext) -> Finding:
     """Ask for the values at temperature 0."""
     if not lab.semantics.zero_temperature:
         raise NotTestable(f"the dialect {lab.semantics.name!r} does not take temperature 0")
     return by_mode(lab, [{"temperature": 0}])
 
 
-def truncation(lab: Lab) -> Finding:
+def truncation(lab: CheckContext) -> Finding:
     """Ask for the values when tokens are cut off."""
     cuts = {"top_p": 0.7, "top_k": 5, "min_p": 0.3}
     return by_mode(lab, [{name: value} for name, value in cuts.items()])
 
 
-def penalties_and_bias(lab: Lab) -> Finding:
+def penalties_and_bias(lab: CheckContext) -> Finding:
     """Ask for the values of tokens that have a bias or were sampled before."""
     values = {
         "logit_bias": {RANKED[1]: 2.0, RANKED[2]: -2.0},
@@ -61,7 +61,7 @@ def penalties_and_bias(lab: Lab) -> Finding:
     return by_mode(lab, [{name: value} for name, value in values.items()])
 
 
-def by_mode(lab: Lab, settings: Sequence[Mapping[str, Any]]) -> Finding:
+def by_mode(lab: CheckContext, settings: Sequence[Mapping[str, Any]]) -> Finding:
     """Compare all values with those of each mode; that they show nothing of what has no effect says nothing.
 
     Raises:
@@ -69,14 +69,14 @@ def by_mode(lab: Lab, settings: Sequence[Mapping[str, Any]]) -> Finding:
         Refused: Nor are they all taken.
     """
     logits = spaced(offset=2.0)
-    names = Names.learnt(lab, len(logits))
+    names = TokenNames.learnt(lab, len(logits))
     acting = [params for params in settings if len(lab.acting(list(params))) == len(params)]
     if not acting:
         lab.need_acting(*dict.fromkeys(name for params in settings for name in lab.having(list(params))))
     wrong: list[str] = []
     for params in acting:
         asked = {**params, **WANTED, "top_logprobs": len(logits)}
-        question = Question(logits, asked, output_ids=(RANKED[0], RANKED[0]))
+        question = SamplingCase(logits, asked, output_ids=(RANKED[0], RANKED[0]))
         told = told_values(names, only(lab.report(question)))
         differs = difference(told, logprobs(question, lab.semantics))
         if differs > CLOSE:
@@ -91,7 +91,7 @@ def by_mode(lab: Lab, settings: Sequence[Mapping[str, Any]]) -> Finding:
     return found(Verdict.CONFORMS, f"the values of the mode {lab.semantics.logprob_mode!r}", len(acting))
 
 
-def told_values(names: Names, entry: Entry) -> dict[int, float]:
+def told_values(names: TokenNames, entry: Entry) -> dict[int, float]:
     """Return the reported log probabilities by token id."""
     if not entry.alternatives:
         raise Refused("top_logprobs gives an empty list")
@@ -111,25 +111,25 @@ def difference(told: Mapping[int, float], row: Row) -> float:
     return worst
 
 
-def fitting(lab: Lab, question: Question, told: Mapping[int, float]) -> str:
+def fitting(lab: CheckContext, question: SamplingCase, told: Mapping[int, float]) -> str:
     """Which mode's values these are, in words."""
     rows = {mode: logprobs(question, lab.semantics, mode) for mode in MODES}
     fits = [repr(mode) for mode, row in rows.items() if difference(told, row) <= CLOSE]
     return f"those of the mode {' or '.join(fits)}" if fits else "those of no mode"
 
 
-def reports(lab: Lab, question: Question) -> list[Entry]:
+def reports(lab: CheckContext, question: SamplingCase) -> list[Entry]:
     """Return the entry of the one token of each of several reports."""
     return [only(lab.report(question)) for _ in range(REPORTS)]
 
 
-def mass(lab: Lab) -> Finding:
+def mass(lab: CheckContext) -> Finding:
     """Ask for the sum of the listed probabilities, of a part of the tokens and of all."""
     settings: list[Mapping[str, Any]] = [{}, {"temperature": 0.5}, {"temperature": 2.0}]
     largest, whole = 0.0, 0.0
     for params in settings:
         for count in (5, len(RANKED)):
-            entry = only(lab.report(Question(spaced(), {**params, **WANTED, "top_logprobs": count})))
+            entry = only(lab.report(SamplingCase(spaced(), {**params, **WANTED, "top_logprobs": count})))
             values = [one.logprob for one in entry.alternatives]
             if not values:
                 raise Refused(f"top_logprobs {count} gives an empty list")
@@ -141,9 +141,9 @@ def mass(lab: Lab) -> Finding:
     return found(verdict, words, 2 * len(settings), detects=f"a mass of {CLOSE:g}")
 
 
-def chosen_is_listed(lab: Lab) -> Finding:
+def chosen_is_listed(lab: CheckContext) -> Finding:
     """Ask for the value in a token's entry and that in the list."""
-    question = Question(spaced(0.1), {**WANTED, "top_logprobs": len(RANKED), "temperature": 1.5})
+    question = SamplingCase(spaced(0.1), {**WANTED, "top_logprobs": len(RANKED), "temperature": 1.5})
     listed = 0
     for entry in reports(lab, question):
         for one in entry.alternatives:
@@ -160,13 +160,13 @@ def chosen_is_listed(lab: Lab) -> Finding:
     )
 
 
-def count(lab: Lab) -> Finding:
+def count(lab: CheckContext) -> Finding:
     """How many alternatives there are, which, in which order, and what stands for ranks that are not listed."""
-    names = Names.learnt(lab, len(WIDE))
+    names = TokenNames.learnt(lab, len(WIDE))
     unlisted: set[float] = set()
     lengths: dict[int, set[int]] = {}
     for asked in (0, 1, 5, LARGEST):
-        question = Question(WIDE, {**WANTED, "top_logprobs": asked})
+        question = SamplingCase(WIDE, {**WANTED, "top_logprobs": asked})
         row = logprobs(question, lab.semantics)
         for entry in reports(lab, question):
             sampled = names.id_of(entry)
@@ -188,7 +188,7 @@ def count(lab: Lab) -> Finding:
     )
 
 
-def misplaced(lab: Lab, row: Row, sampled: int, asked: int, ids: Sequence[int]) -> str:
+def misplaced(lab: CheckContext, row: Row, sampled: int, asked: int, ids: Sequence[int]) -> str:
     """Return what is wrong with a list of alternatives; nothing if it is as the dialect has it."""
     best = [int(token) for token in np.argsort(-row, kind="stable")[:asked]]
     if lab.semantics.sampled_first:
@@ -199,7 +199,7 @@ def misplaced(lab: Lab, row: Row, sampled: int, asked: int, ids: Sequence[int]) 
     return "" if list(ids) == best else f"ids {list(ids)} are listed, {best} should be"
 
 
-def misvalued(lab: Lab, row: Row, sampled: int, value: float) -> str:
+def misvalued(lab: CheckContext, row: Row, sampled: int, value: float) -> str:
     """Return what is wrong with the value of the sampled token."""
     if hidden(lab, row, sampled):
         return (
@@ -211,15 +211,15 @@ def misvalued(lab: Lab, row: Row, sampled: int, value: float) -> str:
     return "" if right else f"the sampled token has {value:.4f}, not {row[sampled]:.4f}"
 
 
-def hidden(lab: Lab, row: Row, sampled: int) -> bool:
+def hidden(lab: CheckContext, row: Row, sampled: int) -> bool:
     """Whether a token's rank is one that is not reported."""
     ranks = lab.semantics.max_reported_rank
     return ranks is not None and int((row > row[sampled]).sum()) >= ranks
 
 
-def joined_bytes(lab: Lab) -> Finding:
+def joined_bytes(lab: CheckContext) -> Finding:
     """Ask for the bytes of all tokens of a message, next to its text; characters in pieces among them."""
-    question = Question(spaced(0.05), {**WANTED, "max_tokens": 8})
+    question = SamplingCase(spaced(0.05), {**WANTED, "max_tokens": 8})
     tokens = 0
     for _ in range(MESSAGES):
         choice = lab.report(question)
@@ -238,7 +238,7 @@ def joined_bytes(lab: Lab) -> Finding:
     )
 
 
-RUNS: Mapping[str, Callable[[Lab], Finding]] = {
+RUNS: Mapping[str, Callable[[CheckContext], Finding]] = {
     "reported.distribution": distribution,
     "reported.zero-temperature": zero_temperature,
     "reported.truncation": truncation,

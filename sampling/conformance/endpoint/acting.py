@@ -7,11 +7,11 @@ from dataclasses import replace
 
 from sampling.conformance.contest import ENOUGH, IGNORED
 from sampling.conformance.endings import NotTestable
-from sampling.conformance.endpoint.fenced import Contest, batches
+from sampling.conformance.endpoint.biased_case import EndpointTest, batches
+from sampling.conformance.endpoint.endpoint_context import EndpointContext
 from sampling.conformance.endpoint.ground import Ground
-from sampling.conformance.endpoint.lab import EndpointLab
 from sampling.conformance.endpoint.topics import cold, leading, likely, nucleus
-from sampling.conformance.readings import Readings, by_count, by_size
+from sampling.conformance.hypotheses import Readings, by_count, by_size
 from sampling.conformance.semantics import Semantics
 
 MOST = 256  # draws; a parameter of which they say nothing is taken to act
@@ -22,7 +22,7 @@ ALONE = {"temperature": cold, "top_p": nucleus, "top_k": leading, "min_p": likel
 
 
 def effects(own: Semantics, name: str) -> Readings:
-    """What a parameter may do by itself, rightly or not."""
+    """Return what a parameter may do by itself, rightly or not."""
     readings: Mapping[str, Readings] = {
         "temperature": {
             f"to the power of {power:g}": replace(own, temperature_power=power) for power in (1.0, -1.0, 2.0)
@@ -34,7 +34,7 @@ def effects(own: Semantics, name: str) -> Readings:
     return readings[name]
 
 
-def require_effect(lab: EndpointLab, ground: Ground, *names: str) -> None:
+def require_effect(lab: EndpointContext, ground: Ground, *names: str) -> None:
     """Go on only with parameters that have an effect each by itself.
 
     Args:
@@ -54,11 +54,11 @@ def require_effect(lab: EndpointLab, ground: Ground, *names: str) -> None:
             )
 
 
-def acts(lab: EndpointLab, ground: Ground, name: str) -> bool:
+def acts(lab: EndpointContext, ground: Ground, name: str) -> bool:
     """Whether draws under a parameter differ from those without it; True where they do not say."""
     asked = ALONE[name](ground)
     none = {IGNORED: replace(lab.semantics, ignores=frozenset({name}))}
-    contest = Contest([asked], effects(lab.semantics, name), none)
+    contest = EndpointTest([asked], effects(lab.semantics, name), none)
     for which, tokens in batches(lab, [asked]):
         contest.add(which, tokens)
         if contest.standing.failed:

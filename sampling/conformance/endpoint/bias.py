@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from sampling.conformance.endings import CheckEnded, NotTestable
-from sampling.conformance.endpoint.lab import EndpointLab, Run
+from sampling.conformance.endpoint.endpoint_context import EndpointContext, Run
 from sampling.conformance.endpoint.trouble import Unfenced
 from sampling.conformance.statistics.planning import detectable_mass, draws_to_exclude
 from sampling.conformance.verdict import Finding, Verdict
@@ -17,7 +17,7 @@ MOST = 640  # draws from the model's own distribution
 LEAST_MASS = 0.02
 
 
-def force(lab: EndpointLab) -> Finding:
+def force(lab: EndpointContext) -> Finding:
     """Force ids, one at a time, at the highest temperature."""
     try:
         known = lab.survey.texts()
@@ -38,7 +38,7 @@ def force(lab: EndpointLab) -> Finding:
     return Finding(Verdict.CONFORMS, words, drawn, detects)
 
 
-def ban(lab: EndpointLab) -> Finding:
+def ban(lab: EndpointContext) -> Finding:
     """Ban likely tokens in the model's own distribution."""
     try:
         known = lab.survey.texts()

@@ -16,15 +16,15 @@ import tenacity
 from sampling.conformance.endings import CheckEnded
 from sampling.conformance.endpoint.address import chat_url, plain_key, plain_name
 from sampling.conformance.endpoint.connections import Connections, Gate, Passing, Unreached
-from sampling.conformance.endpoint.patience import (
+from sampling.conformance.endpoint.reply import Chunk, Model, Models, Reply, part, read
+from sampling.conformance.endpoint.retries import (
     LONGEST,
     LONGEST_PAUSE,
     MOST_PARALLEL,
     PARALLEL,
-    Patience,
+    RetryPolicy,
     seconds_of,
 )
-from sampling.conformance.endpoint.reply import Chunk, Model, Models, Reply, part, read
 from sampling.conformance.endpoint.transcript import Claim, Received, Transcript
 from sampling.conformance.endpoint.trouble import (
     Failing,
@@ -126,17 +126,17 @@ class Client:
         model: str | None = None,
         key: str | None = None,
         budget: Budget | None = None,
-        patience: Patience | None = None,
+        patience: RetryPolicy | None = None,
         transcript: Transcript | None = None,
         waiting: Callable[[str], None] | None = None,
         transport: httpx2.AsyncBaseTransport | None = None,
         parallel: int = PARALLEL,
     ) -> None:
         typed("budget", budget, Budget | None, "a Budget, or None")
-        typed("patience", patience, Patience | None, "a Patience, or None")
+        typed("patience", patience, RetryPolicy | None, "a Patience, or None")
         typed("transcript", transcript, Transcript | None, "a Transcript, or None")
         self.url = chat_url(url)
-        self.budget, self.patience = budget or Budget(), patience or Patience()
+        self.budget, self.patience = budget or Budget(), patience or RetryPolicy()
         self.named, self.fingerprint = None if model is None else plain_name(model), ""
         self._silences, self._last, self._answered = 0, "", False
         self._waiting = waiting
@@ -197,13 +197,13 @@ class Client:
             self._ended.clear()
 
     def _answer(self, claim: Claim | CheckEnded, fields: Mapping[str, Any]) -> Reply:
-        """The response to a claimed request."""
+        """Return the response to a claimed request."""
         if isinstance(claim, CheckEnded):
             raise claim
         return self._read(self._text(claim, self.url), fields)
 
     def _read(self, text: str, fields: Mapping[str, Any]) -> Reply:
-        """A response from its body."""
+        """Return a response from its body."""
         reply = read(Reply, text)
         most = max(fields.get("n", 1), 1)
         if len(reply.choices) > most:
@@ -233,11 +233,11 @@ class Client:
         raise Unended(f"{words}, though it gives a reason to finish") if given else Malformed(words)
 
     def text(self, fields: Mapping[str, Any], tries: int | None = None) -> str:
-        """The body of the answer to one request."""
+        """Return the body of the answer to one request."""
         return self._text(self._claim(fields), self.url, tries)
 
     def post(self, path: str, body: Mapping[str, Any]) -> str:
-        """The body of the answer to a request for something else, which the server need not have.
+        """Return the body of the answer to a request for something else, which the server need not have.
 
         Args:
             path: Behind the server's root, where `/v1` is.
@@ -250,7 +250,7 @@ class Client:
         return self._text(self._claim({"path": path, **body}), root + path, 1)
 
     def _claim(self, fields: Mapping[str, Any]) -> Claim:
-        """A request's place in the transcript and, where it has to be sent, in the budget."""
+        """Return a request's place in the transcript and, where it has to be sent, in the budget."""
         claim = self._transcript.claim({"model": self.model, **fields})
         if claim.received is None:
             self._count()
@@ -267,7 +267,7 @@ class Client:
         self.budget.take()
 
     def _text(self, claim: Claim, url: str, tries: int | None = None) -> str:
-        """The body of the answer to a claimed request.
+        """Return the body of the answer to a claimed request.
 
         Args:
             claim: The request.
@@ -283,7 +283,7 @@ class Client:
         return received.text
 
     def _connected(self) -> Connections:
-        """The connections."""
+        """Return the connections."""
         if self._connections is None:
             self._connections = Connections(self._headers, self._transport)
         return self._connections
@@ -372,7 +372,7 @@ class Client:
 
 
 def refusal(text: str) -> str:
-    """What an error says, in at most 200 characters."""
+    """Return what an error says, in at most 200 characters."""
     try:
         told: Any = read_json(text)
         words = told["error"]["message"] if isinstance(told["error"], dict) else told["error"]
@@ -395,7 +395,7 @@ def tried_enough(state: tenacity.RetryCallState, tries: int, failures: int) -> b
 
 
 def ended(ask: Callable[..., R], *given: Any) -> R | CheckEnded:
-    """What asking gives, or why it gives nothing."""
+    """Return what asking gives, or why it gives nothing."""
     try:
         return ask(*given)
     except CheckEnded as end:

@@ -14,21 +14,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sampling.conformance.contest import IGNORED, Standing
+from sampling.conformance.combine_findings import combine_findings
+from sampling.conformance.contest import IGNORED, HypothesisTest
 from sampling.conformance.endings import NotTestable
 from sampling.conformance.endpoint.acting import require_effect
+from sampling.conformance.endpoint.biased_case import EndpointTest
+from sampling.conformance.endpoint.biased_case import decide as drawn_out
 from sampling.conformance.endpoint.contexts import context_of, entries_of
 from sampling.conformance.endpoint.distribution import ground
-from sampling.conformance.endpoint.fenced import Contest
-from sampling.conformance.endpoint.fenced import decide as drawn_out
-from sampling.conformance.endpoint.lab import EndpointLab, choices_of
+from sampling.conformance.endpoint.endpoint_context import EndpointContext, choices_of
 from sampling.conformance.endpoint.natural import Natural
+from sampling.conformance.endpoint.profile import LISTED
 from sampling.conformance.endpoint.prompts import Messages, asking
 from sampling.conformance.endpoint.reply import Choice, Position, values_of
-from sampling.conformance.endpoint.survey import LISTED
-from sampling.conformance.readings import Readings
+from sampling.conformance.hypotheses import Readings
 from sampling.conformance.semantics import moved
-from sampling.conformance.together import together
 from sampling.conformance.verdict import Finding, Verdict
 from sampling.core.history import OUTPUT, PROMPT_AND_OUTPUT
 
@@ -66,7 +66,7 @@ class Moment:
 
 
 def told(choice: Choice) -> list[Position]:
-    """The positions of a choice, if their tokens are the message's.
+    """Return the positions of a choice, if their tokens are the message's.
 
     Raises:
         NotTestable: They are not.
@@ -77,8 +77,8 @@ def told(choice: Choice) -> list[Position]:
     return positions
 
 
-def moments(lab: EndpointLab, messages: Messages, params: Mapping[str, Any]) -> Iterator[Moment]:
-    """The positions of one request's choices at which a token that was sampled before is listed."""
+def moments(lab: EndpointContext, messages: Messages, params: Mapping[str, Any]) -> Iterator[Moment]:
+    """Yield the positions of one request's choices at which a token that was sampled before is listed."""
     n = lab.survey.per_request()
     fields = {"max_tokens": LENGTH, "logprobs": True, "top_logprobs": LISTED, **params, **lab.seeds()}
     rows = [told(choice) for choice in choices_of(lab.ask(messages, n=n, **fields), n).choices]
@@ -97,7 +97,7 @@ def moments(lab: EndpointLab, messages: Messages, params: Mapping[str, Any]) -> 
                 yield Moment(Natural(context, params, output_ids=before), place, before, beside)
 
 
-def require_raw(lab: EndpointLab) -> None:
+def require_raw(lab: EndpointContext) -> None:
     """Go on only where the listed values have no penalties in them.
 
     Raises:
@@ -110,7 +110,7 @@ def require_raw(lab: EndpointLab) -> None:
         )
 
 
-def value_shift(lab: EndpointLab) -> float:
+def value_shift(lab: EndpointContext) -> float:
     """By how much a presence penalty of 0.05 moves the listed values of tokens that were sampled, against those of others.
 
     Raises:
@@ -135,7 +135,9 @@ def value_shift(lab: EndpointLab) -> float:
     raise NotTestable("no token that was sampled before is listed again")
 
 
-def decide(lab: EndpointLab, turns: Sequence[Mapping[str, Any]], right: Readings, wrong: Readings) -> Finding:
+def decide(
+    lab: EndpointContext, turns: Sequence[Mapping[str, Any]], right: Readings, wrong: Readings
+) -> Finding:
     """Sample completions until one side is excluded.
 
     Args:
@@ -153,11 +155,14 @@ def decide(lab: EndpointLab, turns: Sequence[Mapping[str, Any]], right: Readings
     def rows(moment: Moment) -> Rows:
         return {name: moment.asked.row(reading) for name, reading in readings.items()}
 
-    return weighed(lab, turns, Standing([*right], [*wrong]), rows)
+    return weighed(lab, turns, HypothesisTest([*right], [*wrong]), rows)
 
 
 def weighed(
-    lab: EndpointLab, turns: Sequence[Mapping[str, Any]], standing: Standing, rows: Callable[[Moment], Rows]
+    lab: EndpointContext,
+    turns: Sequence[Mapping[str, Any]],
+    standing: HypothesisTest,
+    rows: Callable[[Moment], Rows],
 ) -> Finding:
     """Weigh readings by one request after another, until one side is excluded.
 
@@ -179,7 +184,7 @@ def weighed(
     return standing.finding(drawn, DETECTS)
 
 
-def frequency_counts(lab: EndpointLab) -> list[tuple[str, Finding]]:
+def frequency_counts(lab: EndpointContext) -> list[tuple[str, Finding]]:
     """Tokens that were sampled once and more often, under a frequency and under a presence penalty."""
     own = lab.semantics
     reward = replace(own, penalty_factor=-1.0)
@@ -206,15 +211,15 @@ def frequency_counts(lab: EndpointLab) -> list[tuple[str, Finding]]:
     return [("frequency penalty", frequency), ("presence penalty", presence)]
 
 
-def presence_acts(lab: EndpointLab) -> Finding:
+def presence_acts(lab: EndpointContext) -> Finding:
     """Tokens that were sampled, under a presence penalty of 2."""
     own = lab.semantics
     ignored = {IGNORED: replace(own, ignores=frozenset({"presence_penalty"}))}
     return decide(lab, [{"presence_penalty": 2.0}], {"lowered": own}, ignored)
 
 
-def presence_scope(lab: EndpointLab) -> Finding:
-    """A presence penalty of 2 after a prompt of three of a context's tokens, once it is known to act."""
+def presence_scope(lab: EndpointContext) -> Finding:
+    """Ask for a presence penalty of 2 after a prompt of three of a context's tokens, once it is known to act."""
     acts = presence_acts(lab)
     if acts.verdict is not Verdict.CONFORMS:
         return acts
@@ -225,12 +230,12 @@ def presence_scope(lab: EndpointLab) -> Finding:
         "the prompt, too": replace(own, presence_counts=PROMPT_AND_OUTPUT),
     }
     mine, other = [*readings][::-1] if own.presence_counts.prompt else [*readings]
-    contest = Contest([asked], {mine: readings[mine]}, {other: readings[other]})
-    return together([("a token that was sampled", acts), ("the prompt", drawn_out(lab, contest))])
+    contest = EndpointTest([asked], {mine: readings[mine]}, {other: readings[other]})
+    return combine_findings([("a token that was sampled", acts), ("the prompt", drawn_out(lab, contest))])
 
 
-def in_prompt(lab: EndpointLab, params: Mapping[str, Any]) -> Natural:
-    """A question whose prompt contains three of its likeliest tokens as messages of their own.
+def in_prompt(lab: EndpointContext, params: Mapping[str, Any]) -> Natural:
+    """Return a question whose prompt contains three of its likeliest tokens as messages of their own.
 
     Raises:
         NotTestable: Those tokens are not likely there.
@@ -246,7 +251,7 @@ def in_prompt(lab: EndpointLab, params: Mapping[str, Any]) -> Natural:
     return Natural(context, params, here)
 
 
-def penalty_order(lab: EndpointLab) -> Finding:
+def penalty_order(lab: EndpointContext) -> Finding:
     """Tokens that were sampled, under a presence penalty of 2 at a temperature of 0.5."""
     own = lab.semantics
     require_effect(lab, ground(lab), "temperature")
@@ -265,7 +270,7 @@ def penalty_order(lab: EndpointLab) -> Finding:
     return decide(lab, [params], {mine: replace(own, order=orders[mine])}, wrong)
 
 
-def per_choice(lab: EndpointLab) -> Finding:
+def per_choice(lab: EndpointContext) -> Finding:
     """Tokens that other choices of the request have sampled, under a presence penalty of 2."""
     require_raw(lab)
     if lab.survey.per_request() == 1:
@@ -278,4 +283,4 @@ def per_choice(lab: EndpointLab) -> Finding:
             name: replace(moment.asked, output_ids=past).row(lab.semantics) for name, past in pasts.items()
         }
 
-    return weighed(lab, [{"presence_penalty": 2.0}], Standing([own], [other]), rows)
+    return weighed(lab, [{"presence_penalty": 2.0}], HypothesisTest([own], [other]), rows)

@@ -152,7 +152,7 @@ class Connections:
 
 
 def reason(error: BaseException) -> str:
-    """What the system said first, such as "Connection refused"; where it said nothing, what the error says."""
+    """Return what the system said first, such as "Connection refused"; where it said nothing, what the error says."""
     first = error
     while below := first.__cause__ or first.__context__:
         first = below.exceptions[0] if isinstance(below, BaseExceptionGroup) else below
@@ -162,7 +162,7 @@ def reason(error: BaseException) -> str:
 
 
 async def bounded(response: httpx2.Response) -> bytes:
-    """The body of a response.
+    """Return the body of a response.
 
     Raises:
         Malformed: It is too long.

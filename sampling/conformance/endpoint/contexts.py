@@ -20,16 +20,16 @@ class Weights(Protocol):
     """Weights that the endpoint serves."""
 
     def shown(self, messages: Messages) -> list[Known]:
-        """What messages show of the likeliest tokens, and their log probabilities."""
+        """Return what messages show of the likeliest tokens, and their log probabilities."""
         ...
 
     def ids_of(self, texts: Sequence[str]) -> tuple[int, ...]:
-        """The ids of those texts that are one token each."""
+        """Return the ids of those texts that are one token each."""
         ...
 
 
 def known_contexts(listed: Callable[[Messages], Position | None], weights: Weights | None) -> list[Context]:
-    """The contexts of some use, the broadest first.
+    """Return the contexts of some use, the broadest first.
 
     Args:
         listed: What an endpoint says about the next token in a context; None where it says nothing.
@@ -51,7 +51,7 @@ def known_contexts(listed: Callable[[Messages], Position | None], weights: Weigh
 
 
 def entries_of(position: Position) -> list[Known]:
-    """The listed tokens that have a probability; "" for those that may end a message and show nothing in it."""
+    """Return the listed tokens that have a probability; "" for those that may end a message and show nothing in it."""
     return [
         ("" if CONTROL.fullmatch(entry.token) else entry.token, entry.logprob)
         for entry in position.top_logprobs
@@ -60,7 +60,7 @@ def entries_of(position: Position) -> list[Known]:
 
 
 def context_of(messages: Messages, known: Sequence[Known], *, listed: bool) -> Context:
-    """A context; tokens whose texts are empty, broken or those of several tokens cannot be told from others."""
+    """Return a context; tokens whose texts are empty, broken or those of several tokens cannot be told from others."""
     texts = [text if listed else text.strip() for text, _ in known]
     unclear = repeated(texts) | {""}
     told = {

@@ -97,7 +97,7 @@ def requests_of(check: str) -> int:
 
 
 def cost(checks: Sequence[str]) -> Cost:
-    """What some checks take, what has to be learnt before them included; all of them also identify.
+    """Return what some checks take, what has to be learnt before them included; all of them also identify.
 
     Args:
         checks: Ids.
@@ -112,7 +112,7 @@ def cost(checks: Sequence[str]) -> Cost:
 
 
 def estimate(checks: Sequence[str]) -> str:
-    """What some checks take, in words."""
+    """Return what some checks take, in words."""
     total = cost(checks)
     return (
         f"{len(checks)} checks: about {total.requests:,} requests, {PROMPT * total.requests:,} prompt tokens and "

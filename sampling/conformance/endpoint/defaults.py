@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sampling.conformance.endings import CheckEnded, NotTestable
-from sampling.conformance.endpoint.fenced import Fenced, slope
-from sampling.conformance.endpoint.lab import EndpointLab
+from sampling.conformance.endpoint.biased_case import BiasedCase, slope
+from sampling.conformance.endpoint.endpoint_context import EndpointContext
 from sampling.conformance.endpoint.manners import LISTED
 from sampling.conformance.endpoint.prompts import LETTERS, asking
 from sampling.conformance.endpoint.reply import Choice, Entry, Position, looks_like, values_of
@@ -67,16 +67,16 @@ class Seen:
         return max(1.0 - float(self.shares.sum()), 0.0)
 
     def of(self, shares: Row) -> float:
-        """What the token has of some shares, the others taking what is left of them."""
+        """Return what the token has of some shares, the others taking what is left of them."""
         return max(1.0 - float(shares.sum()), 0.0) if self.place is None else float(shares[self.place])
 
 
 # What a reading draws from, of the listed tokens: no more than it does, so that ratios have an expectation of at most 1.
-Reading = Callable[[Seen], Row]
+Hypothesis = Callable[[Seen], Row]
 
 
-def cooled(temperature: float) -> Reading:
-    """A temperature."""
+def cooled(temperature: float) -> Hypothesis:
+    """Return a temperature."""
 
     def reading(seen: Seen) -> Row:
         if temperature == 0:
@@ -92,8 +92,8 @@ def cooled(temperature: float) -> Reading:
     return reading
 
 
-def nucleus(top_p: float) -> Reading:
-    """A top_p."""
+def nucleus(top_p: float) -> Hypothesis:
+    """Return a top_p."""
 
     def reading(seen: Seen) -> Row:
         shares = seen.shares
@@ -105,8 +105,8 @@ def nucleus(top_p: float) -> Reading:
     return reading
 
 
-def first(top_k: int) -> Reading:
-    """A top_k, no larger than the list."""
+def first(top_k: int) -> Hypothesis:
+    """Return a top_k, no larger than the list."""
 
     def reading(seen: Seen) -> Row:
         if top_k > len(seen.listed):
@@ -117,8 +117,8 @@ def first(top_k: int) -> Reading:
     return reading
 
 
-def above_share(min_p: float) -> Reading:
-    """A min_p."""
+def above_share(min_p: float) -> Hypothesis:
+    """Return a min_p."""
 
     def reading(seen: Seen) -> Row:
         shares = seen.shares
@@ -131,8 +131,8 @@ def above_share(min_p: float) -> Reading:
     return reading
 
 
-def lowered(by: float) -> Reading:
-    """A penalty on the tokens that came before."""
+def lowered(by: float) -> Hypothesis:
+    """Return a penalty on the tokens that came before."""
 
     def reading(seen: Seen) -> Row:
         weights = seen.shares * np.exp(-by * seen.before)
@@ -143,7 +143,7 @@ def lowered(by: float) -> Reading:
 
 STEPS = tuple(round(0.05 * step, 2) for step in range(41))
 # By field the readings of its defaults; the penalties' shifts are no values of theirs.
-READINGS: Mapping[str, Mapping[float, Reading]] = {
+READINGS: Mapping[str, Mapping[float, Hypothesis]] = {
     "temperature": {t: cooled(t) for t in STEPS if t != 1},
     "top_p": {p: nucleus(p) for p in (*STEPS[1:20], 0.98, 0.99)},
     "top_k": {k: first(k) for k in (*range(1, 11), 15, 19)},
@@ -157,13 +157,13 @@ def kind_of(name: str) -> str:
     return "a penalty" if name in PENALTIES else name
 
 
-def readings_of(names: Iterable[str]) -> list[Reading]:
-    """The readings of some fields' defaults."""
+def readings_of(names: Iterable[str]) -> list[Hypothesis]:
+    """Return the readings of some fields' defaults."""
     return [reading for kind in dict.fromkeys(map(kind_of, names)) for reading in READINGS[kind].values()]
 
 
-def evidence(seen: Sequence[Seen], readings: Iterable[Reading]) -> list[float]:
-    """The logarithm of each reading's likelihood ratio to neutral values."""
+def evidence(seen: Sequence[Seen], readings: Iterable[Hypothesis]) -> list[float]:
+    """Return the logarithm of each reading's likelihood ratio to neutral values."""
     known = [one for one in seen if one.of(one.shares) > 0]
     return [
         sum(math.log((1 - DOUBT) * one.of(reading(one)) / one.of(one.shares) + DOUBT) for one in known)
@@ -221,8 +221,8 @@ def noticed(logs: Sequence[float]) -> bool:
     return float(np.logaddexp.reduce(logs)) - math.log(len(logs)) >= -math.log(FALSE_ALARM)
 
 
-def defaults_of(lab: EndpointLab) -> str:
-    """What the endpoint does with fields that are left out, in words."""
+def defaults_of(lab: EndpointContext) -> str:
+    """Return what the endpoint does with fields that are left out, in words."""
     lab.survey.plain()  # which fields are taken is known then
     names = [name for name in lab.survey.manners.neutral if kind_of(name) in READINGS]
     if not names:
@@ -233,8 +233,8 @@ def defaults_of(lab: EndpointLab) -> str:
         return f"whether defaults of its own are in force is not known: {end}"
 
 
-def told(lab: EndpointLab, names: Sequence[str]) -> str:
-    """The same, as far as there are draws to look at.
+def told(lab: EndpointContext, names: Sequence[str]) -> str:
+    """Return the same, as far as there are draws to look at.
 
     Raises:
         CheckEnded: There are none.
@@ -254,8 +254,8 @@ def told(lab: EndpointLab, names: Sequence[str]) -> str:
     return f"defaults are in force where fields are left out: {', '.join(found)}; this run sent values without effect"
 
 
-def default(lab: EndpointLab, name: str) -> str:
-    """A field's default, in words; nothing if none is noticed."""
+def default(lab: EndpointContext, name: str) -> str:
+    """Return a field's default, in words; nothing if none is noticed."""
     moved = differing(lab, [name])
     if moved:
         return f"{name} ({moved})"
@@ -269,7 +269,7 @@ def default(lab: EndpointLab, name: str) -> str:
     return f"{name} of about {value:g}" if value else f"{name} of 0"
 
 
-def differing(lab: EndpointLab, names: Sequence[str]) -> str:
+def differing(lab: EndpointContext, names: Sequence[str]) -> str:
     """How listed log probabilities differ from those under values without effect; nothing if they do not."""
     asked = {"messages": [*LETTERS], "logprobs": True, "top_logprobs": LISTED}
     try:
@@ -296,7 +296,7 @@ def differing(lab: EndpointLab, names: Sequence[str]) -> str:
     return ""
 
 
-def looked(lab: EndpointLab, names: Sequence[str]) -> list[Seen]:
+def looked(lab: EndpointContext, names: Sequence[str]) -> list[Seen]:
     """Tokens drawn without some fields.
 
     Raises:
@@ -305,7 +305,7 @@ def looked(lab: EndpointLab, names: Sequence[str]) -> list[Seen]:
     return listed(lab, names) if lab.survey.listed() else fenced(lab, names)
 
 
-def listed(lab: EndpointLab, names: Sequence[str]) -> list[Seen]:
+def listed(lab: EndpointContext, names: Sequence[str]) -> list[Seen]:
     """Tokens of long messages, with what is listed beside them."""
     n = min(lab.survey.per_request(), CHOICES)
     asked = {"messages": [*POEM], "max_tokens": LENGTH, "logprobs": True, "top_logprobs": LISTED, "n": n}
@@ -346,7 +346,7 @@ class Enough:
 
 
 def seen_in(choice: Choice) -> list[Seen]:
-    """The tokens of a message."""
+    """Return the tokens of a message."""
     before: set[str] = set()
     found: list[Seen] = []
     for position in choice.positions:
@@ -366,10 +366,13 @@ def place_of(position: Position, entries: Sequence[Entry]) -> int | None:
     return min(alike, key=lambda place: abs(entries[place].logprob - position.logprob), default=None)
 
 
-def fenced(lab: EndpointLab, names: Sequence[str]) -> list[Seen]:
+def fenced(lab: EndpointContext, names: Sequence[str]) -> list[Seen]:
     """Draws from tokens that biases fence."""
     fence = lab.survey.fence()
-    asked: dict[str, Any] = {"messages": [*fence.messages], **Fenced(fence, slope(len(fence.tokens))).fields}
+    asked: dict[str, Any] = {
+        "messages": [*fence.messages],
+        **BiasedCase(fence, slope(len(fence.tokens))).fields,
+    }
     values = np.log(softmax(slope(len(fence.tokens))))
     none, n = np.zeros(len(values), dtype=bool), lab.survey.per_request()
     found: list[Seen] = []

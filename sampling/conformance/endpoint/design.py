@@ -13,7 +13,7 @@ from sampling.conformance.contest import SAME
 from sampling.conformance.distributions import alike
 from sampling.conformance.endings import NotTestable
 from sampling.conformance.oracle import probabilities
-from sampling.conformance.question import Question
+from sampling.conformance.sampling_case import SamplingCase
 from sampling.conformance.semantics import Semantics
 from sampling.conformance.statistics.planning import draws_by_likelihood
 
@@ -30,7 +30,7 @@ SHAKEN = 0.02  # how far logits may be off before a token is kept that was not
 def sharpest(
     count: int, options: tuple[Option, ...], readings: tuple[Semantics, ...]
 ) -> tuple[tuple[float, ...], Option]:
-    """The logits and parameters that tell every reading from every other in the fewest draws, as far as they can be told.
+    """Return the logits and parameters that tell every reading from every other in the fewest draws, as far as can be.
 
     Args:
         count: How many tokens there are.
@@ -61,15 +61,15 @@ def shapes(count: int) -> list[Row]:
 
 
 def shaken(count: int) -> list[Row]:
-    """What logits may be off by: each token and the next in opposite directions, and the first half against the second."""
+    """Return what logits may be off by: each token and the next in opposite directions, and one half against the other."""
     place = np.arange(count)
     signs = [np.where(place % 2, 1.0, -1.0), np.where(place < count / 2, 1.0, -1.0)]
     return [sign * amount for sign in signs for amount in (SHAKEN, -SHAKEN)]
 
 
 def rows_of(logits: Row, option: Option, readings: Sequence[Semantics]) -> list[Row]:
-    """What readings draw from."""
-    question = Question(logits.astype(np.float32), dict(option))
+    """Return what readings draw from."""
+    question = SamplingCase(logits.astype(np.float32), dict(option))
     return [probabilities(question, reading) for reading in readings]
 
 

@@ -10,13 +10,13 @@ from typing import Any
 from sampling.conformance.contest import IGNORED
 from sampling.conformance.endings import NotTestable
 from sampling.conformance.endpoint.acting import require_effect
-from sampling.conformance.endpoint.fenced import Asked, Contest, Fenced, batches, decide, slope
+from sampling.conformance.endpoint.biased_case import Asked, BiasedCase, EndpointTest, batches, decide, slope
+from sampling.conformance.endpoint.endpoint_context import EndpointContext, Run
 from sampling.conformance.endpoint.ground import (
-    FencedGround,
+    BiasedGround,
     Ground,
     NaturalGround,
 )
-from sampling.conformance.endpoint.lab import EndpointLab, Run
 from sampling.conformance.endpoint.topics import (
     both,
     cold,
@@ -27,7 +27,7 @@ from sampling.conformance.endpoint.topics import (
     nucleus,
     single,
 )
-from sampling.conformance.readings import Readings, by_count, by_joint, by_size, place
+from sampling.conformance.hypotheses import Readings, by_count, by_joint, by_size, place
 from sampling.conformance.semantics import Semantics, moved
 from sampling.conformance.verdict import Finding, Verdict
 from sampling.core.params import LARGEST
@@ -36,14 +36,14 @@ from sampling.dialects import parts
 TWICE = 2  # requests for each arg max
 
 
-def ground(lab: EndpointLab) -> Ground:
+def ground(lab: EndpointContext) -> Ground:
     """Where questions come from: fenced tokens, or contexts as they are where biases fence nothing.
 
     Raises:
         NotTestable: Neither can be had.
     """
     try:
-        return FencedGround(lab.survey.fence())
+        return BiasedGround(lab.survey.fence())
     except NotTestable as unfenced:
         try:
             return NaturalGround(lab.survey.contexts())
@@ -51,23 +51,23 @@ def ground(lab: EndpointLab) -> Ground:
             raise NotTestable(f"{unfenced}; {unknown}") from None
 
 
-def questions(lab: EndpointLab, *params: Mapping[str, Any]) -> list[Asked]:
+def questions(lab: EndpointContext, *params: Mapping[str, Any]) -> list[Asked]:
     """Questions about parameters in which several tokens are likely."""
     found = ground(lab)
     return [found.asked(given) for given in params]
 
 
-def contest(lab: EndpointLab, asked: Sequence[Asked], readings: Readings, right: Readings) -> Finding:
+def contest(lab: EndpointContext, asked: Sequence[Asked], readings: Readings, right: Readings) -> Finding:
     """Decide between readings, some of which are right; a bias after the temperature is another check's."""
     rights = {**right}
     for name, reading in right.items():
         late = moved(reading.order, "logit_bias", after="temperature")
         if any(given.fields.get("temperature", 1) not in (0, 1) for given in asked) and late != reading.order:
             rights[f"{name}, the bias after the temperature"] = replace(reading, order=late)
-    return decide(lab, Contest(asked, rights, {n: r for n, r in readings.items() if n not in rights}))
+    return decide(lab, EndpointTest(asked, rights, {n: r for n, r in readings.items() if n not in rights}))
 
 
-def temperature_scale(lab: EndpointLab) -> Finding:
+def temperature_scale(lab: EndpointContext) -> Finding:
     """Two temperatures, one below and one above 1."""
     own = lab.semantics
     wrong = {
@@ -80,7 +80,7 @@ def temperature_scale(lab: EndpointLab) -> Finding:
     return contest(lab, [cold(found), hot(found)], wrong, {"logits divided": own})
 
 
-def temperature_zero(lab: EndpointLab) -> Finding:
+def temperature_zero(lab: EndpointContext) -> Finding:
     """Temperature 0 where one of several tokens is on top, by little."""
     tops = ground(lab).tops({"temperature": 0})
     if not tops:
@@ -99,8 +99,8 @@ def temperature_zero(lab: EndpointLab) -> Finding:
     return Finding(Verdict.CONFORMS, words, count, detects, false_alarm=0.0)
 
 
-def temperature_limit(lab: EndpointLab) -> Finding:
-    """A temperature of 0.001 where the first two logits are close to each other."""
+def temperature_limit(lab: EndpointContext) -> Finding:
+    """Ask for a temperature of 0.001 where the first two logits are close to each other."""
     own = lab.semantics
     floors = {f"clamped to {low:g}": replace(own, lowest_temperature=low) for low in (0.01, 0.1)}
     wrong = {**floors, IGNORED: replace(own, ignores=frozenset({"temperature"}))}
@@ -110,7 +110,7 @@ def temperature_limit(lab: EndpointLab) -> Finding:
     return contest(lab, [ground(lab).near({"temperature": 0.001})], wrong, {"as temperature 0": own})
 
 
-def temperature_range(lab: EndpointLab) -> Finding:
+def temperature_range(lab: EndpointContext) -> Finding:
     """Temperatures outside of the dialect's range: -0.5, and 2.5 unless it has no upper end."""
     low, high = lab.semantics.ranges.temperature
     outside = (low - 0.5, *((high + 0.5,) if high < LARGEST else ()))
@@ -130,19 +130,19 @@ def temperature_range(lab: EndpointLab) -> Finding:
     return Finding(Verdict.CONFORMS, words, false_alarm=0.0)
 
 
-def temperature_order(lab: EndpointLab) -> Finding:
-    """A temperature and a top_p at which the two orders keep different tokens; one more or fewer is another check's."""
+def temperature_order(lab: EndpointContext) -> Finding:
+    """Ask for a temperature and a top_p at which the two orders keep different tokens; one more or fewer is another check's."""
     has(lab, "top_p")
     return by_order(lab, [cold_nucleus(ground(lab))], "top_p")
 
 
-def min_p_order(lab: EndpointLab) -> Finding:
-    """A temperature and a min_p at which the two orders keep different tokens."""
+def min_p_order(lab: EndpointContext) -> Finding:
+    """Ask for a temperature and a min_p at which the two orders keep different tokens."""
     has(lab, "min_p")
     return by_order(lab, [cold_least(ground(lab))], "min_p")
 
 
-def by_order(lab: EndpointLab, asked: Sequence[Asked], stage: str) -> Finding:
+def by_order(lab: EndpointContext, asked: Sequence[Asked], stage: str) -> Finding:
     """Decide whether the temperature comes before or after a truncation."""
     own = lab.semantics
     require_effect(lab, ground(lab), "temperature", stage)
@@ -167,24 +167,24 @@ def by_order(lab: EndpointLab, asked: Sequence[Asked], stage: str) -> Finding:
     return contest(lab, asked, wrong, right)
 
 
-def crossing_token(lab: EndpointLab) -> Finding:
-    """A top_p in the middle of a token's share."""
+def crossing_token(lab: EndpointContext) -> Finding:
+    """Ask for a top_p in the middle of a token's share."""
     readings = by_count(lab.semantics)
     kept, dropped, more = readings
     wrong = {dropped: readings[dropped], IGNORED: replace(lab.semantics, ignores=frozenset({"top_p"}))}
     return contest(lab, [nucleus(ground(lab))], wrong, {kept: readings[kept], more: readings[more]})
 
 
-def no_token_more(lab: EndpointLab) -> Finding:
-    """The same, looking behind the crossing token."""
+def no_token_more(lab: EndpointContext) -> Finding:
+    """Ask for the same, looking behind the crossing token."""
     readings = by_count(lab.semantics)
     kept, dropped, more = readings
     wrong = {more: readings[more], IGNORED: replace(lab.semantics, ignores=frozenset({"top_p"}))}
     return contest(lab, [nucleus(ground(lab))], wrong, {kept: readings[kept], dropped: readings[dropped]})
 
 
-def top_p_to_zero(lab: EndpointLab) -> Finding:
-    """A top_p of 1e-6, and of 0 where it is taken."""
+def top_p_to_zero(lab: EndpointContext) -> Finding:
+    """Ask for a top_p of 1e-6, and of 0 where it is taken."""
     own = lab.semantics
     values = [1e-6] if lab.refuses(top_p=0) else [1e-6, 0]
     wrong = {
@@ -196,14 +196,14 @@ def top_p_to_zero(lab: EndpointLab) -> Finding:
     return contest(lab, [single(found, value) for value in values], wrong, {"one token kept": own})
 
 
-def top_k(lab: EndpointLab) -> Finding:
-    """A top_k of a few tokens."""
+def top_k(lab: EndpointContext) -> Finding:
+    """Ask for a top_k of a few tokens."""
     right, wrong = by_size(has(lab, "top_k"))
     return contest(lab, [leading(ground(lab))], wrong, right)
 
 
-def disabled(lab: EndpointLab) -> Finding:
-    """The values that switch truncations off, as far as they are taken."""
+def disabled(lab: EndpointContext) -> Finding:
+    """Ask for the values that switch truncations off, as far as they are taken."""
     own = lab.semantics
     none = own.no_top_k
     off: list[dict[str, Any]] = [{"top_p": 1}, {"top_k": none}, {"min_p": 0}]
@@ -218,22 +218,22 @@ def disabled(lab: EndpointLab) -> Finding:
     return contest(lab, questions(lab, *taken), greedy, {"all kept": own})
 
 
-def joint(lab: EndpointLab) -> Finding:
-    """A top_k and a top_p that keep fewer tokens when top_p sees what top_k left."""
+def joint(lab: EndpointContext) -> Finding:
+    """Ask for a top_k and a top_p that keep fewer tokens when top_p sees what top_k left."""
     right, wrong = by_joint(has(lab, "top_k"))
     require_effect(lab, ground(lab), "top_k", "top_p")
     return contest(lab, [both(ground(lab))], wrong, right)
 
 
-def has(lab: EndpointLab, stage: str) -> Semantics:
-    """The dialect's reading, if it has a stage."""
+def has(lab: EndpointContext, stage: str) -> Semantics:
+    """Return the dialect's reading, if it has a stage."""
     if stage not in lab.semantics.stages:
         raise NotTestable(f"the dialect {lab.semantics.name!r} has no {stage}")
     return lab.semantics
 
 
-def bias_order(lab: EndpointLab) -> Finding:
-    """A temperature of 0.5, and the largest biases for the least likely tokens."""
+def bias_order(lab: EndpointContext) -> Finding:
+    """Ask for a temperature of 0.5, and the largest biases for the least likely tokens."""
     own = lab.semantics
     orders = {
         "bias before temperature": moved(own.order, "logit_bias", before="temperature"),
@@ -243,9 +243,9 @@ def bias_order(lab: EndpointLab) -> Finding:
     mine, other = orders if first else [*orders][::-1]
     readings = {name: replace(own, order=order) for name, order in orders.items()}
     fence = lab.survey.fence()
-    require_effect(lab, FencedGround(fence), "temperature")
-    asked = [Fenced(fence, slope(len(fence.tokens))[::-1], {"temperature": 0.5})]
-    return decide(lab, Contest(asked, {mine: readings[mine]}, {other: readings[other]}))
+    require_effect(lab, BiasedGround(fence), "temperature")
+    asked = [BiasedCase(fence, slope(len(fence.tokens))[::-1], {"temperature": 0.5})]
+    return decide(lab, EndpointTest(asked, {mine: readings[mine]}, {other: readings[other]}))
 
 
 RUNS: dict[str, Run] = {

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sampling.conformance.endings import NotTestable
+from sampling.conformance.endpoint.biased_case import Asked, BiasedCase, slope
 from sampling.conformance.endpoint.design import Option, sharpest
-from sampling.conformance.endpoint.fenced import Asked, Fenced, slope
 from sampling.conformance.endpoint.natural import Context, Natural
-from sampling.conformance.endpoint.survey import Fence
+from sampling.conformance.endpoint.profile import TokenSupport
 from sampling.conformance.oracle import softmax
 from sampling.conformance.semantics import Semantics
 
@@ -32,11 +32,11 @@ class Ground(Protocol):
     """Where questions come from."""
 
     def asked(self, params: Mapping[str, Any]) -> Asked:
-        """A question about parameters in which several tokens are likely."""
+        """Return a question about parameters in which several tokens are likely."""
         ...
 
     def sharpest(self, options: Options, readings: tuple[Semantics, ...], otherwise: Otherwise) -> Asked:
-        """A question that tells readings apart with few draws.
+        """Return a question that tells readings apart with few draws.
 
         Args:
             options: Parameters to choose from, where the logits can be chosen, too.
@@ -46,7 +46,7 @@ class Ground(Protocol):
         ...
 
     def row(self, temperature: float = 1.0) -> Row:
-        """The probabilities of that question's tokens at a temperature, from large to small."""
+        """Return the probabilities of that question's tokens at a temperature, from large to small."""
         ...
 
     def tops(self, params: Mapping[str, Any]) -> Sequence[tuple[Asked, int]]:
@@ -54,7 +54,7 @@ class Ground(Protocol):
         ...
 
     def near(self, params: Mapping[str, Any]) -> Asked:
-        """A question whose first two logits are close to each other.
+        """Return a question whose first two logits are close to each other.
 
         Raises:
             NotTestable: There is none.
@@ -62,28 +62,28 @@ class Ground(Protocol):
         ...
 
     def flat(self, count: int) -> Asked:
-        """A question of so many tokens whose draws hardly ever repeat by chance, or of as many as there are."""
+        """Return a question of so many tokens whose draws hardly ever repeat by chance, or of as many as there are."""
         ...
 
 
 @dataclass(frozen=True)
-class FencedGround:
+class BiasedGround:
     """Questions of fenced tokens."""
 
-    fence: Fence
+    fence: TokenSupport
 
     def sharpest(self, options: Options, readings: tuple[Semantics, ...], otherwise: Otherwise) -> Asked:
-        """The question that tells readings apart with the fewest draws."""
+        """Return the question that tells readings apart with the fewest draws."""
         del otherwise
         logits, option = sharpest(len(self.fence.tokens), options, readings)
-        return Fenced(self.fence, np.array(logits), dict(option))
+        return BiasedCase(self.fence, np.array(logits), dict(option))
 
     def asked(self, params: Mapping[str, Any]) -> Asked:
-        """A question about parameters, with evenly spaced logits."""
-        return Fenced(self.fence, slope(len(self.fence.tokens)), params)
+        """Return a question about parameters, with evenly spaced logits."""
+        return BiasedCase(self.fence, slope(len(self.fence.tokens)), params)
 
     def row(self, temperature: float = 1.0) -> Row:
-        """The probabilities at a temperature."""
+        """Return the probabilities at a temperature."""
         return softmax(slope(len(self.fence.tokens)) / temperature)
 
     def tops(self, params: Mapping[str, Any]) -> Sequence[tuple[Asked, int]]:
@@ -92,23 +92,23 @@ class FencedGround:
         for top in range(min(TOPS, len(self.fence.tokens))):
             logits = slope(len(self.fence.tokens))
             logits[top] = 0.2
-            found.append((Fenced(self.fence, logits, params), top))
+            found.append((BiasedCase(self.fence, logits, params), top))
         return found
 
     def near(self, params: Mapping[str, Any]) -> Asked:
-        """A question whose first logit is 0.02 above all others."""
+        """Return a question whose first logit is 0.02 above all others."""
         if self.fence.slack > 2e-3:
             raise NotTestable(
                 "log probabilities are known to 0.004 only, too roughly for temperatures near 0"
             )
         logits = np.full(len(self.fence.tokens), -0.02)
         logits[0] = 0.0
-        return Fenced(self.fence, logits, params)
+        return BiasedCase(self.fence, logits, params)
 
     def flat(self, count: int) -> Asked:
-        """Some equally likely tokens."""
+        """Return some equally likely tokens."""
         fence = self.fence.first(count)
-        return Fenced(fence, np.zeros(len(fence.tokens)))
+        return BiasedCase(fence, np.zeros(len(fence.tokens)))
 
 
 @dataclass(frozen=True)
@@ -122,16 +122,16 @@ class NaturalGround:
     contexts: Sequence[Context]
 
     def sharpest(self, options: Options, readings: tuple[Semantics, ...], otherwise: Otherwise) -> Asked:
-        """A question in the broadest context."""
+        """Return a question in the broadest context."""
         del options, readings
         return self.asked(otherwise(self))
 
     def asked(self, params: Mapping[str, Any]) -> Asked:
-        """A question about parameters in the broadest context."""
+        """Return a question about parameters in the broadest context."""
         return Natural(self.contexts[0], params)
 
     def row(self, temperature: float = 1.0) -> Row:
-        """The probabilities at a temperature, the tokens that are not known taken to be as few as can be."""
+        """Return the probabilities at a temperature, the tokens that are not known taken to be as few as can be."""
         context = self.contexts[0]
         logits = np.concatenate([context.values, next(context.others())])
         return softmax(np.sort(logits)[::-1] / temperature)
@@ -141,20 +141,20 @@ class NaturalGround:
         return [(Natural(context, params), 0) for context in self.contexts if context.gap > AHEAD][:TOPS]
 
     def near(self, params: Mapping[str, Any]) -> Asked:
-        """A question in the context whose first two tokens are nearest to each other."""
+        """Return a question in the context whose first two tokens are nearest to each other."""
         gaps = [(context.gap, place) for place, context in enumerate(self.contexts) if context.gap > 0]
         if not gaps or min(gaps)[0] > NEAR:
             raise NotTestable("in no context are the two likeliest tokens close enough to each other")
         return Natural(self.contexts[min(gaps)[1]], params)
 
     def flat(self, count: int) -> Asked:
-        """The broadest context; what there is to choose from is not ours to say."""
+        """Return the broadest context; what there is to choose from is not ours to say."""
         del count
         return Natural(self.contexts[0])
 
 
 def clear_p(rows: Sequence[Row], differ: int = 1) -> float:
-    """A top_p far from every running mass of some distributions, at which they keep different numbers of tokens.
+    """Return a top_p far from every running mass of some distributions, at which they keep different numbers of tokens.
 
     Args:
         rows: Probabilities, each sorted from large to small, float64 [K].
@@ -172,7 +172,7 @@ def clear_p(rows: Sequence[Row], differ: int = 1) -> float:
 
 
 def clear_min_p(rows: Sequence[Row]) -> float:
-    """A min_p far from every share of the largest probability, at which distributions keep different numbers of tokens.
+    """Return a min_p far from every share of the largest probability, at which distributions keep different numbers of tokens.
 
     Args:
         rows: Probabilities, each sorted from large to small, float64 [K].
@@ -187,7 +187,7 @@ def clear_min_p(rows: Sequence[Row]) -> float:
 
 
 def clear_k(row: Row, about: int) -> int:
-    """A top_k at which the next probability is much smaller.
+    """Return a top_k at which the next probability is much smaller.
 
     Args:
         row: Probabilities from large to small, float64 [K].

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from sampling.conformance.contest import SAME, shown
 from sampling.conformance.distributions import alike
 from sampling.conformance.endings import CheckEnded, NotTestable
+from sampling.conformance.endpoint.biased_case import Asked, Row, batches
 from sampling.conformance.endpoint.distribution import ground
-from sampling.conformance.endpoint.fenced import Asked, Row, batches
-from sampling.conformance.endpoint.lab import EndpointLab
+from sampling.conformance.endpoint.endpoint_context import EndpointContext
 from sampling.conformance.endpoint.penalties import in_prompt
 from sampling.conformance.endpoint.reported import modes_that_fit
 from sampling.conformance.endpoint.topics import both, cold_least, cold_nucleus
@@ -26,7 +26,7 @@ DRAWS, LEAST_REQUESTS = 256, 8  # for each question
 Readings = Mapping[str, Semantics]
 
 
-def identify(lab: EndpointLab) -> Identification | None:
+def identify(lab: EndpointContext) -> Identification | None:
     """Ask what tells the dialects apart, as far as the endpoint answers; None if it does not."""
     try:
         return identified(lab)
@@ -34,7 +34,7 @@ def identify(lab: EndpointLab) -> Identification | None:
         return None
 
 
-def identified(lab: EndpointLab) -> Identification:
+def identified(lab: EndpointContext) -> Identification:
     """Weigh the dialects against each other on draws from fenced questions.
 
     Raises:
@@ -77,8 +77,8 @@ def settled(seen: Likelihoods, rows: Mapping[str, Row]) -> bool:
     return all(alike([rows[name]], [rows[left[0]]], SAME) for name in left)
 
 
-def answered(lab: EndpointLab) -> tuple[dict[str, Asked], list[str]]:
-    """The questions that the endpoint takes, by what they are about, and the parameters that it refuses."""
+def answered(lab: EndpointContext) -> tuple[dict[str, Asked], list[str]]:
+    """Return the questions that the endpoint takes, by what they are about, and the parameters that it refuses."""
     taken: dict[str, Asked] = {}
     refused: list[str] = []
     for words, question in separating(lab).items():
@@ -98,7 +98,7 @@ def answered(lab: EndpointLab) -> tuple[dict[str, Asked], list[str]]:
     return taken, refused
 
 
-def separating(lab: EndpointLab) -> dict[str, Asked]:
+def separating(lab: EndpointContext) -> dict[str, Asked]:
     """Questions in which dialects differ."""
     found = ground(lab)
     return {
@@ -109,8 +109,8 @@ def separating(lab: EndpointLab) -> dict[str, Asked]:
     }
 
 
-def by_values(lab: EndpointLab, readings: Readings) -> dict[str, Exclusion]:
-    """The dialects that are out because of a value: a log probability, or a temperature of 0 that is taken."""
+def by_values(lab: EndpointContext, readings: Readings) -> dict[str, Exclusion]:
+    """Return the dialects that are out because of a value: a log probability, or a temperature of 0 that is taken."""
     out: dict[str, Exclusion] = {}
     for params in ({"temperature": 0.5}, {"top_p": 1e-3}):
         try:

@@ -119,7 +119,7 @@ class Manners:
         return self.client.ask_stream(**self.formed(fields))
 
     def refusal(self, fields: Fields) -> str:
-        """What the endpoint says to fields as they are; nothing if it takes them.
+        """Return what the endpoint says to fields as they are; nothing if it takes them.
 
         Raises:
             Refused: It refuses even a request without them.
@@ -140,7 +140,7 @@ class Manners:
         return self._sent(self._as_is(fields), TRIES)
 
     def _as_is(self, fields: Fields, without: tuple[str, ...] = ()) -> dict[str, Any]:
-        """A plain request with fields as they are."""
+        """Return a plain request with fields as they are."""
         plain = self.formed({}, (*fields, *without))
         if TOKENS[0] in fields:
             del plain[self._tokens]
@@ -164,7 +164,7 @@ class Manners:
             self._without_greedy()
 
     def formed(self, fields: Fields, without: tuple[str, ...] = ()) -> dict[str, Any]:
-        """The request as it is sent."""
+        """Return the request as it is sent."""
         left = {name: self.neutral[name] for name in self.beside(fields) if name not in without}
         given: dict[str, Any] = {"messages": [*LETTERS], TOKENS[0]: 1, **left, **fields}
         wanted = given.pop(TOKENS[0])
@@ -180,7 +180,7 @@ class Manners:
         return self.named(given)
 
     def beside(self, fields: Fields) -> tuple[str, ...]:
-        """The neutral fields that are sent with a request's own."""
+        """Return the neutral fields that are sent with a request's own."""
         return () if own_names(fields) in self._alone else (*self.neutral,)
 
     def named(self, fields: Fields) -> dict[str, Any]:
@@ -201,7 +201,7 @@ class Manners:
             raise Refused(failing.status, failing.words) from None
 
     def _refusal(self, body: Fields) -> str:
-        """What is said to a request; nothing if it is answered."""
+        """Return what is said to a request; nothing if it is answered."""
         try:
             self.client.ask(tries=TRIES, **body)
         except Failing as failing:
@@ -349,5 +349,5 @@ class Manners:
 
 
 def own_names(fields: Fields) -> frozenset[str]:
-    """The fields of a request that say how to sample."""
+    """Return the fields of a request that say how to sample."""
     return frozenset(fields) & SAMPLING

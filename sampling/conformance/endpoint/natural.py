@@ -21,7 +21,7 @@ from sampling.conformance.endings import NotTestable
 from sampling.conformance.endpoint.prompts import Messages
 from sampling.conformance.endpoint.reply import Choice
 from sampling.conformance.oracle import probabilities
-from sampling.conformance.question import Question
+from sampling.conformance.sampling_case import SamplingCase
 from sampling.conformance.semantics import Semantics
 from sampling.dialects import TRUNCATIONS
 
@@ -53,7 +53,7 @@ class Context:
 
     @staticmethod
     def of(messages: Messages, known: Mapping[str, float], hidden: Sequence[float], listed: bool) -> Context:
-        """A context from what is known of it.
+        """Return a context from what is known of it.
 
         Args:
             messages: The context.
@@ -95,7 +95,7 @@ class Context:
         return float(self.values[0] - self.values[1]) if len(self.values) > 1 and all(self.texts[:2]) else 0.0
 
     def others(self) -> Iterator[Row]:
-        """The log probabilities that the tokens which are not known can have: as few as can be, and very many."""
+        """Yield the log probabilities that the tokens which are not known can have: as few as can be, and very many."""
         if self.rest <= CUT_OFF:
             yield np.empty(0)
             return
@@ -146,7 +146,7 @@ class Natural:
         return told.index(text) if text in told else len(told)
 
     def row(self, reading: Semantics) -> Row:
-        """What a reading draws from, given that it is a token that can be told; then 1 if it may be another, or 0.
+        """Return what a reading draws from, given that it is a token that can be told; then 1 if it may be another, or 0.
 
         The ratio of two such rows has an expectation of at most 1 under the second, so that their products are e-processes.
 
@@ -164,9 +164,9 @@ class Natural:
         return rows[0]
 
     def _row(self, reading: Semantics, others: Row) -> Row:
-        """The same, with some log probabilities of the tokens that are not known."""
+        """Return the same, with some log probabilities of the tokens that are not known."""
         logits = np.concatenate([self.context.values, others]).astype(np.float32)
-        p = probabilities(Question(logits, self.params, self.in_prompt, self.output_ids), reading)
+        p = probabilities(SamplingCase(logits, self.params, self.in_prompt, self.output_ids), reading)
         known = p[self.context.told]
         mass = float(known.sum())
         return np.append(known / mass if mass > 0 else known, float(1.0 - mass > CUT_OFF))

@@ -9,7 +9,7 @@ from typing import Any
 
 from sampling.conformance.endings import CheckEnded, NotTestable
 from sampling.conformance.endpoint.defaults import defaults_of
-from sampling.conformance.endpoint.lab import EndpointLab, Run
+from sampling.conformance.endpoint.endpoint_context import EndpointContext, Run
 from sampling.conformance.endpoint.prompts import QUESTION
 from sampling.conformance.endpoint.ranges import (
     CLAMPED,
@@ -54,16 +54,16 @@ ONE_LEFT: dict[str, Any] = {"top_k": 1, "min_p": 0.99}
 
 
 def finding(verdict: Verdict, evidence: str) -> Finding:
-    """What was found by looking at messages."""
+    """Find what was found by looking at messages."""
     return Finding(verdict, evidence, detects="messages, not draws: any difference shows", false_alarm=0.0)
 
 
-def answer(lab: EndpointLab, **fields: Any) -> Choice:
-    """The most likely answer to a question."""
+def answer(lab: EndpointContext, **fields: Any) -> Choice:
+    """Return the most likely answer to a question."""
     return lab.ask(QUESTION, **{"max_tokens": LONG, **lab.survey.greedy(), **fields}).choices[0]
 
 
-def stop_left_out(lab: EndpointLab) -> Finding:
+def stop_left_out(lab: EndpointContext) -> Finding:
     """Stop at a piece of the answer that is known to come."""
     whole = answer(lab).text
     stop, before = stop_in(whole)
@@ -87,7 +87,7 @@ def stop_left_out(lab: EndpointLab) -> Finding:
 
 
 def stop_in(text: str) -> tuple[str, str]:
-    """A stop string of three characters in the middle of a text, and what is before it: where one is, its beginning, too."""
+    """Return a stop string of three characters in a text, and what is before it: where one is, its beginning, too."""
     starts = range(len(text) // 3, len(text) - 3)
     found = [at for at in starts if (stop := text[at : at + 3]).isalpha() and text.index(stop) == at]
     if not found:
@@ -101,7 +101,7 @@ def begun_before(text: str, at: int) -> int:
     return next((size for size in (2, 1) if text[at : at + size] in text[: at - size + 1]), 0)
 
 
-def finish_reason(lab: EndpointLab) -> Finding:
+def finish_reason(lab: EndpointContext) -> Finding:
     """End by length, by a stop string and, if the answer is short, by itself; then the same in a stream."""
     whole = answer(lab)
     stop, _ = stop_in(whole.text)
@@ -124,7 +124,7 @@ def finish_reason(lab: EndpointLab) -> Finding:
     return finding(Verdict.CONFORMS, "; ".join(f"{got!r} at {what}" for what, (got, _) in told.items()))
 
 
-def streamed(lab: EndpointLab, **fields: Any) -> tuple[str, object]:
+def streamed(lab: EndpointContext, **fields: Any) -> tuple[str, object]:
     """Text and reason to finish of the most likely answer, streamed."""
     asked = {"messages": list(QUESTION), **lab.survey.greedy(), **fields}
     chunks = [chunk.choices[0] for chunk in lab.survey.manners.ask_stream(asked) if chunk.choices]
@@ -132,7 +132,7 @@ def streamed(lab: EndpointLab, **fields: Any) -> tuple[str, object]:
     return "".join(choice.delta.content or "" for choice in chunks), reasons[-1] if reasons else None
 
 
-def constrained(lab: EndpointLab) -> Finding:
+def constrained(lab: EndpointContext) -> Finding:
     """Ask for JSON, plainly and with biases that would force letters."""
     plain = lab.ask(
         QUESTION, max_tokens=JSON_TOKENS, response_format=JSON_FORMAT, **lab.survey.greedy()
@@ -162,7 +162,7 @@ def constrained(lab: EndpointLab) -> Finding:
     return finding(Verdict.CONFORMS, f"{words}; shares within the legal set were not measured")
 
 
-def parameters(lab: EndpointLab) -> Finding:
+def parameters(lab: EndpointContext) -> Finding:
     """For every field of the page and the dialect: is an allowed value taken and honoured, and are others refused?"""
     lab.survey.plain()  # where not even this is answered, nothing was refused
     fields = {**FIELDS, **{name: values for name, values in FURTHER.items() if name in lab.semantics.stages}}
@@ -183,9 +183,9 @@ def parameters(lab: EndpointLab) -> Finding:
 
 
 def verdict_on(
-    lab: EndpointLab, refused: list[str], without: list[str], found: Mapping[str, list[str]]
+    lab: EndpointContext, refused: list[str], without: list[str], found: Mapping[str, list[str]]
 ) -> Verdict:
-    """The verdict on what was refused, had no effect, or was taken though it should not be."""
+    """Return the verdict on what was refused, had no effect, or was taken though it should not be."""
     if without or found[WITHOUT]:
         return Verdict.IGNORED
     if any(found.values()):
@@ -199,7 +199,7 @@ def all_good(fields: Mapping[str, Any]) -> str:
     return f"taken, honoured where one request shows it, and refused out of range: {names}"
 
 
-def taken(lab: EndpointLab, name: str, value: Any) -> bool:
+def taken(lab: EndpointContext, name: str, value: Any) -> bool:
     """Whether an allowed value is taken, biases at least as numbers with a fraction."""
     refusal = lab.refuses(**{name: value})
     if refusal and name == "logit_bias":
@@ -212,7 +212,7 @@ def taken(lab: EndpointLab, name: str, value: Any) -> bool:
     return not refusal
 
 
-def unheeded(lab: EndpointLab, refused: list[str]) -> list[str]:
+def unheeded(lab: EndpointContext, refused: list[str]) -> list[str]:
     """Fields that one request shows to have no effect."""
     most = max(2, lab.survey.manners.least)
     seen = {

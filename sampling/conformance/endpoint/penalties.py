@@ -17,16 +17,16 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from sampling.conformance.combine_findings import combine_findings
 from sampling.conformance.contest import IGNORED, shown
 from sampling.conformance.endings import NotTestable
 from sampling.conformance.endpoint import completions
 from sampling.conformance.endpoint.acting import require_effect
+from sampling.conformance.endpoint.biased_case import BiasedCase, EndpointTest, decide, slope
 from sampling.conformance.endpoint.distribution import ground, has
-from sampling.conformance.endpoint.fenced import Contest, Fenced, decide, slope
-from sampling.conformance.endpoint.lab import EndpointLab, Run, choices_of, reply_of
-from sampling.conformance.endpoint.survey import Fence
+from sampling.conformance.endpoint.endpoint_context import EndpointContext, Run, choices_of, reply_of
+from sampling.conformance.endpoint.profile import TokenSupport
 from sampling.conformance.endpoint.thresholds import counted, shift
-from sampling.conformance.together import together
 from sampling.conformance.verdict import FALSE_ALARM, Finding, Verdict, certain
 from sampling.core.history import OUTPUT, PROMPT_AND_OUTPUT
 
@@ -73,7 +73,7 @@ class Shifts:
             self.logs[name] = self.logs.get(name, 0.0) + log
 
     def e_value(self, name: str) -> float:
-        """The evidence against a reading: the mean of the others' likelihood ratios."""
+        """Return the evidence against a reading: the mean of the others' likelihood ratios."""
         own = self.logs.get(name, 0.0)
         others = [value - own for other, value in self.logs.items() if other != name]
         return (
@@ -92,14 +92,14 @@ class Shifts:
         return self.rejected([*self.right]) or self.rejected([*self.wrong])
 
 
-def few(lab: EndpointLab) -> Fence:
-    """A fence of a few tokens."""
+def few(lab: EndpointContext) -> TokenSupport:
+    """Return a fence of a few tokens."""
     return lab.survey.fence().first(FEW)
 
 
-def sequences(lab: EndpointLab, fence: Fence, length: int, n: int, **params: Any) -> Sequences:
+def sequences(lab: EndpointContext, fence: TokenSupport, length: int, n: int, **params: Any) -> Sequences:
     """Completions of some tokens each, as places in the fence."""
-    fields = Fenced(fence, np.zeros(len(fence.tokens)), params).fields
+    fields = BiasedCase(fence, np.zeros(len(fence.tokens)), params).fields
     reply = choices_of(lab.ask(fence.messages, n=n, max_tokens=length, **fields, **lab.seeds()), n)
     return [fence.split(choice.text, length) for choice in reply.choices]
 
@@ -115,7 +115,7 @@ def again(found: Sequences, run: int) -> dict[int, Cell]:
 
 
 def compared(
-    lab: EndpointLab,
+    lab: EndpointContext,
     shifts: Shifts,
     run: int,
     penalty: Mapping[str, Any],
@@ -146,7 +146,9 @@ def compared(
     return concluded(shifts, drawn)
 
 
-def batch(lab: EndpointLab, fence: Fence, length: int, size: int, params: Mapping[str, Any]) -> Sequences:
+def batch(
+    lab: EndpointContext, fence: TokenSupport, length: int, size: int, params: Mapping[str, Any]
+) -> Sequences:
     """So many completions, in as many requests as it takes."""
     n = lab.survey.per_request()
     found = [sequences(lab, fence, length, n, **params) for _ in range(max(1, size // n))]
@@ -154,7 +156,7 @@ def batch(lab: EndpointLab, fence: Fence, length: int, size: int, params: Mappin
 
 
 def concluded(shifts: Shifts, drawn: int) -> Finding:
-    """What the samples say."""
+    """Find what the samples say."""
     if not shifts.logs:
         raise NotTestable("no token of the fence comes twice in a row in the model's context")
     e_values = {name: shifts.e_value(name) for name in shifts.logs}
@@ -170,7 +172,7 @@ def concluded(shifts: Shifts, drawn: int) -> Finding:
     return Finding(verdict, f"{words}; e-values against: {told}", drawn, detects, e_values=e_values)
 
 
-def scope(lab: EndpointLab, name: str, counts: str, prompt_counts: bool) -> Finding:
+def scope(lab: EndpointContext, name: str, counts: str, prompt_counts: bool) -> Finding:
     """Put tokens of the fence into the prompt and see whether a penalty finds them there."""
     own = has(lab, name)
     readings = {
@@ -179,7 +181,7 @@ def scope(lab: EndpointLab, name: str, counts: str, prompt_counts: bool) -> Find
     }
     mine, other = [*readings][::-1] if prompt_counts else [*readings]
     asked = in_prompt(lab, name)
-    drawn = decide(lab, Contest([asked], {mine: readings[mine]}, {other: readings[other]}))
+    drawn = decide(lab, EndpointTest([asked], {mine: readings[mine]}, {other: readings[other]}))
     if drawn.verdict is not Verdict.CONFORMS or not asked.fence.told:
         return drawn
     at_end = lowered_at_end(lab, asked)
@@ -193,7 +195,7 @@ def scope(lab: EndpointLab, name: str, counts: str, prompt_counts: bool) -> Find
     )
 
 
-def lowered_at_end(lab: EndpointLab, drawn: Fenced) -> bool:
+def lowered_at_end(lab: EndpointContext, drawn: BiasedCase) -> bool:
     """Whether a penalty finds a token at the end of the prompt, when the most likely one is asked for without a seed.
 
     Engines that keep prompts may show the penalties of a seeded request the rest alone; others count the last few tokens.
@@ -209,7 +211,7 @@ def lowered_at_end(lab: EndpointLab, drawn: Fenced) -> bool:
         raise NotTestable(f"{token.text!r} is not listed behind itself")
     logits = np.zeros(len(context.tokens))
     logits[place] = AHEAD
-    asked = Fenced(context, logits, drawn.params, (place,))
+    asked = BiasedCase(context, logits, drawn.params, (place,))
     reply = lab.ask(context.messages, **{**asked.fields, **lab.survey.greedy()})
     found = context.index(reply.choices[0].text)
     if found is None:
@@ -217,7 +219,7 @@ def lowered_at_end(lab: EndpointLab, drawn: Fenced) -> bool:
     return found != place
 
 
-def fenced(lab: EndpointLab) -> bool:
+def fenced(lab: EndpointContext) -> bool:
     """Whether biases fence tokens; otherwise penalties are looked at in completions as they are."""
     try:
         lab.survey.fence()
@@ -226,8 +228,8 @@ def fenced(lab: EndpointLab) -> bool:
     return True
 
 
-def in_prompt(lab: EndpointLab, name: str) -> Fenced:
-    """A question under a penalty whose prompt contains tokens that are drawn as often as is best to see them penalised.
+def in_prompt(lab: EndpointContext, name: str) -> BiasedCase:
+    """Return a question under a penalty whose prompt contains tokens that are drawn as often as is best to see them penalised.
 
     Raises:
         NotTestable: No such context is found.
@@ -236,11 +238,11 @@ def in_prompt(lab: EndpointLab, name: str) -> Fenced:
     count = len(context.tokens)
     logits = slope(count, 0.05)
     logits[[*here]] += math.log(ODDS[name] * (count - len(here)) / len(here))
-    return Fenced(context, logits, {name: IN_PROMPT[name]}, here)
+    return BiasedCase(context, logits, {name: IN_PROMPT[name]}, here)
 
 
-def with_prompt(lab: EndpointLab) -> tuple[Fence, tuple[int, ...]]:
-    """A fence whose prompt contains some of its tokens, and which.
+def with_prompt(lab: EndpointContext) -> tuple[TokenSupport, tuple[int, ...]]:
+    """Return a fence whose prompt contains some of its tokens, and which.
 
     Raises:
         NotTestable: No such context is found.
@@ -255,12 +257,12 @@ def with_prompt(lab: EndpointLab) -> tuple[Fence, tuple[int, ...]]:
     return context, here
 
 
-def said(fence: Fence, place: int) -> Mapping[str, str]:
-    """A message of one token."""
+def said(fence: TokenSupport, place: int) -> Mapping[str, str]:
+    """Return a message of one token."""
     return {"role": "user", "content": fence.tokens[place].text}
 
 
-def single_tokens(lab: EndpointLab, fence: Fence) -> list[int]:
+def single_tokens(lab: EndpointContext, fence: TokenSupport) -> list[int]:
     """Three tokens whose texts, as messages, are the shortest prompts there are: one token each."""
     lengths: dict[int, int] = {}
     places = range(min(6, len(fence.tokens)))
@@ -274,8 +276,8 @@ def single_tokens(lab: EndpointLab, fence: Fence) -> list[int]:
     return shortest[::2][:3] or shortest
 
 
-def presence_scope(lab: EndpointLab) -> Finding:
-    """A token that was sampled, under presence penalties; then one of 2 after a prompt that contains three tokens of the fence.
+def presence_scope(lab: EndpointContext) -> Finding:
+    """Ask for a token that was sampled, under presence penalties; then one of 2 after a prompt with three of the fence.
 
     The first shows a penalty without effect, the second what it counts.
     """
@@ -286,11 +288,11 @@ def presence_scope(lab: EndpointLab) -> Finding:
     if acts.verdict is not Verdict.CONFORMS:
         return acts
     counts = scope(lab, "presence_penalty", "presence_counts", lab.semantics.presence_counts.prompt)
-    return together([("a token that was sampled", acts), ("the prompt", counts)])
+    return combine_findings([("a token that was sampled", acts), ("the prompt", counts)])
 
 
-def repetition_scope(lab: EndpointLab) -> Finding:
-    """A token that was sampled, under penalties of 1.05 and 1.1; then one of 1.05 after a prompt with three of the fence.
+def repetition_scope(lab: EndpointContext) -> Finding:
+    """Ask for a sampled token under penalties of 1.05 and 1.1; then one of 1.05 after a prompt with three of the fence.
 
     The first shows a penalty without effect, the second what it counts. The logits' level is not known, but biases lifted it
     to about 65: a penalty of 1.05 takes about 3 off.
@@ -304,10 +306,10 @@ def repetition_scope(lab: EndpointLab) -> Finding:
     if acts.verdict is not Verdict.CONFORMS:
         return acts
     counts = scope(lab, "repetition_penalty", "repetition_scope", own.repetition_scope.prompt)
-    return together([("a token that was sampled", acts), ("the prompt", counts)])
+    return combine_findings([("a token that was sampled", acts), ("the prompt", counts)])
 
 
-def repetition_acts(lab: EndpointLab) -> Finding:
+def repetition_acts(lab: EndpointContext) -> Finding:
     """Whether a repetition penalty lowers a token that was sampled, by how much soever."""
     try:
         told = shift(lab, "repetition_penalty", *REPETITION)
@@ -328,7 +330,7 @@ Runs = Mapping[
 ]  # by reading, by how often the token came before, what a penalty of 1 more takes off
 
 
-def shifted(lab: EndpointLab, name: str, right: Runs, wrong: Runs, **both: float) -> Finding:
+def shifted(lab: EndpointContext, name: str, right: Runs, wrong: Runs, **both: float) -> Finding:
     """Compare how far a penalty of 2 shifts a token further than one of 1 with readings; by draws where it cannot be seen.
 
     Args:
@@ -346,9 +348,9 @@ def shifted(lab: EndpointLab, name: str, right: Runs, wrong: Runs, **both: float
 
 
 def by_shifts(
-    lab: EndpointLab, name: str, told: Sequence[float], right: Runs, wrong: Runs, **both: float
+    lab: EndpointContext, name: str, told: Sequence[float], right: Runs, wrong: Runs, **both: float
 ) -> Finding:
-    """The same from what was measured, by run; by draws where that is too little."""
+    """Find the same from what was measured, by run; by draws where that is too little."""
     runs = len(next(iter(right.values())))
     if len(told) < runs:
         by_runs = ({reading: -2 * values[-1] for reading, values in some.items()} for some in (right, wrong))
@@ -370,26 +372,26 @@ ONCE, TIMES = {"once, whatever the count": (1.0, 1.0)}, {"times the count": (1.0
 NEITHER = {"times its square": (1.0, 4.0), IGNORED: (0.0, 0.0), "a reward": (-1.0, -2.0)}
 
 
-def frequency_counts(lab: EndpointLab) -> Finding:
-    """A token that was sampled once and twice, under frequency penalties; then under presence penalties.
+def frequency_counts(lab: EndpointContext) -> Finding:
+    """Ask for a token that was sampled once and twice, under frequency penalties; then under presence penalties.
 
     What the former add for the second time tells where the latter would be seen to add something.
     """
     has(lab, "frequency_penalty")
     has(lab, "presence_penalty")
     if not fenced(lab):
-        return together(completions.frequency_counts(lab))
+        return combine_findings(completions.frequency_counts(lab))
     try:
         told = counted(lab)
     except NotTestable:
         told = ([], [])
     frequency = by_shifts(lab, "frequency_penalty", told[0], TIMES, {**ONCE, **NEITHER})
     presence = by_shifts(lab, "presence_penalty", told[1], ONCE, {**TIMES, **NEITHER})
-    return together([("frequency penalty", frequency), ("presence penalty", presence)])
+    return combine_findings([("frequency penalty", frequency), ("presence penalty", presence)])
 
 
-def penalty_order(lab: EndpointLab) -> Finding:
-    """A token that was sampled, under presence penalties at a temperature of 0.5.
+def penalty_order(lab: EndpointContext) -> Finding:
+    """Ask for a token that was sampled, under presence penalties at a temperature of 0.5.
 
     What makes up for the penalty is a bias, which the temperature divides likewise if it comes before it.
     """
@@ -409,8 +411,8 @@ def penalty_order(lab: EndpointLab) -> Finding:
     return shifted(lab, "presence_penalty", right, {**wrong, IGNORED: (0.0,)}, temperature=t)
 
 
-def per_choice(lab: EndpointLab) -> Finding:
-    """A second token like the first, where other choices of the request have sampled the other tokens."""
+def per_choice(lab: EndpointContext) -> Finding:
+    """Ask for a second token like the first, where other choices of the request have sampled the other tokens."""
     if not fenced(lab):
         return completions.per_choice(lab)
     if lab.survey.per_request() == 1:

@@ -8,7 +8,7 @@ Messages = tuple[Mapping[str, str], ...]
 
 
 def asking(words: str) -> Messages:
-    """A context of one message."""
+    """Return a context of one message."""
     return ({"role": "user", "content": words},)
 
 

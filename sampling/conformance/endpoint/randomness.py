@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from sampling.conformance.endings import CheckEnded, NotTestable
+from sampling.conformance.endpoint.biased_case import ALWAYS, Asked, batches
 from sampling.conformance.endpoint.distribution import ground, questions
-from sampling.conformance.endpoint.fenced import ALWAYS, Asked, batches
-from sampling.conformance.endpoint.lab import EndpointLab, Run, choices_of
+from sampling.conformance.endpoint.endpoint_context import EndpointContext, Run, choices_of
 from sampling.conformance.endpoint.trouble import Refused, Unanswered
 from sampling.conformance.statistics.binomial import tail
 from sampling.conformance.statistics.pearson import pearson
@@ -30,9 +30,9 @@ DRAWS, ALONE = 512, 160  # ALONE: of an endpoint that gives one choice a request
 FLAT_DRAWS = 162  # of three equally likely tokens
 EQUAL, SINGLE = 4, 100  # equally likely tokens, and requests for one of them
 CONNECTIONS = 3
-OWN, NEXT, NONE = "s", "s + 1", "-1"
+NULL, NEXT, NONE = "s", "s + 1", "-1"
 RELATED = {
-    OWN: 4321,
+    NULL: 4321,
     NEXT: 4322,
     "s + 2^31": 4321 + 2**31,
     "s + 2^32": 4321 + 2**32,
@@ -44,19 +44,19 @@ USUAL = (0, 1, 42, 1234)  # seeds that engines take where none is given
 BINS, PAIR_BINS = 8, 3
 
 
-def completion(lab: EndpointLab, n: int = 1, **fields: Any) -> list[str]:
-    """The texts of a request whose tokens are hardly ever the same by chance."""
+def completion(lab: EndpointContext, n: int = 1, **fields: Any) -> list[str]:
+    """Return the texts of a request whose tokens are hardly ever the same by chance."""
     reply = lab.ask(ground(lab).flat(12).messages, n=n, **long(lab, fields))
     return [choice.text for choice in choices_of(reply, n).choices]
 
 
-def long(lab: EndpointLab, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of such a request."""
+def long(lab: EndpointContext, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of such a request."""
     return {**ground(lab).flat(12).fields, "max_tokens": LENGTH, "temperature": 2, **fields}
 
 
-def texts_of(lab: EndpointLab, seeds: Mapping[str, int]) -> dict[str, str]:
-    """The texts of such requests under seeds, by what the seeds are called; those that are refused left out.
+def texts_of(lab: EndpointContext, seeds: Mapping[str, int]) -> dict[str, str]:
+    """Return the texts of such requests under seeds, by what the seeds are called; those that are refused left out.
 
     One after the other: beside others a seed may not hold, which is another check's.
     """
@@ -69,8 +69,8 @@ def texts_of(lab: EndpointLab, seeds: Mapping[str, int]) -> dict[str, str]:
     return told
 
 
-def seed_repeats(lab: EndpointLab) -> Finding:
-    """The same seeded requests, alone and among others."""
+def seed_repeats(lab: EndpointContext) -> Finding:
+    """Ask for the same seeded requests, alone and among others."""
     if not lab.survey.takes_seed():
         lab.ask(seed=1)  # says how it is refused
     with ThreadPoolExecutor(NEIGHBOURS) as pool:
@@ -94,12 +94,12 @@ def seed_repeats(lab: EndpointLab) -> Finding:
     return Finding(Verdict.CONFORMS, words, drawn, "any change of a token", false_alarm=0.0)
 
 
-def seeds_differ(lab: EndpointLab) -> Finding:
+def seeds_differ(lab: EndpointContext) -> Finding:
     """Consecutive seeds, one draw each, from four equally likely tokens; and seeds that a rule may take for another."""
     if not lab.survey.takes_seed():
         lab.ask(seed=1)
     told = texts_of(lab, RELATED)
-    same = [name for name, text in told.items() if name != OWN and name != NONE and text == told.get(OWN)]
+    same = [name for name, text in told.items() if name != NULL and name != NONE and text == told.get(NULL)]
     if len(told) > 2 and len(set(told.values())) == 1:
         return Finding(
             Verdict.DEVIATES, "fits 'one seed for all': all seeds give one and the same text", len(told)
@@ -107,7 +107,7 @@ def seeds_differ(lab: EndpointLab) -> Finding:
     rules, wrong = [*minus_one(lab, told), *following(lab, told)], list[str]()
     if same:
         names = " and ".join(same)
-        wrong.append(f"'seeds that differ are the same': with s = {RELATED[OWN]}, {names} give what s gives")
+        wrong.append(f"'seeds that differ are the same': with s = {RELATED[NULL]}, {names} give what s gives")
     if FOLLOWING in rules and not lab.semantics.choices_follow_seeds:
         wrong.append(f"{FOLLOWING!r}: different seeds share their tokens where n is above 1")
     if wrong:
@@ -118,22 +118,22 @@ def seeds_differ(lab: EndpointLab) -> Finding:
     return replace(found, evidence="; ".join([found.evidence, *rules]))
 
 
-def minus_one(lab: EndpointLab, told: Mapping[str, str]) -> list[str]:
-    """What a seed of -1 is."""
+def minus_one(lab: EndpointContext, told: Mapping[str, str]) -> list[str]:
+    """Return what a seed of -1 is."""
     if NONE not in told:
         return ["a seed of -1 is refused"]
     return [] if completion(lab, seed=-1)[0] == told[NONE] else ["a seed of -1 is none"]
 
 
-def following(lab: EndpointLab, told: Mapping[str, str]) -> list[str]:
+def following(lab: EndpointContext, told: Mapping[str, str]) -> list[str]:
     """Whether the second choice of a seed is the first of the next."""
     if lab.survey.per_request() == 1 or NEXT not in told:
         return []
-    return [FOLLOWING] if completion(lab, 2, seed=RELATED[OWN])[1] == told[NEXT] else []
+    return [FOLLOWING] if completion(lab, 2, seed=RELATED[NULL])[1] == told[NEXT] else []
 
 
-def unseeded_vary(lab: EndpointLab) -> Finding:
-    """Requests without a seed, some of them over fresh connections and behind seeded ones; then first draws of many.
+def unseeded_vary(lab: EndpointContext) -> Finding:
+    """Send requests without a seed, some of them over fresh connections and behind seeded ones; then first draws of many.
 
     A generator that every connection begins anew, and a seed that stays behind in it, show in longer texts.
     """
@@ -160,8 +160,8 @@ def unseeded_vary(lab: EndpointLab) -> Finding:
     return spread(lab, asked, firsts(lab, asked, [{}] * SINGLE), "requests without a seed")
 
 
-def same_seed(lab: EndpointLab, text: str) -> str:
-    """The reading of a text that comes to every request without a seed."""
+def same_seed(lab: EndpointContext, text: str) -> str:
+    """Return the reading of a text that comes to every request without a seed."""
     words = "every request without a seed has the same one"
     if not lab.survey.takes_seed():
         return words
@@ -171,7 +171,7 @@ def same_seed(lab: EndpointLab, text: str) -> str:
     return next((f"{words}, {name}" for name, other in told.items() if other == text), words)
 
 
-def firsts(lab: EndpointLab, asked: Asked, fields: Sequence[Mapping[str, Any]]) -> list[int]:
+def firsts(lab: EndpointContext, asked: Asked, fields: Sequence[Mapping[str, Any]]) -> list[int]:
     """One draw from a question for each request, as places in the fence."""
     replies = lab.ask_all([{**asked.fields, **each} for each in fields], asked.messages)
     places = [asked.place(reply.choices[0]) for reply in replies]
@@ -180,7 +180,7 @@ def firsts(lab: EndpointLab, asked: Asked, fields: Sequence[Mapping[str, Any]]) 
     return [place for place in places if place is not None]
 
 
-def spread(lab: EndpointLab, asked: Asked, tokens: Sequence[int], what: str) -> Finding:
+def spread(lab: EndpointContext, asked: Asked, tokens: Sequence[int], what: str) -> Finding:
     """Whether draws are spread as they should be, and each is independent of the one before."""
     p = asked.row(lab.semantics)[: asked.tokens]
     tokens = [token for token in tokens if token < len(p)]
@@ -199,8 +199,8 @@ def spread(lab: EndpointLab, asked: Asked, tokens: Sequence[int], what: str) -> 
 MOST_CHOICES = 8  # of a request, where so many are taken
 
 
-def choices_differ(lab: EndpointLab) -> Finding:
-    """The choices of seeded requests, in neighbouring pairs; and whether their order is that of their probabilities.
+def choices_differ(lab: EndpointContext) -> Finding:
+    """Ask for the choices of seeded requests, in neighbouring pairs; and whether their order is that of their probabilities.
 
     That choices share their tokens with those of other seeds is said by the check of these.
     """
@@ -229,7 +229,7 @@ def choices_differ(lab: EndpointLab) -> Finding:
 
 
 def log_sorted(requests: Sequence[Sequence[int]]) -> float:
-    """The log e-value against choices that come in any order, by those that come sorted; -inf where they do not.
+    """Return the log e-value against choices that come in any order, by those that come sorted; -inf where they do not.
 
     Example:
         >>> round(math.exp(log_sorted([[0, 0, 1]])), 6), log_sorted([[1, 0]])
@@ -244,7 +244,7 @@ def log_sorted(requests: Sequence[Sequence[int]]) -> float:
     return total
 
 
-def uniformity(lab: EndpointLab) -> Finding:
+def uniformity(lab: EndpointContext) -> Finding:
     """Turn draws from one question into uniforms; look at their shares, and at pairs of neighbours."""
     asked = questions(lab, {"top_p": 1})
     p = asked[0].row(lab.semantics)[: asked[0].tokens]

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sampling.conformance.endings import CheckEnded, NotTestable
+from sampling.conformance.endpoint.biased_case import draws
 from sampling.conformance.endpoint.distribution import ground
-from sampling.conformance.endpoint.fenced import draws
-from sampling.conformance.endpoint.lab import EndpointLab
+from sampling.conformance.endpoint.endpoint_context import EndpointContext
+from sampling.conformance.endpoint.profile import FORCE
 from sampling.conformance.endpoint.prompts import QUESTION, Messages
 from sampling.conformance.endpoint.reply import Reply
-from sampling.conformance.endpoint.survey import FORCE
 
 HONOURED, CLAMPED, WITHOUT, UNSEEN = (
     "honoured",
@@ -23,11 +23,11 @@ LONG, HOT = 48, 12  # tokens of an answer that most often ends, and of a message
 LOOKS = 16  # draws that all are the most likely token by chance once in 1e7
 MARGIN = 0.5  # nats by which a bias has to be above another one
 
-Look = Callable[[EndpointLab, Any], str]
+Look = Callable[[EndpointContext, Any], str]
 
 
-def fate(lab: EndpointLab, name: str, value: Any) -> str:
-    """What becomes of a value that is taken.
+def fate(lab: EndpointContext, name: str, value: Any) -> str:
+    """Return what becomes of a value that is taken.
 
     Args:
         lab: The lab.
@@ -40,27 +40,27 @@ def fate(lab: EndpointLab, name: str, value: Any) -> str:
         return UNSEEN
 
 
-def raw(lab: EndpointLab, messages: Messages = QUESTION, **fields: Any) -> Reply:
+def raw(lab: EndpointContext, messages: Messages = QUESTION, **fields: Any) -> Reply:
     """Ask with fields as they are."""
     return lab.survey.manners.ask_as_is({"messages": list(messages), **fields})
 
 
-def no_such_thing(_lab: EndpointLab, _value: Any) -> str:
+def no_such_thing(_lab: EndpointContext, _value: Any) -> str:
     """Of a value that means nothing, nothing can be honoured."""
     return WITHOUT
 
 
 def numeric(look: Look) -> Look:
-    """A look at numbers; what is none means nothing."""
+    """Return a look at numbers; what is none means nothing."""
     return lambda lab, value: look(lab, value) if isinstance(value, int | float) else WITHOUT
 
 
-def logprobs(lab: EndpointLab, value: Any) -> str:
+def logprobs(lab: EndpointContext, value: Any) -> str:
     """Whether there are log probabilities."""
     return HONOURED if raw(lab, logprobs=value).choices[0].logprobs is not None else WITHOUT
 
 
-def number_of_tokens(lab: EndpointLab, value: float) -> str:
+def number_of_tokens(lab: EndpointContext, value: float) -> str:
     """How many tokens come, where more would."""
     greedy: dict[str, Any] = lab.survey.greedy()
     counts = raw(lab, **greedy, max_tokens=value).counts
@@ -71,18 +71,18 @@ def number_of_tokens(lab: EndpointLab, value: float) -> str:
     return CLAMPED if counts.completion_tokens <= max(value + 1, lab.survey.manners.least) else WITHOUT
 
 
-def number_of_choices(lab: EndpointLab, value: int) -> str:
+def number_of_choices(lab: EndpointContext, value: int) -> str:
     """How many choices come."""
     return HONOURED if len(raw(lab, n=value).choices) == value else CLAMPED
 
 
-def seed(lab: EndpointLab, value: Any) -> str:
+def seed(lab: EndpointContext, value: Any) -> str:
     """Whether it gives the same text again."""
     texts = {raw(lab, seed=value, max_tokens=HOT, temperature=2).choices[0].text for _ in range(2)}
     return HONOURED if len(texts) == 1 else WITHOUT
 
 
-def stops(lab: EndpointLab, value: list[str]) -> str:
+def stops(lab: EndpointContext, value: list[str]) -> str:
     """Where the most likely answer ends."""
     greedy: dict[str, Any] = {"max_tokens": LONG, **lab.survey.greedy()}
     whole, cut = raw(lab, **greedy).choices[0].text, raw(lab, stop=value, **greedy).choices[0].text
@@ -94,7 +94,7 @@ def stops(lab: EndpointLab, value: list[str]) -> str:
     return WITHOUT if cut == whole else CLAMPED
 
 
-def biases(lab: EndpointLab, value: Any) -> str:
+def biases(lab: EndpointContext, value: Any) -> str:
     """Whether a bias above another one wins, where at the largest allowed value it would not."""
     if not isinstance(value, Mapping):
         return WITHOUT
@@ -113,7 +113,7 @@ def biases(lab: EndpointLab, value: Any) -> str:
     return CLAMPED if bias <= FORCE else UNSEEN
 
 
-def leaves_one(lab: EndpointLab, params: Mapping[str, Any]) -> bool:
+def leaves_one(lab: EndpointContext, params: Mapping[str, Any]) -> bool:
     """Whether a single one of several tokens is drawn that are alike enough."""
     tops = ground(lab).tops(params)
     if not tops:
@@ -124,18 +124,18 @@ def leaves_one(lab: EndpointLab, params: Mapping[str, Any]) -> bool:
 
 
 def one_left(name: str) -> Look:
-    """A look at a field that leaves one token at the end of its range."""
+    """Return a look at a field that leaves one token at the end of its range."""
     return numeric(lambda lab, value: CLAMPED if leaves_one(lab, {name: value}) else WITHOUT)
 
 
-def temperature(lab: EndpointLab, value: float) -> str:
+def temperature(lab: EndpointContext, value: float) -> str:
     """Whether one below 0 is 0; how far one above 2 goes would take thousands of draws."""
     if value > 0:
         return UNSEEN
     return CLAMPED if leaves_one(lab, {"temperature": value}) else WITHOUT
 
 
-def top_p(lab: EndpointLab, value: float) -> str:
+def top_p(lab: EndpointContext, value: float) -> str:
     """Whether one below 0 is 0; one above 1 is 1 in any case."""
     return CLAMPED if value > 1 or leaves_one(lab, {"top_p": value}) else WITHOUT
 

@@ -161,7 +161,7 @@ class Chunk(Part):
 
 
 def first_tokens(reply: Reply, count: int) -> Reply:
-    """The first tokens of all choices of a reply that lists them; why they end is not known.
+    """Return the first tokens of all choices of a reply that lists them; why they end is not known.
 
     Args:
         reply: The reply.
@@ -179,7 +179,7 @@ def first_tokens(reply: Reply, count: int) -> Reply:
 
 
 def first_of(choice: Choice, count: int) -> Choice:
-    """The first tokens of a choice."""
+    """Return the first tokens of a choice."""
     kept = choice.positions[:count]
     told = [position.bytes for position in kept]
     if all(part is not None for part in told):
@@ -190,7 +190,7 @@ def first_of(choice: Choice, count: int) -> Choice:
 
 
 def values_of(position: Position) -> dict[str, float]:
-    """The listed log probabilities by text, those that stand for none and texts of several tokens left out."""
+    """Return the listed log probabilities by text, those that stand for none and texts of several tokens left out."""
     times = Counter(entry.token for entry in position.top_logprobs)
     return {e.token: e.logprob for e in position.top_logprobs if e.possible and times[e.token] == 1}
 
@@ -247,7 +247,7 @@ def part(kind: type[T], value: object, where: str) -> T:
 
 
 def malformed(error: ValidationError, where: str) -> Malformed:
-    """What is wrong, in a line."""
+    """Return what is wrong, in a line."""
     first = error.errors(include_url=False)[0]
     named = ".".join([*([where] if where else []), *map(str, first["loc"])]) or "the answer"
     return Malformed(f"{named}: {first['msg']} (got {shown(first['input'])})")

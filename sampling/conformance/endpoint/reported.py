@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from sampling.conformance.endings import NotTestable
-from sampling.conformance.endpoint.lab import EndpointLab, Run
+from sampling.conformance.endpoint.endpoint_context import EndpointContext, Run
+from sampling.conformance.endpoint.profile import CANDIDATES, FORCE, LISTED, tellable
 from sampling.conformance.endpoint.reply import (
     SENTINEL,
     Choice,
@@ -23,10 +24,9 @@ from sampling.conformance.endpoint.reply import (
     unlikely,
     values_of,
 )
-from sampling.conformance.endpoint.survey import CANDIDATES, FORCE, LISTED, tellable
 from sampling.conformance.endpoint.trouble import Malformed, Missing, Refused
 from sampling.conformance.oracle import logprobs
-from sampling.conformance.question import Question
+from sampling.conformance.sampling_case import SamplingCase
 from sampling.conformance.verdict import Finding, Verdict, certain
 from sampling.core.errors import shown
 from sampling.dialects import MODES
@@ -39,22 +39,22 @@ EXACT = "values, not draws: any difference above the tolerance shows"
 found = partial(certain, detects=EXACT)
 
 
-def distribution(lab: EndpointLab) -> Finding:
+def distribution(lab: EndpointContext) -> Finding:
     """Compare the values at T = 1 and T = 0.5."""
     return by_mode(lab, {"temperature": 0.5})
 
 
-def zero_temperature(lab: EndpointLab) -> Finding:
+def zero_temperature(lab: EndpointContext) -> Finding:
     """Look at the values at temperature 0."""
     return by_mode(lab, {"temperature": 0})
 
 
-def truncation(lab: EndpointLab) -> Finding:
+def truncation(lab: EndpointContext) -> Finding:
     """Look at the values when top_p keeps a single token."""
     return by_mode(lab, {"top_p": 1e-3})
 
 
-def penalties_and_bias(lab: EndpointLab) -> Finding:
+def penalties_and_bias(lab: EndpointContext) -> Finding:
     """Look at the values when a listed token is biased, and when the first token of two is penalised."""
     listed = list(lab.survey.listed())
     known = [text for text in listed if text in lab.survey.texts()]
@@ -71,7 +71,7 @@ def penalties_and_bias(lab: EndpointLab) -> Finding:
     return replace(penal, evidence=f"{biased.evidence}; {penal.evidence}")
 
 
-def penalised(lab: EndpointLab) -> Finding:
+def penalised(lab: EndpointContext) -> Finding:
     """Force a token until it is listed behind itself, and see which modes give the values there under a presence penalty.
 
     Raises:
@@ -85,14 +85,14 @@ def penalised(lab: EndpointLab) -> Finding:
         if place is not None:
             plain, told = behind[place], repeated(lab, text, 2.0)
             row = np.array([*plain.values()], dtype=np.float32)
-            question = Question(row, {"presence_penalty": 2.0}, output_ids=([*plain].index(text),))
+            question = SamplingCase(row, {"presence_penalty": 2.0}, output_ids=([*plain].index(text),))
             where = f"behind {text!r} with a presence penalty of 2"
             return by_fit(lab, where, question, plain, told[place] if place < len(told) else {})
     raise NotTestable("no token with a known id is listed behind itself, where penalties would show")
 
 
-def repeated(lab: EndpointLab, text: str, penalty: float) -> list[dict[str, float]]:
-    """The values behind a token, behind two of it, and so on; none if it cannot be forced."""
+def repeated(lab: EndpointContext, text: str, penalty: float) -> list[dict[str, float]]:
+    """Return the values behind a token, behind two of it, and so on; none if it cannot be forced."""
     bias = {str(lab.survey.texts()[text]): FORCE}
     reply = lab.ask(max_tokens=REPEATED, presence_penalty=penalty, logit_bias=bias, **WANTED)
     positions = reply.choices[0].positions
@@ -100,7 +100,7 @@ def repeated(lab: EndpointLab, text: str, penalty: float) -> list[dict[str, floa
     return [values_of(position) for position in positions[1:]] if forced else []
 
 
-def by_mode(lab: EndpointLab, params: Mapping[str, Any]) -> Finding:
+def by_mode(lab: EndpointContext, params: Mapping[str, Any]) -> Finding:
     """Ask under some parameters, and see which of the three modes gives the values that come.
 
     Args:
@@ -109,18 +109,18 @@ def by_mode(lab: EndpointLab, params: Mapping[str, Any]) -> Finding:
     """
     plain, told = lab.survey.listed(), told_under(lab, params)
     words = ", ".join(f"{name} {value}" for name, value in params.items() if name != "logit_bias")
-    question = Question(np.array([*plain.values()], dtype=np.float32), params)
+    question = SamplingCase(np.array([*plain.values()], dtype=np.float32), params)
     return by_fit(lab, f"at {words or 'a bias of 1.5'}", question, plain, told)
 
 
 def by_fit(
-    lab: EndpointLab,
+    lab: EndpointContext,
     where: str,
-    question: Question,
+    question: SamplingCase,
     plain: Mapping[str, float],
     told: Mapping[str, float],
 ) -> Finding:
-    """The finding from values: the dialect's mode is among those that give them, or it is not.
+    """Find from values: the dialect's mode is among those that give them, or it is not.
 
     Args:
         lab: The lab.
@@ -138,24 +138,24 @@ def by_fit(
     return found(Verdict.DEVIATES, f"{where} the values fit no mode: {slope_words(plain, told)}")
 
 
-def modes_that_fit(lab: EndpointLab, params: Mapping[str, Any]) -> list[str]:
-    """The modes that give the values which come under some parameters."""
+def modes_that_fit(lab: EndpointContext, params: Mapping[str, Any]) -> list[str]:
+    """Return the modes that give the values which come under some parameters."""
     plain = lab.survey.listed()
-    question = Question(np.array([*plain.values()], dtype=np.float32), params)
+    question = SamplingCase(np.array([*plain.values()], dtype=np.float32), params)
     return fitting_modes(lab, question, plain, told_under(lab, params))
 
 
 def fitting_modes(
-    lab: EndpointLab, question: Question, plain: Mapping[str, float], told: Mapping[str, float]
+    lab: EndpointContext, question: SamplingCase, plain: Mapping[str, float], told: Mapping[str, float]
 ) -> list[str]:
-    """The modes of a question that give some values, as closely as the endpoint repeats itself."""
+    """Return the modes of a question that give some values, as closely as the endpoint repeats itself."""
     close = max(CLOSE, 4 * noise(lab))
     rows = {mode: logprobs(question, lab.semantics, mode) for mode in MODES}
     return [mode for mode, row in rows.items() if fits(dict(zip(plain, row, strict=True)), told, close)]
 
 
-def told_under(lab: EndpointLab, params: Mapping[str, Any]) -> dict[str, float]:
-    """The values that come under some parameters."""
+def told_under(lab: EndpointContext, params: Mapping[str, Any]) -> dict[str, float]:
+    """Return the values that come under some parameters."""
     texts, ids, fields = [*lab.survey.listed()], lab.survey.texts, dict(params)
     if "logit_bias" in params:
         fields["logit_bias"] = {
@@ -164,7 +164,7 @@ def told_under(lab: EndpointLab, params: Mapping[str, Any]) -> dict[str, float]:
     return values_of(lab.survey.next_position(**fields))
 
 
-def noise(lab: EndpointLab) -> float:
+def noise(lab: EndpointContext) -> float:
     """By how much the values of the plain request differ when they are asked for again."""
     plain, position = lab.survey.listed(), lab.survey.next_position()
     wrong = unlikely(position)
@@ -198,8 +198,8 @@ def slope_words(plain: Mapping[str, float], told: Mapping[str, float]) -> str:
     return f"a slope of {slope:.3f} and a shift of {shift:.3f} against temperature 1"
 
 
-def choices_of_some(lab: EndpointLab, **fields: Any) -> list[Choice]:
-    """The choices of a request for a few tokens, but for those that are empty and say nothing.
+def choices_of_some(lab: EndpointContext, **fields: Any) -> list[Choice]:
+    """Return the choices of a request for a few tokens, but for those that are empty and say nothing.
 
     Raises:
         Missing: None says anything.
@@ -211,7 +211,7 @@ def choices_of_some(lab: EndpointLab, **fields: Any) -> list[Choice]:
     return told
 
 
-def mass(lab: EndpointLab) -> Finding:
+def mass(lab: EndpointContext) -> Finding:
     """Add the listed probabilities up."""
     choices = [choice for t in (0.5, 1.0, 2.0) for choice in choices_of_some(lab, temperature=t)]
     positions = [position for choice in choices for position in choice.positions]
@@ -224,7 +224,7 @@ def mass(lab: EndpointLab) -> Finding:
     return found(Verdict.CONFORMS, words, len(positions))
 
 
-def chosen_is_listed(lab: EndpointLab) -> Finding:
+def chosen_is_listed(lab: EndpointContext) -> Finding:
     """Compare each sampled token's value with that of its entry in the list, and the first one's text with the message's."""
     requests = -(-BEGINNINGS // lab.survey.per_request())
     choices = [choice for _ in range(requests) for choice in choices_of_some(lab)]
@@ -249,7 +249,7 @@ BEGINNINGS = 8  # messages whose first entry is compared with what they begin wi
 
 
 def begun_otherwise(choice: Choice) -> str:
-    """What a message begins with, where that is a token beside the one whose entry is the first; nothing otherwise.
+    """Return what a message begins with, where that is a token beside the one whose entry is the first; nothing otherwise.
 
     Blanks are left out: they are written in many ways.
     """
@@ -268,7 +268,7 @@ def same(one: float, other: float) -> bool:
     return one == other or abs(one - other) <= 1e-6 or (math.isnan(one) and math.isnan(other))
 
 
-def count(lab: EndpointLab) -> Finding:
+def count(lab: EndpointContext) -> Finding:
     """Ask for 0, 3 and 20 alternatives, or as many as may be asked for, and force a token that is not among the 20."""
     lab.survey.listed()  # finds how many may be
     most = lab.survey.manners.listed
@@ -291,7 +291,7 @@ FORMLESS = -2  # that of one beside an entry without the fields of an entry
 LENGTHS = {NONE: "no log probabilities at all", FORMLESS: "an entry without `token` and `logprob`"}
 
 
-def listed_when(lab: EndpointLab, asked: int) -> set[int]:
+def listed_when(lab: EndpointContext, asked: int) -> set[int]:
     """How many alternatives are listed when so many are asked for."""
     n = lab.survey.per_request()
     lengths: set[int] = set()
@@ -310,8 +310,8 @@ def lengths_in_words(lengths: set[int]) -> str:
     return " or ".join(LENGTHS.get(n, str(n)) for n in sorted(lengths))
 
 
-def sentinel(lab: EndpointLab) -> tuple[Entry | None, bool]:
-    """The entry of a forced token that is not listed, and whether it should be one that stands for none.
+def sentinel(lab: EndpointContext) -> tuple[Entry | None, bool]:
+    """Return the entry of a forced token that is not listed, and whether it should be one that stands for none.
 
     None where no token can be forced, or none of those has an entry.
     """
@@ -333,7 +333,7 @@ def sentinel(lab: EndpointLab) -> tuple[Entry | None, bool]:
     return None, meant
 
 
-def joined_bytes(lab: EndpointLab) -> Finding:
+def joined_bytes(lab: EndpointContext) -> Finding:
     """Join the tokens' bytes and compare them with the message, in long and in broken text."""
     n = lab.survey.per_request()
     replies = [lab.ask(n=n, max_tokens=16, temperature=t, **WANTED, **lab.seeds()) for t in (1, 2)]
@@ -387,8 +387,8 @@ CUT = 40  # characters that are shown
 FRAGMENTS = (98, 120, 150, 200, 230)  # parts of characters in byte-level vocabularies
 
 
-def broken(lab: EndpointLab) -> list[Reply]:
-    """Replies to requests that force parts of characters, alone and among whole ones; none where nothing can be forced."""
+def broken(lab: EndpointContext) -> list[Reply]:
+    """Yield replies to requests that force parts of characters, alone and among whole ones; none where nothing can be forced."""
     found: list[Reply] = []
     try:
         lab.survey.texts()
@@ -405,8 +405,8 @@ def broken(lab: EndpointLab) -> list[Reply]:
     return found
 
 
-def among_whole(lab: EndpointLab, token: int, logprob: float) -> Reply:
-    """The reply to a request for tokens of which about half are a part of a character, which no other ever finishes.
+def among_whole(lab: EndpointContext, token: int, logprob: float) -> Reply:
+    """Return the reply to a request for tokens of which about half are a part of a character, which no other ever finishes.
 
     Args:
         lab: The lab.

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from sampling.conformance.endings import NotTestable
 from sampling.conformance.endpoint import bias, distribution, output, penalties, randomness, reported
-from sampling.conformance.endpoint.lab import EndpointLab, Run
+from sampling.conformance.endpoint.endpoint_context import EndpointContext, Run
 from sampling.conformance.verdict import Finding
 
 # What no request shows, and why.
@@ -17,10 +17,10 @@ UNSEEN = {
 }
 
 
-def unseen(reason: str) -> Callable[[EndpointLab], Finding]:
-    """A check that can only say why it is none."""
+def unseen(reason: str) -> Callable[[EndpointContext], Finding]:
+    """Return a check that can only say why it is none."""
 
-    def run(_: EndpointLab) -> Finding:
+    def run(_: EndpointContext) -> Finding:
         raise NotTestable(reason)
 
     return run

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from sampling.conformance.endings import NotTestable
+from sampling.conformance.endpoint.biased_case import BiasedCase
 from sampling.conformance.endpoint.duel import BASE, RUNS, Duel
-from sampling.conformance.endpoint.fenced import Fenced
-from sampling.conformance.endpoint.lab import EndpointLab, choices_of
-from sampling.conformance.endpoint.survey import Fence
+from sampling.conformance.endpoint.endpoint_context import EndpointContext, choices_of
+from sampling.conformance.endpoint.profile import TokenSupport
 from sampling.conformance.endpoint.trouble import Refused
 
 SPAN, PRECISION = 12.0, 0.2  # of a threshold above that of the first position, and how closely it is found
@@ -31,7 +31,7 @@ COUNTING, VALUES = ("frequency_penalty", "presence_penalty"), (1.0, 2.0)
 WAYS: tuple[dict[str, Any], ...] = ({"top_p": 1e-6}, {"top_k": 1}, {"temperature": 0})
 
 
-def arg_max(lab: EndpointLab, tempered: bool) -> dict[str, Any]:
+def arg_max(lab: EndpointContext, tempered: bool) -> dict[str, Any]:
     """Parameters under which the most likely token is taken, as was seen.
 
     Args:
@@ -43,7 +43,7 @@ def arg_max(lab: EndpointLab, tempered: bool) -> dict[str, Any]:
     """
     fence = lab.survey.fence()
     for way in WAYS[:2] if tempered else WAYS:
-        equal = Fenced(fence, np.zeros(len(fence.tokens)), way)
+        equal = BiasedCase(fence, np.zeros(len(fence.tokens)), way)
         try:
             replies = lab.ask_all([equal.fields] * SAME_TEXTS, fence.messages)
         except Refused:
@@ -53,7 +53,7 @@ def arg_max(lab: EndpointLab, tempered: bool) -> dict[str, Any]:
     raise NotTestable("no parameters by which the most likely token is always taken")
 
 
-def shift(lab: EndpointLab, name: str, low: float, high: float, **both: float) -> float:
+def shift(lab: EndpointContext, name: str, low: float, high: float, **both: float) -> float:
     """How much further the larger of two penalties shifts a token that was sampled once.
 
     Args:
@@ -79,7 +79,7 @@ def shift(lab: EndpointLab, name: str, low: float, high: float, **both: float) -
     raise NotTestable("behind no token of the fence a penalty on it would be seen in the model's context")
 
 
-def counted(lab: EndpointLab) -> tuple[list[float], list[float]]:
+def counted(lab: EndpointContext) -> tuple[list[float], list[float]]:
     """How much further penalties of 2 than of 1 shift a token that was sampled once and twice: frequency, then presence.
 
     What the frequency penalty adds for the second time shows by how much the race behind two is closer by itself; the
@@ -109,7 +109,7 @@ def counted(lab: EndpointLab) -> tuple[list[float], list[float]]:
     )
 
 
-def pairs(lab: EndpointLab, fence: Fence) -> list[tuple[int, int]]:
+def pairs(lab: EndpointContext, fence: TokenSupport) -> list[tuple[int, int]]:
     """Pairs of tokens, by place; those first behind which a penalty was seen before."""
     seen = {(duel.first, duel.other) for duel, told in lab.thresholds.items() if visible(told, 1)}
     found = [*permutations(range(min(4, len(fence.tokens))), 2)][:: 12 // PAIRS]
@@ -124,7 +124,7 @@ def visible(thresholds: Sequence[float], run: int) -> bool:
     )
 
 
-def measure(lab: EndpointLab, fence: Fence, duels: Sequence[Duel]) -> None:
+def measure(lab: EndpointContext, fence: TokenSupport, duels: Sequence[Duel]) -> None:
     """Find by bisection how far the first token has to be favoured so that it comes once, twice and so on.
 
     Args:
@@ -154,12 +154,12 @@ def measure(lab: EndpointLab, fence: Fence, duels: Sequence[Duel]) -> None:
         lab.thresholds[duel] = [begin(fence, duel), *told]
 
 
-def begin(fence: Fence, duel: Duel) -> float:
+def begin(fence: TokenSupport, duel: Duel) -> float:
     """How far the first token has to be favoured at the first position."""
     return fence.tokens[duel.other].logprob - fence.tokens[duel.first].logprob
 
 
-def leading(lab: EndpointLab, fence: Fence, asked: Sequence[tuple[Duel, float]]) -> list[int]:
+def leading(lab: EndpointContext, fence: TokenSupport, asked: Sequence[tuple[Duel, float]]) -> list[int]:
     """How often the first token of each duel comes before the other, when it is favoured by so much."""
     requests = [
         {
@@ -178,7 +178,7 @@ def leading(lab: EndpointLab, fence: Fence, asked: Sequence[tuple[Duel, float]])
     ]
 
 
-def way(lab: EndpointLab, duel: Duel) -> Mapping[str, Any]:
+def way(lab: EndpointContext, duel: Duel) -> Mapping[str, Any]:
     """How the most likely token is taken."""
     tempered = "temperature" in dict(duel.params)
     if tempered not in lab.ways:
@@ -186,7 +186,7 @@ def way(lab: EndpointLab, duel: Duel) -> Mapping[str, Any]:
     return lab.ways[tempered]
 
 
-def biases(fence: Fence, duel: Duel, favour: float) -> dict[str, float]:
-    """The biases of a duel."""
+def biases(fence: TokenSupport, duel: Duel, favour: float) -> dict[str, float]:
+    """Return the biases of a duel."""
     one, other = fence.tokens[duel.first], fence.tokens[duel.other]
     return {str(one.id): BASE, str(other.id): round(BASE - favour, 3)}

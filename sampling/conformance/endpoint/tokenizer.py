@@ -18,7 +18,7 @@ class Tokens(Part):
 
 
 def tokenized(client: Client, text: str) -> list[int]:
-    """The ids of a text, nothing put in front of it; none if the endpoint does not tell them.
+    """Return the ids of a text, nothing put in front of it; none if the endpoint does not tell them.
 
     Args:
         client: The endpoint.

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from sampling.conformance.endpoint.biased_case import Asked, BiasedCase, always
 from sampling.conformance.endpoint.design import Option
-from sampling.conformance.endpoint.fenced import Asked, Fenced, always
 from sampling.conformance.endpoint.ground import Ground, clear_k, clear_min_p, clear_p
-from sampling.conformance.readings import by_count
+from sampling.conformance.hypotheses import by_count
 from sampling.conformance.semantics import Semantics, joined, moved
 from sampling.dialects.qstash import QSTASH
 
@@ -21,7 +21,7 @@ COLD = (0.4, 0.6)  # temperatures
 
 
 def ignoring(name: str) -> Semantics:
-    """The reading without a parameter."""
+    """Return the reading without a parameter."""
     return replace(PLAIN, ignores=frozenset({name}))
 
 
@@ -35,48 +35,48 @@ SCALES = (
 
 
 def late(stage: str) -> Semantics:
-    """The reading in which the temperature comes behind a truncation."""
+    """Return the reading in which the temperature comes behind a truncation."""
     return replace(PLAIN, order=moved(PLAIN.order, "temperature", after=stage))
 
 
 def cold(ground: Ground) -> Asked:
-    """A temperature below 1."""
+    """Return a temperature below 1."""
     return ground.sharpest(values("temperature", (0.3, 0.5)), SCALES, lambda _: {"temperature": 0.6})
 
 
 def hot(ground: Ground) -> Asked:
-    """A temperature above 1."""
+    """Return a temperature above 1."""
     return ground.sharpest(values("temperature", (1.5, 1.9)), SCALES, lambda _: {"temperature": 1.7})
 
 
 def nucleus(ground: Ground) -> Asked:
-    """A top_p in the middle of a token's share."""
+    """Return a top_p in the middle of a token's share."""
     readings = (*by_count(PLAIN).values(), ignoring("top_p"))
     return ground.sharpest(values("top_p", SHARES), readings, lambda g: {"top_p": clear_p([g.row()])})
 
 
 def leading(ground: Ground) -> Asked:
-    """A top_k of a few tokens."""
+    """Return a top_k of a few tokens."""
     sizes = tuple(replace(PLAIN, top_k_offset=more) for more in (0, -1, 1))
     readings = (*sizes, ignoring("top_k"))
     return ground.sharpest(values("top_k", (2, 3, 4)), readings, lambda g: {"top_k": clear_k(g.row(), 4)})
 
 
 def single(ground: Ground, value: float) -> Asked:
-    """A top_p at which one token is kept, or all."""
+    """Return a top_p at which one token is kept, or all."""
     readings = (PLAIN, replace(PLAIN, crossing_tokens=1), ignoring("top_p"))
     logits = ground.sharpest(values("top_p", (1e-6,)), readings, lambda _: {"top_p": value})
-    return replace(logits, params={"top_p": value}) if isinstance(logits, Fenced) else logits
+    return replace(logits, params={"top_p": value}) if isinstance(logits, BiasedCase) else logits
 
 
 def likely(ground: Ground) -> Asked:
-    """A min_p that keeps some tokens."""
+    """Return a min_p that keeps some tokens."""
     readings = (PLAIN, ignoring("min_p"), always(PLAIN))
     return ground.sharpest(values("min_p", LEAST_SHARES), readings, lambda _: {"min_p": 0.3})
 
 
 def cold_nucleus(ground: Ground) -> Asked:
-    """A temperature below 1 and a top_p whose order decides about tokens."""
+    """Return a temperature below 1 and a top_p whose order decides about tokens."""
     orders = [
         reading for order in (PLAIN, late("top_p")) for reading in (order, replace(order, crossing_tokens=-1))
     ]
@@ -89,7 +89,7 @@ def cold_nucleus(ground: Ground) -> Asked:
 
 
 def cold_least(ground: Ground) -> Asked:
-    """A temperature below 1 and a min_p whose order decides about tokens."""
+    """Return a temperature below 1 and a min_p whose order decides about tokens."""
     options = tuple((("temperature", t), ("min_p", p)) for t in COLD for p in LEAST_SHARES)
     readings = (PLAIN, late("min_p"), ignoring("min_p"), always(PLAIN))
 
@@ -100,7 +100,7 @@ def cold_least(ground: Ground) -> Asked:
 
 
 def both(ground: Ground) -> Asked:
-    """A top_k, and a top_p that keeps fewer of the tokens that it left than of all."""
+    """Return a top_k, and a top_p that keeps fewer of the tokens that it left than of all."""
     options = tuple((("top_k", k), ("top_p", p)) for k in (3, 4, 5) for p in SHARES)
     joint = replace(PLAIN, order=joined(PLAIN.order, "top_k", "top_p"))
 

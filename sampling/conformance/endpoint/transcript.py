@@ -74,7 +74,7 @@ class Transcript:
         self._begun: str | None = "".join(f"{line}\n" for line in lines or [head])
 
     def claim(self, body: Mapping[str, Any]) -> Claim:
-        """Number a request, and look its answer up."""
+        """Give a request its number, and look its answer up."""
         with self._lock:
             key = key_of(body)
             number = self._claimed[key]
@@ -106,7 +106,7 @@ def key_of(body: Mapping[str, Any]) -> str:
 
 
 def text_of(path: Path) -> str:
-    """What a file holds; nothing if it is not there yet.
+    """Return what a file holds; nothing if it is not there yet.
 
     Raises:
         InvalidArgument: It cannot be read, or there is no folder for it.
@@ -122,7 +122,7 @@ def text_of(path: Path) -> str:
 
 
 def answer_of(path: Path, number: int, line: str) -> Claim:
-    """A request and its answer from one line.
+    """Return a request and its answer from one line.
 
     Raises:
         InvalidArgument: The line is no such thing.

@@ -8,8 +8,8 @@ from typing import cast
 import torch
 
 from sampling.chat.loaded_model import LoadedModel
+from sampling.conformance.endpoint.profile import EndpointProfile
 from sampling.conformance.endpoint.prompts import LETTERS, Messages
-from sampling.conformance.endpoint.survey import Survey
 from sampling.conformance.endpoint.trouble import Missing
 from sampling.conformance.endpoint.whole_prompts import whole_prompt
 from sampling.dialects import DialectName, dialect
@@ -39,7 +39,7 @@ class ReferenceWeights:
         return self._loaded.model.config.vocab_size
 
     def prompt(self, messages: Messages) -> list[int]:
-        """The ids of a context."""
+        """Return the ids of a context."""
         return encode_chat(
             self._loaded.tokenizer,
             messages,
@@ -48,11 +48,11 @@ class ReferenceWeights:
         )
 
     def row(self, messages: Messages) -> torch.Tensor:
-        """The log probabilities behind a context, float64 [V]."""
+        """Return the log probabilities behind a context, float64 [V]."""
         return self.rows(self.prompt(messages))[-1]
 
     def rows(self, ids: Sequence[int]) -> torch.Tensor:
-        """The log probabilities behind each of some tokens, float64 [T, V]."""
+        """Return the log probabilities behind each of some tokens, float64 [T, V]."""
         return torch.log_softmax(self._loaded.logits([*ids]).double(), dim=-1)
 
     def likeliest(self, messages: Messages, most: int) -> dict[str, float]:
@@ -63,7 +63,7 @@ class ReferenceWeights:
         return found
 
     def shown(self, messages: Messages) -> list[tuple[str, float]]:
-        """What messages show of the likeliest tokens behind a context, nothing of special ones, and their log probabilities."""
+        """Return what messages show of the likeliest tokens behind a context, not of special ones, and their log probabilities."""
         row, vocabulary = self.row(messages), self._loaded.vocabulary
         tokens = row.topk(min(LIKELIEST, len(row))).indices.tolist()
         plain = [vocabulary.bytes_of(token) is not None for token in tokens]
@@ -71,13 +71,13 @@ class ReferenceWeights:
         return [*zip(texts, row[tokens].tolist(), strict=True)]
 
     def ids_of(self, texts: Sequence[str]) -> tuple[int, ...]:
-        """The ids of those texts that are one token each."""
+        """Return the ids of those texts that are one token each."""
         vocabulary = self._loaded.vocabulary
         known = {vocabulary.text_of(token): token for token in range(len(vocabulary))}
         return tuple(known[text] for text in texts if text in known)
 
 
-def against_weights(survey: Survey, reference: ReferenceWeights) -> str:
+def against_weights(survey: EndpointProfile, reference: ReferenceWeights) -> str:
     """How far the listed log probabilities of the plain request are from the reference's, in words.
 
     Args:
@@ -102,7 +102,7 @@ def against_weights(survey: Survey, reference: ReferenceWeights) -> str:
     return "; in a whole prompt ".join(words[::-1])
 
 
-def of_prompt(survey: Survey, reference: ReferenceWeights) -> str:
+def of_prompt(survey: EndpointProfile, reference: ReferenceWeights) -> str:
     """How far the log probabilities of a prompt's own tokens are from the reference's; nothing where none are told."""
     ids = reference.prompt(LETTERS)
     told = whole_prompt(survey.client, LETTERS, ids)
@@ -115,7 +115,7 @@ def of_prompt(survey: Survey, reference: ReferenceWeights) -> str:
 
 
 def closeness(gaps: Sequence[float]) -> str:
-    """What differences of log probabilities say about weights."""
+    """Return what differences of log probabilities say about weights."""
     largest = max(gaps)
     kind = (
         "the reference weights"

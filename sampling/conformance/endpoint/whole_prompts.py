@@ -38,7 +38,7 @@ class Generated(Part):
 
 
 def whole_prompt(client: Client, messages: Messages, prompt_ids: Sequence[int]) -> Told:
-    """The ids and log probabilities of a prompt's tokens as an engine has them; none if it does not tell.
+    """Return the ids and log probabilities of a prompt's tokens as an engine has them; none if it does not tell.
 
     Args:
         client: The endpoint.
@@ -51,7 +51,7 @@ def whole_prompt(client: Client, messages: Messages, prompt_ids: Sequence[int]) 
 
 
 def of_chat(client: Client, messages: Messages) -> Told:
-    """What vLLM tells in a chat completion."""
+    """Return what vLLM tells in a chat completion."""
     try:
         fields = {"messages": [*messages], "max_tokens": 1, "prompt_logprobs": 0}
         told = read(OfChat, client.text(fields, 1)).prompt_logprobs or []
@@ -61,14 +61,14 @@ def of_chat(client: Client, messages: Messages) -> Told:
 
 
 def first(values: Mapping[str, Value]) -> tuple[int, float] | None:
-    """The prompt's own token at a position, which comes first."""
+    """Return the prompt's own token at a position, which comes first."""
     for token, value in values.items():
         return (int(token), value.logprob) if token.isdecimal() else None
     return None
 
 
 def of_route(client: Client, prompt_ids: Sequence[int]) -> Told:
-    """What SGLang tells on its own route."""
+    """Return what SGLang tells on its own route."""
     asked = {"input_ids": [*prompt_ids], "sampling_params": {"max_new_tokens": 1}, "return_logprob": True}
     try:
         told = read(Generated, client.post("/generate", {**asked, "logprob_start_len": 0}))

@@ -11,11 +11,11 @@ from functools import cached_property
 import numpy as np
 
 from sampling.chat.loaded_model import LoadedModel
-from sampling.conformance.contest import IGNORED, SAME, Standing
+from sampling.conformance.contest import IGNORED, SAME, HypothesisTest
 from sampling.conformance.distributions import alike
 from sampling.conformance.endings import NotTestable
 from sampling.conformance.endpoint.weights import ReferenceWeights
-from sampling.conformance.readings import Readings, by_count, by_joint, by_size
+from sampling.conformance.hypotheses import Readings, by_count, by_joint, by_size
 from sampling.conformance.semantics import Semantics, moved
 from sampling.conformance.statistics.pearson import pearson
 from sampling.conformance.statistics.pit import cells, pair_cells, placed
@@ -34,7 +34,7 @@ BINS, PAIR_BINS = 8, 3
 DETECTS = "each named reading, once its e-value or that of all others is 1e6"
 
 
-class TraceLab:
+class TraceContext:
     """A trace and the semantics that it is compared with.
 
     Args:
@@ -108,7 +108,7 @@ def some(tokens: Tokens, names: str) -> Tokens:
     return tokens
 
 
-Run = Callable[[TraceLab], Finding]
+Run = Callable[[TraceContext], Finding]
 
 
 def decide(tokens: Tokens, right: Readings, wrong: Readings) -> Finding:
@@ -117,17 +117,17 @@ def decide(tokens: Tokens, right: Readings, wrong: Readings) -> Finding:
     wrongs = [name for name in wrong if not any(alike(rows[name], rows[other], SAME) for other in right)]
     if not wrongs:
         raise NotTestable("all readings give the same distributions for the tokens of the trace")
-    standing = Standing([*right], wrongs)
+    standing = HypothesisTest([*right], wrongs)
     standing.seen.take({name: tokens.logs(rows[name]) for name in (*right, *wrongs)})
     return standing.finding(len(tokens), DETECTS)
 
 
-def ignoring(lab: TraceLab, name: str) -> Readings:
+def ignoring(lab: TraceContext, name: str) -> Readings:
     """Return the reading that a parameter has no effect."""
     return {IGNORED: replace(lab.semantics, ignores=frozenset({name}))}
 
 
-def temperature_scale(lab: TraceLab) -> Finding:
+def temperature_scale(lab: TraceContext) -> Finding:
     """Tokens at other temperatures than 0 and 1."""
     own = lab.semantics
     wrong = {
@@ -139,7 +139,7 @@ def temperature_scale(lab: TraceLab) -> Finding:
     return decide(tokens, {"logits divided": own}, wrong)
 
 
-def temperature_zero(lab: TraceLab) -> Finding:
+def temperature_zero(lab: TraceContext) -> Finding:
     """Tokens at temperature 0."""
     tokens = lab.using("temperature", besides=TRUNCATIONS)
     tokens = tokens.where(lambda situation: situation.question.params["temperature"] == 0)
@@ -150,7 +150,7 @@ def temperature_zero(lab: TraceLab) -> Finding:
     return Finding(Verdict.DEVIATES if wrong else Verdict.CONFORMS, words, len(tokens), false_alarm=0.0)
 
 
-def by_order(lab: TraceLab, stage: str, counts: Readings) -> Finding:
+def by_order(lab: TraceContext, stage: str, counts: Readings) -> Finding:
     """Whether the temperature comes before or after a stage; the counts are another check's."""
     own = lab.semantics
     tokens = lab.using("temperature", stage)
@@ -166,13 +166,13 @@ def by_order(lab: TraceLab, stage: str, counts: Readings) -> Finding:
     return decide(tokens, right, {**wrong, **ignoring(lab, stage)})
 
 
-def top_p_order(lab: TraceLab) -> Finding:
+def top_p_order(lab: TraceContext) -> Finding:
     """Tokens at other temperatures under a top_p; how many it keeps is another check's."""
     counts = {f", {words}": reading for words, reading in by_count(lab.semantics).items()}
     return by_order(lab, "top_p", counts)
 
 
-def crossing(lab: TraceLab, more: int) -> Finding:
+def crossing(lab: TraceContext, more: int) -> Finding:
     """Whether top_p keeps so many tokens too many, the other fault left to another check."""
     readings = by_count(lab.semantics)
     bad = next(name for name, reading in readings.items() if reading.crossing_tokens == more)
@@ -180,17 +180,17 @@ def crossing(lab: TraceLab, more: int) -> Finding:
     return decide(lab.using("top_p"), right, {bad: readings[bad], **ignoring(lab, "top_p")})
 
 
-def top_k(lab: TraceLab) -> Finding:
+def top_k(lab: TraceContext) -> Finding:
     """Tokens under a top_k."""
     return decide(lab.using("top_k"), *by_size(lab.semantics))
 
 
-def joint(lab: TraceLab) -> Finding:
+def joint(lab: TraceContext) -> Finding:
     """Tokens under a top_k and a top_p."""
     return decide(lab.using("top_k", "top_p"), *by_joint(lab.semantics))
 
 
-def scope(lab: TraceLab, name: str, counts: str) -> Finding:
+def scope(lab: TraceContext, name: str, counts: str) -> Finding:
     """Which tokens a penalty counts."""
     tokens = lab.using(name, besides=("temperature",)).where(lambda situation: situation.has_prompt)
     if not len(tokens):
@@ -204,7 +204,7 @@ def scope(lab: TraceLab, name: str, counts: str) -> Finding:
     return decide(tokens, {mine: readings[mine]}, {other: readings[other]})
 
 
-def frequency_counts(lab: TraceLab) -> Finding:
+def frequency_counts(lab: TraceContext) -> Finding:
     """Tokens under a frequency penalty."""
     own = lab.semantics
     wrong = {**ignoring(lab, "frequency_penalty"), "once for all": replace(own, frequency_multiplies=False)}
@@ -212,7 +212,7 @@ def frequency_counts(lab: TraceLab) -> Finding:
     return decide(tokens, {"times the count": own}, wrong)
 
 
-def penalty_order(lab: TraceLab) -> Finding:
+def penalty_order(lab: TraceContext) -> Finding:
     """Tokens under a penalty at another temperature than 1."""
     own, names = lab.semantics, ("presence_penalty", "frequency_penalty")
     lab.require(*names, "temperature")
@@ -223,7 +223,7 @@ def penalty_order(lab: TraceLab) -> Finding:
     return decide(tokens, {"penalty before temperature": own}, {"penalty after it": late})
 
 
-def bias_order(lab: TraceLab) -> Finding:
+def bias_order(lab: TraceContext) -> Finding:
     """Biased tokens at another temperature than 1."""
     own = lab.semantics
     early, late = (moved(own.order, "logit_bias", **{side: "temperature"}) for side in ("before", "after"))
@@ -241,7 +241,7 @@ def bias_order(lab: TraceLab) -> Finding:
     )
 
 
-def uniformity(lab: TraceLab) -> Finding:
+def uniformity(lab: TraceContext) -> Finding:
     """Turn tokens into uniforms; truncations and penalties are left to their own checks."""
     tokens = lab.using(besides=("temperature",))
     rows, inside = tokens.rows(lab.semantics), np.random.default_rng(0).random(len(tokens))
@@ -262,7 +262,7 @@ def uniformity(lab: TraceLab) -> Finding:
     return Finding(verdict, words, len(uniforms), detects)
 
 
-def mass(lab: TraceLab) -> Finding:
+def mass(lab: TraceContext) -> Finding:
     """Add the listed probabilities up."""
     lists = [listed for record in lab.records for listed in record.top_logprobs if listed]
     if not lists:
@@ -274,7 +274,7 @@ def mass(lab: TraceLab) -> Finding:
     return Finding(verdict, words, len(lists), false_alarm=0.0)
 
 
-def chosen_is_listed(lab: TraceLab) -> Finding:
+def chosen_is_listed(lab: TraceContext) -> Finding:
     """Compare each sampled token's value with that in the list."""
     pairs = [pair for record in lab.records for pair in values(record)]
     if not pairs:
@@ -299,7 +299,7 @@ def values(record: Record) -> list[tuple[float, float]]:
     return found
 
 
-def seed_repeats(lab: TraceLab) -> Finding:
+def seed_repeats(lab: TraceContext) -> Finding:
     """Compare completions of equal requests with equal seeds."""
     found: dict[str, list[Record]] = defaultdict(list)
     for record in lab.records:
@@ -314,7 +314,7 @@ def seed_repeats(lab: TraceLab) -> Finding:
     return Finding(Verdict.DEVIATES if wrong else Verdict.CONFORMS, words, len(twice), false_alarm=0.0)
 
 
-def finish_reason(lab: TraceLab) -> Finding:
+def finish_reason(lab: TraceContext) -> Finding:
     """Completions that are shorter than max_tokens end with `stop`, the others with `length` where nothing stopped them."""
     due = due_reasons(lab.records)
     wrong = [(record, reason) for record, reason in due if record.finish_reason != reason]

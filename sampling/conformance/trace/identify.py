@@ -6,7 +6,7 @@ from sampling.conformance.contest import shown
 from sampling.conformance.identity import Exclusion, Identification
 from sampling.conformance.semantics import Semantics
 from sampling.conformance.statistics.eprocess import Likelihoods
-from sampling.conformance.trace.checks import TraceLab
+from sampling.conformance.trace.checks import TraceContext
 from sampling.conformance.trace.steps import delicate
 from sampling.conformance.verdict import FALSE_ALARM
 from sampling.dialects import DIALECTS
@@ -14,7 +14,7 @@ from sampling.dialects import DIALECTS
 MORE = "tokens recorded under parameters that they read differently"
 
 
-def identify(lab: TraceLab) -> Identification:
+def identify(lab: TraceContext) -> Identification:
     """Weigh the dialects against each other on the tokens of the trace."""
     readings = {name: Semantics.of(dialect) for name, dialect in DIALECTS.items()}
     seen = Likelihoods([*readings])

@@ -18,9 +18,9 @@ from sampling.chat.loaded_model import LoadedModel
 from sampling.chat.prepared import prepare
 from sampling.chat.request import ChatRequest
 from sampling.conformance.endings import NotTestable
-from sampling.conformance.endpoint.fenced import HEIGHT, Fenced, slope
+from sampling.conformance.endpoint.biased_case import HEIGHT, BiasedCase, slope
+from sampling.conformance.endpoint.profile import LISTED, EndpointProfile, TokenSupport
 from sampling.conformance.endpoint.prompts import LETTERS
-from sampling.conformance.endpoint.survey import LISTED, Fence, Survey
 from sampling.conformance.endpoint.target import EndpointTarget
 from sampling.conformance.endpoint.trouble import Malformed, Refused
 from sampling.conformance.oracle import NEUTRAL
@@ -201,7 +201,7 @@ def from_endpoint(target: EndpointTarget, count: int, seed: int) -> Iterator[Rec
 
 def recorded(target: EndpointTarget, count: int, seed: int) -> Iterator[Record]:
     """Record an endpoint whose connections somebody else closes."""
-    survey = Survey(target.client)
+    survey = EndpointProfile(target.client)
     fence = survey.fence()
     if not fence.told:
         raise NotTestable(
@@ -232,7 +232,7 @@ def recorded(target: EndpointTarget, count: int, seed: int) -> Iterator[Record]:
                 )
 
 
-def neutral_beside(survey: Survey, fields: Mapping[str, Any]) -> dict[str, Any]:
+def neutral_beside(survey: EndpointProfile, fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values without effect that a request has beside its own, as the page writes them: no top_k is 0 there."""
     sent = survey.manners.beside(fields)
     return {name: value for name, value in NEUTRAL.items() if name in sent}
@@ -250,7 +250,7 @@ def reason_of(told: object) -> Reason | None:
     raise Malformed(f"finish_reason: got {shown(told)}, must be {', '.join(map(repr, REASONS))} or null")
 
 
-def requests_to(survey: Survey, count: int, together: int, seed: int) -> Iterator[Asked]:
+def requests_to(survey: EndpointProfile, count: int, together: int, seed: int) -> Iterator[Asked]:
     """Yield requests that an endpoint takes, seeded if it takes seeds: one such of each setting is tried before.
 
     Raises:
@@ -265,7 +265,7 @@ def requests_to(survey: Survey, count: int, together: int, seed: int) -> Iterato
     return requests(taken, count, size, seeds)
 
 
-def accepted(survey: Survey, asked: Asked) -> bool:
+def accepted(survey: EndpointProfile, asked: Asked) -> bool:
     """Whether an endpoint takes a request."""
     fence = survey.fence()
     try:
@@ -276,6 +276,6 @@ def accepted(survey: Survey, asked: Asked) -> bool:
     return True
 
 
-def fields_of(fence: Fence, asked: Asked) -> dict[str, Any]:
+def fields_of(fence: TokenSupport, asked: Asked) -> dict[str, Any]:
     """Return the fields of a request whose support biases fence."""
-    return Fenced(fence, slope(len(fence.tokens)), asked.params).fields
+    return BiasedCase(fence, slope(len(fence.tokens)), asked.params).fields

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sampling.conformance.oracle import NEUTRAL, NOT_SEEN, probabilities
-from sampling.conformance.question import Question
+from sampling.conformance.sampling_case import SamplingCase
 from sampling.conformance.semantics import Semantics
 from sampling.conformance.trace.record import Record
 from sampling.dialects import parts
@@ -37,7 +37,7 @@ class Situation:
         mode: Which distribution the log probabilities are of.
     """
 
-    question: Question
+    question: SamplingCase
     has_prompt: bool
     mode: str
 
@@ -107,7 +107,7 @@ def known_at(record: Record, place: int, given: Mapping[str, Any]) -> Known | No
     prompt = tuple(local.get(token, other) for token in record.prompt_ids or ())
     logprobs = np.array([entry.logprob for entry in listed])
     logits = np.append(logprobs, -math.inf).astype(np.float32) + np.float32(level)
-    question = Question(logits, own, prompt, tuple(local.get(token, other) for token in past))
+    question = SamplingCase(logits, own, prompt, tuple(local.get(token, other) for token in past))
     situation = Situation(question, record.prompt_ids is not None, record.logprob_mode)
     rest = max(1 - float(np.exp(logprobs).sum()), 0.0)
     ahead = not_seen(question, record.logprob_mode)
@@ -120,7 +120,7 @@ def known_at(record: Record, place: int, given: Mapping[str, Any]) -> Known | No
     return None
 
 
-def not_seen(question: Question, mode: str) -> Question:
+def not_seen(question: SamplingCase, mode: str) -> SamplingCase:
     """Return a question with the parameters, neutral ones too, that log probabilities of a mode do not show yet."""
     given = {**NEUTRAL, **question.params}
     left = given if mode == "raw" else {name: given[name] for name in NOT_SEEN[mode]}
@@ -137,7 +137,7 @@ def level_at(record: Record, place: int, given: Mapping[str, Any]) -> float | No
     return None if record.log_normalizers is None else record.log_normalizers[place]
 
 
-def rest_bound(rest: float, level: float, question: Question) -> float:
+def rest_bound(rest: float, level: float, question: SamplingCase) -> float:
     """Return the largest mass that tokens of which nothing is known can have, truncations left out of the account.
 
     Each has a share q of m = rest e^level, and its logit is log(q m). A repetition penalty multiplies this by something from
@@ -169,7 +169,7 @@ def rest_bound(rest: float, level: float, question: Question) -> float:
     return math.exp(min(max(gaps) / t + spread, 0.0))
 
 
-def shifts(question: Question) -> tuple[Row, Row]:
+def shifts(question: SamplingCase) -> tuple[Row, Row]:
     """Return the least and the most that frequency and presence penalty can add to each logit, whatever they count."""
     past = np.array((*question.prompt_ids, *question.output_ids), dtype=np.int64)
     count = np.bincount(past, minlength=len(question.logits))

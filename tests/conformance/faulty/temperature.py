@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from conformance.faulty.sampler import FaultySampler, Mutant, instead
 from torch import Tensor
 
-from sampling.conformance.mutants.mutant import Mutant, Wrong, instead
 from sampling.conformance.reference import Asked, Reference
 from sampling.core.history import History
 from sampling.dialects.qstash import QSTASH
@@ -19,7 +19,9 @@ TABLE = "the kit's own list of faults, not an engine"
 
 def times(factor: float) -> Reference:
     """Every temperature multiplied."""
-    return Wrong(fields=lambda asked: {**asked, "temperature": factor * asked.get("temperature", 1.0)})
+    return FaultySampler(
+        fields=lambda asked: {**asked, "temperature": factor * asked.get("temperature", 1.0)}
+    )
 
 
 def where(becomes: dict[float, float]) -> Reference:
@@ -29,7 +31,7 @@ def where(becomes: dict[float, float]) -> Reference:
         given = asked.get("temperature", 1.0)
         return {**asked, "temperature": becomes.get(given, given)}
 
-    return Wrong(fields=read)
+    return FaultySampler(fields=read)
 
 
 def clamped(asked: dict[str, Any]) -> dict[str, Any]:
@@ -64,7 +66,7 @@ class Overflowing(Processor):
         return torch.full_like(logits, -torch.inf).index_fill(-1, torch.tensor([0]), 0.0)
 
 
-class Greedy(Wrong):
+class Greedy(FaultySampler):
     """The most likely token at every temperature."""
 
     def processed(self, asked: Asked) -> Tensor:
@@ -73,7 +75,7 @@ class Greedy(Wrong):
         return torch.where(row == row.amax(-1, keepdim=True), row, -torch.inf)
 
 
-class Rounded(Wrong):
+class Rounded(FaultySampler):
     """Logits in bfloat16, eight bits of precision."""
 
     def processed(self, asked: Asked) -> Tensor:
@@ -109,14 +111,14 @@ MUTANTS = (
         "multiplies the logits by T",
         "the inverse taken for beta",
         SCALE,
-        lambda: Wrong(stage=instead(Temperature, inverse)),
+        lambda: FaultySampler(stage=instead(Temperature, inverse)),
     ),
     Mutant(
         "temperature-ignored",
         "samples at T = 1",
         "a parameter that is accepted and never read",
         SCALE,
-        lambda: Wrong(stage=instead(Temperature, lambda _: None)),
+        lambda: FaultySampler(stage=instead(Temperature, lambda _: None)),
         spared_by=("truncation.temperature-order", "penalties.temperature-order", "bias.temperature-order"),
     ),
     Mutant(
@@ -145,27 +147,27 @@ MUTANTS = (
         "takes the highest id among equal logits",
         "vLLM 0.4.3 and transformers sort ascending",
         ZERO,
-        lambda: Wrong(stage=instead(Temperature, last_of_equals)),
+        lambda: FaultySampler(stage=instead(Temperature, last_of_equals)),
     ),
     Mutant(
         "small-temperatures-raised",
         "raises temperatures below 0.01 to 0.01",
         "vLLM 0.33, SamplingParams",
         LIMIT,
-        lambda: Wrong(replace(QSTASH, lowest_temperature=0.01)),
+        lambda: FaultySampler(replace(QSTASH, lowest_temperature=0.01)),
     ),
     Mutant(
         "small-temperatures-overflow",
         "divides by T without subtracting the maximum, and overflows",
         "softmax of l / T in float32",
         LIMIT,
-        lambda: Wrong(stage=instead(Temperature, overflowing)),
+        lambda: FaultySampler(stage=instead(Temperature, overflowing)),
     ),
     Mutant(
         "temperature-clamped",
         "clamps a temperature out of range instead of refusing it",
         "clients that clamp to 0 .. 2",
         RANGE,
-        lambda: Wrong(fields=clamped),
+        lambda: FaultySampler(fields=clamped),
     ),
 )

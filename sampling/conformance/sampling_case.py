@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, eq=False)
-class Question:
+class SamplingCase:
     """One situation in which a token is sampled; it can be hashed.
 
     Args:
@@ -28,7 +28,7 @@ class Question:
     output_ids: tuple[int, ...] = ()
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Question) and self._key == other._key
+        return isinstance(other, SamplingCase) and self._key == other._key
 
     def __hash__(self) -> int:
         return hash(self._key)

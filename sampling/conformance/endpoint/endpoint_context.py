@@ -11,9 +11,9 @@ import numpy as np
 from sampling.chat.loaded_model import LoadedModel
 from sampling.conformance.endings import CheckEnded
 from sampling.conformance.endpoint.duel import Duel
+from sampling.conformance.endpoint.profile import EndpointProfile
 from sampling.conformance.endpoint.prompts import LETTERS, Messages
 from sampling.conformance.endpoint.reply import Reply
-from sampling.conformance.endpoint.survey import Survey
 from sampling.conformance.endpoint.target import EndpointTarget
 from sampling.conformance.endpoint.trouble import Malformed
 from sampling.conformance.endpoint.weights import ReferenceWeights, against_weights
@@ -23,7 +23,7 @@ from sampling.conformance.verdict import Finding
 from sampling.core.params import integer
 
 
-class EndpointLab:
+class EndpointContext:
     """An endpoint, what is known about it, and what it should do.
 
     Args:
@@ -47,7 +47,7 @@ class EndpointLab:
         typed("reference", reference, LoadedModel | None, "a model as `sampling.load` gives it, or None")
         self.client, self.semantics, self.seed = target.client, semantics, seed
         self.reference = None if reference is None else ReferenceWeights(reference, semantics.name)
-        self.survey = Survey(target.client, self.reference, semantics)
+        self.survey = EndpointProfile(target.client, self.reference, semantics)
         self.rng = np.random.default_rng(seed)
         self.pools: dict[str, list[Reply]] = {}  # responses by the question that they are to
         self.thresholds: dict[Duel, list[float]] = {}  # as far as they were measured
@@ -68,18 +68,18 @@ class EndpointLab:
         return [reply_of(reply) for reply in self.survey.ask_all([(messages, fields) for fields in requests])]
 
     def seeds(self) -> dict[str, Any]:
-        """A fresh seed as a field, where one is accepted."""
+        """Return a fresh seed as a field, where one is accepted."""
         return {"seed": int(self.rng.integers(2**31))} if self.survey.takes_seed() else {}
 
     def seed_of(self, question: str, number: int) -> dict[str, Any]:
-        """The seed of a question's request of some number as a field, where one is accepted; no other request changes it."""
+        """Return the seed of a question's numbered request as a field, where one is accepted; no other request changes it."""
         if not self.survey.takes_seed():
             return {}
         dice = np.random.default_rng([self.seed, number, crc32(question.encode())])
         return {"seed": int(dice.integers(2**31))}
 
     def refuses(self, **fields: Any) -> str:
-        """What the endpoint says to fields, as they are, that it refuses; nothing if it takes them.
+        """Return what the endpoint says to fields, as they are, that it refuses; nothing if it takes them.
 
         Raises:
             Refused: It refuses even a request that asks for nothing special.
@@ -100,7 +100,7 @@ class EndpointLab:
         return (identity, *self.defaults, *self.survey.manners.notes, spent)
 
     def _identity(self) -> str:
-        """What the endpoint's model is, as far as it was looked at."""
+        """Return what the endpoint's model is, as far as it was looked at."""
         if self.reference is None:
             return "the model's identity was not tested: no reference weights were given"
         try:
@@ -109,18 +109,18 @@ class EndpointLab:
             return f"the model's identity could not be tested: {end}"
 
 
-Run = Callable[[EndpointLab], Finding]
+Run = Callable[[EndpointContext], Finding]
 
 
 def reply_of(reply: Reply | CheckEnded) -> Reply:
-    """A response, or the end of the check where there is none."""
+    """Return a response, or the end of the check where there is none."""
     if isinstance(reply, CheckEnded):
         raise reply
     return reply
 
 
 def choices_of(reply: Reply, count: int) -> Reply:
-    """A reply, if it has as many choices as were asked for.
+    """Return a reply, if it has as many choices as were asked for.
 
     Raises:
         Malformed: It has not.

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from conformance.faulty.sampler import FaultySampler, Mutant
 from torch import Tensor
 
-from sampling.conformance.mutants.mutant import Mutant, Wrong
 from sampling.conformance.reference import Asked, Reference
 from sampling.dialects.qstash import QSTASH
 from sampling.generate.decode import SampledToken
@@ -16,7 +16,7 @@ from sampling.pipeline.pipeline import Pipeline
 from sampling.processors import SparseEdit, Temperature, Truncation
 
 
-class Told(Wrong):
+class Told(FaultySampler):
     """Log probabilities after some stages that should not be in them.
 
     Args:
@@ -44,7 +44,7 @@ class Cold(Told):
         return super().told(asked) if asked.request.params.temperature == 0 else asked.logits
 
 
-class Unnormalised(Wrong):
+class Unnormalised(FaultySampler):
     """Logits below the largest, in the place of log probabilities."""
 
     def measured(self, asked: Asked, token: int) -> SampledToken:
@@ -119,7 +119,7 @@ MUTANTS = (
         "reports log probabilities after everything",
         "vLLM 0.4.3",
         DISTRIBUTION,
-        lambda: Wrong(replace(QSTASH, logprob_mode="processed")),
+        lambda: FaultySampler(replace(QSTASH, logprob_mode="processed")),
     ),
     Mutant(
         "logprobs-certain-at-zero",
@@ -161,27 +161,27 @@ MUTANTS = (
         "lists the sampled token before the k most likely",
         "vLLM (K + 1 entries)",
         COUNT,
-        lambda: Wrong(replace(QSTASH, sampled_first=True, at_most_k=False)),
+        lambda: FaultySampler(replace(QSTASH, sampled_first=True, at_most_k=False)),
     ),
     Mutant(
         "minus-infinity-in-json",
         "reports -infinity for what is not listed",
         "vLLM #10234, #11073",
         COUNT,
-        lambda: Wrong(answer=every_entry(infinite)),
+        lambda: FaultySampler(answer=every_entry(infinite)),
     ),
     Mutant(
         "bytes-of-the-text",
         "gives the bytes of the text, EF BF BD for half a character",
         "ollama #13497",
         BYTES,
-        lambda: Wrong(answer=every_entry(bytes_of_text)),
+        lambda: FaultySampler(answer=every_entry(bytes_of_text)),
     ),
     Mutant(
         "bytes-stripped",
         "strips white space from the bytes",
         "a text that is trimmed before it is encoded",
         BYTES,
-        lambda: Wrong(answer=every_entry(bytes_stripped)),
+        lambda: FaultySampler(answer=every_entry(bytes_stripped)),
     ),
 )

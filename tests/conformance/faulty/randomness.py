@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import torch
+from conformance.faulty.sampler import FaultySampler, Mutant
 from sampling_kernels.inverse_cdf import INTEGER_RULE
 from sampling_kernels.philox import random_words
 from torch import Tensor
 
-from sampling.conformance.mutants.mutant import Mutant, Wrong
 from sampling.conformance.reference import Key, Reference
 
 SEED_FOR_ALL = 42
 
 
-class Keyed(Wrong):
+class Keyed(FaultySampler):
     """Draws keyed by something else.
 
     Args:
@@ -31,7 +31,7 @@ class Keyed(Wrong):
         return self._change(*super().key(seeds, position, choice))
 
 
-class Uniform(Wrong):
+class Uniform(FaultySampler):
     """An inverse cumulative distribution in float64, of uniforms that are not what they should be.
 
     Args:
@@ -65,7 +65,7 @@ class Stray(Uniform):
         return [least if wrong else token for token, wrong in zip(right, stray.tolist(), strict=True)]
 
 
-class Unseeded(Wrong):
+class Unseeded(FaultySampler):
     """Requests without a seed all have one."""
 
     def fresh_seed(self) -> int:

@@ -65,7 +65,7 @@ class Token:
 
 
 @dataclass(frozen=True)
-class Fence:
+class TokenSupport:
     """Tokens of one context whose probabilities biases can set, all others kept out.
 
     Args:
@@ -80,8 +80,8 @@ class Fence:
     slack: float
     told: bool
 
-    def first(self, count: int) -> Fence:
-        """The fence of the first so many tokens."""
+    def first(self, count: int) -> TokenSupport:
+        """Return the fence of the first so many tokens."""
         return replace(self, tokens=self.tokens[:count])
 
     def index(self, text: str) -> int | None:
@@ -100,11 +100,11 @@ class Fence:
         return found
 
 
-def once(method: Callable[[Survey], R]) -> Callable[[Survey], R]:
+def once(method: Callable[[EndpointProfile], R]) -> Callable[[EndpointProfile], R]:
     """Ask for something once; what it came to, trouble included, is kept."""
 
     @wraps(method)
-    def kept(survey: Survey) -> R:
+    def kept(survey: EndpointProfile) -> R:
         known = survey.known
         if method not in known:
             try:
@@ -119,7 +119,7 @@ def once(method: Callable[[Survey], R]) -> Callable[[Survey], R]:
     return kept
 
 
-class Survey:
+class EndpointProfile:
     """What is known about an endpoint's model.
 
     Args:
@@ -145,12 +145,12 @@ class Survey:
         return self.manners.ask_all([self.request(messages, fields) for messages, fields in requests])
 
     def request(self, messages: Messages, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """A request for one token, unless the fields say otherwise."""
+        """Return a request for one token, unless the fields say otherwise."""
         return {"messages": list(messages), "max_tokens": 1, **fields}
 
     @once
     def plain(self) -> Reply:
-        """The answer to a request that asks for nothing special."""
+        """Return the answer to a request that asks for nothing special."""
         return self.ask()
 
     @once
@@ -190,7 +190,7 @@ class Survey:
         return {} if position is None else values_of(position)
 
     def position_in(self, messages: Messages) -> Position | None:
-        """What is said about the next token in a context; None if nothing is, or what can be none."""
+        """Return what is said about the next token in a context; None if nothing is, or what can be none."""
         try:
             position = self.next_position(messages)
         except (Refused, Missing, Malformed):
@@ -206,7 +206,7 @@ class Survey:
         return position
 
     def next_position(self, messages: Messages = LETTERS, **fields: Any) -> Position:
-        """What is said about the next token; asked again where nothing is, as some do of an end token or a part of a character.
+        """Return what is said about the next token; ask again where nothing is, as of an end token or a part of a character.
 
         Raises:
             CheckEnded: Nothing is said, or none is taken.
@@ -223,12 +223,12 @@ class Survey:
         return missing.positions[0]  # says what is missing
 
     @once
-    def fence(self) -> Fence:
-        """The fence in the context of letters."""
+    def fence(self) -> TokenSupport:
+        """Return the fence in the context of letters."""
         return self.fence_in(LETTERS)
 
-    def fence_in(self, messages: Messages) -> Fence:
-        """The fence in some context.
+    def fence_in(self, messages: Messages) -> TokenSupport:
+        """Return the fence in some context.
 
         Raises:
             NotTestable: Too few tokens can be told apart.
@@ -245,7 +245,7 @@ class Survey:
         kept = apart(tokens)[:WIDEST]
         if len(kept) < 2:
             raise NotTestable("fewer than two ids have texts that can be told apart")
-        return Fence(messages, tuple(kept), CLOSE if listed else PRECISION, listed)
+        return TokenSupport(messages, tuple(kept), CLOSE if listed else PRECISION, listed)
 
     @once
     def contexts(self) -> list[Context]:
@@ -258,7 +258,7 @@ class Survey:
 
     @once
     def greedy(self) -> dict[str, Any]:
-        """The parameters by which the arg max can be had."""
+        """Return the parameters by which the arg max can be had."""
         refusal: Refused | None = None
         ways: tuple[dict[str, Any], ...] = ({"temperature": 0}, {"top_k": 1}, {"top_p": 1e-6})
         for fields in ways:
@@ -280,7 +280,7 @@ class Survey:
 
     @once
     def _when_warm(self) -> int:
-        """The same at other temperatures than 0."""
+        """Return the same at other temperatures than 0."""
         messages, fields = self._broad()
         seeded: dict[str, Any] = {"seed": 1} if self.takes_seed() else {}
         refusal = ""
@@ -297,7 +297,7 @@ class Survey:
         return 1
 
     def _broad(self) -> tuple[Messages, dict[str, Any]]:
-        """A context in which many tokens are likely, and the biases that make it so; or messages hardly ever the same."""
+        """Return a context in which many tokens are likely, and the biases for that; or messages hardly ever the same."""
         try:
             fence = self.fence()
         except NotTestable:
@@ -306,7 +306,7 @@ class Survey:
 
     @once
     def _when_cold(self) -> int:
-        """The same at temperature 0, where the choices are alike."""
+        """Return the same at temperature 0, where the choices are alike."""
         n = self._when_warm()
         if n == 1:
             return 1
@@ -334,7 +334,7 @@ class Survey:
         return True
 
     def _said(self, token: int) -> str:
-        """What an id says when it is forced; drawn ones would vary where biases have no effect, too.
+        """Return what an id says when it is forced; drawn ones would vary where biases have no effect, too.
 
         Raises:
             Refused: It cannot be asked for.

@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from conformance.faulty.sampler import FaultySampler, Mutant, instead
+from conformance.faulty.temperature import TABLE
 from torch import Tensor
 
-from sampling.conformance.mutants.mutant import Mutant, Wrong, instead
-from sampling.conformance.mutants.temperature import TABLE
 from sampling.conformance.reference import Reference
 from sampling.dialects import Stage
 from sampling.dialects.qstash import QSTASH
@@ -22,7 +22,7 @@ BEFORE = tuple(name for name in QSTASH.stages if name not in ("temperature", *TR
 
 def ordered(*order: Stage) -> Reference:
     """Temperature and truncations in another order."""
-    return Wrong(replace(QSTASH, order=(*BEFORE, *order)))
+    return FaultySampler(replace(QSTASH, order=(*BEFORE, *order)))
 
 
 class Adjusted(Truncation):
@@ -126,7 +126,7 @@ def scrambled(stage: Processor) -> Processor:
 
 def adjusted(kind: type[Truncation], change: Callable[[Tensor, Tensor], Tensor]) -> Reference:
     """All truncations of a kind changed."""
-    return Wrong(stage=instead(kind, lambda stage: Adjusted(stage, change)))
+    return FaultySampler(stage=instead(kind, lambda stage: Adjusted(stage, change)))
 
 
 class AbsoluteMinP(MinP):
@@ -189,14 +189,14 @@ MUTANTS = (
         "takes one token more when the mass is exactly p",
         "SGLang 0.5.23 (exclusive mass <= p)",
         NO_MORE,
-        lambda: Wrong(replace(QSTASH, top_p_stops_at_equality=False)),
+        lambda: FaultySampler(replace(QSTASH, top_p_stops_at_equality=False)),
     ),
     Mutant(
         "top-p-0-is-off",
         "takes a top_p of 0 for not given",
         "`top_p or 1.0`",
         "truncation.top-p-to-zero",
-        lambda: Wrong(fields=off_when_falsy),
+        lambda: FaultySampler(fields=off_when_falsy),
     ),
     Mutant("top-k-one-less", "keeps k - 1 tokens", TABLE, TOP_K, lambda: adjusted(TopK, without_last)),
     Mutant("top-k-one-more", "keeps k + 1 tokens", TABLE, TOP_K, lambda: adjusted(TopK, with_next)),
@@ -205,49 +205,49 @@ MUTANTS = (
         "takes a top_k of 0 literally, and keeps the arg max",
         "max(k, 1) where 0 should switch it off",
         "truncation.disabled",
-        lambda: Wrong(fields=zero_is_one),
+        lambda: FaultySampler(fields=zero_is_one),
     ),
     Mutant(
         "top-p-1-cuts",
         "cuts the tail off at a top_p of 1",
         "a float sum that reaches 1 before its end",
         "truncation.disabled",
-        lambda: Wrong(fields=never_off),
+        lambda: FaultySampler(fields=never_off),
     ),
     Mutant(
         "ties-by-highest-id",
         "keeps the highest ids among equal logits at the boundary",
         "transformers with up to 16 logits (an ascending sort, stable there)",
         "truncation.ties",
-        lambda: Wrong(replace(QSTASH, top_k_ties="high", top_p_ties="high")),
+        lambda: FaultySampler(replace(QSTASH, top_k_ties="high", top_p_ties="high")),
     ),
     Mutant(
         "top-k-keeps-ties",
         "keeps all tokens that equal the k-th",
         "transformers, vLLM 0.4.3 (logits below the k-th are removed)",
         "truncation.ties",
-        lambda: Wrong(replace(QSTASH, top_k_ties="all")),
+        lambda: FaultySampler(replace(QSTASH, top_k_ties="all")),
     ),
     Mutant(
         "top-p-keeps-ties",
         "keeps all tokens that equal the last of the nucleus",
         "mlx-lm 0.32.2",
         "truncation.ties",
-        lambda: Wrong(replace(QSTASH, top_p_ties="all")),
+        lambda: FaultySampler(replace(QSTASH, top_p_ties="all")),
     ),
     Mutant(
         "ties-scrambled-beyond-16",
         "keeps equal logits in no order of ids, of more than 16 logits",
         "torch.sort on the CPU without stable=True: transformers, vLLM's PyTorch sampler",
         "truncation.ties",
-        lambda: Wrong(stage=scrambled),
+        lambda: FaultySampler(stage=scrambled),
     ),
     Mutant(
         "top-p-bounded-beyond-64",
         "of more than 64 logits keeps what is p of itself and of all tokens left at the last one's probability",
         "onnxruntime-genai 0.18.0",
         CROSSING,
-        lambda: Wrong(stage=instead(TopP, lambda stage: BoundedTopP(stage.p[:, 0]))),
+        lambda: FaultySampler(stage=instead(TopP, lambda stage: BoundedTopP(stage.p[:, 0]))),
     ),
     Mutant(
         "top-p-of-1024",
@@ -282,7 +282,7 @@ MUTANTS = (
         "takes top_p and does nothing",
         "a parameter that is accepted and never read",
         CROSSING,
-        lambda: Wrong(stage=instead(TopP, lambda _: None)),
+        lambda: FaultySampler(stage=instead(TopP, lambda _: None)),
         spared_by=("truncation.temperature-order", "truncation.joint"),
     ),
     Mutant(
@@ -290,7 +290,7 @@ MUTANTS = (
         "drops a token exactly at min_p",
         "mistralrs 0.9.5",
         "truncation.min-p-order",
-        lambda: Wrong(replace(QSTASH, min_p_strict=True)),
+        lambda: FaultySampler(replace(QSTASH, min_p_strict=True)),
     ),
     Mutant(
         "top-k-and-top-p-joint",
@@ -318,6 +318,6 @@ MUTANTS = (
         "compares probabilities with min_p itself, not with min_p times the largest",
         "min_p read as a least probability",
         "truncation.min-p-order",
-        lambda: Wrong(stage=instead(MinP, absolute)),
+        lambda: FaultySampler(stage=instead(MinP, absolute)),
     ),
 )

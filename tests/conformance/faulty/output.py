@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from conformance.faulty.sampler import FaultySampler, Mutant
 from torch import Tensor
 
-from sampling.conformance.mutants.mutant import Mutant, Wrong
 from sampling.conformance.reference import Asked
 from sampling.core.params import SamplingParams
 
 
-class MaskedUniformly(Wrong):
+class MaskedUniformly(FaultySampler):
     """All legal tokens are equally likely."""
 
     def masked(self, asked: Asked) -> Tensor:
@@ -21,7 +21,7 @@ class MaskedUniformly(Wrong):
         return legal if legal is asked.logits else torch.where(legal > -torch.inf, 0.0, legal)
 
 
-class MaskedLast(Wrong):
+class MaskedLast(FaultySampler):
     """The mask comes after top_p, and may leave less than top_p of what is legal."""
 
     def processed(self, asked: Asked) -> Tensor:
@@ -36,7 +36,7 @@ class MaskedLast(Wrong):
         return asked.logits
 
 
-class Unconstrained(Wrong):
+class Unconstrained(FaultySampler):
     """JSON mode is accepted and not enforced."""
 
     def masked(self, asked: Asked) -> Tensor:
@@ -50,14 +50,16 @@ def with_stop(choice: dict[str, Any]) -> dict[str, Any]:
     return {**choice, "message": {**choice["message"], "content": text}}
 
 
-def without(*names: str) -> Wrong:
+def without(*names: str) -> FaultySampler:
     """Some parameters are accepted and not read."""
-    return Wrong(fields=lambda asked: {name: value for name, value in asked.items() if name not in names})
+    return FaultySampler(
+        fields=lambda asked: {name: value for name, value in asked.items() if name not in names}
+    )
 
 
-def always(reason: str) -> Wrong:
+def always(reason: str) -> FaultySampler:
     """One reason for every end."""
-    return Wrong(answer=lambda choice: {**choice, "finish_reason": reason})
+    return FaultySampler(answer=lambda choice: {**choice, "finish_reason": reason})
 
 
 def unchecked(asked: dict[str, Any]) -> dict[str, Any]:
@@ -84,7 +86,7 @@ MUTANTS = (
         "leaves the stop string in the text",
         "engines with include_stop_str_in_output on",
         STOP,
-        lambda: Wrong(answer=with_stop),
+        lambda: FaultySampler(answer=with_stop),
     ),
     Mutant(
         "stop-ignored",
@@ -148,6 +150,6 @@ MUTANTS = (
         "takes values that are not allowed for not given",
         "requests that are validated by dropping what does not fit",
         PARAMETERS,
-        lambda: Wrong(fields=unchecked),
+        lambda: FaultySampler(fields=unchecked),
     ),
 )

@@ -9,7 +9,7 @@ import numpy as np
 
 from sampling.conformance.answers import Entry, Key, Listed, entries_of
 from sampling.conformance.endings import CouldNotRun
-from sampling.conformance.question import Question
+from sampling.conformance.sampling_case import SamplingCase
 
 SURE = 200.0  # a logit so far above the others that nothing else is drawn
 
@@ -17,12 +17,12 @@ SURE = 200.0  # a logit so far above the others that nothing else is drawn
 class Reporting(Protocol):
     """What learning needs of a lab."""
 
-    def report(self, question: Question) -> dict[str, Any]:
+    def report(self, question: SamplingCase) -> dict[str, Any]:
         """One API choice."""
         ...
 
 
-class Names:
+class TokenNames:
     """The token ids by what reports call them.
 
     Args:
@@ -34,7 +34,7 @@ class Names:
         self._ids = {key: token for token, key in enumerate(keys) if self.keys.count(key) == 1}
 
     @staticmethod
-    def learnt(lab: Reporting, width: int) -> Names:
+    def learnt(lab: Reporting, width: int) -> TokenNames:
         """Ask for every id below a width once, and see what it is called.
 
         Raises:
@@ -44,8 +44,8 @@ class Names:
         for token in range(width):
             logits = np.zeros(width, dtype=np.float32)
             logits[token] = SURE
-            keys.append(only(lab.report(Question(logits, {"logprobs": True, "max_tokens": 1}))).key)
-        return Names(keys)
+            keys.append(only(lab.report(SamplingCase(logits, {"logprobs": True, "max_tokens": 1}))).key)
+        return TokenNames(keys)
 
     def id_of(self, listed: Listed) -> int:
         """Return the id that an entry stands for.

@@ -15,15 +15,15 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sampling.conformance.contest import ANYTHING, SAME, Standing
+from sampling.conformance.contest import ANYTHING, SAME, HypothesisTest
 from sampling.conformance.distributions import alike
 from sampling.conformance.endings import CheckEnded, NotTestable
-from sampling.conformance.endpoint.lab import EndpointLab, choices_of, reply_of
+from sampling.conformance.endpoint.endpoint_context import EndpointContext, choices_of, reply_of
+from sampling.conformance.endpoint.profile import TokenSupport
 from sampling.conformance.endpoint.prompts import Messages
 from sampling.conformance.endpoint.reply import Choice, Reply
-from sampling.conformance.endpoint.survey import Fence
 from sampling.conformance.oracle import probabilities
-from sampling.conformance.question import Question
+from sampling.conformance.sampling_case import SamplingCase
 from sampling.conformance.semantics import Semantics
 from sampling.conformance.statistics.pearson import Pearson, pearson
 from sampling.conformance.statistics.planning import draws_by_likelihood
@@ -65,12 +65,12 @@ class Asked(Protocol):
         ...
 
     def row(self, reading: Semantics) -> Row:
-        """What a reading draws from, by place."""
+        """Return what a reading draws from, by place."""
         ...
 
 
 @dataclass(frozen=True)
-class Fenced:
+class BiasedCase:
     """A question to an endpoint whose biases keep all but a few tokens out.
 
     Args:
@@ -80,7 +80,7 @@ class Fenced:
         in_prompt: Which of the tokens the prompt contains.
     """
 
-    fence: Fence
+    fence: TokenSupport
     logits: Row
     params: Mapping[str, Any] = field(default_factory=dict[str, Any])
     in_prompt: tuple[int, ...] = ()
@@ -102,10 +102,10 @@ class Fenced:
         return [round(HEIGHT + float(wanted) - token.logprob, 3) for token, wanted in tokens]
 
     @property
-    def question(self) -> Question:
+    def question(self) -> SamplingCase:
         """The question as the readings see it: ids count in the fence."""
         own = np.array([token.logprob for token in self.fence.tokens], dtype=np.float32)
-        return Question(own, {**self.params, "logit_bias": dict(enumerate(self.biases))}, self.in_prompt)
+        return SamplingCase(own, {**self.params, "logit_bias": dict(enumerate(self.biases))}, self.in_prompt)
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -118,7 +118,7 @@ class Fenced:
         return self.fence.index(choice.text)
 
     def row(self, reading: Semantics) -> Row:
-        """What a reading draws from, float64 [K]."""
+        """Return what a reading draws from, float64 [K]."""
         return probabilities(self.question, reading)
 
 
@@ -127,7 +127,7 @@ def slope(count: int, spacing: float = SPACING) -> Row:
     return -spacing * np.arange(count, dtype=np.float64)
 
 
-def draws(lab: EndpointLab, asked: Asked, count: int = 1) -> NDArray[np.int64]:
+def draws(lab: EndpointContext, asked: Asked, count: int = 1) -> NDArray[np.int64]:
     """Draws of some requests, as places of the question's tokens.
 
     Raises:
@@ -136,13 +136,13 @@ def draws(lab: EndpointLab, asked: Asked, count: int = 1) -> NDArray[np.int64]:
     return np.concatenate([tokens for _, tokens in islice(batches(lab, [asked], count), count)])
 
 
-def per_request(lab: EndpointLab, asked: Asked) -> int:
+def per_request(lab: EndpointContext, asked: Asked) -> int:
     """How many draws one request gives: n, but 1 at temperature 0 where the endpoint refuses more."""
     return lab.survey.per_request(asked.fields)
 
 
-def request(lab: EndpointLab, asked: Asked, number: int) -> tuple[Messages, dict[str, Any]]:
-    """A question's request of some number; its seed is fixed, whatever else is asked before."""
+def request(lab: EndpointContext, asked: Asked, number: int) -> tuple[Messages, dict[str, Any]]:
+    """Return a question's request of some number; its seed is fixed, whatever else is asked before."""
     return asked.messages, {
         "n": per_request(lab, asked),
         **asked.fields,
@@ -150,8 +150,8 @@ def request(lab: EndpointLab, asked: Asked, number: int) -> tuple[Messages, dict
     }
 
 
-def drawn(lab: EndpointLab, asked: Asked, reply: Reply) -> NDArray[np.int64]:
-    """The draws of one response.
+def drawn(lab: EndpointContext, asked: Asked, reply: Reply) -> NDArray[np.int64]:
+    """Return the draws of one response.
 
     Raises:
         CheckEnded: A token from outside of the fence was drawn, or there are fewer choices than were asked for.
@@ -165,7 +165,7 @@ def drawn(lab: EndpointLab, asked: Asked, reply: Reply) -> NDArray[np.int64]:
     return np.array(found, dtype=np.int64)
 
 
-class Contest:
+class EndpointTest:
     """Readings of the parameters, and the draws from some questions.
 
     Args:
@@ -186,7 +186,7 @@ class Contest:
             for name in (*wrong, ALWAYS)
             if not any(alike(rows[name], rows[other], SAME) for other in right)
         ]
-        self.standing = Standing([*right], wrongs, [ANYTHING])
+        self.standing = HypothesisTest([*right], wrongs, [ANYTHING])
         self.expected = {name: rows[name] for name in (*right, *wrongs)}
         self.answers: list[tuple[int, NDArray[np.int64]]] = []
         self._counts = [np.zeros(len(row), dtype=np.int64) for row in self.expected[next(iter(right))]]
@@ -216,7 +216,7 @@ class Contest:
         self.standing.seen.take({**logs, ANYTHING: anything(self._counts[which], tokens)})
 
     def finding(self, planned: int) -> Finding:
-        """What the draws say.
+        """Find what the draws say.
 
         Args:
             planned: How many Pearson's test looks at.
@@ -245,7 +245,7 @@ class Contest:
         return {name: pearson(counts, told(name)) for name in self.expected}
 
 
-def decide(lab: EndpointLab, contest: Contest) -> Finding:
+def decide(lab: EndpointContext, contest: EndpointTest) -> Finding:
     """Draw until one side is excluded, and the planned number is reached where the check is passed.
 
     Args:
@@ -273,7 +273,7 @@ def most_draws(per_request: int) -> int:
 
 
 def batches(
-    lab: EndpointLab, questions: Sequence[Asked], needed: int = 0
+    lab: EndpointContext, questions: Sequence[Asked], needed: int = 0
 ) -> Iterator[tuple[int, NDArray[np.int64]]]:
     """Draws from the questions in turns, without end; what another check has drawn from the same question comes first.
 
@@ -293,7 +293,7 @@ def batches(
         yield which, drawn(lab, questions[which], pools[which][turn])
 
 
-def fill(lab: EndpointLab, questions: Sequence[Asked], number: int, most: int) -> None:
+def fill(lab: EndpointContext, questions: Sequence[Asked], number: int, most: int) -> None:
     """Ask what is not known of some requests, in turns.
 
     Args:
@@ -318,5 +318,5 @@ def fill(lab: EndpointLab, questions: Sequence[Asked], number: int, most: int) -
 
 
 def always(own: Semantics) -> Semantics:
-    """The reading of a sampler that takes the most likely token, whatever the temperature."""
+    """Return the reading of a sampler that takes the most likely token, whatever the temperature."""
     return replace(own, greedy_below=math.inf, greedy_overrides=(), greedy_arg_max=True)

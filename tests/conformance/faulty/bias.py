@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from sampling.conformance.mutants.mutant import Mutant, Wrong, instead
-from sampling.conformance.mutants.temperature import TABLE
+from conformance.faulty.sampler import FaultySampler, Mutant, instead
+from conformance.faulty.temperature import TABLE
+
 from sampling.conformance.reference import Reference
 from sampling.dialects import PENALTIES, TRUNCATIONS
 from sampling.dialects.qstash import QSTASH
@@ -23,7 +24,7 @@ def biased(change: Callable[[Bias], Bias]) -> Reference:
         table = {int(token): value for token, value in asked.get("logit_bias", {}).items()}
         return {**asked, "logit_bias": change(table)}
 
-    return Wrong(fields=read)
+    return FaultySampler(fields=read)
 
 
 BAN, FORCE = "bias.ban", "bias.force"
@@ -41,7 +42,7 @@ MUTANTS = (
         "takes logit_bias and adds nothing",
         "a parameter that is accepted and never read",
         FORCE,
-        lambda: Wrong(stage=instead(LogitBias, lambda _: None)),
+        lambda: FaultySampler(stage=instead(LogitBias, lambda _: None)),
         spared_by=("bias.temperature-order", "temperature.zero", "reported.penalties-and-bias"),
     ),
     Mutant(
@@ -63,6 +64,6 @@ MUTANTS = (
         "adds biases after the temperature",
         TABLE,
         "bias.temperature-order",
-        lambda: Wrong(replace(QSTASH, order=(*PENALTIES, "temperature", "logit_bias", *TRUNCATIONS))),
+        lambda: FaultySampler(replace(QSTASH, order=(*PENALTIES, "temperature", "logit_bias", *TRUNCATIONS))),
     ),
 )

@@ -19,7 +19,7 @@ GRAVEST = (
 )
 
 
-def together(findings: Sequence[tuple[str, Finding]]) -> Finding:
+def combine_findings(findings: Sequence[tuple[str, Finding]]) -> Finding:
     """Return the findings of one check's parts as the check's.
 
     Args:
@@ -30,7 +30,7 @@ def together(findings: Sequence[tuple[str, Finding]]) -> Finding:
 
     Example:
         >>> fine, wrong = Finding(Verdict.CONFORMS, "as it should be", 5), Finding(Verdict.DEVIATES, "two", 3)
-        >>> together([("k = 1", fine), ("k = 2", wrong)]).evidence
+        >>> combine_findings([("k = 1", fine), ("k = 2", wrong)]).evidence
         'k = 2: two'
     """
     verdicts = {finding.verdict for _, finding in findings}

@@ -1,6 +1,6 @@
 """A catalogue of wrong samplers: what the checks must notice, each by the check that is made for it."""
 
-from sampling.conformance.mutants import (
+from conformance.faulty import (
     bias,
     output,
     penalties,
@@ -9,7 +9,7 @@ from sampling.conformance.mutants import (
     temperature,
     truncation,
 )
-from sampling.conformance.mutants.mutant import Mutant, catalogue
+from conformance.faulty.sampler import Mutant, catalogue
 
 __all__ = ["MUTANTS", "Mutant"]
 

@@ -12,11 +12,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from sampling.conformance.comparison import Reading, compare
+from sampling.conformance.comparison import Hypothesis, compare
 from sampling.conformance.endings import CheckEnded, CouldNotRun, NotTestable, Refused
 from sampling.conformance.fixtures import STRONG, after_past
 from sampling.conformance.oracle import Row, probabilities
-from sampling.conformance.question import Question
+from sampling.conformance.sampling_case import SamplingCase
 from sampling.conformance.semantics import Semantics
 from sampling.conformance.target import CallableTarget, Seed
 from sampling.conformance.verdict import Verdict
@@ -24,12 +24,12 @@ from sampling.core.errors import InvalidArgument
 from sampling.core.params import integer
 
 SEEDS = 2**31 - 1  # what every engine takes
-PLAIN = Question(np.zeros(16, dtype=np.float32))
+PLAIN = SamplingCase(np.zeros(16, dtype=np.float32))
 HARMLESS = (PLAIN, replace(PLAIN, params={"temperature": 1.0}))
 
 
 @dataclass(frozen=True)
-class Depth:
+class DrawBudget:
     """How many tokens each question is drawn for.
 
     Args:
@@ -46,13 +46,13 @@ class Depth:
         integer("depth.most", self.most, 1)
 
 
-QUICK = Depth(least=0, most=20_000)
-DEEP = Depth(least=10_000, most=1_000_000)
+QUICK = DrawBudget(least=0, most=20_000)
+DEEP = DrawBudget(least=10_000, most=1_000_000)
 FINE = 100_000
 IDLE = "what parameters do together does not show where one has no effect by itself"
 
 
-class Lab:
+class CheckContext:
     """A target, the semantics that it is compared with, and dice.
 
     Args:
@@ -69,11 +69,11 @@ class Lab:
     notes: tuple[str, ...] = ()
 
     def __init__(
-        self, target: CallableTarget, semantics: Semantics, depth: Depth | None = None, seed: int = 0
+        self, target: CallableTarget, semantics: Semantics, depth: DrawBudget | None = None, seed: int = 0
     ) -> None:
         self.target = target
         self.semantics = semantics
-        if depth is not None and not isinstance(depth, Depth):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if depth is not None and not isinstance(depth, DrawBudget):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidArgument("depth", depth, "a Depth, or None")
         integer("seed", seed, 0)
         chosen = depth or (DEEP if target.batched else QUICK)
@@ -103,7 +103,7 @@ class Lab:
                     return
         raise CouldNotRun(f"the callable answers no plain request: {first}") from first
 
-    def draws(self, question: Question, count: int) -> NDArray[np.int64]:
+    def draws(self, question: SamplingCase, count: int) -> NDArray[np.int64]:
         """Tokens of independent requests.
 
         Args:
@@ -118,7 +118,7 @@ class Lab:
         """
         return self.target.draw(question, self.seeds(count))
 
-    def singly(self, question: Question) -> NDArray[np.int64]:
+    def singly(self, question: SamplingCase) -> NDArray[np.int64]:
         """One token, by a call of its own, int64 [1]."""
         return np.array([self.target.single(question, self.seeds(1)[0])])
 
@@ -137,7 +137,7 @@ class Lab:
             return False
         return True
 
-    def report(self, question: Question) -> dict[str, Any]:
+    def report(self, question: SamplingCase) -> dict[str, Any]:
         """One API choice for a model that says the same at every position.
 
         Raises:
@@ -146,7 +146,7 @@ class Lab:
         """
         return self.target.report(question, self.seeds(1)[0])
 
-    def choices(self, question: Question) -> list[dict[str, Any]]:
+    def choices(self, question: SamplingCase) -> list[dict[str, Any]]:
         """Return the choices of one request.
 
         Raises:
@@ -155,7 +155,7 @@ class Lab:
         """
         return self.target.choices(question, self.seeds(1)[0])
 
-    def expected(self, question: Question) -> Row:
+    def expected(self, question: SamplingCase) -> Row:
         """Return what the dialect draws from, float64 [V]."""
         return probabilities(question, self.semantics)
 
@@ -169,10 +169,10 @@ class Lab:
         other.semantics = self.altered(**changes)
         return other
 
-    def ignoring(self, *names: str) -> Reading:
+    def ignoring(self, *names: str) -> Hypothesis:
         """Return the reading that parameters have no effect."""
         words = f"{' and '.join(names)} without effect"
-        return Reading(words, self.altered(ignores=frozenset(names)), Verdict.IGNORED)
+        return Hypothesis(words, self.altered(ignores=frozenset(names)), Verdict.IGNORED)
 
     def having(self, names: Sequence[str]) -> list[str]:
         """Those of some parameters that the dialect has."""

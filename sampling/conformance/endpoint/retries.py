@@ -15,7 +15,7 @@ PARALLEL, MOST_PARALLEL = 8, 256  # requests at a time
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """How long to wait for an endpoint.
 
     Args:
@@ -36,7 +36,7 @@ class Patience:
 
 
 def seconds_of(header: str | None) -> float | None:
-    """The seconds of a `Retry-After`, or those until its date; None where it has neither.
+    """Return the seconds of a `Retry-After`, or those until its date; None where it has neither.
 
     Example:
         >>> seconds_of("1.5"), seconds_of("nan"), seconds_of("Wed, 21 Oct 2015 07:28:00 GMT")

@@ -24,7 +24,7 @@ def same(value: Any) -> Any:
     return value
 
 
-class Wrong(Reference):
+class FaultySampler(Reference):
     """The reference with some of what it does replaced.
 
     Args:

@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from conformance.faulty.sampler import FaultySampler, Mutant, instead
+from conformance.faulty.temperature import TABLE
 from torch import Tensor
 
-from sampling.conformance.mutants.mutant import Mutant, Wrong, instead
-from sampling.conformance.mutants.temperature import TABLE
 from sampling.conformance.reference import Asked, Reference, history
 from sampling.core.history import OUTPUT, PROMPT_AND_OUTPUT, History, Scope
 from sampling.dialects import PENALTIES, TRUNCATIONS
@@ -43,7 +43,7 @@ class OncePerOccurrence(RepetitionPenalty):
         return torch.where(logits > 0, logits / factor, logits * factor)
 
 
-class SharedCounts(Wrong):
+class SharedCounts(FaultySampler):
     """The choices of a request count into one table."""
 
     def choice(self, asked: Asked, outputs: Sequence[list[int]], index: int, seed: int) -> dict[str, Any]:
@@ -51,7 +51,7 @@ class SharedCounts(Wrong):
         return super().choice(asked, [outputs[0]] * len(outputs), index, seed)
 
 
-class Leaking(Wrong):
+class Leaking(FaultySampler):
     """What one request sampled is counted for the next, too."""
 
     def __init__(self) -> None:
@@ -67,12 +67,12 @@ class Leaking(Wrong):
 
 def counting(**scopes: Scope) -> Reference:
     """Other tokens count."""
-    return Wrong(replace(QSTASH, **scopes))
+    return FaultySampler(replace(QSTASH, **scopes))
 
 
 def always(kind: type[Any], other: type[Any]) -> Reference:
     """One penalty in the place of another, which counts the same tokens."""
-    return Wrong(stage=instead(kind, lambda stage: other(stage.params, scope=stage.scope)))
+    return FaultySampler(stage=instead(kind, lambda stage: other(stage.params, scope=stage.scope)))
 
 
 def inverted(stage: RepetitionPenalty) -> Processor:
@@ -96,7 +96,7 @@ MUTANTS = (
         "does not count the last token yet",
         "samplers that run one step ahead of the bookkeeping",
         COUNTS,
-        lambda: Wrong(past=lambda prompt, output: (prompt, output[:-1])),
+        lambda: FaultySampler(past=lambda prompt, output: (prompt, output[:-1])),
     ),
     Mutant(
         "presence-multiplies",
@@ -124,21 +124,21 @@ MUTANTS = (
         "takes penalties and subtracts nothing",
         "a parameter that is accepted and never read",
         COUNTS,
-        lambda: Wrong(past=lambda _prompt, _output: ((), ())),
+        lambda: FaultySampler(past=lambda _prompt, _output: ((), ())),
     ),
     Mutant(
         "penalties-follow-the-sign",
         "adds frequency and presence penalty to negative logits",
         "openvino-genai 2026.4.1",
         COUNTS,
-        lambda: Wrong(replace(QSTASH, penalties_follow_sign=True)),
+        lambda: FaultySampler(replace(QSTASH, penalties_follow_sign=True)),
     ),
     Mutant(
         "repetition-ignored",
         "takes repetition_penalty and does nothing",
         "a parameter that is accepted and never read",
         SIGN,
-        lambda: Wrong(stage=instead(RepetitionPenalty, lambda _: None)),
+        lambda: FaultySampler(stage=instead(RepetitionPenalty, lambda _: None)),
         spared_by=("bias.temperature-order",),
     ),
     Mutant(
@@ -153,7 +153,7 @@ MUTANTS = (
         "multiplies positive logits and divides negative ones",
         TABLE,
         SIGN,
-        lambda: Wrong(stage=instead(RepetitionPenalty, inverted)),
+        lambda: FaultySampler(stage=instead(RepetitionPenalty, inverted)),
     ),
     Mutant(
         "repetition-counts-prompt",
@@ -174,7 +174,7 @@ MUTANTS = (
         "subtracts penalties after the temperature",
         TABLE,
         "penalties.temperature-order",
-        lambda: Wrong(replace(QSTASH, order=LATE)),
+        lambda: FaultySampler(replace(QSTASH, order=LATE)),
     ),
     Mutant(
         "choices-share-counts",
