@@ -1,7 +1,7 @@
 """Does the conformance kit notice every named mutant, and nothing in the reference?
 
-    PYTHONPATH=tests python benchmarks/conformance_power.py [--repeats 100] [--runs 1000] [--only mutants|reference] [--named NAME ...]
-        [--checks ID ...]
+    PYTHONPATH=tests python benchmarks/conformance_power.py [--repeats 100] [--runs 1000] [--only mutants|reference]
+        [--named NAME ...] [--checks ID ...]
 
 A repeat makes the mutant anew, and runs the one check that must notice it with the draws that `verify` makes by itself, under
 seeds of its own. The detection rate has to be 0.99 but for three standard errors. A run of the reference is all checks with

@@ -388,7 +388,7 @@ FRAGMENTS = (98, 120, 150, 200, 230)  # parts of characters in byte-level vocabu
 
 
 def broken(lab: EndpointContext) -> list[Reply]:
-    """Yield replies to requests that force parts of characters, alone and among whole ones; none where nothing can be forced."""
+    """Return replies to requests that force parts of characters, alone and among whole ones; none where none can be forced."""
     found: list[Reply] = []
     try:
         lab.survey.texts()

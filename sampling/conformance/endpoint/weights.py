@@ -63,7 +63,7 @@ class ReferenceWeights:
         return found
 
     def shown(self, messages: Messages) -> list[tuple[str, float]]:
-        """Return what messages show of the likeliest tokens behind a context, not of special ones, and their log probabilities."""
+        """Return messages' view of the likeliest tokens behind a context, special ones left out, and log probabilities."""
         row, vocabulary = self.row(messages), self._loaded.vocabulary
         tokens = row.topk(min(LIKELIEST, len(row))).indices.tolist()
         plain = [vocabulary.bytes_of(token) is not None for token in tokens]
