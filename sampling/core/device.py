@@ -8,7 +8,7 @@ from sampling.core.errors import InvalidArgument
 
 
 def checked_device(device: torch.device | str) -> torch.device:
-    """A device that holds tensors here.
+    """Return a device that holds tensors here.
 
     Args:
         device: A device or its name.

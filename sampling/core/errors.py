@@ -52,7 +52,7 @@ class InvalidArgument(SamplingError, ValueError):
         super().__init__(f"{self.param}: got {shown(value)}, must be {self.allowed}")
 
     def __reduce__(self) -> tuple[object, ...]:
-        """What crosses the border of a process: a value that may not be able to is put into words."""
+        """Return what crosses the border of a process: a value that may not be able to is put into words."""
         plain = self.value is None or isinstance(self.value, str | int | float)
         value = self.value if plain else shown(self.value)
         return restored, (type(self), str(self), self.param, value, self.allowed)
@@ -89,7 +89,7 @@ def restored(
 
 
 def shortened(text: str, most: int) -> str:
-    """A text in at most so many characters: its beginning and its end.
+    """Return a text in at most so many characters: its beginning and its end.
 
     Example:
         >>> from sampling.core.errors import shortened
@@ -103,7 +103,7 @@ def shortened(text: str, most: int) -> str:
 
 
 def one_line(text: str, most: int = LONGEST_MESSAGE) -> str:
-    """A text of anybody's as one line of at most so many characters that can be printed."""
+    """Return a text of anybody's as one line of at most so many characters that can be printed."""
     return shortened(printable(shortened(text, most)), most)
 
 
@@ -129,7 +129,7 @@ def listed(names: Collection[object], most: int = 120) -> str:
 
 
 def shown(value: object) -> str:
-    """The beginning of a value's `repr`, at most 80 characters, at no cost that grows with the value of a JSON text.
+    """Return the beginning of a value's `repr`, at most 80 characters, at no cost that grows with the value of a JSON text.
 
     Example:
         >>> from sampling.core.errors import shown
@@ -147,7 +147,7 @@ def shown(value: object) -> str:
 
 
 def pieces(value: object) -> Iterator[str]:
-    """A value's `repr` bit by bit, so that who has enough can stop; of a long string or number only the beginning."""
+    """Yield a value's `repr` bit by bit, so that who has enough can stop; of a long string or number only the beginning."""
     if type(value) is dict:
         yield "{"
         for index, (key, item) in enumerate(cast("dict[object, object]", value).items()):
@@ -174,7 +174,7 @@ def pieces(value: object) -> Iterator[str]:
 
 
 def whole_repr(value: object) -> str:
-    """A value's `repr`, or what kind of value it is where it has none."""
+    """Return a value's `repr`, or what kind of value it is where it has none."""
     try:
         return repr(value)
     except Exception:  # a value's own failure must not hide what is said about it
@@ -182,7 +182,7 @@ def whole_repr(value: object) -> str:
 
 
 def printable(text: str) -> str:
-    r"""What somebody else said, on one line that does nothing to a terminal and can be encoded: the rest as escapes.
+    r"""Return what somebody else said, on one line that does nothing to a terminal and can be encoded: the rest as escapes.
 
     Example:
         >>> from sampling.core.errors import printable
@@ -223,5 +223,5 @@ class NotEnoughMemory(RowError):
         self.reason = reason
 
     def __reduce__(self) -> tuple[object, ...]:
-        """What crosses the border of a process."""
+        """Return what crosses the border of a process."""
         return type(self), (self.reason,)

@@ -10,7 +10,7 @@ from typing import TextIO
 
 
 def standard_stream(path: str | Path) -> int | None:
-    """The descriptor of standard output or standard error, if a path leads to the same place; None if it does not.
+    """Return the descriptor of standard output or standard error, if a path leads to the same place; None if it does not.
 
     Args:
         path: Such as `/dev/stdout`, or a file that standard output was sent to.

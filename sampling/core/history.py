@@ -51,7 +51,7 @@ Prompts = Tensor | Sequence[Sequence[int] | Tensor]
 
 
 def checked_prompts(prompt_ids: Prompts, capacity: int | None) -> list[list[int]]:
-    """The prompts as lists of token ids, none longer than the capacity."""
+    """Return the prompts as lists of token ids, none longer than the capacity."""
     rows: list[list[int]] = []
     for index, row in enumerate(listed("prompt_ids", without_tensor("prompt_ids", prompt_ids, "[B, T]"))):
         name = f"prompt_ids[{index}]"
@@ -64,7 +64,7 @@ def checked_prompts(prompt_ids: Prompts, capacity: int | None) -> list[list[int]
 
 
 def without_tensor(name: str, value: object, shape: str) -> object:
-    """A tensor of token ids of such a shape as lists, whatever its device; all else as it is."""
+    """Return a tensor of token ids of such a shape as lists, whatever its device; all else as it is."""
     if not isinstance(value, Tensor):
         return value
     words = f"a tensor {shape} of whole numbers, or a list"
@@ -74,7 +74,7 @@ def without_tensor(name: str, value: object, shape: str) -> object:
 
 
 def filled(rows: Sequence[Sequence[int]], columns: int, empty: int) -> Tensor:
-    """Lists as one tensor, int64 [B, columns], with `empty` behind each list."""
+    """Return lists as one tensor, int64 [B, columns], with `empty` behind each list."""
     table = torch.full((len(rows), columns), empty, dtype=torch.int64)
     for place, row in enumerate(rows):
         table[place, : len(row)] = torch.tensor(row, dtype=torch.int64)
@@ -225,7 +225,7 @@ class History:
         self._counts.make_room()
 
     def counted(self, scope: Scope = OUTPUT) -> tuple[Tensor, Tensor]:
-        """The distinct tokens that a penalty counts, and how often each occurred.
+        """Return the distinct tokens that a penalty counts, and how often each occurred.
 
         Args:
             scope: Which tokens count.
@@ -240,7 +240,7 @@ class History:
         return self._counts.padded(scope.prompt)
 
     def _window(self, scope: Scope, last: int) -> Tensor:
-        """The tokens in the scope, [B, D], and NOTHING where there are fewer."""
+        """Return the tokens in the scope, [B, D], and NOTHING where there are fewer."""
         lengths = self._lengths.values
         begin = (lengths - last).maximum(
             torch.zeros_like(lengths) if scope.prompt else self._prompt_lengths.values
@@ -283,7 +283,7 @@ class History:
         self.highest_output_id = max(self.highest_output_id, other.highest_output_id)
 
     def _fitting(self, other: History) -> int:
-        """An upper bound of the other's lengths that fits the capacity."""
+        """Return an upper bound of the other's lengths that fits the capacity."""
         if other.longest <= (self.capacity or self._tokens.columns):
             return other.longest
         length = largest(other._lengths.values)
@@ -294,7 +294,7 @@ class History:
 
     @torch.inference_mode(False)
     def select(self, rows: Tensor | Sequence[int]) -> History:
-        """A history of the given rows, in the given order; a row may be taken several times.
+        """Return a history of the given rows, in the given order; a row may be taken several times.
 
         Args:
             rows: Numbers of rows, from 0 to B - 1.
@@ -324,13 +324,13 @@ class History:
         return index.to(self.tokens.device, torch.int64)
 
     def merge(self, other: History) -> History:
-        """A history of this one's rows followed by the other's, with this one's capacity."""
+        """Return a history of this one's rows followed by the other's, with this one's capacity."""
         together = self.clone()
         together.extend(other)
         return together
 
     def clone(self) -> History:
-        """An independent copy."""
+        """Return an independent copy."""
         return self.select(torch.arange(len(self)))
 
 

@@ -33,5 +33,5 @@ def float32_logits(logits: Tensor) -> Tensor:
 
 
 def form_of(logits: object) -> tuple[int, ...] | str:
-    """The shape of a tensor, or the type of what is none."""
+    """Return the shape of a tensor, or the type of what is none."""
     return tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__

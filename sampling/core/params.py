@@ -169,7 +169,7 @@ class BiasTable(Mapping[int, float]):
         self._table = dict(table or {})
 
     def __getitem__(self, token: int) -> float:
-        """The bias of a token id."""
+        """Return the bias of a token id."""
         return self._table[token]
 
     def __iter__(self) -> Iterator[int]:

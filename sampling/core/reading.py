@@ -74,7 +74,7 @@ class Verbatim(str):
 
 
 def first_repeat(pairs: Iterable[tuple[str, object]]) -> str | None:
-    """The first key that was there before."""
+    """Return the first key that was there before."""
     seen: set[str] = set()
     return next((key for key, _ in pairs if key in seen or seen.add(key)), None)
 
@@ -89,6 +89,6 @@ def depth(value: object) -> int:
 
 
 def contents(values: Iterable[object]) -> list[Collection[object]]:
-    """What the objects and lists among some values hold."""
+    """Return what the objects and lists among some values hold."""
     found = (value for value in values if isinstance(value, dict | list))
     return [value.values() if isinstance(value, dict) else value for value in found]

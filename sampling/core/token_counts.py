@@ -58,12 +58,12 @@ class Table:
         self.storage[rows, place] = values  # compiled, this stays in place; a scatter would copy the table
 
     def select(self, rows: Tensor) -> Table:
-        """A copy of the given rows, in the given order."""
+        """Return a copy of the given rows, in the given order."""
         return Table(self.values[rows], self.empty)
 
 
 def largest(numbers: Tensor) -> int:
-    """The largest of some numbers [B, 1], on the host; 0 of none."""
+    """Return the largest of some numbers [B, 1], on the host; 0 of none."""
     return max(numbers.flatten().tolist(), default=0)
 
 
@@ -88,7 +88,7 @@ class Counts:
 
     @staticmethod
     def of(ids: Tensor) -> Counts:
-        """The distinct ids of each row, ascending, and how often each occurs.
+        """Return the distinct ids of each row, ascending, and how often each occurs.
 
         Args:
             ids: int64 [B, D]; NOTHING is not counted.
@@ -100,7 +100,7 @@ class Counts:
         return Counts(Table(torch.full_like(ids, NOTHING).scatter_(-1, place, ids), NOTHING), Table(counts))
 
     def padded(self, columns: int) -> tuple[Tensor, Tensor]:
-        """Copies of the first columns in which every unused place repeats the row's first one.
+        """Return copies of the first columns in which every unused place repeats the row's first one.
 
         Writing the same value to the same token twice changes nothing, so a scatter through these ids needs no mask. A row
         without tokens shows token 0 with the count 0.
@@ -130,7 +130,7 @@ class Counts:
         self.counts.write(row, other.counts.values[:, :columns])
 
     def select(self, rows: Tensor) -> Counts:
-        """A copy of the given rows, in the given order."""
+        """Return a copy of the given rows, in the given order."""
         return Counts(self.ids.select(rows), self.counts.select(rows))
 
 
@@ -230,7 +230,7 @@ class TokenCounts:
         self.most_output = max(self.most_output, output)
 
     def select(self, rows: Tensor) -> TokenCounts:
-        """A copy of the given rows, in the given order."""
+        """Return a copy of the given rows, in the given order."""
         return TokenCounts(
             self.prompt.select(rows),
             self.prompt_used.select(rows),

@@ -43,7 +43,7 @@ def takes(read: Callable[[Dialect], object], dialect: Dialect) -> bool:
 
 
 def alternative(names: list[str]) -> str:
-    """The words for dialects that would not refuse.
+    """Return the words for dialects that would not refuse.
 
     Example:
         >>> alternative(["openai", "vllm", "sglang"])

@@ -26,7 +26,7 @@ STAGES = ("logit_bias", "min_tokens", *PENALTIES, "temperature", *TRUNCATIONS)
 
 
 def parts(stage: Stage) -> tuple[str, ...]:
-    """The names in one entry of an order."""
+    """Return the names in one entry of an order."""
     return stage if isinstance(stage, tuple) else (stage,)
 
 
