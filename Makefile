@@ -36,20 +36,20 @@ notebooks: .venv/ready
 	$(BIN)/python notebooks/execute.py
 
 bench: .venv/ready
-	@$(BIN)/python benchmarks/sampler.py --short
+	@$(BIN)/python -m benchmarks.sampler --short
 
 # Needs torch with CUDA, transformers, safetensors and numpy in PYTHON, no environment of our own and no network.
 bench-gpu:
 	$(PYTHON) benchmarks/record.py --device cuda
 
 report: .venv/ready
-	$(BIN)/python benchmarks/report.py
+	$(BIN)/python -m benchmarks.report
 
 soak: .venv/ready
-	PYTHONPATH=benchmarks $(BIN)/python -m soak.disconnects
-	PYTHONPATH=benchmarks $(BIN)/python -m soak.load
-	PYTHONPATH=benchmarks $(BIN)/python -m soak.hostile
-	PYTHONPATH=benchmarks $(BIN)/python -m soak.fuzz
+	$(BIN)/python -m benchmarks.soak.disconnects
+	$(BIN)/python -m benchmarks.soak.load
+	$(BIN)/python -m benchmarks.soak.hostile
+	$(BIN)/python -m benchmarks.soak.fuzz
 
 # The source distribution, and the wheel out of it.
 wheel: .venv/ready

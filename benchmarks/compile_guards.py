@@ -1,6 +1,6 @@
 """What do guards of compiled steps cost, and what do the library's own filter of guards and torch's public ones save?
 
-    python benchmarks/compile_guards.py [--repeats 300]
+    python -m benchmarks.compile_guards [--repeats 300]
 
 A decode step of the built-in checkpoint and a sampling step on a small vocabulary, each compiled once with each filter, for one
 row on one thread; the compiled calls take turns. Says how many guards are left and what a call takes. The difference is the
@@ -19,15 +19,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from timing import origin
 
 import sampling
+from benchmarks.harness.paths import RESULTS
+from benchmarks.harness.timing import origin
 from sampling import Sampler, SamplingParams
 from sampling.compile.graphs import LIMITS, needed
 from sampling.model.forward import OPTIONS, advance_of, forward_of
 from sampling.sampler.step import optimistic_step
 
-RESULT = Path(__file__).parent / "results" / "compile_guards.json"
+RESULT = RESULTS / "compile_guards.json"
 Filter = Callable[[list[Any]], list[bool]]
 
 
@@ -121,7 +122,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULT)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    result: dict[str, Any] = {**origin("compile_guards.py"), "repeats": options.repeats, "lines": []}
+    result: dict[str, Any] = {**origin("compile_guards"), "repeats": options.repeats, "lines": []}
     for step, make in (("sampling", sampling_calls), ("decode", decode_calls)):
         kept: dict[str, int] = {}
         with torch.no_grad():

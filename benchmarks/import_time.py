@@ -1,6 +1,6 @@
 """How long `import sampling` takes beyond `import torch`.
 
-    python benchmarks/import_time.py [--runs 10]
+    python -m benchmarks.import_time [--runs 10]
 
 Each run is a fresh interpreter. Writes benchmarks/results/import_time.json.
 """
@@ -12,17 +12,18 @@ import json
 import statistics
 import subprocess
 import sys
-from pathlib import Path
 
-from timing import origin
 from tqdm import tqdm
+
+from benchmarks.harness.paths import RESULTS
+from benchmarks.harness.timing import origin
 
 PROBE = """
 import time
 start = time.perf_counter(); import torch; middle = time.perf_counter(); import sampling; end = time.perf_counter()
 print(middle - start, end - middle)
 """
-RESULT = Path(__file__).parent / "results" / "import_time.json"
+RESULT = RESULTS / "import_time.json"
 
 
 def one_run() -> tuple[float, float]:
@@ -39,7 +40,7 @@ def main() -> None:
     options = parser.parse_args()
     pairs = [one_run() for _ in tqdm(range(options.runs))]
     result = {
-        **origin("import_time.py"),
+        **origin("import_time"),
         "import_torch_s": statistics.median(pair[0] for pair in pairs),
         "import_sampling_after_torch_s": statistics.median(pair[1] for pair in pairs),
         "runs": options.runs,

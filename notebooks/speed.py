@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
 RESULTS = Path(__file__).parent.parent / "benchmarks" / "results"
-COLOURS: dict[str, str] = json.loads((RESULTS.parent / "colours.json").read_text())
+COLOURS: dict[str, str] = json.loads((RESULTS.parent / "harness" / "colours.json").read_text())
 OURS = ("eager", "compiled")
 Line = dict[str, Any]
 

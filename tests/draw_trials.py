@@ -1,6 +1,6 @@
 """What the draw must pass: each trial pairs a sampler with a test of its counts, and with a faulty sampler to reject.
 
-The tests run the trials at a million draws, `benchmarks/draw_statistics.py` at a hundred million.
+The tests run the trials at a million draws, `benchmarks/exactness/draw_statistics.py` at a hundred million.
 """
 
 from __future__ import annotations

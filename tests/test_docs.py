@@ -31,6 +31,9 @@ CODE = [
     for folder in ("sampling", "kernels", "tests", "benchmarks")
     for path in (ROOT / folder).rglob("*.py")
 ]
+RECORDED = {
+    json.loads(path.read_text()).get("command") for path in (ROOT / "benchmarks" / "results").glob("*.json")
+}
 pytestmark = pytest.mark.skipif(not DOCS.exists(), reason="a source distribution holds no docs")
 
 
@@ -44,6 +47,12 @@ def prose_of(path: Path) -> str:
         return path.read_text()
     cells = json.loads(path.read_text())["cells"]
     return "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+
+
+def today(page: Path) -> str:
+    """Return a page without the commands that results were recorded with, which are those of their commits."""
+    lines = page.read_text().splitlines()
+    return "\n".join(line for line in lines if line.strip() not in RECORDED)
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if ">>>" in page.read_text()], ids=name_of)
@@ -74,9 +83,21 @@ def test_links_lead_to_files(page: Path) -> None:
 def test_commands_name_scripts_that_exist(page: Path) -> None:
     scripts = re.findall(
         r"\b(?:benchmarks|notebooks|tests|findings|docs)/[\w/.-]+\.(?:py|md|json|sh|ipynb)\b",
-        page.read_text(),
+        today(page),
     )
     assert [script for script in scripts if not (ROOT / script).exists() and "ENGINE" not in script] == []
+
+
+def test_commands_name_modules_that_exist() -> None:
+    pages = [*CODE, *(text for text in TEXTS if text.suffix == ".md")]
+    named = {name for page in pages for name in re.findall(r"-m ((?:benchmarks|soak)[.\w]*)", today(page))}
+    files = {name: ROOT / name.replace(".", "/") for name in named}
+    assert [
+        name
+        for name, file in files.items()
+        if not (file / "__main__.py").exists() and not file.with_suffix(".py").exists()
+    ] == []
+    assert {"benchmarks.sampler", "benchmarks.soak.fuzz"} <= named
 
 
 def test_code_names_pages_that_exist() -> None:

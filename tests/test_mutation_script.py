@@ -1,21 +1,20 @@
-"""The small changes that `benchmarks/mutants.py` makes."""
+"""The small changes that `benchmarks/mutation/mutants.py` makes."""
 
 from __future__ import annotations
 
 import ast
-import runpy
-from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
 import pytest
 
-SCRIPT = Path(__file__).parent.parent / "benchmarks" / "mutants.py"
-pytestmark = pytest.mark.skipif(not SCRIPT.exists(), reason="a source distribution holds no benchmarks")
+mutation = pytest.importorskip(
+    "benchmarks.mutation.mutants", reason="a source distribution holds no benchmarks"
+)
 
 
 def mutants_of(source: str) -> list[Any]:
-    return list(runpy.run_path(str(SCRIPT))["mutants"](dedent(source)))
+    return list(mutation.mutants(dedent(source)))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from soak.judge import LARGEST_BODY
+from benchmarks.soak.judge import LARGEST_BODY
 
 PATHS = ("/v1/chat/completions", "/llm/v1/chat/completions")
 NAMES = ("sampling-toy", "meta-llama/Meta-Llama-3-8B-Instruct")

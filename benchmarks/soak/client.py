@@ -8,8 +8,8 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from soak.answers import comparable, complaint, read_answer
-from soak.serving import CHAT, Address
+from benchmarks.soak.answers import comparable, complaint, read_answer
+from benchmarks.soak.serving import CHAT, Address
 
 Json = Any
 

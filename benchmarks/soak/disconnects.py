@@ -1,6 +1,6 @@
 """Clients that leave in the middle: does a row stay occupied?
 
-    PYTHONPATH=benchmarks python -m soak.disconnects [--clients 200] [--at-once 32] [--seed 0]
+    python -m benchmarks.soak.disconnects [--clients 200] [--at-once 32] [--seed 0]
 
 Starts `sampling serve` with the built-in checkpoint. Each client asks for an answer that lasts as long as the context does; it
 leaves after some chunks, or, where it has asked for the whole response, after some milliseconds, while its request decodes or
@@ -24,16 +24,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from timing import origin
 from tqdm import tqdm
 
+from benchmarks.harness.paths import RESULTS
+from benchmarks.harness.timing import origin
+from benchmarks.soak.client import ask
+from benchmarks.soak.mix import MODEL
+from benchmarks.soak.serving import CHAT, Address, seconds_until, served
+from benchmarks.soak.summaries import latencies
 from sampling.toy import CHECKPOINT
-from soak.client import ask
-from soak.mix import MODEL
-from soak.serving import CHAT, Address, seconds_until, served
-from soak.summaries import latencies
 
-RESULT = Path(__file__).parents[1] / "results" / "soak-disconnects.json"
+RESULT = RESULTS / "soak-disconnects.json"
 OCCUPIED = ("sampling_rows_running", "sampling_requests_running", "sampling_requests_waiting")
 STEPS = "sampling_step_seconds_count"
 DISCONNECTED = 'sampling_requests_total{status="disconnected"}'
@@ -183,12 +184,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=RESULT)
     options = parser.parse_args()
-    source = origin("soak", "starlette", "uvicorn")
+    source = origin("soak.disconnects", "starlette", "uvicorn")
     with served() as server:
         found = measured(server, options.clients, options.at_once, options.seed)
         errors = len(server.errors())
-    command = " ".join(["PYTHONPATH=benchmarks python -m soak.disconnects", *sys.argv[1:]])
-    result = {**source, "command": command, **found, "errors_logged": errors}
+    result = {**source, **found, "errors_logged": errors}
     options.out.write_text(json.dumps(result, indent=1) + "\n")
     print(found)
     sys.exit(bool(found["faults"] or errors))

@@ -1,6 +1,6 @@
 """Generated requests, valid and broken, against the server: never a 500, never a hang, and the next valid one is served.
 
-    PYTHONPATH=benchmarks python -m soak.fuzz [--bodies 14500] [--cases 6000] [--wire 600] [--seed 0]
+    python -m benchmarks.soak.fuzz [--bodies 14500] [--cases 6000] [--wire 600] [--seed 0]
 
 Bodies are Hypothesis' own (`soak/bodies.py`): text, so that NaN, keys that come twice, broken UTF-8 and ten megabytes can be
 said. Cases are schemathesis', from the server's /openapi.json, as described and not as described. Each answer is judged by that
@@ -28,18 +28,19 @@ from hypothesis.strategies import SearchStrategy
 from schemathesis import Case, GenerationMode
 from schemathesis.core.failures import FailureGroup
 from schemathesis.specs.openapi.checks import positive_data_acceptance
-from timing import origin
 from tqdm import tqdm
 
+from benchmarks.harness.paths import RESULTS
+from benchmarks.harness.timing import origin
+from benchmarks.soak.bodies import LARGE, MOST_ROWS, MOST_TOKENS, NAMES, PATHS, Sent, sent_requests
+from benchmarks.soak.client import ask
+from benchmarks.soak.observer import KNOWN, MOST_EVENTS, PATIENCE, Observer, Part
+from benchmarks.soak.serving import Address, served
+from benchmarks.soak.wire import UNFINISHED, exchange, status_of, wire_requests
 from sampling import load
 from sampling.server import ServerOptions, create_app
-from soak.bodies import LARGE, MOST_ROWS, MOST_TOKENS, NAMES, PATHS, Sent, sent_requests
-from soak.client import ask
-from soak.observer import KNOWN, MOST_EVENTS, PATIENCE, Observer, Part
-from soak.serving import Address, served
-from soak.wire import UNFINISHED, exchange, status_of, wire_requests
 
-RESULT = Path(__file__).parents[1] / "results" / "soak-fuzz.json"
+RESULT = RESULTS / "soak-fuzz.json"
 MOMENT = 0.3  # seconds after which a client leaves whose request the server waits for the rest of
 SLOW = (
     HealthCheck.too_slow,
@@ -201,7 +202,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULT)
     options = parser.parse_args()
     logging.getLogger("sampling.server").setLevel(logging.CRITICAL)
-    source, started = origin("soak", *PACKAGES), time.perf_counter()
+    source, started = origin("soak.fuzz", *PACKAGES), time.perf_counter()
     parts = run(options.bodies, options.cases, options.seed, watched=True)
     faulthandler.cancel_dump_traceback_later()
     with served("--max-batch", str(MOST_ROWS)) as server:
@@ -209,7 +210,6 @@ def main() -> None:
         errors = len(server.errors())
     result = {
         **source,
-        "command": " ".join(["PYTHONPATH=benchmarks python -m soak.fuzz", *sys.argv[1:]]),
         "minutes": round((time.perf_counter() - started) / 60, 1),
         "requests": sum(part.statuses.total() for part in parts),
         "failures": sum(len(part.failures) for part in parts) + errors,

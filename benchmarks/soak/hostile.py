@@ -1,6 +1,6 @@
 """Clients that misbehave beside many that do not: do the latter get every answer? Does anything stay behind?
 
-    PYTHONPATH=benchmarks python -m soak.hostile [--seconds 600] [--clients 64] [--hostile 32] [--pool 256] [--seed 0]
+    python -m benchmarks.soak.hostile [--seconds 600] [--clients 64] [--hostile 32] [--pool 256] [--seed 0]
 
 Starts `sampling serve` with the built-in checkpoint and short deadlines, and lets two crowds loose on it for the time given.
 The clients of `soak.load` ask, and each answer has to be complete and, where it is seeded, the one that the request got alone.
@@ -22,15 +22,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from timing import origin
+from benchmarks.harness.paths import RESULTS
+from benchmarks.harness.timing import origin
+from benchmarks.soak.disconnects import occupied
+from benchmarks.soak.load import alone, stormed
+from benchmarks.soak.mischief import MISCHIEF
+from benchmarks.soak.mix import mixed
+from benchmarks.soak.serving import Address, Served, seconds_until, served
 
-from soak.disconnects import occupied
-from soak.load import alone, stormed
-from soak.mischief import MISCHIEF
-from soak.mix import mixed
-from soak.serving import Address, Served, seconds_until, served
-
-RESULT = Path(__file__).parents[1] / "results" / "soak-hostile.json"
+RESULT = RESULTS / "soak-hostile.json"
 FLAGS = {"max-queue": 512, "keep-alive": 10, "head-timeout": 2, "body-timeout": 3, "write-timeout": 2}
 SPARE = 2  # descriptors that a server may keep
 
@@ -114,12 +114,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=RESULT)
     options = parser.parse_args()
-    source = origin("soak", "starlette", "uvicorn", "h11")
+    source = origin("soak.hostile", "starlette", "uvicorn", "h11")
     with served(*(word for name, value in FLAGS.items() for word in (f"--{name}", str(value)))) as server:
         found = measured(server, mixed(options.pool, options.seed), options)
     settings = {name: getattr(options, name) for name in ("seconds", "clients", "hostile", "pool", "seed")}
-    command = " ".join(["PYTHONPATH=benchmarks python -m soak.hostile", *sys.argv[1:]])
-    result = {**source, "command": command, **settings, "flags": FLAGS, **found}
+    result = {**source, **settings, "flags": FLAGS, **found}
     options.out.write_text(json.dumps(result, indent=1) + "\n")
     print(
         {name: found[name] for name in ("answers", "faults")}, found["hostile"], found["memory"]["grown_mib"]

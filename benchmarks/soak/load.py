@@ -1,6 +1,6 @@
 """Many clients at once: is every answer complete, and the same as alone? Does memory grow?
 
-    PYTHONPATH=benchmarks python -m soak.load [--clients 64] [--seconds 120] [--pool 256] [--compared 1000] [--seed 0]
+    python -m benchmarks.soak.load [--clients 64] [--seconds 120] [--pool 256] [--compared 1000] [--seed 0]
 
 Starts `sampling serve` with the built-in checkpoint, asks each request of a pool once, one at a time, and then lets the clients
 ask them in random order, streamed or not, for the time given. An answer is compared with the one that it had alone: content,
@@ -23,16 +23,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from timing import origin
 from tqdm import tqdm
 
-from soak.client import Reply, ask
-from soak.mix import mixed
-from soak.serving import Address, Served, served
-from soak.summaries import growth, latencies
-from soak.tokens import against_chat
+from benchmarks.harness.paths import RESULTS
+from benchmarks.harness.timing import origin
+from benchmarks.soak.client import Reply, ask
+from benchmarks.soak.mix import mixed
+from benchmarks.soak.serving import Address, Served, served
+from benchmarks.soak.summaries import growth, latencies
+from benchmarks.soak.tokens import against_chat
 
-RESULT = Path(__file__).parents[1] / "results" / "soak-load.json"
+RESULT = RESULTS / "soak-load.json"
 PACKAGES = ("starlette", "uvicorn", "transformers", "llguidance")
 REPLAYED = 50
 
@@ -199,12 +200,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=RESULT)
     options = parser.parse_args()
-    source = origin("soak", *PACKAGES)
+    source = origin("soak.load", *PACKAGES)
     with served() as server:
         found = measured(server, mixed(options.pool, options.seed), options)
     settings = {"clients": options.clients, "seconds": options.seconds, "pool": options.pool}
-    command = " ".join(["PYTHONPATH=benchmarks python -m soak.load", *sys.argv[1:]])
-    options.out.write_text(json.dumps({**source, "command": command, **settings, **found}, indent=1) + "\n")
+    options.out.write_text(json.dumps({**source, **settings, **found}, indent=1) + "\n")
     bad = ("incomplete_or_refused", "seeded_answers_that_differ", "errors_logged")
     print({name: found[name] for name in ("answers", *bad)}, found["speed"], found["memory"]["grown_mib"])
     sys.exit(

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from soak.disconnects import ENDLESS, plans
-from soak.disconnects import leave as leave_as_planned
-from soak.serving import CHAT, PATIENCE, Address
-from soak.wire import head, status_of
+from benchmarks.soak.disconnects import ENDLESS, plans
+from benchmarks.soak.disconnects import leave as leave_as_planned
+from benchmarks.soak.serving import CHAT, PATIENCE, Address
+from benchmarks.soak.wire import head, status_of
 
 MOMENT = 0.2  # seconds
 HEALTH = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -13,9 +13,9 @@ from requests import Response
 from schemathesis import Response as CaseResponse
 from schemathesis.python import asgi
 
-from soak.answers import comparable, complaint, events, read_answer
-from soak.bodies import NAMES, PATHS, Sent
-from soak.judge import ERROR_FIELDS, Judge, strictly_read
+from benchmarks.soak.answers import comparable, complaint, events, read_answer
+from benchmarks.soak.bodies import NAMES, PATHS, Sent
+from benchmarks.soak.judge import ERROR_FIELDS, Judge, strictly_read
 
 PATIENCE = 60.0  # seconds that no request takes unless it hangs
 MOST_EVENTS = 10_000  # of a stream, past which schemathesis cuts it off

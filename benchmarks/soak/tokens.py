@@ -8,9 +8,9 @@ from typing import Any
 
 from tqdm import tqdm
 
+from benchmarks.soak.client import ask
+from benchmarks.soak.serving import Address
 from sampling import load
-from soak.client import ask
-from soak.serving import Address
 
 ASKED_FOR = {"logprobs": True, "top_logprobs": 0}
 

@@ -7,7 +7,7 @@ import socket
 
 from hypothesis import strategies as st
 
-from soak.bodies import Draw, Sent, sent_requests
+from benchmarks.soak.bodies import Draw, Sent, sent_requests
 
 STATUS = re.compile(rb"HTTP/1\.1 (?!100)(\d{3}) ")
 METHODS = (

@@ -13,7 +13,7 @@ def score_note(record: Path = RECORD) -> str:
     """Return the mutation score in one sentence; empty where none is recorded.
 
     Args:
-        record: What `benchmarks/conformance_power.py` wrote.
+        record: What `benchmarks/conformance/power.py` wrote.
     """
     if not record.exists():
         return ""

@@ -2,42 +2,26 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import os
-import subprocess
 import sys
 import threading
 from argparse import Namespace
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
+from benchmark_command import printed_by
+
+from benchmarks.api import __main__ as api
+from benchmarks.api import measure as measuring
 
 ROOT = Path(__file__).parents[2]
-BENCHMARKS = ROOT / "benchmarks"
 CHOSEN = ["greedy", "top_p", "logprobs, 20 alternatives", "n = 4", "JSON mode", "stream", "everything, n = 4"]
 WAYS = ["in process", "over HTTP"]
 TOKENS, TURNS = 5, 2
 SECRET = "a key that no file may have"
-
-
-@pytest.fixture
-def script() -> Iterator[ModuleType]:
-    """The script as a module."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(BENCHMARKS)
-        yield importlib.import_module("api")
-
-
-def run(*options: object) -> str:
-    """What the script prints."""
-    command = [sys.executable, str(BENCHMARKS / "api.py"), *map(str, options)]
-    environment = os.environ | {"COLUMNS": "120"}
-    return subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +29,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str]:
     """The result of a tiny run over our own library, and what it printed."""
     out = tmp_path_factory.mktemp("results") / "api-toy-cpu.json"
     small = ["--tokens", TOKENS, "--turns", TURNS, "--out", out]
-    printed = run("--shape", "toy", *small, "--parameters", *CHOSEN)
+    printed = printed_by("api", "--shape", "toy", *small, "--parameters", *CHOSEN)
     return json.loads(out.read_text()), printed
 
 
@@ -73,7 +57,7 @@ def test_shares_are_of_greedy_the_same_way(ran: tuple[dict[str, Any], str]) -> N
 
 def test_it_says_where_it_comes_from_and_ends_in_a_table(ran: tuple[dict[str, Any], str]) -> None:
     result, printed = ran
-    assert result["command"].startswith("PYTHONPATH=tests python benchmarks/api.py --shape toy")
+    assert result["command"].startswith("PYTHONPATH=tests python -m benchmarks.api --shape toy")
     assert {"commit", "date", "machine", "versions", "messages", "timing"} <= result.keys()
     assert result["model"]["V"] == 2048
     for text in ("toy, in process", "toy, over HTTP", "logprobs, 20 alternatives", "of greedy"):
@@ -85,7 +69,7 @@ def test_it_says_where_it_comes_from_and_ends_in_a_table(ran: tuple[dict[str, An
 
 @pytest.mark.compiled
 @pytest.mark.usefixtures("compiled")
-def test_a_compiled_model_gives_the_same_answers(script: ModuleType) -> None:
+def test_a_compiled_model_gives_the_same_answers() -> None:
     """Stages as in test_decode.py, so that what compiles there serves here."""
     fields = {
         "temperature": 0.8,
@@ -98,7 +82,7 @@ def test_a_compiled_model_gives_the_same_answers(script: ModuleType) -> None:
     answers: dict[str, Any] = {}
     for compiled in (False, True):
         asked = Namespace(shape="toy", dtype="float32", device="cpu", compile=compiled, in_process=True)
-        with script.own(asked) as ([way], model, _):
+        with api.own(asked) as ([way], model, _):
             [answer] = way.ask(fields)
         assert model["compiled"] is compiled
         answers[model["name"]] = [answer["choices"], answer["usage"]]
@@ -116,19 +100,19 @@ def test_a_compiled_model_gives_the_same_answers(script: ModuleType) -> None:
     ],
 )
 def test_each_kind_of_result_has_a_file_of_its_own(
-    script: ModuleType, monkeypatch: pytest.MonkeyPatch, flags: list[str], name: str
+    monkeypatch: pytest.MonkeyPatch, flags: list[str], name: str
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["api.py", *flags])
-    assert script.arguments().out.name == name
+    monkeypatch.setattr(sys, "argv", ["", *flags])
+    assert api.arguments().out.name == name
 
 
 @pytest.mark.parametrize("flag", ["--compile", "--in-process"])
 def test_what_is_for_our_own_model_is_refused_with_a_url(
-    script: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], flag: str
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], flag: str
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["api.py", "--url", "http://127.0.0.1:1/v1", flag])
+    monkeypatch.setattr(sys, "argv", ["", "--url", "http://127.0.0.1:1/v1", flag])
     with pytest.raises(SystemExit, match="2"):
-        script.arguments()
+        api.arguments()
     assert "they are for our own model" in capsys.readouterr().err
 
 
@@ -203,7 +187,7 @@ def priced(url: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str
     """The result for another endpoint, its file, and what was printed."""
     out = tmp_path_factory.mktemp("results") / "api-endpoint.json"
     asked = ["--url", url, f"--api-key={SECRET}", "--tokens", 9, "--turns", TURNS, "--out", out]
-    printed = run(*asked)
+    printed = printed_by("api", *asked)
     return json.loads(out.read_text()), out.read_text(), printed
 
 
@@ -253,15 +237,7 @@ def test_the_key_is_nowhere(priced: tuple[dict[str, Any], str, str]) -> None:
 # The formulas
 
 
-@pytest.fixture
-def measuring() -> Iterator[ModuleType]:
-    """The module that times."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(BENCHMARKS)
-        yield importlib.import_module("api_measure")
-
-
-def test_prefill_cancels_out(measuring: ModuleType) -> None:
+def test_prefill_cancels_out() -> None:
     """Half a second for the request and its first token, then 10, 20 and 30 ms for each of ten more."""
     way = measuring.Way("by hand", lambda _: [])
     line = measuring.Priced(way, "greedy", {"temperature": 0})
@@ -274,7 +250,7 @@ def test_prefill_cancels_out(measuring: ModuleType) -> None:
     assert told["request_tokens_per_s"] == pytest.approx(11 / 0.7)
 
 
-def test_an_answer_that_ends_early_or_fails_is_no_price(measuring: ModuleType) -> None:
+def test_an_answer_that_ends_early_or_fails_is_no_price() -> None:
     line = measuring.Priced(measuring.Way("by hand", lambda _: []), "temperature", {})
     line.seconds, line.tokens = {1: [0.5, 0.5], 11: [0.6, 0.5]}, {1: [1, 1], 11: [11, 1]}
     assert measuring.result_of(line, 11)["not_available"] == "an answer of 1 tokens"

@@ -2,43 +2,30 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import pytest
 
+from benchmarks.conformance import lies
 from sampling.conformance.verdict import Verdict
-
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-
-pytestmark = pytest.mark.skipif(not BENCHMARKS.exists(), reason="a source distribution holds no benchmarks")
-
-
-@pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    """The script as a module."""
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    yield importlib.import_module("conformance_lies")
-    sys.modules.pop("conformance_lies", None)
 
 
 def test_an_entry_keeps_the_rate_that_was_asked_of_it(
-    script: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """0.99 less three standard errors: of 4 repeats 0.99 - 3 sqrt(0.0099 / 4), of 9 repeats 0.99 - 3 sqrt(0.0099 / 9)."""
     noticed = SimpleNamespace(checks={"any": SimpleNamespace(verdict=Verdict.DEVIATES, draws=1)})
-    monkeypatch.setattr(script, "verify", lambda *_, **__: noticed)
-    monkeypatch.setattr(script, "measured", lambda *_: {"exact": True})
-    monkeypatch.setattr(script, "origin", lambda *_: {})
-    monkeypatch.setattr(script, "load", lambda _: None)
-    one, other = script.LIES[0].name, script.LIES[1].name
+    monkeypatch.setattr(lies, "verify", lambda *_, **__: noticed)
+    monkeypatch.setattr(lies, "measured", lambda *_: {"exact": True})
+    monkeypatch.setattr(lies, "origin", lambda *_: {})
+    monkeypatch.setattr(lies, "load", lambda _: None)
+    one, other = lies.LIES[0].name, lies.LIES[1].name
     for name, repeats in ((one, "4"), (other, "9")):
         monkeypatch.setattr(sys, "argv", ["", name, "--repeats", repeats, "--out", str(tmp_path / "lies")])
-        assert script.main() == 0
+        assert lies.main() == 0
     told = json.loads((tmp_path / "lies").read_text())
     assert told.keys() == {"lies"}
     asked = {name: entry["power"]["least_rate"] for name, entry in told["lies"]["endpoints"].items()}
@@ -46,25 +33,26 @@ def test_an_entry_keeps_the_rate_that_was_asked_of_it(
 
 
 def test_a_case_is_recorded_beside_the_lies_which_stay_as_they_were(
-    script: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    lies = {"origin": {"commit": "before"}, "endpoints": {"any": {"exact": True, "power": {"enough": True}}}}
-    (tmp_path / "lies").write_text(json.dumps({"lies": lies}))
-    monkeypatch.setattr(script, "origin", lambda *_: {"commit": "now"})
+    before = {
+        "origin": {"commit": "before"},
+        "endpoints": {"any": {"exact": True, "power": {"enough": True}}},
+    }
+    (tmp_path / "lies").write_text(json.dumps({"lies": before}))
+    monkeypatch.setattr(lies, "origin", lambda *_: {"commit": "now"})
     arguments = ["", "one seed for all", "--only", "cases", "--repeats", "2", "--out", str(tmp_path / "lies")]
     monkeypatch.setattr(sys, "argv", arguments)
-    assert script.main() == 0
+    assert lies.main() == 0
     told = json.loads((tmp_path / "lies").read_text())
-    assert told["lies"] == lies
+    assert told["lies"] == before
     assert told["cases"]["origin"] == {"commit": "now"}
     case = told["cases"]["endpoints"]["one seed for all"]
     assert (case["told"], case["right"]) == ({"randomness.seeds-differ": "deviates"}, 2)
 
 
-def test_the_record_holds_the_whole_catalogue(script: ModuleType) -> None:
-    recorded = json.loads(script.RESULT.read_text())
-    assert [*recorded["lies"]["endpoints"]] == ["nothing", *(lie.name for lie in script.LIES)]
-    assert [*recorded["cases"]["endpoints"]] == [case.name for case in script.CASES]
-    assert all(
-        script.good(part, found) for part in recorded for found in recorded[part]["endpoints"].values()
-    )
+def test_the_record_holds_the_whole_catalogue() -> None:
+    recorded = json.loads(lies.RESULT.read_text())
+    assert [*recorded["lies"]["endpoints"]] == ["nothing", *(lie.name for lie in lies.LIES)]
+    assert [*recorded["cases"]["endpoints"]] == [case.name for case in lies.CASES]
+    assert all(lies.good(part, found) for part in recorded for found in recorded[part]["endpoints"].values())

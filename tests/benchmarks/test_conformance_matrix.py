@@ -2,33 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
-from collections.abc import Iterator
-from pathlib import Path
-from types import ModuleType
-
-import pytest
-
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-
-pytestmark = pytest.mark.skipif(not BENCHMARKS.exists(), reason="a source distribution holds no benchmarks")
+from benchmarks.conformance import table, truth
 
 
-@pytest.fixture
-def table(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    """The script as a module."""
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    yield importlib.import_module("conformance_table")
-    sys.modules.pop("conformance_table", None)
-
-
-def test_the_pages_are_what_the_script_makes(table: ModuleType) -> None:
+def test_the_pages_are_what_the_script_makes() -> None:
     assert table.PAGE.read_text() == table.page(table.results())
     assert table.REPORT.read_text() == table.report(table.results()[0])
 
 
-def test_every_deviation_has_a_witness(table: ModuleType) -> None:
+def test_every_deviation_has_a_witness() -> None:
     tested = [result for result in table.results() if "reports" in result]
     assert len(tested) >= 5
     lines = [line for result in tested for line in table.explanations(result)]
@@ -36,13 +18,12 @@ def test_every_deviation_has_a_witness(table: ModuleType) -> None:
     assert not [line for line in lines if "not found yet" in line]
 
 
-def test_this_library_conforms(table: ModuleType) -> None:
+def test_this_library_conforms() -> None:
     own = table.results()[0]
     assert own["key"] == "sampling-serve"
     assert own["reports"]["qstash"]["exit_code"] == 0
 
 
-def test_no_finding_about_a_server_is_false(table: ModuleType) -> None:
-    truth = importlib.import_module("conformance_truth")
+def test_no_finding_about_a_server_is_false() -> None:
     known = [result for result in table.results() if truth.of_engine(truth.TRUTHS, result["key"])]
     assert not [line for result in known for line in truth.contradictions(result)]

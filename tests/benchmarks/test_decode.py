@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import os
-import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType
@@ -15,27 +11,16 @@ from typing import Any
 
 import pytest
 import torch
+from benchmark_command import printed_by
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+from benchmarks.decode import __main__ as decode
+from benchmarks.decode import bandwidth, decoders, measure
+from benchmarks.decode import job as jobs
+from benchmarks.decode.decoders import transformers_generate
+from benchmarks.harness import shapes
+
 ENGINES = ("eager", "transformers", "gpt-fast")
 NEW = 8
-
-pytestmark = pytest.mark.skipif(not BENCHMARKS.exists(), reason="a source distribution holds no benchmarks")
-
-
-@pytest.fixture(scope="module")
-def load_module() -> Iterator[Any]:
-    """Import one of the benchmarks' modules."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(BENCHMARKS)
-        yield importlib.import_module
-
-
-def run(script: str, *options: object) -> str:
-    """What a script prints."""
-    command = [sys.executable, str(BENCHMARKS / script), *map(str, options)]
-    environment = os.environ | {"COLUMNS": "120"}
-    return subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +29,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     out = tmp_path_factory.mktemp("results") / "decode-cpu-toy.json"
     growing = ["--growth", "--growth-rows", 3, "--growth-contexts", 40, "--memory"]
     small = ["--rows", 2, "--sampling", "sampled", "greedy", "--new", NEW, "--buffer-mib", 16]
-    return out, run("decode.py", "--short", *small, *growing, "--engines", *ENGINES, "--out", out)
+    return out, printed_by("decode", "--short", *small, *growing, "--engines", *ENGINES, "--out", out)
 
 
 @pytest.fixture(scope="module")
@@ -73,11 +58,10 @@ def test_greedy_tokens_are_those_of_transformers(result: dict[str, Any]) -> None
     assert greedy == {"eager": NEW + 1, "transformers": NEW + 1}
 
 
-def test_a_static_cache_gives_the_same_greedy_tokens(load_module: Any) -> None:
-    jobs, engines = load_module("decode_job"), load_module("decoders").ENGINES
+def test_a_static_cache_gives_the_same_greedy_tokens() -> None:
     job = jobs.DecodeJob(shape="toy", rows=2, context=16, new=NEW, sampling="greedy")
     model = job.model()
-    eager, static = (engines[name].build(model, job) for name in ("eager", "transformers static"))
+    eager, static = (decoders.ENGINES[name].build(model, job) for name in ("eager", "transformers static"))
     assert eager(NEW) == static(NEW)
 
 
@@ -111,7 +95,7 @@ def test_memory_is_at_least_what_a_step_reads(result: dict[str, Any]) -> None:
 
 
 def test_the_result_says_where_it_comes_from(result: dict[str, Any]) -> None:
-    assert result["command"].startswith("python benchmarks/decode.py --short")
+    assert result["command"].startswith("python -m benchmarks.decode --short")
     assert "random" in result["weights"]
     assert result["sampling"]["greedy"] == {"temperature": 0.0, "seed": "0 to B - 1"}
     assert {"commit", "date", "machine", "versions", "timing", "engines"} <= result.keys()
@@ -129,17 +113,15 @@ def test_it_ends_in_tables(ran: tuple[Path, str]) -> None:
 
 @pytest.mark.compiled
 @pytest.mark.filterwarnings("ignore:.*:DeprecationWarning:torch.*")
-def test_the_compiled_engine_gives_the_eager_one_s_tokens(load_module: Any) -> None:
-    jobs, engines = load_module("decode_job"), load_module("decoders").ENGINES
+def test_the_compiled_engine_gives_the_eager_one_s_tokens() -> None:
     job = jobs.DecodeJob(shape="toy", context=16, new=NEW, sampling="sampled")
     model = job.model()
-    eager, compiled = (engines[name].build(model, job) for name in ("eager", "compiled"))
+    eager, compiled = (decoders.ENGINES[name].build(model, job) for name in ("eager", "compiled"))
     assert eager(NEW) == compiled(NEW) == compiled(NEW)
 
 
-def test_two_lengths_are_subtracted(load_module: Any) -> None:
+def test_two_lengths_are_subtracted() -> None:
     """1 s for the first token and 3 s for nine: 250 ms for each of the eight, 12 GB of 60 GB/s x 0.25 s."""
-    measure, jobs = load_module("decode_measure"), load_module("decode_job")
     job = jobs.DecodeJob(shape="toy", rows=4, context=100, new=9)
     times = {
         measure.FIRST: [1.0, 1.0, 2.0],
@@ -170,21 +152,19 @@ def test_two_lengths_are_subtracted(load_module: Any) -> None:
     ],
 )
 def test_only_a_missing_package_is_not_available(
-    load_module: Any,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     engine: str,
     problem: Exception,
     told: dict[str, str],
 ) -> None:
-    jobs, measuring = load_module("decode_job"), load_module("decode_measure")
 
     def fails(*_: object) -> None:
         raise problem
 
-    monkeypatch.setitem(measuring.ENGINES, engine, jobs.DecodeEngine(fails, "", ""))
+    monkeypatch.setitem(measure.ENGINES, engine, jobs.DecodeEngine(fails, "", ""))
     job = jobs.DecodeJob(shape="toy")
-    ready = measuring.prepared(engine, job, job.model())
+    ready = measure.prepared(engine, job, job.model())
     assert told.items() <= ready.line.items()
     assert not ready.calls
     assert ("Traceback" in capsys.readouterr().err) == ("error" in told)
@@ -192,20 +172,19 @@ def test_only_a_missing_package_is_not_available(
 
 @pytest.mark.parametrize("word", ["error", "not_available"])
 def test_an_error_ends_the_script_with_1(
-    load_module: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], word: str
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], word: str
 ) -> None:
-    script = load_module("decode")
     line = {"part": "engines", "engine": "compiled", word: "RuntimeError: no room"}
-    monkeypatch.setattr(sys, "argv", ["decode.py", "--short"])
-    monkeypatch.setattr(script, "run", lambda options: script.frame(options) | {"lines": [line]})
+    monkeypatch.setattr(sys, "argv", ["", "--short"])
+    monkeypatch.setattr(decode, "run", lambda options: decode.frame(options) | {"lines": [line]})
     ended = pytest.raises(SystemExit, match=r"^failed: compiled$") if word == "error" else nullcontext()
     with ended:
-        script.main()
+        decode.main()
     assert f"compiled: {word.replace('_', ' ')}: RuntimeError: no room" in capsys.readouterr().out
 
 
-def test_leading_tokens_in_common(load_module: Any) -> None:
-    same_tokens = load_module("decode_measure").same_tokens
+def test_leading_tokens_in_common() -> None:
+    same_tokens = measure.same_tokens
     assert same_tokens([[1, 2, 3], [4, 5, 6]], [[1, 2, 3], [4, 5, 6]]) == 3
     assert same_tokens([[1, 2, 3], [4, 5, 6]], [[1, 2, 3], [4, 0, 6]]) == 1
     assert same_tokens([[1]], [[2]]) == 0
@@ -215,11 +194,8 @@ def test_leading_tokens_in_common(load_module: Any) -> None:
     ("shape", "parameters", "step", "per_token"),
     [("Llama-3-8B", 8_030_261_248, 15.01e9, 131072), ("Llama-3.2-1B", 1_235_814_400, 2.4716e9, 32768)],
 )
-def test_shapes_are_the_published_ones(
-    load_module: Any, shape: str, parameters: int, step: float, per_token: int
-) -> None:
+def test_shapes_are_the_published_ones(shape: str, parameters: int, step: float, per_token: int) -> None:
     """The parameters that the model cards count; bytes of bfloat16 that one step reads."""
-    shapes = load_module("shapes")
     with torch.device("meta"):
         model = shapes.Llama(shapes.SHAPES[shape]).to(torch.bfloat16)
     assert sum(parameter.numel() for parameter in model.parameters()) == parameters
@@ -227,8 +203,7 @@ def test_shapes_are_the_published_ones(
     assert shapes.cache_bytes(model, 1, 1) == per_token
 
 
-def test_logits_of_random_weights_are_spread_as_promised(load_module: Any, small: ModuleType) -> None:
-    shapes = load_module("shapes")
+def test_logits_of_random_weights_are_spread_as_promised(small: ModuleType) -> None:
     model = small.build("small")
     logits = model.next_logits(torch.arange(32)[None])
     assert float(logits.std()) == pytest.approx(shapes.LOGITS, rel=0.1)
@@ -236,11 +211,10 @@ def test_logits_of_random_weights_are_spread_as_promised(load_module: Any, small
 
 
 @pytest.fixture
-def small(load_module: Any, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def small(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The module of shapes, with a shape like Llama-3.2-1B that is quick to build."""
     from dataclasses import replace
 
-    shapes = load_module("shapes")
     config = replace(
         shapes.SHAPES["Llama-3.2-1B"],
         vocab_size=4000,
@@ -254,9 +228,9 @@ def small(load_module: Any, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return shapes
 
 
-def test_transformers_runs_on_our_weights_where_they_lie(load_module: Any, small: ModuleType) -> None:
+def test_transformers_runs_on_our_weights_where_they_lie(small: ModuleType) -> None:
     model = small.build("small")
-    theirs = load_module("decoders.transformers_generate").their_model(model)
+    theirs = transformers_generate.their_model(model)
     mine = {parameter.data_ptr() for parameter in model.parameters()}
     assert {parameter.data_ptr() for parameter in theirs.parameters()} == mine
     prompt = torch.arange(20)[None]
@@ -266,8 +240,7 @@ def test_transformers_runs_on_our_weights_where_they_lie(load_module: Any, small
     )
 
 
-def test_a_sum_reads_what_it_says(load_module: Any) -> None:
-    bandwidth = load_module("bandwidth")
+def test_a_sum_reads_what_it_says() -> None:
     assert bandwidth.fastest({"a": [0.5, 0.25, 0.5], "b": [1.0] * 3}, 10**9) == {
         "GB_per_s": 2.0,
         "ways": {"a": 2.0, "b": 1.0},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +11,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from benchmarks.decode import decoders
+from benchmarks.decode import job as jobs
+from benchmarks.decode.decoders import transformers_generate
+from benchmarks.harness import gguf_file, shapes
 from sampling.model import Llama
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 gguf = pytest.importorskip("gguf")
 
 
@@ -22,8 +24,6 @@ gguf = pytest.importorskip("gguf")
 def model() -> Iterator[Llama]:
     """A small model with Llama-3.2's scaling of the rotary embedding."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(BENCHMARKS)
-        shapes = importlib.import_module("shapes")
         config = replace(
             shapes.SHAPES["Llama-3.2-1B"],
             vocab_size=96,
@@ -70,7 +70,7 @@ def in_halves(heads: Tensor, frequencies: Tensor, position: int) -> Tensor:
 
 
 def test_every_weight_is_there(model: Llama, dtype: str, tmp_path: Path) -> None:
-    importlib.import_module("gguf_file").write_gguf(model, tmp_path / "model.gguf", dtype)
+    gguf_file.write_gguf(model, tmp_path / "model.gguf", dtype)
     fields, tensors = read(tmp_path / "model.gguf")
     assert len(tensors) == 2 + 2 * 9 + 1
     assert fields["llama.attention.head_count_kv"] == 2
@@ -86,10 +86,10 @@ def test_attention_is_the_same_in_llama_cpps_order_of_channels(model: Llama, tmp
     """Scores of two positions, by their rule of turning on what the file holds, and by ours on what we hold."""
     from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
-    importlib.import_module("gguf_file").write_gguf(model, tmp_path / "model.gguf", "float32")
+    gguf_file.write_gguf(model, tmp_path / "model.gguf", "float32")
     _, tensors = read(tmp_path / "model.gguf")
-    their_config = importlib.import_module("decoders.transformers_generate").their_config(model.config)
-    ours, _ = ROPE_INIT_FUNCTIONS["llama3"](their_config, torch.device("cpu"))
+    config = transformers_generate.their_config(model.config)
+    ours, _ = ROPE_INIT_FUNCTIONS["llama3"](config, torch.device("cpu"))
     plain = 500000.0 ** (-torch.arange(0, 8, 2) / 8)
     theirs = plain / tensors["rope_freqs.weight"]
     torch.testing.assert_close(theirs, ours)
@@ -109,7 +109,6 @@ def test_attention_is_the_same_in_llama_cpps_order_of_channels(model: Llama, tmp
 @pytest.mark.parametrize("sampling", ["greedy", "sampled"])
 def test_llama_cpp_gives_the_same_tokens(sampling: str) -> None:
     pytest.importorskip("llama_cpp")
-    jobs, decoders = importlib.import_module("decode_job"), importlib.import_module("decoders")
     job = jobs.DecodeJob(shape="toy", rows=2, context=20, new=9, sampling=sampling)
     model = job.model()
     ours, theirs = (decoders.ENGINES[engine].build(model, job)(9) for engine in ("eager", "llama.cpp"))

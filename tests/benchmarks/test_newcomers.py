@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from server.command import served
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-
-pytestmark = pytest.mark.skipif(not BENCHMARKS.exists(), reason="a source distribution holds no benchmarks")
+from benchmarks.clients import __main__ as clients
 
 ANKARA = "The capital of Turkey is Ankara."
-
-
-@pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    """The script as a module."""
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    yield importlib.import_module("newcomers")
-    sys.modules.pop("newcomers", None)
 
 
 @pytest.mark.parametrize(
@@ -37,14 +24,14 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
         ({}, False),
     ],
 )
-def test_what_counts_as_good(script: ModuleType, answers: dict[str, str], good: bool) -> None:
-    assert script.good(answers) is good
+def test_what_counts_as_good(answers: dict[str, str], good: bool) -> None:
+    assert clients.good(answers) is good
 
 
-def test_the_openai_package_is_answered(script: ModuleType, tmp_path: Path) -> None:
-    command = [sys.executable, str(BENCHMARKS / "clients" / "openai_chat.py")]
-    with served(tmp_path, "--dialect", "openai", "--api-key", script.KEY) as server:
-        found = script.outcome(command, tmp_path, f"http://127.0.0.1:{server.port}/v1")
-        refused = script.outcome(command, tmp_path, f"http://127.0.0.1:{server.port}/v2")
-    assert script.good(found["answers"]), found
+def test_the_openai_package_is_answered(tmp_path: Path) -> None:
+    command = [sys.executable, str(clients.CLIENTS / "openai_chat.py")]
+    with served(tmp_path, "--dialect", "openai", "--api-key", clients.KEY) as server:
+        found = clients.outcome(command, tmp_path, f"http://127.0.0.1:{server.port}/v1")
+        refused = clients.outcome(command, tmp_path, f"http://127.0.0.1:{server.port}/v2")
+    assert clients.good(found["answers"]), found
     assert "error" in refused

@@ -2,42 +2,26 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
-from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-
-pytestmark = pytest.mark.skipif(not BENCHMARKS.exists(), reason="a source distribution holds no benchmarks")
+from benchmarks.conformance.engines import probe
 
 # The last character chooses the state: a letter, the beginning and the end of the word, braces, half a character.
 TEXTS = ("Name a letter.", "What?", "b", "a black", "blacksmith", "{", "{}", "é", "ü.")
 
 
 @pytest.fixture(scope="module")
-def probe() -> Iterator[ModuleType]:
-    """The maker as a module."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(BENCHMARKS))
-        yield importlib.import_module("engines.probe")
-        for name in ("engines.probe", "engines"):
-            sys.modules.pop(name, None)
-
-
-@pytest.fixture(scope="module")
-def folder(probe: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A probe checkpoint."""
     return probe.write(tmp_path_factory.mktemp("probe") / "checkpoint", {"temperature": 0.5})
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
-def test_logits_are_as_written_bit_for_bit(probe: ModuleType, folder: Path, dtype: torch.dtype):
+def test_logits_are_as_written_bit_for_bit(folder: Path, dtype: torch.dtype):
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
     for text in TEXTS:
@@ -47,7 +31,7 @@ def test_logits_are_as_written_bit_for_bit(probe: ModuleType, folder: Path, dtyp
         assert torch.equal(rows, torch.stack([probe.logits_behind(int(token)) for token in ids[0]]))
 
 
-def test_logits_behind_a_letter_are_these(probe: ModuleType):
+def test_logits_behind_a_letter_are_these():
     row = probe.logits_behind(probe.letter("."))
     told = {chr(33 + token): value for token, value in enumerate(row.tolist()) if value > -30 and token < 94}
     falling = dict(

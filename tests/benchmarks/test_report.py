@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from benchmark_command import printed_by
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-COMMAND = "python benchmarks/decode.py --shapes 240M"
+COMMAND = "python -m benchmarks.decode --shapes 240M"
 ORIGIN: dict[str, Any] = {
     "command": COMMAND,
     "date": "2026-11-25",
@@ -37,8 +35,6 @@ DECODED = {
     "sampler_share": 0.0123,
     "times_as_fast_as": {"transformers": 1.87},
 }
-
-pytestmark = pytest.mark.skipif(not BENCHMARKS.exists(), reason="a source distribution holds no benchmarks")
 
 
 def times(median: float) -> dict[str, float]:
@@ -79,8 +75,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     (folder / "decode-cpu-240M.json").write_text(json.dumps(decode_result()))
     (folder / "decode-cpu-short.json").write_text(json.dumps(decode_result() | {"command": "of a short run"}))
     (folder / "api-toy-cpu.json").write_text(json.dumps(api_result()))
-    command = [sys.executable, str(BENCHMARKS / "report.py"), "--results", str(folder), "--out", str(out)]
-    subprocess.run(command, check=True, capture_output=True)
+    printed_by("report", "--results", folder, "--out", out)
     return (out / "REPORT.md").read_text(), out / "report"
 
 

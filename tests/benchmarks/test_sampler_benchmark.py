@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from benchmark_command import printed_by
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 ENGINES = ("eager", "transformers", "llama3", "multinomial", "flashinfer")
 KINDS = ("llm", "bf16")
 ROWS, WIDTH = (1, 2), 500
-
-
-def run(script: str, *options: object) -> str:
-    """What a benchmark prints."""
-    command = [sys.executable, str(BENCHMARKS / script), *map(str, options)]
-    environment = os.environ | {"COLUMNS": "100"}
-    return subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +20,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     out = tmp_path_factory.mktemp("results") / "sampler-cpu.json"
     chosen = ["--rows", *ROWS, "--vocab", WIDTH, "--kinds", *KINDS, "--engines", *ENGINES, "--features"]
     small = ["--base", 1, WIDTH, "--seconds", 0.01, "--buffer-mib", 4]
-    return out, run("sampler.py", *chosen, *small, "--out", out)
+    return out, printed_by("sampler", *chosen, *small, "--out", out)
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +77,7 @@ def test_the_cost_of_log_probabilities_is_a_ratio_of_two_features(result: dict[s
 
 
 def test_the_result_says_where_it_comes_from(result: dict[str, Any]) -> None:
-    assert result["command"].startswith("python benchmarks/sampler.py --rows 1 2")
+    assert result["command"].startswith("python -m benchmarks.sampler --rows 1 2")
     assert result["machine"]["threads"] >= 1
     assert {"python", "torch", "transformers"} <= result["versions"].keys()
     assert {"commit", "date", "device", "timing", "logits"} <= result.keys()
@@ -101,6 +91,6 @@ def test_it_ends_in_tables(ran: tuple[Path, str]) -> None:
 
 
 def test_page_and_picture_are_made_from_the_result(ran: tuple[Path, str], tmp_path: Path) -> None:
-    run("plot.py", ran[0], "--out", tmp_path)
+    printed_by("sampler.plot", ran[0], "--out", tmp_path)
     assert "| **bf16, B = 2, V = 500** |" in (tmp_path / "sampler_speed.md").read_text()
     assert "</svg>" in (tmp_path / "sampler_speed.svg").read_text()

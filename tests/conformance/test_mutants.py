@@ -1,4 +1,4 @@
-"""The kit notices every named mutant by the check that is made for it; `benchmarks/conformance_power.py` says how surely."""
+"""The kit notices every named mutant by the check that is made for it; `benchmarks/conformance/power.py` says how surely."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ probability 0.99; a correct draw fails, had the seed been chosen at random,
   tenth, show a third of what there should be, or more than twice as much;
 - in kept sets never. 10^6 draws show a token outside, if such tokens have a probability of 5 in 10^6; a quarter, of 2 in 10^5.
 
-`benchmarks/draw_statistics.py` does the same with 10^8 draws, and says what those detect.
+`benchmarks/exactness/draw_statistics.py` does the same with 10^8 draws, and says what those detect.
 """
 
 from __future__ import annotations

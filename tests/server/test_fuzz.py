@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,20 +15,19 @@ import sampling.server.chat
 import sampling.server.errors
 from sampling.core.errors import InvalidRequest
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+pytest.importorskip("benchmarks.soak", reason="a source distribution holds no benchmarks")
 BODIES, CASES, WIRE = 300, 120, 60
 
 
 @pytest.fixture(scope="module")
 def soak() -> Iterator[Any]:
     """The scripts as modules."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(BENCHMARKS)
-        from schemathesis.python import asgi
-        from soak import fuzz, judge, serving
+    from schemathesis.python import asgi
 
-        yield SimpleNamespace(fuzz=fuzz, judge=judge, serving=serving)
-        asgi.shutdown_lifespans()
+    from benchmarks.soak import fuzz, judge, serving
+
+    yield SimpleNamespace(fuzz=fuzz, judge=judge, serving=serving)
+    asgi.shutdown_lifespans()
 
 
 def test_no_request_is_answered_wrongly_and_the_known_answer_comes_in_between(soak):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,22 +10,20 @@ import pytest
 
 from sampling.server.protocol import HttpConnection
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+pytest.importorskip("benchmarks.soak", reason="a source distribution holds no benchmarks")
 DEADLINES = {"keep_alive": 0.3, "head_timeout": 0.2, "body_timeout": 0.2, "write_timeout": 0.2}
 ALWAYS = ("half a head", "half a body", "a body byte by byte", "late bytes", "leaves", "too large a body")
 ALSO = ("chunks without end", "idle", "no HTTP", "one side closed")
 
 
 @pytest.fixture(scope="module")
-def soak() -> Iterator[Any]:
+def soak() -> SimpleNamespace:
     """The scripts as modules."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(BENCHMARKS)
-        from soak import disconnects, hostile, load, mischief, mix, serving
+    from benchmarks.soak import disconnects, hostile, load, mischief, mix, serving
 
-        yield SimpleNamespace(
-            disconnects=disconnects, hostile=hostile, load=load, mischief=mischief, mix=mix, serving=serving
-        )
+    return SimpleNamespace(
+        disconnects=disconnects, hostile=hostile, load=load, mischief=mischief, mix=mix, serving=serving
+    )
 
 
 def endings(soak, port: int, *kinds: str) -> Any:

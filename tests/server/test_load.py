@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,19 +12,17 @@ from sampling.generate.decode import Decoder
 from sampling.server.job import Job
 from sampling.server.queue import JobQueue
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+pytest.importorskip("benchmarks.soak", reason="a source distribution holds no benchmarks")
 
 
 @pytest.fixture(scope="module")
-def soak() -> Iterator[Any]:
+def soak() -> SimpleNamespace:
     """The scripts as modules."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(BENCHMARKS)
-        from soak import disconnects, load, mix, serving, summaries, tokens
+    from benchmarks.soak import disconnects, load, mix, serving, summaries, tokens
 
-        yield SimpleNamespace(
-            disconnects=disconnects, load=load, mix=mix, serving=serving, summaries=summaries, tokens=tokens
-        )
+    return SimpleNamespace(
+        disconnects=disconnects, load=load, mix=mix, serving=serving, summaries=summaries, tokens=tokens
+    )
 
 
 def stormed(soak, port: int, *, pool: int, clients: int, seconds: float) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""What each parameter of the API costs in tokens a second."""

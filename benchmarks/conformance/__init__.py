@@ -1,0 +1,1 @@
+"""What `sampling verify` notices, and what it finds in real engines."""

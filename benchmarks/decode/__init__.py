@@ -1,0 +1,1 @@
+"""The speed of prefill and decode beside other engines."""

@@ -1,0 +1,1 @@
+"""Proofs that the fast path and the draw do what the definition says."""

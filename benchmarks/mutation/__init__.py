@@ -1,0 +1,1 @@
+"""What share of small changes to kernels and processors the tests notice."""

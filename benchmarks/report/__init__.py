@@ -1,0 +1,1 @@
+"""The report of all results of speed."""

@@ -1,0 +1,1 @@
+"""The speed of one sampling step beside its peers."""
