@@ -14,7 +14,7 @@ explain: .venv/ready
 # Some processes of one thread each: most tests are small, and threads that wait for each other take turns badly. Those that tests
 # start find modules compiled, also where the environment forbids to keep them.
 test: .venv/ready
-	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
 check: .venv/ready docs
 	$(BIN)/ruff check .
