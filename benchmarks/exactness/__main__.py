@@ -186,7 +186,7 @@ def run(rows: int, large_rows: int, seed: int, seconds: float) -> dict[str, Any]
 def main() -> None:
     """Compare, write the result, print a table; exit with 1 if anything differs."""
     parser = argparse.ArgumentParser(
-        f"python -m {__package__}", description="Compare the fast path with its twin."
+        f"python -m {__package__}", description="Compare the fast path with the reference implementation."
     )
     parser.add_argument("--rows", type=int, default=2_000_000, help="all rows, the large ones among them")
     parser.add_argument("--large-rows", type=int, default=50_400, help="rows of 128256 logits and more")

@@ -20,7 +20,7 @@ LARGEST_UNIFORM = 1.0 - 2.0**-53
 
 
 def gumbel_of_words(high: Int64[Tensor, ...], low: Int64[Tensor, ...]) -> Float64[Tensor, ...]:
-    """Gumbel noise from 64 random bits: -ln(-ln(1 - v)), v = (high 2^32 + low + 1/2) / 2^64.
+    """Compute Gumbel noise from 64 random bits: -ln(-ln(1 - v)), v = (high 2^32 + low + 1/2) / 2^64.
 
     Large noise comes from small v, and small v are kept exactly, so the upper tail is resolved up to 65 ln 2 = 45.
 
@@ -46,7 +46,7 @@ def gumbel_noise(
     choice: Int64[Tensor, " B"],
     token_ids: Int64[Tensor, "#B C"],
 ) -> Float64[Tensor, "B C"]:
-    """The noise that belongs to (seed, choice, position, token id), whichever other tokens are looked at.
+    """Return the noise that belongs to (seed, choice, position, token id), whichever other tokens are looked at.
 
     Philox-4x32-10 with the key (seed mod 2^32, seed >> 32) and the counter (token id, position, choice, 1); low and high
     are its first two words.
@@ -67,7 +67,7 @@ def gumbel_noise(
 
 
 def gumbel_sample(logits: Float32[Tensor, "B V"], noise: Float64[Tensor, "B V"]) -> Int64[Tensor, " B"]:
-    """The arg max of logit + noise in float64; of equal ones the lowest token id.
+    """Return the arg max of logit + noise in float64; of equal ones the lowest token id.
 
     Args:
         logits: float32 [B, V], something above -inf in each row.

@@ -28,7 +28,7 @@ class CudaGraphCache:
         self._recordings: dict[Hashable, Recording | None] = {}  # None where a step has run once
 
     def forget(self) -> None:
-        """The steps are other ones from now on."""
+        """Invalidate the captured graphs: the steps are other ones from now on."""
         self._recordings.clear()
 
     def run(self, name: Hashable, step: Callable[[], Tensor]) -> Tensor:

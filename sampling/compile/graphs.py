@@ -61,7 +61,7 @@ def compiled(
 
 
 def needed(guards: list[Any], unwatched: Collection[str] = ()) -> list[bool]:
-    """Which guards are asked before each call.
+    """Say which guards are asked before each call.
 
     Those on names of this library and of torch, which are bound once, are not; nor those on what unwatched arguments hold.
     """
@@ -74,7 +74,7 @@ def needed(guards: list[Any], unwatched: Collection[str] = ()) -> list[bool]:
 
 
 def argument_of(name: str) -> str:
-    """The argument that a guard of this name is on.
+    """Return the argument that a guard of this name is on.
 
     Example:
         >>> argument_of("dict.keys(type(model.layers).__call__)[0]")

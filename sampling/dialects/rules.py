@@ -102,7 +102,7 @@ class Rules:
 
     @cached_property
     def ranges(self) -> Ranges:
-        """What the values of parameters may be."""
+        """Return what the values of parameters may be."""
         ends: dict[str, Any] = {}
         for name, high in self.highest:
             low, _ = getattr(PAGE, name)
@@ -111,7 +111,7 @@ class Rules:
 
     @cached_property
     def stages(self) -> tuple[str, ...]:
-        """The names of all stages, joint ones included."""
+        """Return the names of all stages, joint ones included."""
         return tuple(name for stage in self.order for name in parts(stage))
 
 

@@ -80,27 +80,27 @@ class Pipeline(Processor):
         return f"Pipeline({', '.join(map(repr, self.stages))})"
 
     def to(self, device: torch.device | str) -> Pipeline:
-        """All the stages on a device."""
+        """Move all stages to a device."""
         return Pipeline(*(stage.to(device) for stage in self.stages))
 
     def select(self, rows: Rows) -> Pipeline:
-        """The stages with the numbers of some rows."""
+        """Return the stages with the numbers of some rows."""
         return Pipeline(*(stage.select(rows) for stage in self.stages))
 
     def describe(self, row: int = 0) -> str:
-        """All the stages."""
+        """Describe all stages."""
         return ", ".join(stage.describe(row) for stage in self.stages)
 
     def __iter__(self) -> Iterator[Processor]:
         return iter(self.stages)
 
     def process(self, logits: Tensor, history: History) -> Tensor:
-        """All the stages, one after another."""
+        """Run all stages, one after another."""
         first, last = split_stages(self.stages)
         return process_logits(last, apply_edits(first, logits, history))
 
     def probs(self, logits: Tensor, history: History | None = None) -> Tensor:
-        """The distribution that is drawn from: the integer weights of the processed logits over their sum.
+        """Return the distribution that is drawn from: the integer weights of the processed logits over their sum.
 
         Args:
             logits: float32 [B, V].
@@ -112,7 +112,7 @@ class Pipeline(Processor):
         return probabilities(self(logits, history))
 
     def trace(self, logits: Tensor, history: History | None = None, *, top: int = 5) -> Trace:
-        """What each stage did: tokens left, mass removed, entropy, the top tokens before and after.
+        """Show what each stage did: tokens left, mass removed, entropy, the top tokens before and after.
 
         Args:
             logits: float32 [B, V].

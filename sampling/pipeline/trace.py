@@ -52,12 +52,12 @@ class Step:
 
     @property
     def left(self) -> Tensor:
-        """Tokens left after the stage, int64 [B]."""
+        """Return the tokens left after the stage, int64 [B]."""
         return self.after.left
 
     @property
     def entropy(self) -> Tensor:
-        """Entropy after the stage in nats, float64 [B]."""
+        """Return the entropy after the stage in nats, float64 [B]."""
         return self.after.entropy
 
 
@@ -74,7 +74,7 @@ class Trace(Sequence[Step]):
         self._steps = tuple(steps)
 
     def __len__(self) -> int:
-        """The number of stages."""
+        """Return the number of stages."""
         return len(self._steps)
 
     @overload
@@ -82,11 +82,11 @@ class Trace(Sequence[Step]):
     @overload
     def __getitem__(self, index: slice) -> tuple[Step, ...]: ...
     def __getitem__(self, index: int | slice) -> Step | tuple[Step, ...]:
-        """One step, or some."""
+        """Return one step, or some."""
         return self._steps[index]
 
     def __str__(self) -> str:
-        """The first row as a plain table."""
+        """Print the first row as a plain table."""
         lines = [f"{'stage':<28}{'left':>8}{'removed':>10}{'entropy':>9}  most likely"]
         lines.append(table_line("logits", self.start, None))
         lines += [table_line(step.description, step.after, step.removed) for step in self]
@@ -94,7 +94,7 @@ class Trace(Sequence[Step]):
 
 
 def table_line(description: str, snapshot: Snapshot, removed: Tensor | None) -> str:
-    """One line of the table: row 0 of a snapshot, if there is one."""
+    """Return one line of the table: row 0 of a snapshot, if there is one."""
     if len(snapshot.left) == 0:
         return description
     share = f"{removed[0].item():.4f}" if removed is not None and removed[0] > 0 else ""
@@ -106,7 +106,7 @@ def table_line(description: str, snapshot: Snapshot, removed: Tensor | None) -> 
 
 
 def probabilities(logits: Tensor) -> Tensor:
-    """Probabilities of each row, float64 [B, V]; zeros in a row that cannot be sampled."""
+    """Return the probabilities of each row, float64 [B, V]; zeros in a row that cannot be sampled."""
     valid, status = replace_invalid_rows(logits)
     w = weights(valid) * (status == 0)[:, None]
     return w.double() / w.sum(-1, keepdim=True).clamp(min=1).double()

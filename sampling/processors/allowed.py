@@ -22,7 +22,7 @@ class Constraint(Protocol):
     """
 
     def allowed(self, sampled: Sequence[int]) -> Tensor:
-        """Which tokens may come next.
+        """Return which tokens may come next.
 
         Args:
             sampled: The tokens sampled so far, without the prompt.

@@ -77,7 +77,7 @@ class MinTokens(SparseEdit):
 
 
 def rows_of(ids: Sequence[int] | Sequence[Sequence[int]]) -> list[Sequence[int]]:
-    """One list of ids, or one per row, as one per row."""
+    """Return one list of ids, or one per row, as one per row."""
     if len(ids) and all(isinstance(one, Sequence) and not isinstance(one, str) for one in ids):
         return [*cast("Sequence[Sequence[int]]", ids)]
     return [cast("Sequence[int]", ids)]

@@ -40,10 +40,10 @@ def decimals(name: str, value: Number, low: float, high: float) -> list[str]:
 
 
 def wide(value: Tensor) -> Tensor:
-    """A tensor of a type that numpy knows."""
+    """Return a tensor of a type that numpy knows."""
     return value.float() if value.dtype == torch.bfloat16 else value
 
 
 def column(values: Sequence[float], dtype: torch.dtype) -> Tensor:
-    """One number per row as [B, 1], or [1, 1] for a scalar, ready to broadcast over the vocabulary."""
+    """Return one number per row as [B, 1], or [1, 1] for a scalar, ready to broadcast over the vocabulary."""
     return torch.tensor(values, dtype=dtype).reshape(-1, 1)

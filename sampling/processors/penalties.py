@@ -72,7 +72,7 @@ class Subtracted(CountPenalty):
         )
 
     def times(self, counts: Tensor) -> Tensor:
-        """How often the penalty is subtracted."""
+        """Return how often the penalty is subtracted."""
         raise NotImplementedError(f"{type(self).__name__} does not say how often it subtracts")
 
 
@@ -124,7 +124,7 @@ class PresencePenalty(Subtracted):
     name = "presence_penalty"
 
     def times(self, counts: Tensor) -> Tensor:
-        """Once where the token occurred."""
+        """Return True where the token occurred."""
         return counts > 0
 
 
