@@ -3,7 +3,7 @@
     python -m benchmarks.compile_guards [--repeats 300]
 
 A decode step of the built-in checkpoint and a sampling step on a small vocabulary, each compiled once with each filter, for one
-row on one thread; the compiled calls take turns. Says how many guards are left and what a call takes. The difference is the
+row on one thread; one after the other. Says how many guards are left and what a call takes. The difference is the
 guards' cost, since the graphs are the same. Writes benchmarks/results/compile_guards.json.
 """
 
@@ -68,50 +68,33 @@ def compiled(
     return run
 
 
-def decode_calls(kept: dict[str, int]) -> dict[str, Callable[[], object]]:
-    """A decode step of the built-in checkpoint under each filter."""
+def decode_call(name: str, kept: dict[str, int]) -> Callable[[], object]:
+    """A decode step of the built-in checkpoint under a filter."""
     model = sampling.load(None).model
-    calls: dict[str, Callable[[], object]] = {}
-    for name in FILTERS:
-        logits = torch.zeros(1, model.config.vocab_size)
-        forward: Any = forward_of(model, 256, logits, compiled=True)
-        forward.reserve(torch.ones(1, dtype=torch.int64))
-
-        # A function object of its own: torch keeps the graphs of one together.
-        def own(*arguments: Any) -> None:
-            advance_of(*arguments)
-
-        step = compiled(own, name, kept, **OPTIONS["cpu"])
-        calls[name] = partial(step, "key", forward.model, forward.cache.now, logits, torch.tensor([5]))
-    return calls
+    logits = torch.zeros(1, model.config.vocab_size)
+    forward: Any = forward_of(model, 256, logits, compiled=True)
+    forward.reserve(torch.ones(1, dtype=torch.int64))
+    step = compiled(advance_of, name, kept, **OPTIONS["cpu"])
+    return partial(step, "key", forward.model, forward.cache.now, logits, torch.tensor([5]))
 
 
-def sampling_calls(kept: dict[str, int]) -> dict[str, Callable[[], object]]:
-    """A sampling step under each filter."""
-    calls: dict[str, Callable[[], object]] = {}
-    for name in FILTERS:
-        params = SamplingParams(seed=1, temperature=0.7, top_k=40, top_p=0.9, frequency_penalty=0.5)
-        sampler = Sampler([params], vocab_size=2048, max_history=64)
-
-        def own(*arguments: Any) -> Any:
-            return optimistic_step(*arguments)
-
-        step = compiled(own, name, kept)
-        calls[name] = partial(step, sampler.inputs, sampler.history, torch.randn(1, 2048), False)
-    return calls
+def sampling_call(name: str, kept: dict[str, int]) -> Callable[[], object]:
+    """A sampling step under a filter."""
+    params = SamplingParams(seed=1, temperature=0.7, top_k=40, top_p=0.9, frequency_penalty=0.5)
+    sampler = Sampler([params], vocab_size=2048, max_history=64)
+    step = compiled(optimistic_step, name, kept)
+    return partial(step, sampler.inputs, sampler.history, torch.randn(1, 2048), False)
 
 
-def measured(calls: dict[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
-    """Time the calls in turns, in microseconds of CPU time."""
-    for call in calls.values():
-        for _ in range(3):
-            call()
-    times: dict[str, list[float]] = {name: [] for name in calls}
+def measured(call: Callable[[], object], repeats: int) -> list[float]:
+    """Time a call, in microseconds of CPU time."""
+    for _ in range(3):
+        call()
+    times: list[float] = []
     for _ in range(repeats):
-        for name, call in calls.items():
-            begun = time.process_time_ns()
-            call()
-            times[name].append((time.process_time_ns() - begun) / 1e3)
+        begun = time.process_time_ns()
+        call()
+        times.append((time.process_time_ns() - begun) / 1e3)
     return times
 
 
@@ -123,16 +106,17 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     result: dict[str, Any] = {**origin("compile_guards"), "repeats": options.repeats, "lines": []}
-    for step, make in (("sampling", sampling_calls), ("decode", decode_calls)):
-        kept: dict[str, int] = {}
-        with torch.no_grad():
-            times = measured(make(kept), options.repeats)
-        for name, spent in times.items():
+    for step, make in (("sampling", sampling_call), ("decode", decode_call)):
+        for name in FILTERS:
+            kept: dict[str, int] = {}
+            torch._dynamo.reset()  # torch keeps the graphs of a function together
+            with torch.no_grad():
+                spent = measured(make(name, kept), options.repeats)
             line = {"step": step, "filter": name, "guards": kept[name]}
             line |= {"minimum_us": min(spent), "median_us": statistics.median(spent)}
             result["lines"].append(line)
             print(line, flush=True)
-        options.out.write_text(json.dumps(result, indent=1) + "\n")
+            options.out.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ class CandidateStep:
         raw: The model's logits, float32 [B, V].
         logits: They after the edits that were applied to full rows, float32 [B, V].
         edits_left: The edits that were applied to candidate blocks alone.
+        may_overflow: Whether these may have had too many tokens for that, so that other candidates may be certain.
         finalizer: The draw.
         token_ids: What was drawn, int64 [B].
         certain: Where that is the result, bool [B]; elsewhere the row has to be resolved in full.
@@ -43,6 +44,7 @@ class CandidateStep:
     raw: Tensor
     logits: Tensor
     edits_left: tuple[SparseEdit, ...]
+    may_overflow: bool
     finalizer: SampleTokens
     token_ids: Tensor
     certain: Tensor
@@ -99,8 +101,8 @@ def candidate_step(
     finalizer = inputs.finalizer(history, words)
     tokens, certain = run_on_candidates(plan.final, blocks, finalizer)
     certain = (certain & blocks.maximum.isfinite()[:, 0]) | (status != 0)
-    edited = blocks.rows.logits
-    return CandidateStep(raw.logits, edited, edits_left, finalizer, tokens, certain, status, measured)
+    edits = (edits_left, blocks.may_overflow)
+    return CandidateStep(raw.logits, blocks.rows.logits, *edits, finalizer, tokens, certain, status, measured)
 
 
 def optimistic_step(
@@ -136,9 +138,8 @@ def resolve_rows_in_full(inputs: StepInputs, history: History, step: CandidateSt
             edits = [stage.select(rows) for stage in plan.edits]
             logits, status = apply_edits_with_blame(edits, plan.places, past, raw, status)
             logits = torch.where((status > 0)[:, None], 0.0, logits)
-        tokens = run(final, logits, finalizer)  # with all edits, the candidates may be certain
-    else:
-        tokens = run_on_full_rows(final, logits, finalizer)
+    resolve = run if step.may_overflow else run_on_full_rows
+    tokens = resolve(final, logits, finalizer)
     return replace(
         step,
         token_ids=step.token_ids.index_copy(0, rows, tokens),

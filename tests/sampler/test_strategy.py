@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -12,7 +11,6 @@ import torch
 from torch import Tensor
 
 from sampling import Sampler, SamplingParams
-from sampling.processors import run_stages
 from sampling.sampler import step as steps
 from sampling.sampler.strategy import (
     candidates_as_graph,
@@ -45,18 +43,16 @@ def test_one_place_chooses(
     assert choose_strategy(plan, torch.device(device), compile=compiling) is strategy
 
 
-def noted(
-    monkeypatch: pytest.MonkeyPatch, name: str, rows_of: Callable[..., int], module: ModuleType = steps
-) -> list[int]:
+def noted(monkeypatch: pytest.MonkeyPatch, name: str, rows_of: Callable[..., int]) -> list[int]:
     """Note of each call of a function how many rows it got."""
     calls: list[int] = []
-    original = getattr(module, name)
+    original = getattr(steps, name)
 
     def noting(*arguments: Any) -> Any:
         calls.append(rows_of(*arguments))
         return original(*arguments)
 
-    monkeypatch.setattr(module, name, noting)
+    monkeypatch.setattr(steps, name, noting)
     return calls
 
 
@@ -109,7 +105,7 @@ def test_a_row_alone_is_resolved_in_full(odd: SamplingParams, truncation: dict[s
 def test_a_flat_row_is_resolved_in_full_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     sampler, logits = batch(SamplingParams(seed=1, top_p=0.9))
     logits[1] = 0.0
-    full = noted(monkeypatch, "run_on_full_rows", lambda stages, rows, finalizer: len(rows), run_stages)
+    full = noted(monkeypatch, "run_on_full_rows", lambda stages, rows, finalizer: len(rows))
     for count in range(1, 3):
         assert (sampler.step(logits).status == 0).all()
         assert full == [1] * count

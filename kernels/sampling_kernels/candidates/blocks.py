@@ -63,6 +63,11 @@ class CandidateBlocks:
         """Return the largest logit of each row, edits included, float32 [B, 1]."""
         return self.values.amax(-1, keepdim=True).maximum(self.max_outside)
 
+    @property
+    def may_overflow(self) -> bool:
+        """Return True if so many tokens are edited that their blocks may leave too few to others."""
+        return self.block_ids.shape[1] == CANDIDATE_BLOCKS + MAX_EDIT_BLOCKS
+
     def select(self, rows: Tensor) -> CandidateBlocks:
         """Take some rows, int64 [R]."""
         parts = (self.block_ids, self.values, self.max_outside, self.overflow)
