@@ -93,8 +93,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
 def source_of(options: argparse.Namespace) -> dict[str, Any]:
     """Where the result comes from."""
-    source = origin("api", *PACKAGES, device=options.device)
-    return {**source, "command": f"{'' if options.url else 'PYTHONPATH=tests '}{source['command']}"}
+    return origin("api", *PACKAGES, device=options.device, tests=not options.url)
 
 
 def arguments() -> argparse.Namespace:

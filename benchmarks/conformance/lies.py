@@ -145,7 +145,7 @@ def main() -> int:
         if found:
             both = {**result.get(part, {}).get("endpoints", {}), **found}
             kept = {name: both[name] for name in NAMES[part] if name in both}
-            result[part] = {"origin": origin("conformance.lies", "torch"), "endpoints": kept}
+            result[part] = {"origin": origin("conformance.lies", "torch", tests=True), "endpoints": kept}
     options.out.write_text(json.dumps(result, indent=1) + "\n")
     return (
         0 if all(good(part, found) for part in result for found in result[part]["endpoints"].values()) else 1

@@ -76,7 +76,7 @@ def mutants_part(known: dict[str, Any], repeats: int, names: list[str]) -> dict[
     measured = {**known.get("rates", {}), **{mutant.name: power_of(mutant, repeats) for mutant in bar}}
     rates = {name: measured[name] for name in MUTANTS if name in measured}
     return {
-        **origin("conformance.power", "numpy", "scipy"),
+        **origin("conformance.power", "numpy", "scipy", tests=True),
         "repeats": repeats,
         "least_rate": least_rate(repeats),
         "score": {"caught": sum(line["enough"] for line in rates.values()), "mutants": len(rates)},
@@ -99,7 +99,7 @@ def reference_part(known: dict[str, Any], runs: int, checks: list[str]) -> dict[
                 alarms.append(
                     {"run": run, "check": name, "verdict": finding.verdict, "evidence": finding.evidence}
                 )
-    part = {**origin("conformance.power", "numpy", "scipy"), "first": first, "runs": runs}
+    part = {**origin("conformance.power", "numpy", "scipy", tests=True), "first": first, "runs": runs}
     return {
         "runs": first + runs,
         "checks": len(checks),

@@ -76,7 +76,7 @@ def main() -> None:
         for alone, most in ((False, None), (True, None), (True, BUDGET))
     ]
     result = {
-        **origin("conformance.requests", "numpy", "scipy"),
+        **origin("conformance.requests", "numpy", "scipy", tests=True),
         "dry_run": {"with_n": told.requests, "alone": told.alone},
         "runs": runs,
     }

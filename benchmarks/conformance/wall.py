@@ -145,7 +145,7 @@ def main() -> None:
     both = min(before["decided"], *(run["decided"] for run in today))
     at = [run["seconds_of_each"][both - 1] for run in (before, *today)]
     result = {
-        **origin("conformance.wall", "numpy", "scipy"),
+        **origin("conformance.wall", "numpy", "scipy", tests=True),
         "answers_after_seconds": PAUSE,
         "before": {"commit": commit(options.before), **before},
         "today": today,

@@ -139,11 +139,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULT)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    source, started = origin("exactness.draw_statistics", "numpy", "scipy"), time.perf_counter()
+    source, started = origin("exactness.draw_statistics", "numpy", "scipy", tests=True), time.perf_counter()
     same, lines = agreements(), tests(options.draws)
     result = {
         **source,
-        "command": f"PYTHONPATH=tests {source['command']}",
         "minutes": round((time.perf_counter() - started) / 60, 1),
         "keys": f"seed {SEED}, choice 0, positions from 0 on; independence: one part from 0 on, the others fixed",
         "power": POWER,

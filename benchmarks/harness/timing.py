@@ -174,10 +174,18 @@ def commit() -> str | None:
         return None
 
 
-def origin(module: str, *packages: str, device: str = "cpu") -> dict[str, Any]:
-    """Where a result comes from: command line, day, commit, machine and versions."""
+def origin(module: str, *packages: str, device: str = "cpu", tests: bool = False) -> dict[str, Any]:
+    """Where a result comes from: command line, day, commit, machine and versions.
+
+    Args:
+        module: What is run, in `benchmarks`.
+        packages: Whose versions matter.
+        device: "cpu" or "cuda".
+        tests: Whether it needs helpers of the tests.
+    """
+    command = shlex.join(["python", "-m", f"benchmarks.{module}", *sys.argv[1:]])
     return {
-        "command": shlex.join(["python", "-m", f"benchmarks.{module}", *sys.argv[1:]]),
+        "command": f"PYTHONPATH=tests {command}" if tests else command,
         "date": datetime.now(UTC).date().isoformat(),
         "commit": commit(),
         "machine": machine(device),

@@ -20,7 +20,7 @@ def test_an_entry_keeps_the_rate_that_was_asked_of_it(
     noticed = SimpleNamespace(checks={"any": SimpleNamespace(verdict=Verdict.DEVIATES, draws=1)})
     monkeypatch.setattr(lies, "verify", lambda *_, **__: noticed)
     monkeypatch.setattr(lies, "measured", lambda *_: {"exact": True})
-    monkeypatch.setattr(lies, "origin", lambda *_: {})
+    monkeypatch.setattr(lies, "origin", lambda *_, **__: {})
     monkeypatch.setattr(lies, "load", lambda _: None)
     one, other = lies.LIES[0].name, lies.LIES[1].name
     for name, repeats in ((one, "4"), (other, "9")):
@@ -40,7 +40,7 @@ def test_a_case_is_recorded_beside_the_lies_which_stay_as_they_were(
         "endpoints": {"any": {"exact": True, "power": {"enough": True}}},
     }
     (tmp_path / "lies").write_text(json.dumps({"lies": before}))
-    monkeypatch.setattr(lies, "origin", lambda *_: {"commit": "now"})
+    monkeypatch.setattr(lies, "origin", lambda *_, **__: {"commit": "now"})
     arguments = ["", "one seed for all", "--only", "cases", "--repeats", "2", "--out", str(tmp_path / "lies")]
     monkeypatch.setattr(sys, "argv", arguments)
     assert lies.main() == 0
