@@ -78,7 +78,11 @@ def weights(
         [[8796093022208, 3235901785497, 0]]
     """
     maximum = logits.amax(-1, keepdim=True) if maximum is None else maximum
-    return map_row_tiles(lambda rows, m: weights_as_float64(rows, m).to(torch.int64), logits, maximum)
+
+    def integers(rows: Tensor, maxima: Tensor) -> Tensor:
+        return weights_as_float64(rows, maxima).to(torch.int64)
+
+    return map_row_tiles(integers, logits, maximum)
 
 
 def block_weights(blocks: Float32[Tensor, "B N 64"], maxima: Float32[Tensor, "B N"]) -> Int64[Tensor, "B N"]:

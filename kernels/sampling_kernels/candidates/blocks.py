@@ -70,9 +70,14 @@ class CandidateBlocks:
 
     def select(self, rows: Tensor) -> CandidateBlocks:
         """Take some rows, int64 [R]."""
-        parts = (self.block_ids, self.values, self.max_outside, self.overflow)
-        weights = None if self.weights is None else self.weights[rows]
-        return CandidateBlocks(self.rows.select(rows), *(part[rows] for part in parts), weights)
+        return CandidateBlocks(
+            self.rows.select(rows),
+            self.block_ids[rows],
+            self.values[rows],
+            self.max_outside[rows],
+            self.overflow[rows],
+            None if self.weights is None else self.weights[rows],
+        )
 
     def positions_of(self, token_ids: Tensor) -> Tensor:
         """Return where the tokens to edit stand among the values, int64 [B, E]; anywhere in a row with an overflow."""

@@ -77,9 +77,14 @@ class Candidates:
 
     def select(self, rows: Tensor) -> Candidates:
         """Take some rows, int64 [R]."""
-        parts = (self.logits, self.token_ids, self.certain)
-        known = (None if one is None else one[rows] for one in (self.exp, self.temperature))
-        return Candidates(*(part[rows] for part in parts), self.blocks.select(rows), *known)
+        return Candidates(
+            self.logits[rows],
+            self.token_ids[rows],
+            self.certain[rows],
+            self.blocks.select(rows),
+            None if self.exp is None else self.exp[rows],
+            None if self.temperature is None else self.temperature[rows],
+        )
 
     def divide(self, logits: Tensor, temperature: Tensor) -> Candidates:
         """Take logits after a temperature; the remainder bound is divided as the tokens below it are.
