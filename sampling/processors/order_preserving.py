@@ -72,9 +72,9 @@ class Truncation(OrderPreservingStage):
     def keep_candidates(self, candidates: Candidates) -> tuple[Tensor, Tensor | None]:
         """Return which candidates stay, bool [B, C + 1]; and where that is certain, bool [B], None for always.
 
-        Never certain unless a truncation says so: what it keeps may depend on the whole row.
+        Never certain unless a truncation says so: what it keeps may depend on the whole row, which alone it is asked about.
         """
-        return self.keep(candidates.logits), torch.zeros_like(candidates.certain)
+        return torch.ones_like(candidates.logits, dtype=torch.bool), torch.zeros_like(candidates.certain)
 
     def neutral(self, logits: Tensor, width: int) -> Tensor:
         """Return in which rows it keeps everything, whatever the logits.

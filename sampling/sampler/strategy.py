@@ -1,4 +1,4 @@
-"""How a step is computed: the one place that chooses, and the ways that it chooses between. All give the same bits."""
+"""How a step of a sampler is computed: the place that chooses, and the ways that it chooses between. All give the same bits."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def choose_strategy(plan: StepPlan, device: torch.device, *, compile: bool) -> S
 
     Candidates need a look at values, which only the CPU's host gets for nothing, and a truncation that leaves few tokens.
 
-    | | no truncation, or CUDA | CPU |
+    | | no truncation, or CUDA | a truncation, on a CPU |
     |---|---|---|
     | eager | full rows | candidates first |
     | compiled | full rows as one graph | candidates as one graph |

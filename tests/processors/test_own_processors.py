@@ -316,3 +316,20 @@ def test_an_edit_that_overflows_breaks_its_own_row(rule: str) -> None:
     assert out.token_ids[0] == -1
     assert "repetition_penalty" in sampler.explain(int(out.status[0]))
     assert out.status[1] == 0
+
+
+def test_a_truncation_that_says_nothing_of_candidates_is_asked_about_whole_rows_alone() -> None:
+    class AboveTheMean(Truncation):
+        """The tokens whose weight is at least the mean of the row's."""
+
+        name, uses_weights = "above_the_mean", True
+
+        def keep(self, logits: Tensor, w: Tensor | None = None) -> Tensor:
+            assert w is not None
+            assert logits.shape[1] == w.shape[1] == 1000
+            return w * logits.shape[1] >= w.sum(-1, keepdim=True)
+
+    logits = torch.randn(3, 1000, generator=torch.Generator().manual_seed(4)) * 3
+    exact = torch.softmax(logits.double(), -1)
+    kept = chain(Temperature(1.0), AboveTheMean())(logits).isfinite()
+    assert torch.equal(kept, exact >= 1 / 1000)
