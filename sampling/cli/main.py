@@ -36,7 +36,12 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
     top = OneLineParser(prog="sampling", description="The reference sampler for language models.")
     top.add_argument("--version", action="version", version=f"sampling {__version__}")
-    commands = top.add_subparsers(dest="command", required=True, parser_class=OneLineParser)
+    commands = top.add_subparsers(
+        dest="command",
+        metavar="{chat,explain,serve,verify,record}",
+        required=True,
+        parser_class=OneLineParser,
+    )
     chat = commands.add_parser("chat", help="answer a message")
     add_request_flags(chat)
     shape = chat.add_mutually_exclusive_group()

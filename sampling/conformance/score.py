@@ -20,7 +20,9 @@ def score_note(record: Path = RECORD) -> str:
     score: dict[str, Any] = json.loads(record.read_text())
     since = score["since"]
     changed = (
-        f" and {since['runs']} of the {since['checks']} checks that changed since" if since["runs"] else ""
+        f"; the {since['checks']} checks that have changed since were run {since['runs']} more times"
+        if since["runs"]
+        else ""
     )
     return (
         f"the kit itself: {score['caught']} of {score['mutants']} named mutants caught, each in at least "

@@ -25,7 +25,7 @@ def float32_logits(logits: Tensor) -> Tensor:
     """
     form = form_of(logits)
     if isinstance(form, str) or len(form) != 2 or not 1 <= form[1] <= LARGEST_VOCABULARY:
-        words = f"of shape (B, V) with V from 1 to {LARGEST_VOCABULARY}"
+        words = f"a tensor of shape (B, V) with V from 1 to {LARGEST_VOCABULARY}"
         raise InvalidArgument("logits", form, words)
     if logits.dtype not in TYPES:
         raise InvalidArgument("logits", logits.dtype, f"one of {', '.join(map(str, TYPES))}")

@@ -75,6 +75,11 @@ class Processor:
         """Return what `process` made of logits, if it is logits of the same form."""
         return self.formed("returned", processed, (given.dtype,), given.shape)
 
+    @property
+    def label(self) -> str:
+        """Return what errors call the stage."""
+        return type(self).__name__
+
     def formed(
         self, what: str, value: Tensor, dtypes: Sequence[torch.dtype], *shapes: Sequence[int]
     ) -> Tensor:
@@ -85,7 +90,7 @@ class Processor:
         Raises:
             InvalidArgument: It has another form.
         """
-        name = f"{type(self).__name__}, {what}"
+        name = f"{self.label}, {what}"
         if not isinstance(value, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidArgument(name, value, "a tensor")
         if value.dtype not in dtypes or not any(tuple(value.shape) == tuple(shape) for shape in shapes):

@@ -30,6 +30,11 @@ class FunctionStage(Processor):
         self.function: Callable[..., Tensor] = function
         self.arguments = argument_count(function)
 
+    @property
+    def label(self) -> str:
+        """Return what errors call the stage: there may be several functions in a chain."""
+        return repr(self)
+
     def process(self, logits: Tensor, history: History) -> Tensor:
         """Call the function."""
         return self.function(*(logits, history)[: self.arguments])

@@ -30,4 +30,4 @@ def test_the_score_in_words(tmp_path: Path) -> None:
     assert "76 of 77 named mutants" in words
     assert "98.0% of 100 repeats" in words
     assert "0 false alarms in 1,000 runs of the reference (40,000 findings, 2026-11-20)" in words
-    assert "and 15 of the 17 checks that changed since (recorded 2026-11-25" in words
+    assert "; the 17 checks that have changed since were run 15 more times (recorded 2026-11-25" in words

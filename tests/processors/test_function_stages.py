@@ -119,7 +119,7 @@ WRONG: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "no numbers for rows": (lambda: Numberless().select(slice(1)), r"Numberless\.row_fields: got 'cap'"),
     "no tuple": (lambda: chain(Misspelt()), r"Misspelt\.row_fields: got 'c'"),
-    "nothing returned": (lambda: chain(lambda logits: None)(LOGITS), "FunctionStage, returned: got None"),  # pyright: ignore
+    "nothing returned": (lambda: chain(lambda logits: None)(LOGITS), r"stage\(lambda\), returned: got None"),  # pyright: ignore
     "another shape": (lambda: chain(lambda logits: logits[:1])(LOGITS), r"got 'torch.float32 \(1, 3\)'"),
     "a list for a history": (lambda: TopP(0.5)(LOGITS, [[]]), r"history: got \[\[\]\], must be a History"),  # pyright: ignore
 }

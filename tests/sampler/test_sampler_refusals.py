@@ -109,7 +109,7 @@ def test_logits_of_another_shape(shape: tuple[int, ...]) -> None:
 def test_logits_that_are_no_tensor() -> None:
     with pytest.raises(InvalidArgument, match=r"logits: got 'list', must be a tensor of shape \(1, 50\)"):
         sampler_of(1).step([[0.0] * VOCABULARY])  # pyright: ignore[reportArgumentType]
-    with pytest.raises(InvalidArgument, match=r"logits: got 'list', must be of shape \(B, V\)"):
+    with pytest.raises(InvalidArgument, match=r"logits: got 'list', must be a tensor of shape \(B, V\)"):
         Temperature(0.5)([[0.0] * VOCABULARY], History.start([[]]))  # pyright: ignore[reportArgumentType]
 
 
