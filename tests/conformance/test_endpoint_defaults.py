@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from conformance.letters import lettered
 from conformance.quirks import Quirk, defaults, without
@@ -48,6 +50,8 @@ def test_defaults_are_found_under_their_names(values: dict[str, float], words: t
     assert found.startswith("defaults are in force where fields are left out: ")
     assert all(part in found for part in words)
     assert not any(name in found for name in ("temperature", "top_p", "top_k", "min_p") if name not in values)
+    for name, low, high in re.findall(r"(\w+) of (?:about )?[\d.]+ \(([\d.]+) to ([\d.]+) fit\)", found):
+        assert float(low) <= values[name] <= float(high), found
 
 
 def test_defaults_are_found_by_biases_where_no_log_probabilities_are_listed():

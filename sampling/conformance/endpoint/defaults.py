@@ -33,6 +33,7 @@ ALIKE = 8  # messages after which a server always says the same
 CHOICES = 8  # of one request, of long messages
 CLOSE = 0.02  # nats by which log probabilities of two requests may differ
 VOCABULARY = 2**18  # tokens at most
+RATIO = 100  # values whose likelihood is at most so many times smaller than the likeliest one's fit, too
 DOUBT = 0.01  # of neutral values in each reading, so that no single token excludes one
 
 # Defaults as close to neutral values as are met (llama.cpp's), for which there should be enough tokens.
@@ -266,7 +267,9 @@ def default(lab: EndpointContext, name: str) -> str:
     if name in PENALTIES:
         return name
     value = [*readings][int(np.argmax(logs))]
-    return f"{name} of about {value:g}" if value else f"{name} of 0"
+    fitting = [one for one, log in zip(readings, logs, strict=True) if log >= max(logs) - math.log(RATIO)]
+    span = f" ({min(fitting):g} to {max(fitting):g} fit)" if len(fitting) > 1 else ""
+    return (f"{name} of about {value:g}" if value else f"{name} of 0") + span
 
 
 def differing(lab: EndpointContext, names: Sequence[str]) -> str:
