@@ -42,7 +42,7 @@ class Verdict:
         if status == 200:
             return not self.faults
         blamed = re.split(r"[.\[]", param or "body")[0] if param not in self.faults else param
-        return status in self.status and blamed in (self.faults or self.doubts)
+        return status in self.status and blamed in self.faults | self.doubts
 
 
 NO_JSON = Verdict(frozenset({"body"}))

@@ -168,7 +168,7 @@ def test_a_setting_that_is_not_taken_is_refused(settings: dict[str, Any], named:
         ({"seed": True}, "seed: got True"),
         ({"model": 3}, "model: got 3"),
         ({"key": 3}, r"api_key: got '\(not shown\)'"),
-        ({"depth": DrawBudget(0, 1)}, "depth: got Depth.*'endpoint' takes seed, reference"),
+        ({"depth": DrawBudget(0, 1)}, "depth: got DrawBudget.*'endpoint' takes seed, reference"),
         ({"checks": 3}, "checks: got 3"),
         ({"checks": [3]}, "checks: got 3"),
         ({"checks": [[BAN]]}, r"checks: got \['bias.ban'\]"),

@@ -113,9 +113,8 @@ def test_a_flat_row_is_resolved_in_full_alone(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.compiled
 @pytest.mark.usefixtures("compiled")
-@pytest.mark.parametrize("odd", [OVERFLOW, BROKEN])
-def test_so_it_is_in_a_compiled_sampler(odd: SamplingParams) -> None:
-    eager, logits = batch(odd)
+def test_so_it_is_in_a_compiled_sampler() -> None:
+    eager, logits = batch(OVERFLOW)
     sampler = Sampler(
         [request.params for request in eager.slots if request],
         vocab_size=WIDTH,
