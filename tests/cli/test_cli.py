@@ -172,7 +172,7 @@ ERRORS = [
     (("chat", "x" * 3000, "--max-tokens", "5"), "sampling chat: messages: got 'a prompt of "),
     (("explain", "x", "--n", "2"), "sampling explain: n: got 2, must be 1 in explain"),
     (("chat",), "sampling chat: the following arguments are required: text"),
-    (("chta", "x"), "sampling: argument command: invalid choice: 'chta'"),
+    (("chta", "x"), "sampling: argument {chat,explain,serve,verify,record}: invalid choice: 'chta'"),
     (("chat", "x", "--tmp", "1"), "sampling: unrecognized arguments: --tmp 1"),
 ]
 
