@@ -34,10 +34,10 @@ class ChatBatch:
             dialect=dialect,
             compile=loaded.compile,
         )
-        self._coming: dict[
-            Completion, Prefill
-        ] = {}  # whose prompts are not through, in the order of their turns
-        self._rows: dict[Completion, dict[int, int]] = {}  # of each completion: row by unfinished choice
+        # whose prompts are not through, in the order of their turns
+        self._coming: dict[Completion, Prefill] = {}
+        # of each completion: row by unfinished choice
+        self._rows: dict[Completion, dict[int, int]] = {}
 
     @staticmethod
     def alone(completion: Completion) -> ChatBatch:

@@ -53,12 +53,10 @@ class LoadedModel:
         self.model, self.tokenizer, self.name, self.compile = model, tokenizer, name, compile
         self.generation = GenerationConfig() if generation is None else generation
         self._defaults: dict[Dialect, Mapping[str, Any]] = {}
-        self._unknown: set[str] = (
-            set()
-        )  # variables that the chat template does not read, of which the log has told
-        self._digested: tuple[tuple[tuple[int, int], ...], str] | None = (
-            None  # of which weights, and the digest
-        )
+        # variables that the chat template does not read, of which the log has told
+        self._unknown: set[str] = set()
+        # of which weights, and the digest
+        self._digested: tuple[tuple[tuple[int, int], ...], str] | None = None
 
     @cached_property
     def vocabulary(self) -> Vocabulary:

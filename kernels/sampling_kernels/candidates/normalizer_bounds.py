@@ -67,9 +67,8 @@ def block_bounds(
     largest = (maxima - maximum).div_(t).exp_()  # [B, N]
     worth = torch.full_like(maxima, BLOCK)
     if blocks.weights is not None:
-        weight = (
-            blocks.weights.double().add_(BLOCK).mul_(2.0**-FRACTION_BITS)
-        )  # each token's may be 1/2 too low
+        # each token's may be 1/2 too low
+        weight = blocks.weights.double().add_(BLOCK).mul_(2.0**-FRACTION_BITS)
         before = (maxima - blocks.rows.maximum).exp_()  # 0 leaves the worth at 64, as no weight is
         worth = torch.where(t <= 1, (weight / before).minimum(worth), worth)
     return add_candidate_blocks(blocks, maximum, temperature, largest, worth * largest)
