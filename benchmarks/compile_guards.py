@@ -1,4 +1,4 @@
-"""What do guards of compiled steps cost, and what do the library's own filter of guards and torch's public ones save?
+"""What do guards of compiled steps cost, and what do torch's public filters of guards save?
 
     python -m benchmarks.compile_guards [--repeats 300]
 
@@ -24,26 +24,17 @@ import sampling
 from benchmarks.harness.paths import RESULTS
 from benchmarks.harness.timing import origin
 from sampling import Sampler, SamplingParams
-from sampling.compile.graphs import LIMITS, needed
+from sampling.compile.graphs import LIMITS, GuardFilter, skip_globals, skip_globals_and_modules
 from sampling.model.forward import OPTIONS, advance_of, forward_of
 from sampling.sampler.step import optimistic_step
 
 RESULT = RESULTS / "compile_guards.json"
-Filter = Callable[[list[Any]], list[bool]]
 
 
-def public(guards: list[Any]) -> list[bool]:
-    """Skip guards on globals and on modules, by torch's public filters."""
-    of_globals = torch.compiler.skip_guard_on_globals_unsafe(guards)
-    of_modules = torch.compiler.skip_guard_on_all_nn_modules_unsafe(guards)
-    return [one and other for one, other in zip(of_globals, of_modules, strict=True)]
-
-
-FILTERS: dict[str, Filter] = {
+FILTERS: dict[str, GuardFilter] = {
     "all guards": lambda guards: [True] * len(guards),
-    "skip_guard_on_globals_unsafe": torch.compiler.skip_guard_on_globals_unsafe,
-    "and skip_guard_on_all_nn_modules_unsafe": public,
-    "the library's": partial(needed, unwatched=("model",)),
+    "skip_guard_on_globals_unsafe": skip_globals,
+    "and skip_guard_on_all_nn_modules_unsafe": skip_globals_and_modules,
 }
 
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import re
 import threading
-from collections.abc import Callable, Collection
-from functools import partial
+from collections.abc import Callable, Sequence
 from typing import Any, ParamSpec, TypeVar
 
 import torch
 
 MOST_GRAPHS = 4096
 LIMITS = {"recompile_limit": MOST_GRAPHS, "accumulated_recompile_limit": MOST_GRAPHS}
-# In the name of a guard: a global of another module than these, such as one that a hook of the user's reads.
-FOREIGN = re.compile(r"G\['__import_(?!sampling|dataclasses|torch_dot_nn_dot_functional)")
-ARGUMENT = re.compile(r"(?:[\w.]+\()*(\w*)")  # in the name of a guard, such as "type(model.layers).__call__"
 
+# Of the guards of a graph, which are asked before each call.
+GuardFilter = Callable[[Sequence[Any]], list[bool]]
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -32,7 +29,7 @@ def compiled(
     *,
     dynamic: bool | None = None,
     options: dict[str, Any] | None = None,
-    unwatched: Collection[str] = (),
+    guards: GuardFilter | None = None,
 ) -> Callable[P, R]:
     """Compile a function that has a graph for every combination of stages, every model and every shape.
 
@@ -42,14 +39,13 @@ def compiled(
         function: A function of this library.
         dynamic: As `torch.compile` has it.
         options: Inductor's.
-        unwatched: Names of arguments that are not looked into before each call. Another argument has to differ wherever
-            these ask for another graph.
+        guards: Which guards are asked before each call; None asks all.
 
     Returns:
         The same function, compiled when it is called.
     """
-    asked = partial(needed, unwatched=unwatched)
-    options = {**(options or {}), "guard_filter_fn": asked}
+    if guards is not None:
+        options = {**(options or {}), "guard_filter_fn": guards}
     graph = torch.compile(function, fullgraph=True, dynamic=dynamic, options=options)
     limits = Limits()
 
@@ -60,24 +56,12 @@ def compiled(
     return run
 
 
-def needed(guards: list[Any], unwatched: Collection[str] = ()) -> list[bool]:
-    """Say which guards are asked before each call.
-
-    Those on names of this library and of torch, which are bound once, are not; nor those on what unwatched arguments hold.
-    """
-    return [
-        FOREIGN.search(guard.name) is not None
-        if guard.is_global
-        else argument_of(guard.name) not in unwatched
-        for guard in guards
-    ]
+def skip_globals(guards: Sequence[Any]) -> list[bool]:
+    """Skip guards on globals, for functions that read none but the library's and torch's, which are bound once."""
+    return torch.compiler.skip_guard_on_globals_unsafe(guards)
 
 
-def argument_of(name: str) -> str:
-    """Return the argument that a guard of this name is on.
-
-    Example:
-        >>> argument_of("dict.keys(type(model.layers).__call__)[0]")
-        'model'
-    """
-    return ARGUMENT.findall(name)[0]
+def skip_globals_and_modules(guards: Sequence[Any]) -> list[bool]:
+    """Skip guards on modules, too, where another argument differs wherever a module asks for another graph."""
+    of_modules = torch.compiler.skip_guard_on_all_nn_modules_unsafe(guards)
+    return [one and other for one, other in zip(skip_globals(guards), of_modules, strict=True)]

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from sampling.compile.graphs import compiled
+from sampling.compile.graphs import compiled, skip_globals_and_modules
 from sampling.core.errors import NotEnoughMemory
 from sampling.model.attend import reduce_attention
 from sampling.model.cache import Cache, KeyValueCache
@@ -199,5 +199,5 @@ def compiled_advance(
         device: The type of the device.
         known: Whether the key says all that its graph depends on; then nothing else of it is asked for.
     """
-    unwatched = ("model",) if known else ()
-    return compiled(advance_of, dynamic=False, options=OPTIONS.get(device), unwatched=unwatched)
+    guards = skip_globals_and_modules if known else None  # a hook may read any global
+    return compiled(advance_of, dynamic=False, options=OPTIONS.get(device), guards=guards)

@@ -8,7 +8,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from sampling.compile.graphs import compiled
+from sampling.compile.graphs import compiled, skip_globals
 from sampling.core.history import History
 from sampling.pipeline.plan import StepPlan
 from sampling.sampler.inputs import StepInputs
@@ -84,10 +84,10 @@ def graph_of_candidates() -> Callable[
     [StepInputs, History, Tensor, bool], tuple[CandidateStep, SampleOutput]
 ]:
     """Return the compiled `optimistic_step`, one for the whole process."""
-    return compiled(optimistic_step)
+    return compiled(optimistic_step, guards=skip_globals)
 
 
 @cache
 def graph_of_full_rows() -> Strategy:
     """Return the compiled `full_rows_step`, one for the whole process."""
-    return compiled(full_rows_step)
+    return compiled(full_rows_step, guards=skip_globals)

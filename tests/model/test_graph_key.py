@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,9 +12,8 @@ from small_llama import CONFIG, small
 from torch import Tensor, nn
 from torch._dynamo.utils import counters
 
-from sampling.compile import graphs
-from sampling.compile.graphs import needed
-from sampling.model import Llama
+from sampling.compile.graphs import skip_globals_and_modules
+from sampling.model import Llama, forward
 from sampling.model.forward import compiled_advance, forward_of
 from sampling.model.graph_key import graph_cache_key
 from sampling.model.projection import linear_products, projections_of
@@ -72,34 +71,17 @@ def test_a_changed_model_has_no_key():
     assert [graph_cache_key(model) for model in models] == [None] * 5
 
 
-@dataclass
-class Entry:
-    """What torch tells of a guard."""
-
-    name: str
-    is_global: bool = False
-
-
-def test_no_guard_is_on_what_is_unwatched():
-    of_model = ("model", "model.layers[0].weight", "type(model.norm).eps", "list(dict.keys(model.config))[0]")
-    others = ("cache.stored_keys[0]", "key", "type(cache)", "", "models")
-    entries = [Entry(name) for name in (*of_model, *others)]
-    assert needed(entries) == [True] * 9
-    assert needed(entries, ("model",)) == [False] * 4 + [True] * 5
-    assert needed([Entry("G['mine']", True), Entry("G['__import_mine']", True)], ("model",)) == [False, True]
-
-
 @pytest.mark.compiled
 @pytest.mark.usefixtures("compiled")
 def test_a_step_asks_for_the_key_and_for_nothing_of_the_model(monkeypatch):
     kept: list[str] = []
 
-    def noted(guards: list[Any], unwatched: Collection[str] = ()) -> list[bool]:
-        answers = needed(guards, unwatched)
+    def noted(guards: Sequence[Any]) -> list[bool]:
+        answers = skip_globals_and_modules(guards)
         kept.extend(guard.name for guard, wanted in zip(guards, answers, strict=True) if wanted)
         return answers
 
-    monkeypatch.setattr(graphs, "needed", noted)
+    monkeypatch.setattr(forward, "skip_globals_and_modules", noted)
     compiled_advance.cache_clear()
     torch._dynamo.reset()
     logits_of(small(), compiled=True)
@@ -124,6 +106,24 @@ def test_each_model_runs_by_its_own_graph():
         graphs.append(counters["stats"]["unique_graphs"])
     first, *others = graphs
     assert [graph - first for graph in others] == [0, 1, 2, 3]
+
+
+FACTOR = 2.0
+
+
+def scaled(_module: nn.Module, _given: tuple[Tensor], result: Tensor) -> Tensor:
+    return FACTOR * result
+
+
+@pytest.mark.compiled
+@pytest.mark.usefixtures("compiled")
+def test_a_global_that_a_hook_reads_is_asked_for(monkeypatch):
+    model = small()
+    model.layers[1].register_forward_hook(scaled)
+    for factor in (2.0, 3.0):
+        monkeypatch.setattr(f"{__name__}.FACTOR", factor)
+        told = logits_of(model, compiled=False)
+        torch.testing.assert_close(logits_of(model, compiled=True), told, rtol=0, atol=2e-5)
 
 
 @pytest.mark.compiled
