@@ -19,7 +19,7 @@ from sampling import SamplingParams
 from sampling.core.history import Scope
 from sampling.core.params import SMALLEST
 from sampling.dialects import Dialect, parts
-from sampling.pipeline.effective import effective_params, is_greedy
+from sampling.pipeline.effective import effective_params
 from sampling.sampler.draw import seed_key
 
 LOGITS_AT_ONCE = 2**17
@@ -148,8 +148,9 @@ def by_twin(case: Case) -> Fields:
 
 def rows_by_twin(case: Case) -> Fields:
     """The same for a few rows."""
-    greedy = torch.tensor([case.dialect.greedy_arg_max and is_greedy(p, case.dialect) for p in case.params])
-    case = replace(case, params=[effective_params(one, case.dialect) for one in case.params])
+    effective = [effective_params(one, case.dialect) for one in case.params]
+    greedy = torch.tensor([one.arg_max for one in effective])
+    case = replace(case, params=[one.params for one in effective])
     processed = tempered = penalised = case.logits
     for entry in case.dialect.order:
         names = [name for name in parts(entry) if any(in_use(name, one) for one in case.params)]

@@ -12,7 +12,7 @@ from sampling.chat.request import ChatRequest
 from sampling.core.errors import InvalidRequest
 from sampling.core.params import SamplingParams
 from sampling.dialects import Dialect
-from sampling.sampler.requests import check_params
+from sampling.sampler.requests import servable_params
 from sampling.text import Grammar, PromptLimit, Vocabulary, chat_prompt
 from sampling.text.prompt import Prompt
 
@@ -91,7 +91,7 @@ def prepare(
     """
     request = request.filled(loaded.defaults(dialect))
     config, asked = loaded.model.config, request.params
-    check_params(asked, config.vocab_size, dialect)
+    servable_params(asked, config.vocab_size, dialect)
     seed = loaded.fresh_seed() if asked.seed is None else asked.seed
     limit = PromptLimit(loaded.token_floor, context or config.max_position_embeddings)
     prompt = prompt_of(loaded, request, dialect, limit)

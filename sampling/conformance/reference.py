@@ -28,12 +28,13 @@ from sampling.core.history import History
 from sampling.dialects import Dialect, DialectName
 from sampling.dialects import dialect as dialect_named
 from sampling.generate.decode import SampledToken
+from sampling.pipeline.effective import effective_params
 from sampling.pipeline.pipeline import Pipeline
 from sampling.pipeline.plan import StepPlan, make_plan
 from sampling.processors import AllowedTokens, Processor, Temperature, Truncation
 from sampling.sampler.draw import seed_key
 from sampling.sampler.logprobs import Measured
-from sampling.sampler.requests import check_params
+from sampling.sampler.requests import servable_params
 from sampling.text import Grammars
 from sampling.version import __version__
 
@@ -181,11 +182,11 @@ class Reference:
 
     def plan(self, request: ChatRequest) -> StepPlan:
         """Return the stages."""
-        return make_plan([request.params], self.dialect)
+        return make_plan([effective_params(request.params, self.dialect)], self.dialect)
 
     def processed(self, asked: Asked) -> Tensor:
         """Return the logits that are drawn from, float32 [1, V]."""
-        check_params(asked.request.params, asked.width, self.dialect)
+        servable_params(asked.request.params, asked.width, self.dialect)
         built, past = self.plan(asked.request), self.history(asked)
         row = built.pipeline(self.masked(asked), past)
         return row if built.arg_max is None else built.arg_max(row, past)

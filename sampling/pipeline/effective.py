@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from sampling.core.errors import InvalidArgument, InvalidRequest
@@ -13,9 +13,17 @@ from sampling.dialects.others import naming_others
 NEUTRAL = {f.name: getattr(SamplingParams(), f.name) for f in fields(SamplingParams) if f.name in STAGES}
 
 
-def is_greedy(params: SamplingParams, dialect: Dialect) -> bool:
-    """Return True if the dialect takes the arg max whatever else the request says."""
-    return params.temperature < dialect.greedy_below
+@dataclass(frozen=True)
+class EffectiveParams:
+    """A request's parameters as a dialect's engine would run them.
+
+    Args:
+        params: The parameters.
+        arg_max: Whether the arg max is taken after everything.
+    """
+
+    params: SamplingParams
+    arg_max: bool = False
 
 
 def top_k_of(value: object, dialect: Dialect) -> int:
@@ -32,8 +40,8 @@ def top_k_of(value: object, dialect: Dialect) -> int:
         raise InvalidRequest("top_k", value, f"{error.allowed}{others}") from None
 
 
-def effective_params(params: SamplingParams, dialect: Dialect) -> SamplingParams:
-    """Return the parameters as the dialect's engine would run them.
+def effective_params(params: SamplingParams, dialect: Dialect) -> EffectiveParams:
+    """Return a request's parameters as the dialect's engine would run them.
 
     Raises:
         InvalidRequest: The dialect has no such stage, a value is outside of its ranges, or it does not take temperature 0.
@@ -47,16 +55,16 @@ def effective_params(params: SamplingParams, dialect: Dialect) -> SamplingParams
             )
     if params.temperature == 0 and not dialect.zero_temperature:
         raise InvalidRequest("temperature", 0.0, f"above 0 in the dialect {dialect.name!r}")
-    if is_greedy(params, dialect):
+    if params.temperature < dialect.greedy_below:
         changes: dict[str, Any] = dict(dialect.greedy_overrides)
-        return replace(params, **changes)
+        return EffectiveParams(replace(params, **changes), dialect.greedy_arg_max)
     if 0 < params.temperature < dialect.lowest_temperature:
-        return replace(params, temperature=dialect.lowest_temperature)
-    return params
+        params = replace(params, temperature=dialect.lowest_temperature)
+    return EffectiveParams(params)
 
 
-def checked_params(params: SamplingParams, dialect: Dialect) -> SamplingParams:
-    """Refuse parameters that a dialect cannot serve.
+def checked_params(params: SamplingParams, dialect: Dialect) -> EffectiveParams:
+    """Return the effective parameters of a request, if the dialect can serve it; a refusal names dialects that can.
 
     Raises:
         InvalidArgument: No SamplingParams.
@@ -64,5 +72,4 @@ def checked_params(params: SamplingParams, dialect: Dialect) -> SamplingParams:
     """
     if not isinstance(params, SamplingParams):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidArgument("params", params, "SamplingParams, such as SamplingParams(temperature=0.7)")
-    naming_others(lambda one: effective_params(params, one), dialect)
-    return params
+    return naming_others(lambda one: effective_params(params, one), dialect)

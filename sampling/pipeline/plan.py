@@ -11,7 +11,7 @@ import torch
 from sampling.core.params import SamplingParams
 from sampling.dialects import Dialect, parts
 from sampling.dialects.rules import Ties
-from sampling.pipeline.effective import NEUTRAL, effective_params, is_greedy
+from sampling.pipeline.effective import NEUTRAL, EffectiveParams
 from sampling.pipeline.pipeline import Pipeline, split_edits, split_stages
 from sampling.processors import (
     AllowedTokens,
@@ -114,23 +114,22 @@ class StepPlan:
         return StepPlan(self.pipeline.select(rows), self.places, self.arg_max and self.arg_max.select(rows))
 
 
-def make_plan(batch: Requests, dialect: Dialect, masks: Sequence[Processor] = ()) -> StepPlan:
+def make_plan(
+    batch: Sequence[EffectiveParams], dialect: Dialect, masks: Sequence[Processor] = ()
+) -> StepPlan:
     """Plan the steps of a batch of requests, one per row.
 
     A stage that is neutral in every row is left out.
 
     Args:
-        batch: The parameters of B rows.
+        batch: The effective parameters of B rows.
         dialect: The order and the rules.
         masks: What comes before everything else, of the types in `MASKS`.
 
     Returns:
         The plan.
-
-    Raises:
-        InvalidRequest: A row asks for what the dialect does not have.
     """
-    run = [effective_params(params, dialect) for params in batch]
+    run = [one.params for one in batch]
 
     def in_use(name: str) -> bool:
         return any(getattr(params, name) != NEUTRAL[name] for params in run)
@@ -142,5 +141,5 @@ def make_plan(batch: Requests, dialect: Dialect, masks: Sequence[Processor] = ()
         truncations = [part for part in used if isinstance(part, Truncation)]
         stages += [Intersection(*truncations)] if len(used) > 1 else used
         places += [place] * min(len(used), 1)
-    greedy = [dialect.greedy_arg_max and is_greedy(params, dialect) for params in batch]
-    return StepPlan(Pipeline(*stages), tuple(places), ArgMax(greedy) if any(greedy) else None)
+    arg_max = [one.arg_max for one in batch]
+    return StepPlan(Pipeline(*stages), tuple(places), ArgMax(arg_max) if any(arg_max) else None)

@@ -16,7 +16,7 @@ from sampling.core.history import History, Prompts
 from sampling.core.params import SamplingParams, integer
 from sampling.core.whole_numbers import listed
 from sampling.dialects import MODES, Dialect, Mode
-from sampling.pipeline.effective import checked_params
+from sampling.pipeline.effective import EffectiveParams, checked_params
 from sampling.processors import Constraint
 
 Some = TypeVar("Some", bound=Sized)
@@ -27,22 +27,23 @@ class SlotRequest:
     """A request in its slot.
 
     Args:
-        params: Its parameters.
+        effective: Its parameters, as the dialect would run them.
         seed: Its seed, given or fresh.
         choice: Its index among the n choices.
         constraint: Which tokens may come next; None allows all.
     """
 
-    params: SamplingParams
+    effective: EffectiveParams
     seed: int
     choice: int
     constraint: Constraint | None = None
 
     @staticmethod
-    def of(params: SamplingParams, choice: int, constraint: Constraint | None) -> SlotRequest:
+    def of(effective: EffectiveParams, choice: int, constraint: Constraint | None) -> SlotRequest:
         """Give a request a seed if it has none."""
-        seed = secrets.randbits(64) if params.seed is None else params.seed
-        return SlotRequest(params, seed, integer("choice", choice, 0, WORD), constraint)
+        seed = effective.params.seed
+        fixed = secrets.randbits(64) if seed is None else seed
+        return SlotRequest(effective, fixed, integer("choice", choice, 0, WORD), constraint)
 
 
 @dataclass(frozen=True)
@@ -78,10 +79,10 @@ def prepare_requests(
         lengths = (len(prompts), len(choices), len(constraints))
         words = f"{len(params)} long, as params is"
         raise InvalidArgument("prompt_ids, choices and constraints", lengths, words)
-    requests: list[SlotRequest] = []
-    for one in zip(params, choices, constraints, strict=True):
-        check_params(one[0], vocab_size, dialect)
-        requests.append(SlotRequest.of(*one))
+    requests = [
+        SlotRequest.of(servable_params(one, vocab_size, dialect), choice, constraint)
+        for one, choice, constraint in zip(params, choices, constraints, strict=True)
+    ]
     return PreparedRequests(requests, start_history(prompts, vocab_size, max_history, device))
 
 
@@ -110,18 +111,19 @@ def sized(name: str, given: Some) -> Some:
     return given
 
 
-def check_params(params: SamplingParams, vocab_size: int, dialect: Dialect) -> None:
-    """Refuse parameters that a vocabulary or a dialect cannot serve.
+def servable_params(params: SamplingParams, vocab_size: int, dialect: Dialect) -> EffectiveParams:
+    """Return the effective parameters of a request, if the vocabulary and the dialect can serve it.
 
     Raises:
         InvalidArgument: No SamplingParams.
         InvalidRequest: A bias on an id outside the vocabulary, or a stage or a value that the dialect does not have.
     """
-    checked_params(params, dialect)
+    effective = checked_params(params, dialect)
     for name in ("logit_bias", "stop_token_ids"):
         highest = max(map(int, getattr(params, name)), default=-1)
         if highest >= vocab_size:
             raise InvalidRequest(name, highest, f"token ids below {vocab_size}")
+    return effective
 
 
 def checked_modes(modes: Sequence[Mode] | None, dialect: Dialect) -> tuple[Mode, ...]:

@@ -16,6 +16,7 @@ from sampling.core.logits import float32_logits, form_of
 from sampling.core.params import SamplingParams, boolean, integer
 from sampling.core.whole_numbers import whole_list, whole_tensor
 from sampling.dialects import Dialect, DialectName, Mode, get_dialect, parts
+from sampling.pipeline.effective import EffectiveParams
 from sampling.pipeline.pipeline import Pipeline
 from sampling.pipeline.plan import MASKS, make_plan
 from sampling.pipeline.trace import Trace
@@ -316,14 +317,14 @@ class Sampler:
         return self._inputs
 
     def _make_inputs(self) -> StepInputs:
-        idle = SlotRequest(SamplingParams(), 0, 0)
+        idle = SlotRequest(EffectiveParams(SamplingParams()), 0, 0)
         filled = [request or idle for request in self.slots]
         masks: list[Processor] = []
         if self.tokenizer_vocab_size < self.vocab_size:
             masks.append(TokenizerVocabSize(self.tokenizer_vocab_size))
         if self.slots.constrained:
             masks.append(AllowedTokens(self.slots.constraints))
-        plan = make_plan([one.params for one in filled], self.dialect, masks)
+        plan = make_plan([one.effective for one in filled], self.dialect, masks)
 
         def numbers(values: list[int]) -> Tensor:
             return torch.tensor(values, dtype=torch.int64, device=self.device)
@@ -336,7 +337,7 @@ class Sampler:
             some_free=self.slots.num_free > 0,
             rule=self.rule,
             modes=self.modes,
-            num_top_logprobs=max((one.params.top_logprobs for one in filled), default=0),
+            num_top_logprobs=max((one.effective.params.top_logprobs for one in filled), default=0),
             max_history=self.max_history,
         )
 

@@ -17,6 +17,7 @@ from sampling.conformance.semantics import Semantics, joined, moved
 from sampling.core.history import OUTPUT, History, Scope
 from sampling.core.params import SamplingParams
 from sampling.dialects import DIALECTS, dialect
+from sampling.pipeline.effective import effective_params
 from sampling.pipeline.plan import make_plan
 
 PLAIN = Semantics.of(dialect("qstash"))
@@ -34,7 +35,7 @@ def by_pipeline(question: SamplingCase, name: str) -> np.ndarray:
     past = History.start([question.prompt_ids])
     for token in question.output_ids:
         past.accept(torch.tensor([token]))
-    built = make_plan([SamplingParams(**question.params)], dialect(name))
+    built = make_plan([effective_params(SamplingParams(**question.params), dialect(name))], dialect(name))
     logits = built.pipeline(torch.from_numpy(question.logits)[None], past)
     if built.arg_max is not None:
         logits = built.arg_max(logits, past)
