@@ -17,10 +17,10 @@ from typing import Any
 
 from benchmarks.api import table as api_table
 from benchmarks.decode import table as decode_table
-from benchmarks.harness import table
 from benchmarks.harness.paths import RESULTS
-from benchmarks.harness.table import Table, markdown_table
+from benchmarks.harness.table import Table, markdown_table, setting
 from benchmarks.report import pictures
+from benchmarks.sampler.table import growth
 
 Result = dict[str, Any]
 HEAD = """# Tokens per second
@@ -55,7 +55,7 @@ class Section:
 
 def of_growth(result: Result) -> list[Table]:
     """Only how a step of the sampler grows; the rest has a page of its own."""
-    return [table.growth([line for line in result["lines"] if line["part"] == "growth"])]
+    return [growth([line for line in result["lines"] if line["part"] == "growth"])]
 
 
 SECTIONS = (
@@ -89,7 +89,7 @@ SECTIONS = (
         "Everything on, and one thing after another growing. `docs/sampler_speed.md` compares a step with its peers.",
         "sampler-*.json",
         of_growth,
-        lambda result: [table.setting(result)],
+        lambda result: [setting(result)],
         pictures.sampler_growth,
     ),
 )

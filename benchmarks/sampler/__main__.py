@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from benchmarks.harness import logits, table
+from benchmarks.harness import logits
 from benchmarks.harness.outcome import failed, without_figures
 from benchmarks.harness.paths import RESULTS
 from benchmarks.harness.timing import (
@@ -40,6 +40,7 @@ from benchmarks.harness.timing import (
     settle_allocator,
     summary,
 )
+from benchmarks.sampler import table
 from benchmarks.sampler.cells import (
     ALL,
     ALL_BUT_LOGPROBS,

@@ -16,10 +16,10 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
-from benchmarks.harness import table
 from benchmarks.harness.colours import COLOURS, OURS, name
 from benchmarks.harness.paths import RESULTS, ROOT
-from benchmarks.harness.table import Line
+from benchmarks.harness.table import Line, in_unit
+from benchmarks.sampler.table import markdown
 
 DOCS = ROOT / "docs"
 PREFERRED_WIDTH, PREFERRED_KIND = 128256, "llm"
@@ -87,7 +87,7 @@ def by_kind(axes: Axes, lines: list[Line]) -> None:
 
 def time_of(us: float) -> str:
     """A tick's time."""
-    size, unit = table.in_unit(us)
+    size, unit = in_unit(us)
     return f"{us / size:g} {unit}"
 
 
@@ -126,7 +126,7 @@ def picture(results: list[dict[str, Any]], path: Path) -> None:
 
 def page(results: list[dict[str, Any]]) -> str:
     """The tables, a section for each machine."""
-    sections = [f"## {result['device']}\n\n{table.markdown(result)}" for result in results]
+    sections = [f"## {result['device']}\n\n{markdown(result)}" for result in results]
     head = (
         "# The speed of a sampling step\n\nMade by `python -m benchmarks.sampler.plot` from `benchmarks/results/`; "
         "measured by `python -m benchmarks.sampler`.\n\n![Time of a step](sampler_speed.svg)"
