@@ -9,7 +9,6 @@ from sampling.chat.batch import ChatBatch
 from sampling.chat.completion import Completion
 from sampling.cli.chat import replay_of
 from sampling.cli.loading import completion_of
-from sampling.core.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,8 +20,6 @@ def run_explain(options: argparse.Namespace) -> None:
     """Answer one message and show the trace of every step."""
     from rich.console import Console
 
-    if options.n not in (None, 1):
-        raise InvalidArgument("n", options.n, "1 in explain")
     explain(completion_of(options), Console(highlight=False))
 
 

@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
         parser_class=OneLineParser,
     )
     chat = commands.add_parser("chat", help="answer a message")
-    add_request_flags(chat)
+    add_request_flags(chat, one_choice=False)
     shape = chat.add_mutually_exclusive_group()
     shape.add_argument("--json", action="store_true", help="print the response object and nothing else")
     shape.add_argument(
@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
     )
     shape.add_argument("--probabilities", action="store_true", help="show the probability of each token, too")
     explain = commands.add_parser("explain", help="show what each parameter did to each token")
-    add_request_flags(explain)
+    add_request_flags(explain, one_choice=True)
     serve = commands.add_parser("serve", help="answer over HTTP")
     add_server_flags(serve)
     add_verify_flags(commands.add_parser("verify", help="find out which sampling semantics an engine has"))

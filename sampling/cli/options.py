@@ -40,7 +40,6 @@ NUMBERS = (
     ("seed", "same seed, same request: same tokens"),
     ("max-tokens", "most tokens to generate"),
     ("min-tokens", "fewest tokens to generate (vllm, sglang)"),
-    ("n", "how many choices"),
     ("top-logprobs", "how many alternatives at each position, 0 to 20; needs --logprobs"),
 )
 
@@ -110,8 +109,8 @@ def add_server_flags(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{name}", type=value_of, metavar="SECONDS", help=f"seconds {words}")
 
 
-def add_request_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the text, the model and the fields of a request."""
+def add_request_flags(parser: argparse.ArgumentParser, *, one_choice: bool) -> None:
+    """Add the text, the model and the fields of a request; those of choices and of streams only where there are several."""
     parser.add_argument("text", help="the user's message")
     parser.add_argument("--system", metavar="TEXT", help="a system message before it")
     parser.add_argument(
@@ -131,11 +130,10 @@ def add_request_flags(parser: argparse.ArgumentParser) -> None:
     )
     fields.add_argument("--logprobs", action="store_true", default=None, help="return log probabilities")
     fields.add_argument("--response-format", metavar="JSON", help='such as \'{"type": "json_object"}\'')
-    fields.add_argument(
-        "--stream-options",
-        metavar="JSON",
-        help="such as '{\"include_usage\": true}', with --stream",
-    )
+    if not one_choice:
+        fields.add_argument("--n", type=value_of, metavar="N", help="how many choices")
+        words = "such as '{\"include_usage\": true}', with --stream"
+        fields.add_argument("--stream-options", metavar="JSON", help=words)
     fields.add_argument(
         "--chat-template-kwargs",
         metavar="JSON",
@@ -152,7 +150,8 @@ def request_of(options: argparse.Namespace) -> dict[str, Any]:
     if options.prefill is not None:
         messages.append({"role": "assistant", "content": options.prefill})
         turn = {"continue_final_message": True}
-    names = [name.replace("-", "_") for name, _ in NUMBERS] + ["stop", "ignore_eos", "logprobs", *JSON_FIELDS]
-    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    numbers = [name.replace("-", "_") for name, _ in NUMBERS]
+    names = [*numbers, "n", "stop", "ignore_eos", "logprobs", *JSON_FIELDS]
+    given = {name: value for name in names if (value := getattr(options, name, None)) is not None}
     read = {name: read_json(given[name], name) for name in JSON_FIELDS if name in given}
     return {"messages": messages, **turn, **given, **read, "stream": getattr(options, "stream", False)}
