@@ -175,6 +175,8 @@ class Manners:
             given["top_logprobs"] = self.listed
             if not self.listed:
                 del given["top_logprobs"]
+        if given.get("n") == 1:  # what is meant without it; not every endpoint has the field
+            del given["n"]
         if wanted < self.least:  # what was not wanted is cut off again, token by token
             given = {"logprobs": True, **given}
         return self.named(given)
