@@ -51,7 +51,7 @@ from sampling.version import __version__
 
 if TYPE_CHECKING:
     from sampling.chat.language_model import LanguageModel, load
-    from sampling.chat.typed import ChatCompletion, ChatCompletionChunk, ChatFields
+    from sampling.chat.typed import ChatCompletion, ChatCompletionChunk, ChatFields, ChatMessage
     from sampling.conformance.verify import verify
 
 __all__ = [
@@ -62,6 +62,7 @@ __all__ = [
     "ChatCompletion",
     "ChatCompletionChunk",
     "ChatFields",
+    "ChatMessage",
     "CheckpointError",
     "Constraint",
     "Dialect",
@@ -112,6 +113,7 @@ ELSEWHERE = {
     "ChatCompletion": "sampling.chat.typed",
     "ChatCompletionChunk": "sampling.chat.typed",
     "ChatFields": "sampling.chat.typed",
+    "ChatMessage": "sampling.chat.typed",
     "LanguageModel": "sampling.chat.language_model",
     "load": "sampling.chat.language_model",
     "verify": "sampling.conformance.verify",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, Unpack, cast, overload
 
@@ -14,7 +14,13 @@ from sampling.chat.loaded_model import LoadedModel
 from sampling.chat.prepared import prepare
 from sampling.chat.request import ChatRequest
 from sampling.chat.stream import ChunkWriter
-from sampling.chat.typed import ChatCompletion, ChatCompletionChunk, ChatFields
+from sampling.chat.typed import (
+    ChatCompletion,
+    ChatCompletionChunk,
+    ChatFields,
+    ChatMessage,
+    ResponseMessage,
+)
 from sampling.compile.compiler import require_compiler
 from sampling.core.errors import InvalidArgument
 from sampling.dialects import Dialect, DialectName
@@ -49,7 +55,7 @@ class LanguageModel(LoadedModel):
     @overload
     def chat(
         self,
-        messages: Sequence[Mapping[str, Any]],
+        messages: Sequence[ChatMessage | ResponseMessage],
         *,
         dialect: DialectName | Dialect = "qstash",
         stream: Literal[False] = False,
@@ -59,7 +65,7 @@ class LanguageModel(LoadedModel):
     @overload
     def chat(
         self,
-        messages: Sequence[Mapping[str, Any]],
+        messages: Sequence[ChatMessage | ResponseMessage],
         *,
         dialect: DialectName | Dialect = "qstash",
         stream: Literal[True],
@@ -68,7 +74,7 @@ class LanguageModel(LoadedModel):
 
     def chat(
         self,
-        messages: Sequence[Mapping[str, Any]],
+        messages: Sequence[ChatMessage | ResponseMessage],
         *,
         dialect: DialectName | Dialect = "qstash",
         stream: bool = False,

@@ -1,4 +1,4 @@
-"""Types of `LanguageModel.chat`: the request's fields, the response, and the chunks of a stream."""
+"""Types of `LanguageModel.chat`: messages, the request's other fields, the response, and the chunks of a stream."""
 
 from __future__ import annotations
 
@@ -6,6 +6,31 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NotRequired, TypedDict
 
 from sampling.core.params import Bias
+
+
+class TextPart(TypedDict):
+    """A part of a message's text."""
+
+    type: Literal["text"]
+    text: str
+
+
+class RefusalPart(TypedDict):
+    """A part in which the assistant has refused, as some dialects have it."""
+
+    type: Literal["refusal"]
+    refusal: str
+
+
+class ChatMessage(TypedDict):
+    """A message of a conversation.
+
+    Which roles and parts a dialect has, and which messages may have no content, `LanguageModel.chat` says when it is called.
+    """
+
+    role: Literal["developer", "system", "user", "assistant"]
+    content: str | Sequence[TextPart | RefusalPart] | None
+    name: NotRequired[str | None]
 
 
 class ChatFields(TypedDict, total=False):

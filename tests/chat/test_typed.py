@@ -7,10 +7,20 @@ from typing import Any, Literal, NotRequired, Union, get_args, get_origin, get_t
 
 import pytest
 
-from sampling import ChatCompletion, ChatCompletionChunk, ChatFields, LanguageModel, load
+from sampling import (
+    DIALECTS,
+    ChatCompletion,
+    ChatCompletionChunk,
+    ChatFields,
+    ChatMessage,
+    LanguageModel,
+    load,
+)
 from sampling.chat.fields import COMMON, FIELDS
+from sampling.chat.messages import KEYS
 from sampling.chat.not_offered import NOT_OFFERED
 from sampling.chat.request import SAMPLING_FIELDS
+from sampling.chat.typed import RefusalPart, TextPart
 from sampling.chat.without_effect import WITHOUT_EFFECT
 
 ASK = [{"role": "user", "content": "Name a fruit."}]
@@ -53,6 +63,15 @@ def misfits(value: Any, kind: Any, name: str = "it") -> list[str]:
             w for key in value.keys() & members for w in misfits(value[key], members[key], f"{name}.{key}")
         ]
     return [] if type(value) is (origin or kind) else [name]
+
+
+def test_the_roles_and_parts_of_every_dialect() -> None:
+    """What a dialect does not have, it refuses when it is called."""
+    members = get_type_hints(ChatMessage)
+    assert {*get_args(members["role"])} == {role for dialect in DIALECTS.values() for role in dialect.roles}
+    parts = {get_args(get_type_hints(kind)["type"])[0] for kind in (TextPart, RefusalPart)}
+    assert parts == {kind for dialect in DIALECTS.values() for kind in dialect.assistant_parts}
+    assert {*members} == {*KEYS}
 
 
 def test_all_fields_with_an_effect() -> None:

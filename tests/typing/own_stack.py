@@ -18,6 +18,7 @@ from sampling import (
     AllowedTokens,
     ChatCompletion,
     ChatCompletionChunk,
+    ChatMessage,
     Constraint,
     Dialect,
     FrequencyPenalty,
@@ -127,18 +128,24 @@ def wrong() -> None:
 
 def chatting() -> None:
     """A chat, a stream, and what cannot be said in them."""
-    model, ask = load(None), [{"role": "user", "content": "Name a fruit."}]
+    model = load(None)
+    ask: list[ChatMessage] = [{"role": "user", "content": "Name a fruit."}]
     response = model.chat(ask, temperature=0.7, stop=["."], logit_bias={"5": 1.0}, seed=1, logprobs=True)
     assert_type(response, ChatCompletion)
     text: str = response["choices"][0]["message"]["content"]
     total: int = response["usage"]["total_tokens"]
     stream = model.chat(ask, stream=True, dialect="openai", stream_options={"include_usage": True})
     assert_type(stream, Iterator[ChatCompletionChunk])
+    answer = response["choices"][0]["message"]
+    model.chat([*ask, answer, {"role": "user", "content": [{"type": "text", "text": "And"}], "name": "Ann"}])
     texts = [chunk["choices"][0]["delta"].get("content", "") for chunk in stream]
     assert_type(texts, list[str])
     assert text
     assert total
     model.chat(ask, temprature=0.7)  # pyright: ignore[reportCallIssue]
     model.chat(ask, temperature="hot")  # pyright: ignore[reportArgumentType]
+    model.chat([{"role": "boss", "content": "?"}])  # pyright: ignore[reportArgumentType]
+    model.chat([{"role": "user", "text": "?"}])  # pyright: ignore[reportArgumentType]
+    model.chat([{"role": "user", "content": [{"type": "image_url"}]}])  # pyright: ignore[reportArgumentType]
     model.chat(ask, dialect="gpt")  # pyright: ignore[reportArgumentType]
     print(len(response["text"]))  # pyright: ignore
