@@ -32,12 +32,6 @@ def ranks_given_top(
         >>> ranks_given_top(logits, torch.tensor([2, 0]), torch.tensor([[1, 2], [2, 1]])).tolist()
         [2, 3]
     """
-
-    def count(some: Tensor, token: Tensor) -> Tensor:
-        """Count the tokens that come before: larger logits, and equal ones with lower ids."""
-        own, ids = some.gather(-1, token), torch.arange(some.shape[-1], device=some.device)
-        return ((some > own) | ((some == own) & (ids < token))).sum(-1) + 1
-
     here = top_token_ids == token_ids[:, None]  # [B, K]
     places = torch.arange(1, top_token_ids.shape[1] + 1, device=logits.device)
     rank = (here * places).sum(-1)
@@ -45,5 +39,16 @@ def ranks_given_top(
         missing = (rank == 0).nonzero()[:, 0]
         if len(missing) == 0:
             return rank
-        return rank.index_copy(0, missing, map_row_tiles(count, logits[missing], token_ids[missing, None]))
-    return torch.where(rank > 0, rank, map_row_tiles(count, logits, token_ids[:, None]))
+        return rank.index_copy(0, missing, counted_ranks(logits[missing], token_ids[missing]))
+    return torch.where(rank > 0, rank, counted_ranks(logits, token_ids))
+
+
+def counted_ranks(logits: Float32[Tensor, "B V"], token_ids: Int64[Tensor, " B"]) -> Int64[Tensor, " B"]:
+    """Compute the same by counting the tokens that come before: larger logits, and equal ones with lower ids."""
+    ids = torch.arange(logits.shape[-1], device=logits.device)
+
+    def count(some: Tensor, token: Tensor) -> Tensor:
+        own = some.gather(-1, token)
+        return ((some > own) | ((some == own) & (ids < token))).sum(-1)
+
+    return map_row_tiles(count, logits, token_ids[:, None]) + 1
