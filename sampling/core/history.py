@@ -158,6 +158,9 @@ class History:
             capacity,
         )
 
+    def __repr__(self) -> str:
+        return f"History(rows={len(self)}, longest={self.longest}, capacity={self.capacity})"
+
     def __len__(self) -> int:
         """B, the number of rows."""
         return self._tokens.rows

@@ -103,6 +103,11 @@ class Sampler:
         self._words: UniformCache | None = None
         self.add_all(params, prompt_ids, choices, constraints)
 
+    def __repr__(self) -> str:
+        slots = f"slots={len(self.slots)}, free={self.slots.num_free}"
+        rest = f"dialect={self.dialect.name!r}, rule={self.rule!r}, compile={self.compile}, device={self.device.type!r}"
+        return f"Sampler({slots}, vocab_size={self.vocab_size}, {rest})"
+
     @property
     def history(self) -> History:
         """Return what each slot holds and has sampled."""

@@ -502,3 +502,10 @@ def test_one_prompt_of_several_choices_is_read_once() -> None:
     assert together.history.tokens.tolist() == apart.history.tokens.tolist()
     logits = torch.zeros(4, 5)
     assert together.step(logits).token_ids.tolist() == apart.step(logits).token_ids.tolist()
+
+
+def test_samplers_print_what_tells_them_apart():
+    sampler = Sampler([SamplingParams()], num_slots=3, vocab_size=9, dialect="vllm", prompt_ids=[[1, 2]])
+    words = "slots=3, free=2, vocab_size=9, dialect='vllm', rule='integer', compile=False, device='cpu'"
+    assert repr(sampler) == f"Sampler({words})"
+    assert repr(sampler.history) == "History(rows=3, longest=2, capacity=None)"
