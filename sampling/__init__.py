@@ -45,8 +45,9 @@ from sampling.processors import (
 )
 from sampling.processors import Intersection as Joint
 from sampling.sampler import SampleOutput, Sampler
-from sampling.sampler.draw import draw
+from sampling.sampler.draw import draw, draw_margin
 from sampling.sampler.logprobs import Logprobs, logprobs
+from sampling.sampler.rules import Margin
 from sampling.version import __version__
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ __all__ = [
     "LanguageModel",
     "LogitBias",
     "Logprobs",
+    "Margin",
     "MinP",
     "MinTokens",
     "NotEnoughMemory",
@@ -101,6 +103,7 @@ __all__ = [
     "chain",
     "dialect",
     "draw",
+    "draw_margin",
     "get_dialect",
     "load",
     "logprobs",

@@ -12,7 +12,7 @@ import torch
 from sampling_kernels.philox import WORD, philox
 
 if TYPE_CHECKING:
-    from jaxtyping import Float32, Float64, Int64
+    from jaxtyping import Float, Float32, Float64, Int64
     from torch import Tensor
 
 GUMBEL_RULE = 1
@@ -66,12 +66,12 @@ def gumbel_noise(
     return gumbel_of_words(high, low)
 
 
-def gumbel_sample(logits: Float32[Tensor, "B V"], noise: Float64[Tensor, "B V"]) -> Int64[Tensor, " B"]:
-    """Return the arg max of logit + noise in float64; of equal ones the lowest token id.
+def gumbel_sample(logits: Float32[Tensor, "B V"], noise: Float[Tensor, "B V"]) -> Int64[Tensor, " B"]:
+    """Return the arg max of logit + noise in the precision of the noise; of equal ones the lowest token id.
 
     Args:
         logits: float32 [B, V], something above -inf in each row.
-        noise: float64 [B, V].
+        noise: float64 or float32 [B, V].
 
     Returns:
         Token ids, int64 [B]; never one whose logit is -inf.
@@ -81,7 +81,7 @@ def gumbel_sample(logits: Float32[Tensor, "B V"], noise: Float64[Tensor, "B V"])
         >>> gumbel_sample(torch.tensor([[0.0, 1.0, 1.0]]), torch.zeros(1, 3, dtype=torch.float64)).tolist()
         [1]
     """
-    score = logits.double() + noise
+    score = logits.to(noise.dtype) + noise
     ids = torch.arange(logits.shape[-1], device=logits.device)
     best = score == score.amax(-1, keepdim=True)
     return torch.where(best, ids, logits.shape[-1] - 1).amin(-1)

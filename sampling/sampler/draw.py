@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
-from sampling_kernels.blocks import blocked
 from sampling_kernels.candidates.candidates import Candidates
-from sampling_kernels.candidates.float_filters import filter_inverse_cdf
-from sampling_kernels.gumbel import gumbel_noise, gumbel_sample
-from sampling_kernels.inverse_cdf import INTEGER_RULE, inverse_cdf_sample, inverse_cdf_sample_blocked
-from sampling_kernels.philox import WORD, random_words
+from sampling_kernels.host_sync import can_sync
+from sampling_kernels.philox import WORD
 from sampling_kernels.validity import replace_invalid_rows
 from sampling_kernels.weighted_logits import WeightedLogits
 from torch import Tensor
@@ -20,80 +16,14 @@ from torch import Tensor
 from sampling.core.errors import InvalidArgument
 from sampling.core.history import History, checked_history
 from sampling.core.logits import float32_logits
-from sampling.core.params import HIGHEST_SEED, LOWEST_SEED, integer
+from sampling.core.params import integer
 from sampling.core.whole_numbers import whole_tensor
 from sampling.processors.base import Rows, check_same_rows
 from sampling.processors.run_stages import run
+from sampling.sampler.rules import RULES, DrawRule, Margin, RngKeys, Rule, checked_rule
+from sampling.sampler.rules import seed_key as seed_key
 
 Whole = int | Sequence[int] | Tensor
-
-
-@dataclass(frozen=True)
-class RngKeys:
-    """What a draw in each of B rows is keyed by.
-
-    Args:
-        seed: int64 [B]; its 64 bits.
-        position: Tokens sampled before in this choice, int64 [B].
-        choice: Index of the choice, int64 [B].
-        words: High and low words of the integer rule's u where they are known, int64 [B].
-    """
-
-    seed: Tensor
-    position: Tensor
-    choice: Tensor
-    words: tuple[Tensor, Tensor] | None = None
-
-    def random_words(self) -> tuple[Tensor, Tensor]:
-        """Return high and low words of the integer rule's u, int64 [B]."""
-        if self.words is not None:
-            return self.words
-        return random_words(self.seed, self.position, self.choice, INTEGER_RULE)
-
-    def noise(self, token_ids: Tensor) -> Tensor:
-        """Return the noise of the Gumbel rule for token ids, int64 [B, C] or [1, C]; float64 [B, C]."""
-        return gumbel_noise(self.seed, self.position, self.choice, token_ids)
-
-    def select(self, rows: Rows) -> RngKeys:
-        """Take some rows."""
-        words = self.words and (self.words[0][rows], self.words[1][rows])
-        return RngKeys(self.seed[rows], self.position[rows], self.choice[rows], words)
-
-
-class IntegerRule:
-    """The token at the fraction u / 2^64 of the weight, in token-id order."""
-
-    @staticmethod
-    def of_full_rows(rows: WeightedLogits, keys: RngKeys) -> Tensor:
-        """Return token ids, int64 [B]."""
-        if rows.w is not None:
-            return inverse_cdf_sample(rows.w, *keys.random_words())
-        blocks = blocked(rows.logits)
-        return inverse_cdf_sample_blocked(blocks, blocks.amax(-1), *keys.random_words())
-
-    @staticmethod
-    def of_candidates(candidates: Candidates, keys: RngKeys) -> tuple[Tensor, Tensor]:
-        """Return columns of the candidates, int64 [B], and whether they are certain, bool [B]."""
-        return filter_inverse_cdf(candidates.exp_logits(), *keys.random_words())
-
-
-class GumbelRule:
-    """The arg max of logit + noise keyed by the token id."""
-
-    @staticmethod
-    def of_full_rows(rows: WeightedLogits, keys: RngKeys) -> Tensor:
-        """Return token ids, int64 [B]."""
-        ids = torch.arange(rows.logits.shape[1], device=rows.logits.device)[None]
-        return gumbel_sample(rows.logits, keys.noise(ids))
-
-    @staticmethod
-    def of_candidates(candidates: Candidates, keys: RngKeys) -> tuple[Tensor, Tensor]:
-        """Return columns of the candidates, int64 [B], and whether they are certain, bool [B]."""
-        return gumbel_sample(candidates.logits, keys.noise(candidates.token_ids)), candidates.certain
-
-
-Rule = Literal["integer", "gumbel"]
-RULES = {"integer": IntegerRule, "gumbel": GumbelRule}
 
 
 @dataclass(frozen=True)
@@ -122,12 +52,6 @@ class SampleTokens:
         return candidates.token_ids.gather(1, columns[:, None])[:, 0], candidates.certain & certain
 
 
-def seed_key(seed: object) -> int:
-    """Return the signed 64-bit number with the bits of seed mod 2^64."""
-    checked = integer("seed", seed, LOWEST_SEED, HIGHEST_SEED)
-    return (checked + 2**63) % 2**64 - 2**63
-
-
 def row_tensor(
     name: str, value: Whole, rows: int, device: torch.device, read: Callable[[object], int]
 ) -> Tensor:
@@ -152,22 +76,12 @@ def word(name: str, value: Whole, rows: int, device: torch.device) -> Tensor:
     return row_tensor(name, value, rows, device, lambda item: integer(name, item, 0, WORD)) & WORD
 
 
-def checked_rule(rule: Rule) -> Rule:
-    """Return a rule of the draw, if it is one.
+def position_of(rule: DrawRule, position: Whole | None, history: History | None, logits: Tensor) -> Whole:
+    """Return the position of each row's draw: as it was given, or as the rule reads it from the history.
 
     Raises:
-        InvalidArgument: There is no such rule.
-    """
-    if rule not in list(RULES):  # a list, for what cannot be hashed
-        raise InvalidArgument("rule", rule, f"one of {', '.join(RULES)}")
-    return rule
-
-
-def position_of(position: Whole | None, history: History | None, logits: Tensor) -> Whole:
-    """Return the position of each row's draw: as it was given, or how many tokens the history says were sampled.
-
-    Raises:
-        InvalidArgument: Neither is given, or both; or the history has not the rows of the logits.
+        InvalidArgument: Neither is given, or both; or the history has not the rows of the logits, or lacks a prompt of which
+            the rule counts the tokens.
     """
     if history is None and position is not None:
         return position
@@ -175,13 +89,33 @@ def position_of(position: Whole | None, history: History | None, logits: Tensor)
     if history is None or position is not None:
         raise InvalidArgument("position", position, words if position is None else "left out with a history")
     check_same_rows(checked_history(history, "history"), logits)
-    return history.sampled
+    if rule.counts_prompt and can_sync(history.lengths) and bool((history.prompt_lengths == 0).any()):
+        raise InvalidArgument("history", "an empty prompt", rule.words_of_prompt)
+    return rule.position(history)
+
+
+def keys_of(
+    rule: DrawRule,
+    logits: Tensor,
+    seed: Whole | None,
+    position: Whole | None,
+    choice: Whole,
+    history: History | None,
+) -> RngKeys:
+    """Return what the rows' draws are keyed by; arguments and errors as in `draw`."""
+    rows, device = logits.shape[0], logits.device
+    if seed is None:
+        seed = rule.seed_key(None)
+    seeds = row_tensor("seed", seed, rows, device, rule.seed_key)
+    where = word("position", position_of(rule, position, history, logits), rows, device)
+    seeds, choices = rule.keyed(seeds, word("choice", choice, rows, device))
+    return RngKeys(seeds, where, choices)
 
 
 def draw(
     logits: Tensor,
     *,
-    seed: Whole,
+    seed: Whole | None,
     position: Whole | None = None,
     choice: Whole = 0,
     rule: Rule = "integer",
@@ -195,20 +129,21 @@ def draw(
 
     Args:
         logits: Processed logits, [B, V], float32, or bfloat16 or float16, which are widened; -inf is never drawn.
-        seed: -2^63 .. 2^64 - 1, or one per row (an int64 tensor holds the 64 bits).
-        position: Tokens sampled before in this choice, 0 .. 2^32 - 1, or one number per row (of a
-            tensor the lower 32 bits). Either it or the history has to be given.
+        seed: -2^63 .. 2^64 - 1, or one per row (an int64 tensor holds the 64 bits). Only rules of engines that have a seed of
+            their own go without.
+        position: Tokens sampled before in this choice, 0 .. 2^32 - 1, or one number per row (of a tensor the lower 32 bits);
+            for rules of engines what they count. Either it or the history has to be given.
         choice: Index of the choice among the n of its request, 0 .. 2^32 - 1, or one number per row.
-        rule: "integer", or "gumbel": the arg max of logit + noise keyed by (seed, choice, position, token id), in
-            float64, the same everywhere up to the last bit of the device's logarithm.
-        history: What the rows have sampled so far: the position is how many tokens that is.
+        rule: "integer"; "gumbel": the arg max of logit + noise keyed by (seed, choice, position, token id), in
+            float64, the same everywhere up to the last bit of the device's logarithm; or the rule of an engine.
+        history: What the rows have sampled so far, from which the rule takes the position.
 
     Returns:
         Token ids, int64 [B]; -1 in a row with NaN or +inf, or with nothing above -inf.
 
     Raises:
-        InvalidArgument: An unknown rule, a number out of range, one number per row of another batch, or a position and a
-            history, or neither.
+        InvalidArgument: An unknown rule, a number out of range, one number per row of another batch, a position and a
+            history, or neither, or no seed where the rule has none of its own.
 
     Source: Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011, for the generator.
 
@@ -221,10 +156,50 @@ def draw(
     """
     rule = checked_rule(rule)
     valid, status = replace_invalid_rows(float32_logits(logits))
-    rows, device = valid.shape[0], valid.device
-    keys = RngKeys(
-        row_tensor("seed", seed, rows, device, seed_key),
-        word("position", position_of(position, history, valid), rows, device),
-        word("choice", choice, rows, device),
-    )
+    keys = keys_of(RULES[rule], valid, seed, position, choice, history)
     return torch.where(status > 0, -1, run((), valid, SampleTokens(rule, keys)))
+
+
+def draw_margin(
+    logits: Tensor,
+    *,
+    seed: Whole | None,
+    position: Whole | None = None,
+    choice: Whole = 0,
+    rule: Rule = "integer",
+    history: History | None = None,
+) -> Margin:
+    """Measure how clear each draw is: how far its token is from another one.
+
+    Where the margin is not `decided`, an engine that follows the rule may have drawn the runner-up, by the last bit of a
+    logarithm or of a sum. It is measured on the full rows, which takes longer than the draw.
+
+    Args:
+        logits: As in `draw`, and so are all others.
+        seed: Of each row.
+        position: Of each row's draw.
+        choice: Of each row.
+        rule: The rule of the draw.
+        history: In place of the position.
+
+    Returns:
+        The margin; of a row that cannot be drawn from, the runner-up is -1 and nothing is decided.
+
+    Raises:
+        InvalidArgument: As in `draw`.
+
+    Example:
+        >>> import torch
+        >>> margin = draw_margin(torch.zeros(1, 1000), seed=7, position=0)
+        >>> margin.runner_up.item(), margin.decided.item()
+        (749, True)
+    """
+    rule = checked_rule(rule)
+    valid, status = replace_invalid_rows(float32_logits(logits))
+    keys = keys_of(RULES[rule], valid, seed, position, choice, history)
+    margin = RULES[rule].margin(WeightedLogits(valid), keys)
+    return Margin(
+        torch.where(status > 0, -1, margin.runner_up),
+        torch.where(status > 0, 0.0, margin.distance),
+        torch.where(status > 0, torch.inf, margin.tolerance),
+    )

@@ -14,7 +14,8 @@ from torch import Tensor
 from sampling.core.history import History
 from sampling.dialects import Mode
 from sampling.pipeline.plan import StepPlan
-from sampling.sampler.draw import RngKeys, Rule, SampleTokens
+from sampling.sampler.draw import SampleTokens
+from sampling.sampler.rules import RULES, RngKeys, Rule
 from sampling.sampler.status import FREE, FULL
 
 
@@ -24,7 +25,7 @@ class StepInputs:
 
     Args:
         plan: What is done to their logits.
-        seeds: The 64 bits of each slot's seed, int64 [B].
+        seeds: The 64 bits of each slot's seed, as the rule has it of seed and choice, int64 [B].
         choices: Its index among the n choices, int64 [B].
         free: Whether nobody is in it, bool [B].
         some_free: Whether any is free, known on the host.
@@ -65,7 +66,8 @@ class StepInputs:
 
     def finalizer(self, history: History, words: tuple[Tensor, Tensor] | None = None) -> SampleTokens:
         """Return the draw of the next tokens; words are the integer rule's random words where they are known."""
-        return SampleTokens(self.rule, RngKeys(self.seeds, history.sampled, self.choices, words))
+        position = RULES[self.rule].position(history)
+        return SampleTokens(self.rule, RngKeys(self.seeds, position, self.choices, words))
 
 
 def all_valid(maximum: Tensor) -> bool:

@@ -18,6 +18,7 @@ from sampling.core.whole_numbers import listed
 from sampling.dialects import MODES, Dialect, Mode
 from sampling.pipeline.effective import EffectiveParams, checked_params
 from sampling.processors import Constraint
+from sampling.sampler.rules import DrawRule
 
 Some = TypeVar("Some", bound=Sized)
 
@@ -39,11 +40,14 @@ class SlotRequest:
     constraint: Constraint | None = None
 
     @staticmethod
-    def of(effective: EffectiveParams, choice: int, constraint: Constraint | None) -> SlotRequest:
-        """Give a request a seed if it has none."""
+    def of(
+        effective: EffectiveParams, choice: int, constraint: Constraint | None, rule: DrawRule
+    ) -> SlotRequest:
+        """Give a request a seed if it has none: the rule's own, or a fresh one."""
         seed = effective.params.seed
-        fixed = secrets.randbits(64) if seed is None else seed
-        return SlotRequest(effective, fixed, integer("choice", choice, 0, WORD), constraint)
+        if seed is None or not rule.is_seed(seed):
+            seed = secrets.randbits(64) if rule.unseeded is None else rule.unseeded
+        return SlotRequest(effective, seed, integer("choice", choice, 0, WORD), constraint)
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,7 @@ def prepare_requests(
     constraints: Sequence[Constraint | None] | None,
     *,
     dialect: Dialect,
+    rule: DrawRule,
     vocab_size: int,
     max_history: int | None,
     device: torch.device,
@@ -80,9 +85,11 @@ def prepare_requests(
         words = f"{len(params)} long, as params is"
         raise InvalidArgument("prompt_ids, choices and constraints", lengths, words)
     requests = [
-        SlotRequest.of(servable_params(one, vocab_size, dialect), choice, constraint)
+        SlotRequest.of(servable_params(one, vocab_size, dialect), choice, constraint, rule)
         for one, choice, constraint in zip(params, choices, constraints, strict=True)
     ]
+    if rule.counts_prompt and any(len(prompt) == 0 for prompt in prompts):
+        raise InvalidArgument("prompt_ids", [], rule.words_of_prompt)
     return PreparedRequests(requests, start_history(prompts, vocab_size, max_history, device))
 
 

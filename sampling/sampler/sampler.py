@@ -21,10 +21,10 @@ from sampling.pipeline.pipeline import Pipeline
 from sampling.pipeline.plan import MASKS, make_plan
 from sampling.pipeline.trace import Trace
 from sampling.processors import AllowedTokens, Constraint, Processor, TokenizerVocabSize
-from sampling.sampler.draw import Rule, checked_rule, seed_key
 from sampling.sampler.inputs import StepInputs
 from sampling.sampler.output import SampleOutput
 from sampling.sampler.requests import PreparedRequests, SlotRequest, checked_modes, prepare_requests
+from sampling.sampler.rules import RULES, Rule, checked_rule, rule_of_batch, seed_key
 from sampling.sampler.slots import Slots
 from sampling.sampler.status import FULL, RowStatus
 from sampling.sampler.strategy import choose_strategy
@@ -50,7 +50,7 @@ class Sampler:
             `processed`. The first is the one in the output's own fields. None takes the dialect's; an empty list reports none.
         max_history: Most tokens, prompt and sampled, that a slot may hold, after which it has a status; None for no limit.
         tokenizer_vocab_size: Token ids from here on are never sampled (padding of the vocabulary); None allows all.
-        rule: The rule of the draw, as `draw` has it: "integer" or "gumbel".
+        rule: The rule of the draw, as `draw` has it: "integer", "gumbel", or that of an engine.
         compile: Whether the step is compiled: the same results, faster, after a while of compiling for each new
             combination of stages. On CUDA it is one graph that never waits for the host; `max_history` keeps its shapes fixed.
         constraints: Which tokens may come next in each slot, as a grammar has it; None allows all. Log probabilities of the
@@ -185,6 +185,7 @@ class Sampler:
             choices,
             constraints,
             dialect=self.dialect,
+            rule=RULES[self.rule],
             vocab_size=self.vocab_size,
             max_history=self.max_history,
             device=self.device,
@@ -334,13 +335,17 @@ class Sampler:
         def numbers(values: list[int]) -> Tensor:
             return torch.tensor(values, dtype=torch.int64, device=self.device)
 
+        rule = rule_of_batch(self.rule, truncates=any(stage.truncates for stage in plan.final))
+        seeds, choices = RULES[rule].keyed(
+            numbers([seed_key(one.seed) for one in filled]), numbers([one.choice for one in filled])
+        )
         return StepInputs(
             plan.to(self.device),
-            seeds=numbers([seed_key(one.seed) for one in filled]),
-            choices=numbers([one.choice for one in filled]),
+            seeds=seeds,
+            choices=choices,
             free=numbers([request is None for request in self.slots]) > 0,
             some_free=self.slots.num_free > 0,
-            rule=self.rule,
+            rule=rule,
             modes=self.modes,
             num_top_logprobs=max((one.effective.params.top_logprobs for one in filled), default=0),
             max_history=self.max_history,

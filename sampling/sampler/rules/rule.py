@@ -1,0 +1,116 @@
+"""What a rule of the draw is: data about an engine, and how it draws from processed logits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sampling_kernels.candidates.candidates import Candidates
+from sampling_kernels.weighted_logits import WeightedLogits
+from torch import Tensor
+
+from sampling.core.errors import InvalidArgument
+from sampling.core.history import History
+from sampling.core.params import HIGHEST_SEED, LOWEST_SEED, integer
+from sampling.sampler.rules.keys import RngKeys
+
+Keyed = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+
+
+def choice_counts(seed: Tensor, choice: Tensor) -> tuple[Tensor, Tensor]:
+    """Key each choice by its index beside the seed."""
+    return seed, choice
+
+
+def choice_adds_to_seed(seed: Tensor, choice: Tensor) -> tuple[Tensor, Tensor]:
+    """Give choice i the seed + i, mod 2^64."""
+    return seed + choice, choice
+
+
+def seed_key(seed: object) -> int:
+    """Return the signed 64-bit number with the bits of seed mod 2^64."""
+    checked = integer("seed", seed, LOWEST_SEED, HIGHEST_SEED)
+    return (checked + 2**63) % 2**64 - 2**63
+
+
+@dataclass(frozen=True)
+class Margin:
+    """How clear each of B draws was.
+
+    Args:
+        runner_up: The token that came next, int64 [B]; the token itself where there was no other.
+        distance: How far the winner was ahead, in the unit of the rule's scores, float64 [B]; inf without a runner-up.
+        tolerance: Within which distance another build, device or library may draw the other one, float64 [B]; 0 for a rule
+            in integers.
+    """
+
+    runner_up: Tensor
+    distance: Tensor
+    tolerance: Tensor
+
+    @property
+    def decided(self) -> Tensor:
+        """Return True where no rounding can have changed the token, bool [B]."""
+        return (self.distance > self.tolerance) | (self.tolerance == 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrawRule:
+    """How an engine makes a token of processed logits, a seed, a position and a choice.
+
+    Args:
+        name: What `draw` and `Sampler` take.
+        source: Where the rule was read: the package, its version, the file.
+        keyed: What becomes of seed and choice, each int64 [B].
+        unseeded: The seed of a request that has none; None where that is a fresh one, so that nobody can know it.
+        no_seeds: Seeds that the engine takes for none.
+        counts_prompt: Whether the position is the index of the last known token, prompt included, instead of the number of
+            tokens sampled so far.
+        when_truncated: The name of the rule that a batch follows in which a truncation, or a greedy row, is in use.
+    """
+
+    name: str
+    source: str
+    keyed: Keyed = choice_counts
+    unseeded: int | None = None
+    no_seeds: tuple[int, ...] = ()
+    counts_prompt: bool = False
+    when_truncated: str | None = None
+
+    def is_seed(self, seed: object) -> bool:
+        """Return False for None, and for what the engine takes for it."""
+        return seed is not None and not (isinstance(seed, int) and seed in self.no_seeds)
+
+    def seed_key(self, seed: object) -> int:
+        """Return the signed 64-bit number with the bits of a seed, or of the one that the engine has without it.
+
+        Raises:
+            InvalidArgument: There is no seed and the engine takes a fresh one, or it is out of range.
+        """
+        if self.is_seed(seed):
+            return seed_key(seed)
+        if self.unseeded is None:
+            words = f"given: without one, what the rule {self.name} draws cannot be known"
+            raise InvalidArgument("seed", seed, words)
+        return self.unseeded
+
+    @property
+    def words_of_prompt(self) -> str:
+        """Say why a prompt has to be there."""
+        return f"a prompt of at least one token: the rule {self.name} counts its tokens"
+
+    def position(self, history: History) -> Tensor:
+        """Return the position of each row's next draw, int64 [B]."""
+        return history.lengths - 1 if self.counts_prompt else history.sampled
+
+    def of_full_rows(self, rows: WeightedLogits, keys: RngKeys) -> Tensor:
+        """Return token ids, int64 [B]."""
+        raise NotImplementedError
+
+    def of_candidates(self, candidates: Candidates, keys: RngKeys) -> tuple[Tensor, Tensor]:
+        """Return columns of the candidates, int64 [B], and whether they are certain, bool [B]."""
+        raise NotImplementedError
+
+    def margin(self, rows: WeightedLogits, keys: RngKeys) -> Margin:
+        """Return how clear each draw from full rows is."""
+        raise NotImplementedError

@@ -1,0 +1,37 @@
+"""SGLang 0.5.23 with --enable-deterministic-inference: Gumbel noise hashed from (seed, position, column).
+
+Without top_k, top_p and greedy rows in the batch a column is a token id, otherwise the token's place in the sorted row. All
+choices of a request have its seed, and all requests without one have 42.
+
+Source: sglang 0.5.23, sglang/srt/layers/sampler.py (multinomial_with_seed, top_k_top_p_min_p_sampling_from_probs_torch);
+sglang/kernels/ops/sampling/murmur_hash.py; sglang/srt/sampling/sampling_batch_info.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from sampling.sampler.rules.keys import RngKeys
+from sampling.sampler.rules.murmur3 import murmur3
+from sampling.sampler.rules.noisy_arg_max import NoisyArgMax
+
+
+def noise(keys: RngKeys, columns: Tensor) -> Tensor:
+    """Return float64 [B, C]: -ln(-ln x) with x = h / (2^32 - 1), its ends drawn in."""
+    x = murmur3(keys.seed, keys.position, columns).double() / (2**32 - 1)
+    return -(-x.log().clamp(min=torch.finfo(x.dtype).min, max=-(2.0**-32))).log()
+
+
+RANKED = NoisyArgMax(
+    name="sglang-0.5.23-ranked",
+    source="sglang 0.5.23, sglang/srt/layers/sampler.py",
+    unseeded=42,
+    counts_prompt=True,
+    noise=noise,
+    tolerance=2.0**-17,  # the engine's probabilities are float32
+    ranked=True,
+)
+SGLANG = replace(RANKED, name="sglang-0.5.23", ranked=False, when_truncated=RANKED.name)
