@@ -54,6 +54,8 @@ if TYPE_CHECKING:
     from sampling.chat.language_model import LanguageModel, load
     from sampling.chat.typed import ChatCompletion, ChatCompletionChunk, ChatFields, ChatMessage
     from sampling.conformance.verify import verify
+    from sampling.scoring.compare import KeptComparison, compare_kept
+    from sampling.scoring.token_logprobs import ScoredTokens, token_logprobs
 
 __all__ = [
     "DIALECTS",
@@ -73,6 +75,7 @@ __all__ = [
     "InvalidArgument",
     "InvalidRequest",
     "Joint",
+    "KeptComparison",
     "LanguageModel",
     "LogitBias",
     "Logprobs",
@@ -91,6 +94,7 @@ __all__ = [
     "SamplingError",
     "SamplingParams",
     "Scope",
+    "ScoredTokens",
     "SparseEdit",
     "Temperature",
     "TokenizerVocabSize",
@@ -101,6 +105,7 @@ __all__ = [
     "UnsampleableRow",
     "__version__",
     "chain",
+    "compare_kept",
     "dialect",
     "draw",
     "draw_margin",
@@ -108,17 +113,22 @@ __all__ = [
     "load",
     "logprobs",
     "stage",
+    "token_logprobs",
     "verify",
 ]
 
-# What reads checkpoints, and what needs an extra: imported when first asked for. The sampling core needs torch and numpy only.
+# What reads checkpoints, is for training or needs an extra: imported when first asked for. The core needs torch and numpy only.
 ELSEWHERE = {
     "ChatCompletion": "sampling.chat.typed",
     "ChatCompletionChunk": "sampling.chat.typed",
     "ChatFields": "sampling.chat.typed",
     "ChatMessage": "sampling.chat.typed",
+    "KeptComparison": "sampling.scoring.compare",
     "LanguageModel": "sampling.chat.language_model",
+    "ScoredTokens": "sampling.scoring.token_logprobs",
+    "compare_kept": "sampling.scoring.compare",
     "load": "sampling.chat.language_model",
+    "token_logprobs": "sampling.scoring.token_logprobs",
     "verify": "sampling.conformance.verify",
 }
 

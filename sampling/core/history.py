@@ -50,17 +50,24 @@ PROMPT_AND_OUTPUT = Scope(prompt=True)
 Prompts = Tensor | Sequence[Sequence[int] | Tensor]
 
 
-def checked_prompts(prompt_ids: Prompts, capacity: int | None) -> list[list[int]]:
-    """Return the prompts as lists of token ids, none longer than the capacity."""
-    rows: list[list[int]] = []
-    for index, row in enumerate(listed("prompt_ids", without_tensor("prompt_ids", prompt_ids, "[B, T]"))):
-        name = f"prompt_ids[{index}]"
-        tokens = whole_list(name, without_tensor(name, row, "[T]"), 0, NOTHING - 1)
-        if capacity is not None and len(tokens) > capacity:
-            words = f"at most capacity = {capacity} tokens long"
-            raise InvalidArgument(name, f"a prompt of {len(tokens)} tokens", words)
-        rows.append(tokens)
-    return rows
+def checked_tokens(name: str, token_ids: Prompts) -> list[list[int]]:
+    """Return the tokens of each row as a list of ids."""
+    rows = enumerate(listed(name, without_tensor(name, token_ids, "[B, T]")))
+    return [
+        whole_list(f"{name}[{index}]", without_tensor(f"{name}[{index}]", row, "[T]"), 0, NOTHING - 1)
+        for index, row in rows
+    ]
+
+
+def check_capacity(prompts: Sequence[list[int]], outputs: Sequence[list[int]], capacity: int) -> None:
+    """Refuse rows that are longer than the capacity."""
+    for index, (prompt, output) in enumerate(zip(prompts, outputs, strict=True)):
+        words = f"at most capacity = {capacity} tokens long"
+        if len(prompt) > capacity:
+            raise InvalidArgument(f"prompt_ids[{index}]", f"a prompt of {len(prompt)} tokens", words)
+        if len(prompt) + len(output) > capacity:
+            length = f"{len(prompt) + len(output)} tokens with the prompt"
+            raise InvalidArgument(f"output_ids[{index}]", length, words)
 
 
 def without_tensor(name: str, value: object, shape: str) -> object:
@@ -79,6 +86,21 @@ def filled(rows: Sequence[Sequence[int]], columns: int, empty: int) -> Tensor:
     for place, row in enumerate(rows):
         table[place, : len(row)] = torch.tensor(row, dtype=torch.int64)
     return table
+
+
+def longest_of(rows: Sequence[Sequence[int]]) -> int:
+    """Return the length of the longest list."""
+    return max(map(len, rows), default=0)
+
+
+def lengths_of(rows: Sequence[Sequence[int]]) -> Tensor:
+    """Return the length of each list, int64 [B, 1]."""
+    return torch.tensor([len(row) for row in rows], dtype=torch.int64)[:, None]
+
+
+def highest_of(rows: Sequence[Sequence[int]]) -> int:
+    """Return the highest token id of some lists; -1 of none."""
+    return max((token for row in rows for token in row), default=-1)
 
 
 class History:
@@ -121,40 +143,51 @@ class History:
     def start(
         prompt_ids: Prompts,
         *,
+        output_ids: Prompts | None = None,
         device: torch.device | str = "cpu",
         capacity: int | None = None,
     ) -> History:
-        """Begin with one prompt per row.
+        """Begin with one prompt per row, and with what each row has sampled already.
 
         Args:
             prompt_ids: B lists of token ids, of which one may be empty, or tensors [T] in their place; or a tensor [B, T] of
                 prompts of one length, of any type of whole numbers.
+            output_ids: What each row has sampled after its prompt, in the same form; None for nothing. The same as accepting
+                these tokens one by one.
             device: Where the tensors live.
             capacity: The most tokens of a row, prompt included, at least 1; every tensor has its final shape from the
                 beginning. None lets the tensors grow.
 
         Returns:
-            A history in which nothing has been sampled yet.
+            A history in which that was sampled, or nothing yet.
 
         Raises:
             InvalidArgument: A prompt is no list and no such tensor, a token id is negative, 2^62 or more, or no integer, a
-                prompt is longer than the capacity, or the device is not there.
+                row is longer than the capacity, there are not as many outputs as prompts, or the device is not there.
         """
         device = checked_device(device)
         capacity = None if capacity is None else integer("capacity", capacity, 1)
-        rows = checked_prompts(prompt_ids, capacity)
-        longest = max(map(len, rows), default=0)
+        prompts = checked_tokens("prompt_ids", prompt_ids)
+        outputs = (
+            [list[int]()] * len(prompts) if output_ids is None else checked_tokens("output_ids", output_ids)
+        )
+        if len(outputs) != len(prompts):
+            words = f"one for each of the {len(prompts)} prompts"
+            raise InvalidArgument("output_ids", f"{len(outputs)} rows", words)
+        if capacity is not None:
+            check_capacity(prompts, outputs, capacity)
+        rows = [prompt + output for prompt, output in zip(prompts, outputs, strict=True)]
+        longest = longest_of(rows)
         columns = longest if capacity is None else capacity + 1  # the last one stays empty
-        lengths = torch.tensor([len(row) for row in rows], dtype=torch.int64, device=device)[:, None]
-        prompts = filled(rows, longest, NOTHING).to(device)
+        counted = [filled(lists, longest_of(lists), NOTHING).to(device) for lists in (prompts, outputs)]
         return History(
             Table(filled(rows, columns, 0).to(device)),
-            Table(lengths),
-            Table(lengths.clone()),
+            Table(lengths_of(prompts).to(device)),
+            Table(lengths_of(rows).to(device)),
             longest if capacity is None else capacity,
-            TokenCounts.of(prompts, capacity),
-            max((token for row in rows for token in row), default=-1),
-            -1,
+            TokenCounts.of(counted[0], capacity, counted[1]),
+            highest_of(prompts),
+            highest_of(outputs),
             capacity,
         )
 

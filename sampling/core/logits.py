@@ -12,13 +12,18 @@ TYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 
 def float32_logits(logits: Tensor) -> Tensor:
-    """Check the form of logits and widen them to float32, which is exact.
+    """Check the form of logits and widen them to float32, which is exact; arguments as in `checked_logits`."""
+    return checked_logits(logits).float()
+
+
+def checked_logits(logits: Tensor) -> Tensor:
+    """Check the form of logits.
 
     Args:
         logits: [B, V], float32, bfloat16 or float16, 1 <= V < 2^19.
 
     Returns:
-        float32 [B, V].
+        The same.
 
     Raises:
         InvalidArgument: Another shape or type. (float64 would have to be rounded; round it as you see fit.)
@@ -29,7 +34,7 @@ def float32_logits(logits: Tensor) -> Tensor:
         raise InvalidArgument("logits", form, words)
     if logits.dtype not in TYPES:
         raise InvalidArgument("logits", logits.dtype, f"one of {', '.join(map(str, TYPES))}")
-    return logits.float()
+    return logits
 
 
 def form_of(logits: object) -> tuple[int, ...] | str:

@@ -162,28 +162,47 @@ class TokenCounts:
     capacity: int | None
 
     @staticmethod
-    def of(prompts: Tensor, capacity: int | None) -> TokenCounts:
-        """Begin with prompts.
+    def of(prompts: Tensor, capacity: int | None, outputs: Tensor | None = None) -> TokenCounts:
+        """Begin with prompts, and with what was sampled after them.
 
         Args:
             prompts: int64 [B, T], NOTHING behind each prompt.
             capacity: The most tokens of a row, prompt included; None to let the tables grow.
+            outputs: The sampled tokens, in the same form; None for none.
         """
+        rows, device = len(prompts), prompts.device
         found = Counts.of(prompts)
-        used = (found.counts.values > 0).sum(-1, keepdim=True)
-        most = largest(used)
-        seen = Counts.empty(len(prompts), (capacity or most) + 1, prompts.device)
+        sampled = Counts.empty(rows, 0, device) if outputs is None else Counts.of(outputs)
+        used, sampled_used = ((one.counts.values > 0).sum(-1, keepdim=True) for one in (found, sampled))
+        most, most_sampled = largest(used), largest(sampled_used)
+        seen = Counts.empty(rows, (capacity or most + most_sampled) + 1, device)
         seen.write(0, found, most)
-        return TokenCounts(
-            prompt=seen.ids.select(torch.arange(len(prompts))),
+        output = Counts.empty(rows, (capacity or most_sampled) + 1, device)
+        output.write(0, sampled, most_sampled)
+        counts = TokenCounts(
+            prompt=seen.ids.select(torch.arange(rows)),
             prompt_used=Table(used),
-            output=Counts.empty(len(prompts), capacity + 1 if capacity else 0, prompts.device),
-            output_used=Table(torch.zeros_like(used)),
+            output=output,
+            output_used=Table(sampled_used),
             seen=seen,
             most_prompt=capacity or most,
-            most_output=capacity or 0,
+            most_output=capacity or most_sampled,
             capacity=capacity,
         )
+        if most_sampled:
+            counts.see(sampled.ids.values[:, :most_sampled], sampled.counts.values[:, :most_sampled])
+        return counts
+
+    def see(self, ids: Tensor, counts: Tensor) -> None:
+        """Add the first sampled tokens to those that were seen, all at once; both int64 [B, D], NOTHING in unused places."""
+        rows = torch.arange(len(ids), device=ids.device)[:, None]
+        found = torch.searchsorted(self.prompt.values, ids.contiguous())
+        prompted = (self.prompt.values.gather(-1, found) == ids) & (ids != NOTHING)
+        place = torch.where(
+            prompted, found, self.prompt_used.values + torch.arange(ids.shape[1], device=ids.device)
+        )
+        self.seen.ids.storage[rows, place] = ids
+        self.seen.counts.storage[rows, place] = self.seen.counts.values.gather(-1, place) + counts
 
     def padded(self, prompt: bool) -> tuple[Tensor, Tensor]:
         """Ids and counts, int64 [B, D], of the sampled tokens or of the prompt's, too, as `Counts.padded` pads them."""

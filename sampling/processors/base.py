@@ -202,6 +202,10 @@ class SparseEdit(Processor):
         """Return the new logits of these tokens, both [B, D] in float64; the same for the same id."""
         raise NotImplementedError(f"{type(self).__name__} does not say how it changes logits")
 
+    def slope(self, logits: Tensor, *known: Tensor) -> Tensor:
+        """Return the derivative of `update` at these logits, float64 [B, D]: 1 of what adds to a logit or bans it."""
+        return torch.ones_like(logits)
+
     def edits(self, logits: Tensor, history: History) -> tuple[Tensor, Tensor, Tensor]:
         """Compute which logits it changes, from what and to what.
 

@@ -154,3 +154,8 @@ class RepetitionPenalty(CountPenalty):
         """Compute l / r or l r where the token occurred."""
         scaled = torch.where(logits > 0, logits / penalty, logits * penalty)
         return torch.where(counts > 0, scaled, logits)
+
+    def slope(self, logits: Tensor, *known: Tensor) -> Tensor:
+        """Return 1 / r or r where the token occurred."""
+        penalty = self.broadcast_to(self.penalty, logits)
+        return torch.where(known[0] > 0, torch.where(logits > 0, 1 / penalty, penalty), 1.0)

@@ -123,15 +123,15 @@ def logprobs(logits: Tensor, token_ids: Tensor | Sequence[int], *, top: int = 0)
     return found.masked((status == 0) & (ids >= 0))
 
 
-def checked_ids(token_ids: Tensor | Sequence[int], rows: int, width: int) -> Tensor:
-    """Return one token id for each row, from -1 to V - 1, as a tensor [B]; looked at where that costs nothing.
+def checked_ids(token_ids: Tensor | Sequence[int], rows: int, width: int, lowest: int = -1) -> Tensor:
+    """Return one token id for each row, from the lowest to V - 1, as a tensor [B]; looked at where that costs nothing.
 
     Raises:
         InvalidArgument: There are more or fewer, or others.
     """
     if not isinstance(token_ids, Tensor) or can_sync(token_ids):
         given = whole_tensor("token_ids", token_ids).tolist() if isinstance(token_ids, Tensor) else token_ids
-        token_ids = torch.tensor(whole_list("token_ids", given, -1, width - 1), dtype=torch.int64)
+        token_ids = torch.tensor(whole_list("token_ids", given, lowest, width - 1), dtype=torch.int64)
     if whole_tensor("token_ids", token_ids).shape != (rows,):
         raise InvalidArgument("token_ids", f"{token_ids.numel()} ids", f"one for each of the {rows} rows")
     return token_ids

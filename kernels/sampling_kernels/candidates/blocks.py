@@ -24,6 +24,7 @@ class CandidateBlocks:
         max_outside: The largest logit of the other blocks, float32 [B, 1]; -inf where there are none.
         overflow: Where the tokens to edit leave too few blocks to others, bool [B]; not even all of them may be there.
         weights: The weight of each block of the whole rows where it is known, int64 [B, N].
+        normalizer: What the first truncation takes shares of, where it is known, within BLOCK_SUM_MARGIN, float64 [B, 1].
     """
 
     rows: BlockedLogits
@@ -32,6 +33,7 @@ class CandidateBlocks:
     max_outside: Tensor
     overflow: Tensor
     weights: Tensor | None = None
+    normalizer: Tensor | None = None
 
     @staticmethod
     def of(
@@ -77,6 +79,7 @@ class CandidateBlocks:
             self.max_outside[rows],
             self.overflow[rows],
             None if self.weights is None else self.weights[rows],
+            None if self.normalizer is None else self.normalizer[rows],
         )
 
     def positions_of(self, token_ids: Tensor) -> Tensor:

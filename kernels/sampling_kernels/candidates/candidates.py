@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sampling_kernels.candidates.blocks import CandidateBlocks
-from sampling_kernels.candidates.constants import NUM_CANDIDATES
+from sampling_kernels.candidates.constants import BLOCK_SUM_MARGIN, NUM_CANDIDATES
 from sampling_kernels.candidates.float_filters import exp_logits
 from sampling_kernels.candidates.normalizer_bounds import block_bounds, float32_bounds
 from sampling_kernels.candidates.top import top_candidates
@@ -70,6 +70,10 @@ class Candidates:
         own, masked = self.exp_logits().sum(-1, keepdim=True), self.remainder_is_masked[:, None]
         if can_sync(masked) and bool(masked.all()):
             return own, own
+        known = self.blocks.normalizer
+        if known is not None:
+            least, most = known * (1 - BLOCK_SUM_MARGIN), known * (1 + BLOCK_SUM_MARGIN)
+            return torch.where(masked, own, least), torch.where(masked, own, most)
         t = self.temperature
         t = torch.ones_like(self.blocks.max_outside) if t is None else t
         least, most = (block_bounds if quick else float32_bounds)(self.blocks, t)
