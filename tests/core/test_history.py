@@ -532,3 +532,46 @@ def test_cost_follows_distinct_tokens_not_the_vocabulary() -> None:
     history = History.start([[100_000, 5]])
     history.accept(torch.tensor([500_000]))
     assert history.counted(PROMPT_AND_OUTPUT)[0].shape[1] <= 32
+
+
+@pytest.mark.parametrize("capacity", [None, 12])
+def test_outputs_given_at_once(capacity: int | None) -> None:
+    """The same counts as from accepting them one by one, then and after more tokens."""
+    prompts, outputs = [[5, 6, 5], [], [7]], [[6, 9, 6, 6], [1], []]
+    at_once = History.start(prompts, output_ids=outputs, capacity=capacity)
+    one_by_one = History.start(prompts, capacity=capacity)
+    for column in range(4):
+        one_by_one.accept(torch.tensor([row[column] if column < len(row) else -1 for row in outputs]))
+    for more in (None, [9, 2, 7], [5, -1, 8], [9, 1, 8]):
+        if more is not None:
+            at_once.accept(torch.tensor(more))
+            one_by_one.accept(torch.tensor(more))
+        for scope in (Scope(), Scope(prompt=True), Scope(last=3), Scope(prompt=True, last=4)):
+            pairs = [history.counted(scope) for history in (at_once, one_by_one)]
+            found = [
+                [
+                    dict(zip(ids, counts, strict=True))
+                    for ids, counts in zip(*map(torch.Tensor.tolist, pair), strict=True)
+                ]
+                for pair in pairs
+            ]
+            used = [
+                [{token: count for token, count in row.items() if count} for row in rows] for rows in found
+            ]
+            assert used[0] == used[1], (more, scope)
+        assert at_once.lengths.tolist() == one_by_one.lengths.tolist()
+        assert at_once.sampled.tolist() == one_by_one.sampled.tolist()
+
+
+def test_outputs_that_do_not_fit() -> None:
+    with pytest.raises(
+        InvalidArgument, match=r"output_ids: got '1 rows', must be one for each of the 2 prompts"
+    ):
+        History.start([[1], [2]], output_ids=[[1]])
+    with pytest.raises(
+        InvalidArgument,
+        match=r"output_ids\[0\]: got '4 tokens with the prompt', must be at most capacity = 3",
+    ):
+        History.start([[1, 2]], output_ids=[[3, 4]], capacity=3)
+    with pytest.raises(InvalidArgument, match=r"output_ids\[0\]: got -1"):
+        History.start([[1]], output_ids=[[-1]])
