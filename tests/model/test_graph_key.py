@@ -14,7 +14,7 @@ from torch._dynamo.utils import counters
 
 from sampling.compile.graphs import skip_globals_and_modules
 from sampling.model import Llama, forward
-from sampling.model.forward import compiled_advance, forward_of
+from sampling.model.forward import forward_of
 from sampling.model.graph_key import graph_cache_key
 from sampling.model.projection import linear_products, projections_of
 
@@ -71,8 +71,7 @@ def test_a_changed_model_has_no_key():
     assert [graph_cache_key(model) for model in models] == [None] * 5
 
 
-@pytest.mark.compiled
-@pytest.mark.usefixtures("compiled")
+@pytest.mark.usefixtures("traced")
 def test_a_step_asks_for_the_key_and_for_nothing_of_the_model(monkeypatch):
     kept: list[str] = []
 
@@ -82,17 +81,13 @@ def test_a_step_asks_for_the_key_and_for_nothing_of_the_model(monkeypatch):
         return answers
 
     monkeypatch.setattr(forward, "skip_globals_and_modules", noted)
-    compiled_advance.cache_clear()
-    torch._dynamo.reset()
     logits_of(small(), compiled=True)
-    compiled_advance.cache_clear()
     assert "key" in kept
     assert any("cache" in name for name in kept)
     assert not [name for name in kept if "model" in name]
 
 
-@pytest.mark.compiled
-@pytest.mark.usefixtures("compiled")
+@pytest.mark.usefixtures("traced")
 def test_each_model_runs_by_its_own_graph():
     """One graph for two models alike; one more for another epsilon and for a hook each, and the logits of eager steps."""
     hooked, embedded = small(), small()
@@ -115,8 +110,7 @@ def scaled(_module: nn.Module, _given: tuple[Tensor], result: Tensor) -> Tensor:
     return FACTOR * result
 
 
-@pytest.mark.compiled
-@pytest.mark.usefixtures("compiled")
+@pytest.mark.usefixtures("traced")
 def test_a_global_that_a_hook_reads_is_asked_for(monkeypatch):
     model = small()
     model.layers[1].register_forward_hook(scaled)
@@ -126,8 +120,7 @@ def test_a_global_that_a_hook_reads_is_asked_for(monkeypatch):
         torch.testing.assert_close(logits_of(model, compiled=True), told, rtol=0, atol=2e-5)
 
 
-@pytest.mark.compiled
-@pytest.mark.usefixtures("compiled")
+@pytest.mark.usefixtures("traced")
 def test_a_model_that_changes_its_type_takes_another_graph():
     model, logits = small(), torch.zeros(1, 97)
     forward = forward_of(model, 32, logits, compiled=True)
