@@ -41,8 +41,8 @@ def compiled() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 def traced(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Has torch's compiler trace and guard what the library compiles, and run the trace as it is, without machine code.
 
-    For tests of what is traced, how often, and what an answer is then: a fraction of the time. The backend is a test's own, so that
-    no graph of another one serves.
+    For tests of what is traced, and how often, in a fraction of the time. The backend is a test's own, so that no graph of
+    another one serves.
     """
     import torch
 

@@ -67,10 +67,8 @@ def test_it_says_where_it_comes_from_and_ends_in_a_table(ran: tuple[dict[str, An
 # Compiled steps
 
 
-@pytest.mark.compiled
-@pytest.mark.usefixtures("compiled")
+@pytest.mark.usefixtures("traced")
 def test_a_compiled_model_gives_the_same_answers() -> None:
-    """Stages as in test_decode.py, so that what compiles there serves here."""
     fields = {
         "temperature": 0.8,
         "top_p": 0.9,

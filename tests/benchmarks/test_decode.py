@@ -111,7 +111,7 @@ def test_it_ends_in_tables(ran: tuple[Path, str]) -> None:
         assert text in ran[1]
 
 
-@pytest.mark.compiled
+@pytest.mark.usefixtures("traced")
 @pytest.mark.filterwarnings("ignore:.*:DeprecationWarning:torch.*")
 def test_the_compiled_engine_gives_the_eager_one_s_tokens() -> None:
     job = jobs.DecodeJob(shape="toy", context=16, new=NEW, sampling="sampled")

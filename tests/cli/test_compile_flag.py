@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from server.live import live
 from torch._dynamo.callback import CallbackArgs, CallbackTrigger, callback_handler
+from torch._dynamo.utils import counters
 
 from sampling import load
 from sampling.cli.main import main, parser
@@ -22,7 +23,7 @@ from sampling.server.logs import logging_to_standard_error
 
 TEXT = "Name a fruit."
 MESSAGES = [{"role": "user", "content": TEXT}]
-NUMBERS = {  # stages as in tests/benchmarks/test_decode.py, so that what compiles there serves here
+NUMBERS = {
     "temperature": 1.3,
     "top_p": 0.9,
     "frequency_penalty": 0.5,
@@ -30,6 +31,7 @@ NUMBERS = {  # stages as in tests/benchmarks/test_decode.py, so that what compil
     "seed": 3,
     "max_tokens": 12,
 }
+GRAPHS = 3  # at least: the trial whether anything compiles, the model's step, the sampler's
 FLAGS = [part for name, value in NUMBERS.items() for part in (f"--{name.replace('_', '-')}", str(value))]
 
 
@@ -62,18 +64,20 @@ def is_the_same(choice: dict[str, Any], told: dict[str, Any]) -> bool:
     )
 
 
-@pytest.mark.compiled
-@pytest.mark.usefixtures("compiled")
+@pytest.mark.usefixtures("traced")
 def test_a_compiled_chat_is_the_same_chat(capsys: pytest.CaptureFixture[str], told: dict[str, Any]) -> None:
+    before = counters["stats"]["unique_graphs"]
     assert main(["chat", TEXT, *FLAGS, "--logprobs", "--json", "--compile"]) == 0
+    assert counters["stats"]["unique_graphs"] >= before + GRAPHS
     assert is_the_same(json.loads(capsys.readouterr().out)["choices"][0], told)
 
 
-@pytest.mark.compiled
-@pytest.mark.usefixtures("compiled")
+@pytest.mark.usefixtures("traced")
 def test_a_compiled_server_answers_the_same(told: dict[str, Any]) -> None:
+    before = counters["stats"]["unique_graphs"]
     with live(load(None, compile=True), ServerOptions(max_batch=1)) as server:
         reply = server.chat(MESSAGES, logprobs=True, **NUMBERS)
+    assert counters["stats"]["unique_graphs"] >= before + GRAPHS
     assert is_the_same(reply.json["choices"][0], told)
 
 

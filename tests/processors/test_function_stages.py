@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
@@ -74,15 +73,6 @@ def test_a_function_among_stages_of_the_library_runs_where_it_stands() -> None:
         [6, -torch.inf, -torch.inf],
         [-torch.inf, -torch.inf, 8],
     ]
-
-
-@pytest.mark.compiled
-def test_a_function_is_compiled_with_the_rest(compiled: Any) -> None:
-    stages = chain(plus_sampled, FrequencyPenalty(0.5), doubled, Temperature(0.7), TopP(0.8))
-    history = History.start([[1], [2]], capacity=4)
-    history.accept(torch.tensor([2, 1]))
-    function = compiled(lambda logits, history: stages(logits, history))
-    assert torch.equal(function(LOGITS, history), stages(LOGITS, history))
 
 
 class Nameless(Processor):

@@ -31,9 +31,9 @@ def logits(step: int, rows: int = 3) -> Tensor:
     return torch.randn(rows, V, generator=torch.Generator().manual_seed(step)) * 2
 
 
-def sampler_of(kind: str, compile_: bool) -> Sampler:
+def sampler_of(kind: str) -> Sampler:
     options = {"params": PARAMS, "vocab_size": V, "prompt_ids": [[1, 2], [], [3]], **KINDS[kind]}
-    return Sampler(**options, compile=compile_)
+    return Sampler(**options)
 
 
 def assert_same(one: SampleOutput, other: SampleOutput) -> None:
@@ -43,17 +43,10 @@ def assert_same(one: SampleOutput, other: SampleOutput) -> None:
         assert torch.equal(getattr(one, name).view(torch.int32), getattr(other, name).view(torch.int32)), name
 
 
-@pytest.mark.parametrize(
-    ("kind", "compile_"),
-    [
-        *((kind, False) for kind in KINDS),
-        *(pytest.param(kind, True, marks=pytest.mark.compiled) for kind in ("of a fixed length",)),
-    ],
-)
-def test_a_step_is_both(kind: str, compile_: bool, request: pytest.FixtureRequest) -> None:
-    if compile_:
-        request.getfixturevalue("compiled")
-    stepping, apart = sampler_of(kind, False), sampler_of(kind, compile_)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_step_is_both(kind: str) -> None:
+    """Compiled ones: tests/sampler/test_sampler_compiled.py."""
+    stepping, apart = sampler_of(kind), sampler_of(kind)
     for step in range(5):
         expected = stepping.step(logits(step))
         first, second = apart.sample(logits(step)), apart.sample(logits(step))
@@ -100,7 +93,7 @@ def test_forced_tokens_count_for_constraints_and_lengths() -> None:
 
 
 def test_what_another_sampler_drew_is_accepted() -> None:
-    teacher, pupil = sampler_of("from candidates", False), sampler_of("from candidates", False)
+    teacher, pupil = sampler_of("from candidates"), sampler_of("from candidates")
     for step in range(6):
         drawn = teacher.sample(logits(step))
         assert_same(pupil.sample(logits(step)), drawn)
@@ -118,7 +111,7 @@ def after(row: Sequence[int]) -> Tensor:
 
 def test_speculative_decoding_gives_the_tokens_of_plain_decoding() -> None:
     """Drafts are right or wrong at random; what is accepted is what would have been sampled."""
-    plain, quick = sampler_of("from candidates", False), sampler_of("from candidates", False)
+    plain, quick = sampler_of("from candidates"), sampler_of("from candidates")
     rows: list[list[int]] = [[], [], []]
     for _ in range(24):
         out = plain.step(torch.stack([after(row) for row in rows]))
@@ -208,7 +201,7 @@ def test_a_number_of_slots_that_is_none(number: Any) -> None:
     ],
 )
 def test_tokens_that_are_none(tokens: Any, told: str) -> None:
-    sampler = sampler_of("from candidates", False)
+    sampler = sampler_of("from candidates")
     with pytest.raises(InvalidArgument, match=told):
         sampler.accept(tokens)
     assert sampler.history.sampled.tolist() == [0, 0, 0]

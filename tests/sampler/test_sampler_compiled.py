@@ -42,18 +42,28 @@ def test_more_edits_than_are_in_sight_compiled() -> None:
 
 @pytest.mark.compiled
 @pytest.mark.usefixtures("compiled")
-def test_compiled_samplers_of_different_vocabularies_and_alternatives() -> None:
-    """One after the other in one process: the compiler tries to make one graph of them."""
+def test_compiled_samplers_of_different_vocabularies_sample_and_accept_apart() -> None:
+    """One after the other in one process: the second graph is one for any vocabulary and number of alternatives."""
     torch.manual_seed(0)
-    for width, alternatives in ((1003, 20), (6400, 0), (2003, 5)):
+    for width, alternatives in ((1003, 20), (2003, 5)):
         params = [
-            SamplingParams(seed=seed, top_p=0.9, logprobs=True, top_logprobs=alternatives)
-            for seed in range(3)
+            SamplingParams(seed=1, top_p=0.9, logprobs=True, top_logprobs=alternatives),
+            SamplingParams(seed=2, top_p=0.8, presence_penalty=1.5),
+            SamplingParams(seed=3, top_p=0.9, logprobs=True),
         ]
-        logits = 4 * torch.randn(3, width)
-        outputs = [
-            Sampler(params, vocab_size=width, **kwargs).step(logits)
-            for kwargs in ({"compile": True, "max_history": 8}, {})
-        ]
-        got, expected = ((out.token_ids, out.top_token_ids, out.top_logprobs) for out in outputs)
-        assert all(map(torch.equal, got, expected))
+        stepping, apart = (
+            Sampler(params, vocab_size=width, max_history=8, compile=on) for on in (False, True)
+        )
+        forced = [width - 1, 7, 7]  # the highest id at once: a higher one than before asks for another graph
+        stepping.accept(forced)
+        apart.accept(forced)
+        for step in range(3):
+            logits = 4 * torch.randn(3, width)
+            expected = stepping.step(logits)
+            first, second = apart.sample(logits), apart.sample(logits)
+            for out in (first, second):
+                for name in ("token_ids", "logprobs", "ranks", "top_token_ids", "top_logprobs", "status"):
+                    assert torch.equal(getattr(out, name), getattr(expected, name)), name
+            apart.accept(first.token_ids if step % 2 else first.token_ids.tolist())
+            assert apart.history.sampled.tolist() == [step + 2] * 3
+        assert torch.equal(apart.history.tokens, stepping.history.tokens)

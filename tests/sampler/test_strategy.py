@@ -109,22 +109,3 @@ def test_a_flat_row_is_resolved_in_full_alone(monkeypatch: pytest.MonkeyPatch) -
     for count in range(1, 3):
         assert (sampler.step(logits).status == 0).all()
         assert full == [1] * count
-
-
-@pytest.mark.compiled
-@pytest.mark.usefixtures("compiled")
-def test_so_it_is_in_a_compiled_sampler() -> None:
-    eager, logits = batch(OVERFLOW)
-    sampler = Sampler(
-        [request.params for request in eager.slots if request],
-        vocab_size=WIDTH,
-        prompt_ids=[[], [0], [], []],
-        dialect="vllm",
-        compile=True,
-        max_history=8,
-    )
-    for _ in range(3):
-        told, expected = sampler.step(logits), eager.step(logits)
-        assert told.token_ids.tolist() == expected.token_ids.tolist()
-        assert told.status.tolist() == expected.status.tolist()
-        assert sampler.history.sampled.tolist() == eager.history.sampled.tolist()
