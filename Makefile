@@ -11,10 +11,11 @@ chat: .venv/ready
 explain: .venv/ready
 	@$(BIN)/sampling explain "Name a fruit." --temperature 1.2 --top-p 0.9 --presence-penalty 0.5 --seed 15
 
-# Some processes of one thread each: most tests are small, and threads that wait for each other take turns badly. Those that tests
-# start find modules compiled, also where the environment forbids to keep them.
+# Some processes of one thread each: most tests are small, and threads that wait for each other take turns badly. Where a test
+# has several, they sleep while they wait. Processes that tests start find modules compiled, also where the environment
+# forbids to keep them.
 test: .venv/ready
-	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
 check: .venv/ready docs
 	$(BIN)/ruff check .
