@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from sampling.chat.checks import list_of, object_of, text_of
-from sampling.chat.formats import Formats
-from sampling.chat.kinds import Flag, Identifier, Kind, Real, Schema, Text, Whole, WholeOr
-from sampling.chat.messages import Messages
+from sampling.chat.formats import RESPONSE_FORMATS
+from sampling.chat.kinds import FLAG, Kind, identifier, real, text, whole, whole_or
+from sampling.chat.messages import messages
 from sampling.chat.not_offered import NOT_OFFERED
-from sampling.chat.template_kwargs import TemplateKwargs
+from sampling.chat.template_kwargs import VARIABLES
 from sampling.chat.without_effect import WITHOUT_EFFECT
 from sampling.core.errors import InvalidRequest
 from sampling.core.params import PAGE, boolean, token_ids
@@ -24,34 +24,21 @@ LONGEST_REQUEST_ID = 256
 MOST_TOKENS = 2**31 - 1
 
 
-@dataclass(frozen=True)
-class Stops:
-    """Strings before which a choice ends: one, or a list.
+def stops(most: int) -> Kind:
+    """Return the kind of strings before which a choice ends: one, or a list of at most so many."""
 
-    Args:
-        most: How many there may be; the page's limit when left out.
-    """
-
-    most: int = 4
-
-    @property
-    def schema(self) -> Schema:
-        """A string or a list of strings."""
-        text = {"type": "string", "minLength": 1, "maxLength": LONGEST_STOP}
-        return {"anyOf": [text, {"type": "array", "items": text, "maxItems": self.most}]}
-
-    def read(self, name: str, value: object) -> tuple[str, ...]:
-        """Check the stop strings."""
+    def read(name: str, value: object) -> tuple[str, ...]:
         given = list_of(value)
         items = [value] if given is None else given
-        allowed = (
-            f"a list of at most {self.most} strings of 1 to {LONGEST_STOP} characters, or one such string"
-        )
-        texts = [item for item in items if isinstance(item, str) and 1 <= len(item) <= LONGEST_STOP]
-        if len(texts) < len(items) or len(texts) > self.most:
-            raise InvalidRequest(name, value, allowed)
-        names = [name] if given is None else [f"{name}[{index}]" for index in range(len(texts))]
-        return tuple(map(text_of, names, texts))
+        fit = [item for item in items if isinstance(item, str) and 1 <= len(item) <= LONGEST_STOP]
+        if len(fit) < len(items) or len(fit) > most:
+            words = f"a list of at most {most} strings of 1 to {LONGEST_STOP} characters, or one such string"
+            raise InvalidRequest(name, value, words)
+        names = [name] if given is None else [f"{name}[{index}]" for index in range(len(fit))]
+        return tuple(map(text_of, names, fit))
+
+    stop = {"type": "string", "minLength": 1, "maxLength": LONGEST_STOP}
+    return Kind({"anyOf": [stop, {"type": "array", "items": stop, "maxItems": most}]}, read)
 
 
 @dataclass(frozen=True)
@@ -69,72 +56,49 @@ class StreamOptions:
     include_obfuscation: bool = False
 
 
-@dataclass(frozen=True)
-class StreamOptionFields:
-    """The values of `stream_options`.
+def stream_options(keys: tuple[str, ...]) -> Kind:
+    """Return the kind of what else a stream may be asked to tell: an object of booleans with these keys."""
 
-    Args:
-        keys: The options that a dialect has.
-    """
-
-    keys: tuple[str, ...]
-
-    @property
-    def schema(self) -> Schema:
-        """An object of booleans."""
-        flags = {key: {"type": ["boolean", "null"]} for key in self.keys}
-        padding = {"include_obfuscation": {"enum": [False, None]}} if "include_obfuscation" in flags else {}
-        return {"type": "object", "properties": flags | padding, "additionalProperties": {"type": "null"}}
-
-    def read(self, name: str, value: object) -> StreamOptions:
-        """Check the options of a stream."""
-        given = object_of(name, value, self.keys)
+    def read(name: str, value: object) -> StreamOptions:
+        given = object_of(name, value, keys)
         options = {str(key): boolean(f"{name}.{key}", item) for key, item in given.items()}
         if options.get("include_obfuscation"):
-            raise InvalidRequest(
-                f"{name}.include_obfuscation", value=True, allowed="false: chunks are not padded"
-            )
+            words = "false: chunks are not padded"
+            raise InvalidRequest(f"{name}.include_obfuscation", value=True, allowed=words)
         return StreamOptions(**options)
+
+    flags = {key: {"type": ["boolean", "null"]} for key in keys}
+    padding = {"include_obfuscation": {"enum": [False, None]}} if "include_obfuscation" in flags else {}
+    properties = flags | padding
+    return Kind({"type": "object", "properties": properties, "additionalProperties": {"type": "null"}}, read)
 
 
 NO_OPTIONS = StreamOptions()
-
-
-@dataclass(frozen=True)
-class TokenIds:
-    """A list of token ids."""
-
-    @property
-    def schema(self) -> Schema:
-        """A list of integers."""
-        return {"type": "array", "items": {"type": "integer", "minimum": 0}, "maxItems": MOST_TOKEN_IDS}
-
-    def read(self, name: str, value: object) -> tuple[int, ...]:
-        """Check a list of token ids."""
-        return token_ids(name, value, MOST_TOKEN_IDS)
-
+TOKEN_IDS = Kind(
+    {"type": "array", "items": {"type": "integer", "minimum": 0}, "maxItems": MOST_TOKEN_IDS},
+    partial(token_ids, most=MOST_TOKEN_IDS),
+)
 
 COMMON: Mapping[str, Kind] = {
-    "model": Text(),
-    "max_tokens": Whole(1, MOST_TOKENS),
-    "n": Whole(1, MOST_CHOICES),
-    "stop": Stops(),
-    "stream": Flag(),
-    "response_format": Formats(),
+    "model": text(),
+    "max_tokens": whole(1, MOST_TOKENS),
+    "n": whole(1, MOST_CHOICES),
+    "stream": FLAG,
+    "response_format": RESPONSE_FORMATS,
 }
 
 FIELDS: Mapping[str, Kind] = {
-    "add_generation_prompt": Flag(),
-    "chat_template_kwargs": TemplateKwargs(),
-    "continue_final_message": Flag(),
-    "ignore_eos": Flag(),
+    "add_generation_prompt": FLAG,
+    "chat_template_kwargs": VARIABLES,
+    "continue_final_message": FLAG,
+    "ignore_eos": FLAG,
     "max_completion_tokens": COMMON["max_tokens"],
-    "min_tokens": Whole(*PAGE.min_tokens),
+    "min_tokens": whole(*PAGE.min_tokens),
     "n_predict": COMMON["max_tokens"],
-    "repeat_penalty": Real(*PAGE.repetition_penalty),
-    "request_id": Identifier(LONGEST_REQUEST_ID),
-    "rid": Identifier(LONGEST_REQUEST_ID),
-    "stop_token_ids": TokenIds(),
+    "repeat_penalty": real(*PAGE.repetition_penalty),
+    "request_id": identifier(LONGEST_REQUEST_ID),
+    "rid": identifier(LONGEST_REQUEST_ID),
+    "stop_token_ids": TOKEN_IDS,
     **WITHOUT_EFFECT,
     **NOT_OFFERED,
 }
@@ -160,13 +124,13 @@ def kinds_of(dialect: Dialect) -> Mapping[str, Kind]:
     if unknown is not None:
         raise InvalidRequest("fields", unknown, "a name in sampling.chat.fields.FIELDS")
     own = {
-        "messages": Messages(dialect),
-        "stop": Stops(dialect.most_stop_strings),
-        "stream_options": StreamOptionFields(dialect.stream_options),
+        "messages": messages(dialect),
+        "stop": stops(dialect.most_stop_strings),
+        "stream_options": stream_options(dialect.stream_options),
     }
     kinds = {**COMMON, **own, **{name: FIELDS[name] for name in dialect.fields}}
     if dialect.max_tokens_minus_one:
-        limit = WholeOr(-1, Whole(1, MOST_TOKENS))
+        limit = whole_or(-1, whole(1, MOST_TOKENS))
         limits = (name for name in kinds if OTHER_NAMES.get(name, name) == "max_tokens")
         kinds |= dict.fromkeys(limits, limit)
     return kinds

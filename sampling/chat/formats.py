@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from sampling.chat.checks import object_of, text_of
-from sampling.chat.kinds import Schema
+from sampling.chat.kinds import Kind, Schema
 from sampling.core.errors import InvalidRequest
 from sampling.core.params import boolean
 
@@ -30,35 +30,18 @@ class ResponseFormat:
 TEXT = ResponseFormat("text")
 
 
-@dataclass(frozen=True)
-class Formats:
-    """The values of `response_format`."""
-
-    @property
-    def schema(self) -> Schema:
-        """An object with a type, and with a JSON schema where the type is that."""
-        described = {
-            "name": {"type": ["string", "null"]},
-            "description": {"type": ["string", "null"]},
-            "strict": {"type": ["boolean", "null"]},
-            "schema": {"type": "object"},
-        }
-        free = {"type": {"enum": ["text", "json_object"]}, "json_schema": {"type": "null"}}
-        bound = {"type": {"const": "json_schema"}, "json_schema": closed(described, "schema")}
-        return {"anyOf": [closed(free, "type"), closed(bound, *bound)]}
-
-    def read(self, name: str, value: object) -> ResponseFormat:
-        """Check a response format."""
-        given = object_of(name, value, ("type", "json_schema"))
-        kind = given.get("type")
-        if kind not in FORMATS:
-            raise InvalidRequest(f"{name}.type", kind, f"one of {', '.join(FORMATS)}")
-        if kind == "json_schema":
-            return ResponseFormat(str(kind), schema_of(f"{name}.json_schema", given.get("json_schema")))
-        if "json_schema" in given:
-            words = "left out unless the type is json_schema"
-            raise InvalidRequest(f"{name}.json_schema", given["json_schema"], words)
-        return ResponseFormat(str(kind))
+def read_format(name: str, value: object) -> ResponseFormat:
+    """Check a response format."""
+    given = object_of(name, value, ("type", "json_schema"))
+    kind = given.get("type")
+    if kind not in FORMATS:
+        raise InvalidRequest(f"{name}.type", kind, f"one of {', '.join(FORMATS)}")
+    if kind == "json_schema":
+        return ResponseFormat(str(kind), schema_of(f"{name}.json_schema", given.get("json_schema")))
+    if "json_schema" in given:
+        words = "left out unless the type is json_schema"
+        raise InvalidRequest(f"{name}.json_schema", given["json_schema"], words)
+    return ResponseFormat(str(kind))
 
 
 def schema_of(name: str, value: object) -> Mapping[str, object]:
@@ -81,3 +64,14 @@ def closed(properties: Mapping[str, Schema], *required: str) -> Schema:
         "required": [*required],
         "additionalProperties": {"type": "null"},
     }
+
+
+DESCRIBED: Schema = {
+    "name": {"type": ["string", "null"]},
+    "description": {"type": ["string", "null"]},
+    "strict": {"type": ["boolean", "null"]},
+    "schema": {"type": "object"},
+}
+FREE: Schema = {"type": {"enum": ["text", "json_object"]}, "json_schema": {"type": "null"}}
+BOUND: Schema = {"type": {"const": "json_schema"}, "json_schema": closed(DESCRIBED, "schema")}
+RESPONSE_FORMATS = Kind({"anyOf": [closed(FREE, "type"), closed(BOUND, *BOUND)]}, read_format)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from functools import partial
+from typing import Any, cast
 
 from sampling.chat.checks import list_of, object_of, text_of
 from sampling.core.errors import InvalidArgument, InvalidRequest
@@ -14,232 +15,135 @@ from sampling.core.params import LARGEST, boolean, json_integer, number
 Schema = dict[str, Any]
 
 
-class Kind(Protocol):
-    """What the values of a field are like."""
-
-    @property
-    def schema(self) -> Schema:
-        """The values as a JSON schema, null left aside."""
-        ...
-
-    def read(self, name: str, value: object) -> object:
-        """Check a value.
-
-        Args:
-            name: The field, for the message.
-            value: What was given, not None.
-
-        Returns:
-            The value in its canonical type.
-
-        Raises:
-            InvalidRequest: It is not allowed.
-        """
-        ...
-
-
 @dataclass(frozen=True)
-class Flag:
-    """True or false."""
-
-    @property
-    def schema(self) -> Schema:
-        """A boolean."""
-        return {"type": "boolean"}
-
-    def read(self, name: str, value: object) -> bool:
-        """Check a boolean."""
-        return boolean(name, value)
-
-
-@dataclass(frozen=True)
-class Whole:
-    """An integer of a closed range."""
-
-    low: int
-    high: int
-
-    @property
-    def schema(self) -> Schema:
-        """An integer."""
-        return {"type": "integer", "minimum": self.low, "maximum": self.high}
-
-    def read(self, name: str, value: object) -> int:
-        """Check an integer."""
-        return json_integer(name, value, self.low, self.high)
-
-
-@dataclass(frozen=True)
-class WholeOr:
-    """An integer of a closed range, or one integer that stands for none.
+class Kind:
+    """What the values of a field are like.
 
     Args:
-        none: That integer.
-        range: The others.
+        schema: The values as a JSON schema, null left aside.
+        read: Checks a value that is not None, given the field's name and the value: returns it in its canonical type, or raises
+            `InvalidArgument`.
     """
 
-    none: int
-    range: Whole
+    schema: Schema
+    read: Callable[[str, object], Any]
 
-    @property
-    def schema(self) -> Schema:
-        """Either of the two."""
-        return {"anyOf": [{"const": self.none}, self.range.schema]}
 
-    def read(self, name: str, value: object) -> int | None:
-        """Check an integer; None for the one that stands for none."""
-        if isinstance(value, int | float) and not isinstance(value, bool) and value == self.none:
+FLAG = Kind({"type": "boolean"}, boolean)
+
+
+def whole(low: int, high: int) -> Kind:
+    """Return the kind of integers in a closed range."""
+    schema = {"type": "integer", "minimum": low, "maximum": high}
+    return Kind(schema, partial(json_integer, low=low, high=high))
+
+
+def whole_or(none: int, others: Kind) -> Kind:
+    """Return a kind of integers, and one integer that stands for no limit and is read as None."""
+
+    def read(name: str, value: object) -> int | None:
+        if isinstance(value, int | float) and not isinstance(value, bool) and value == none:
             return None
         try:
-            return self.range.read(name, value)
+            return others.read(name, value)
         except InvalidArgument as error:
-            raise InvalidRequest(name, value, f"{error.allowed}, or {self.none} for no limit") from None
+            raise InvalidRequest(name, value, f"{error.allowed}, or {none} for no limit") from None
+
+    return Kind({"anyOf": [{"const": none}, others.schema]}, read)
 
 
-@dataclass(frozen=True)
-class Real:
-    """A number of a closed range."""
-
-    low: float = -LARGEST
-    high: float = LARGEST
-
-    @property
-    def schema(self) -> Schema:
-        """A number."""
-        return {"type": "number", "minimum": self.low, "maximum": self.high}
-
-    def read(self, name: str, value: object) -> float:
-        """Check a number."""
-        return number(name, value, self.low, self.high)
+def real(low: float = -LARGEST, high: float = LARGEST) -> Kind:
+    """Return the kind of numbers in a closed range."""
+    schema = {"type": "number", "minimum": low, "maximum": high}
+    return Kind(schema, partial(number, low=low, high=high))
 
 
-@dataclass(frozen=True)
-class Text:
-    """A string; of at most so many characters, where there is a limit."""
+def text(longest: int | None = None) -> Kind:
+    """Return the kind of strings; of at most so many characters, where there is a limit."""
 
-    longest: int | None = None
+    def read(name: str, value: object) -> str:
+        given = text_of(name, value)
+        if longest is not None and len(given) > longest:
+            raise InvalidRequest(name, value, f"a string of at most {longest} characters")
+        return given
 
-    @property
-    def schema(self) -> Schema:
-        """A string."""
-        limit = {} if self.longest is None else {"maxLength": self.longest}
-        return {"type": "string", **limit}
-
-    def read(self, name: str, value: object) -> str:
-        """Check a string."""
-        text = text_of(name, value)
-        if self.longest is not None and len(text) > self.longest:
-            raise InvalidRequest(name, value, f"a string of at most {self.longest} characters")
-        return text
+    limit = {} if longest is None else {"maxLength": longest}
+    return Kind({"type": "string", **limit}, read)
 
 
-@dataclass(frozen=True)
-class Identifier:
-    """A string that an HTTP header can hold as it is: visible ASCII characters."""
+def identifier(longest: int) -> Kind:
+    """Return the kind of strings that an HTTP header can hold as they are: visible ASCII characters."""
 
-    longest: int
+    def read(name: str, value: object) -> str:
+        given = text_of(name, value)
+        if not 1 <= len(given) <= longest or not all("!" <= character <= "~" for character in given):
+            raise InvalidRequest(name, value, f"1 to {longest} visible ASCII characters")
+        return given
 
-    @property
-    def schema(self) -> Schema:
-        """A string."""
-        return {"type": "string", "pattern": f"^[!-~]{{1,{self.longest}}}$"}
-
-    def read(self, name: str, value: object) -> str:
-        """Check a string."""
-        text = text_of(name, value)
-        if not 1 <= len(text) <= self.longest or not all("!" <= character <= "~" for character in text):
-            raise InvalidRequest(name, value, f"1 to {self.longest} visible ASCII characters")
-        return text
+    return Kind({"type": "string", "pattern": f"^[!-~]{{1,{longest}}}$"}, read)
 
 
-@dataclass(frozen=True)
-class Texts:
-    """A list of strings."""
+def texts(most: int) -> Kind:
+    """Return the kind of lists of at most so many strings."""
 
-    most: int
-
-    @property
-    def schema(self) -> Schema:
-        """A list of strings."""
-        return {"type": "array", "items": Text().schema, "maxItems": self.most}
-
-    def read(self, name: str, value: object) -> tuple[str, ...]:
-        """Check a list of strings."""
+    def read(name: str, value: object) -> tuple[str, ...]:
         items = list_of(value)
-        if items is None or len(items) > self.most:
-            raise InvalidRequest(name, value, f"a list of at most {self.most} strings")
+        if items is None or len(items) > most:
+            raise InvalidRequest(name, value, f"a list of at most {most} strings")
         return tuple(text_of(f"{name}[{index}]", item) for index, item in enumerate(items))
 
+    return Kind({"type": "array", "items": text().schema, "maxItems": most}, read)
 
-@dataclass(frozen=True)
-class OneOf:
-    """One of some strings."""
 
-    values: tuple[str, ...]
+def one_of(*values: str) -> Kind:
+    """Return the kind of some strings."""
 
-    @property
-    def schema(self) -> Schema:
-        """An enumeration."""
-        return {"enum": [*self.values]}
-
-    def read(self, name: str, value: object) -> str:
-        """Check a string."""
-        if not isinstance(value, str) or value not in self.values:
-            raise InvalidRequest(name, value, f"one of {', '.join(self.values)}")
+    def read(name: str, value: object) -> str:
+        if not isinstance(value, str) or value not in values:
+            raise InvalidRequest(name, value, f"one of {', '.join(values)}")
         return value
 
+    return Kind({"enum": [*values]}, read)
 
-@dataclass(frozen=True)
-class Labels:
-    """An object of strings, such as what a client notes about a request."""
 
-    most: int
-    longest_key: int
-    longest: int
+def labels(most: int, longest_key: int, longest: int) -> Kind:
+    """Return the kind of objects of strings, such as what a client notes about a request."""
+    label = text(longest)
 
-    @property
-    def schema(self) -> Schema:
-        """An object of strings."""
-        limits = {"maxProperties": self.most, "propertyNames": {"maxLength": self.longest_key}}
-        return {"type": "object", **limits, "additionalProperties": Text(self.longest).schema}
-
-    def read(self, name: str, value: object) -> Mapping[str, str]:
-        """Check an object of strings."""
-        words = f"an object of at most {self.most} strings of at most {self.longest} characters"
+    def read(name: str, value: object) -> Mapping[str, str]:
+        words = f"an object of at most {most} strings of at most {longest} characters"
         if not isinstance(value, Mapping):
             raise InvalidRequest(name, value, words)
-        labels = cast("Mapping[object, object]", value)
-        if len(labels) > self.most:
-            raise InvalidRequest(name, f"{len(labels)} of them", words)
-        wrong = next((k for k in labels if not isinstance(k, str) or len(k) > self.longest_key), None)
+        given = cast("Mapping[object, object]", value)
+        if len(given) > most:
+            raise InvalidRequest(name, f"{len(given)} of them", words)
+        wrong = next((key for key in given if not isinstance(key, str) or len(key) > longest_key), None)
         if wrong is not None:
-            raise InvalidRequest(name, wrong, f"keyed by strings of at most {self.longest_key} characters")
-        return {str(key): Text(self.longest).read(f"{name}.{key}", item) for key, item in labels.items()}
+            raise InvalidRequest(name, wrong, f"keyed by strings of at most {longest_key} characters")
+        return {str(key): label.read(f"{name}.{key}", item) for key, item in given.items()}
+
+    limits = {"maxProperties": most, "propertyNames": {"maxLength": longest_key}}
+    return Kind({"type": "object", **limits, "additionalProperties": label.schema}, read)
+
+
+def members(kinds: Mapping[str, Kind]) -> Kind:
+    """Return the kind of objects whose members are known, none of them needed."""
+
+    def read(name: str, value: object) -> Mapping[str, object]:
+        given = object_of(name, value, [*kinds])
+        return {str(key): kinds[str(key)].read(f"{name}.{key}", item) for key, item in given.items()}
+
+    optional = {name: {"anyOf": [kind.schema, {"type": "null"}]} for name, kind in kinds.items()}
+    return Kind({"type": "object", "properties": optional, "additionalProperties": {"type": "null"}}, read)
 
 
 @dataclass(frozen=True)
-class Members:
-    """An object whose members are known, none of them needed."""
-
-    kinds: Mapping[str, Kind]
-
-    @property
-    def schema(self) -> Schema:
-        """An object."""
-        members = {name: {"anyOf": [kind.schema, {"type": "null"}]} for name, kind in self.kinds.items()}
-        return {"type": "object", "properties": members, "additionalProperties": {"type": "null"}}
-
-    def read(self, name: str, value: object) -> Mapping[str, object]:
-        """Check an object."""
-        given = object_of(name, value, [*self.kinds])
-        return {str(key): self.kinds[str(key)].read(f"{name}.{key}", item) for key, item in given.items()}
-
-
-@dataclass(frozen=True)
-class Only:
+class Only(Kind):
     """A field that would change the answer in a way that is not offered: only values that change nothing are taken.
 
     Args:
+        schema: An enumeration of them.
+        read: Checks that a value is one of them.
         neutral: The JSON values that change nothing.
         reason: Why the others are refused.
     """
@@ -247,16 +151,16 @@ class Only:
     neutral: tuple[object, ...]
     reason: str
 
-    @property
-    def schema(self) -> Schema:
-        """An enumeration."""
-        return {"enum": [*self.neutral]}
 
-    def read(self, name: str, value: object) -> object:
-        """Check that a value changes nothing."""
+def only(neutral: tuple[object, ...], reason: str) -> Only:
+    """Return the kind of a field that takes only values that change nothing."""
+
+    def read(name: str, value: object) -> object:
         plain = list_of(value)
         given = value if plain is None else [*plain]
-        if any(given == one and isinstance(given, bool) == isinstance(one, bool) for one in self.neutral):
+        if any(given == one and isinstance(given, bool) == isinstance(one, bool) for one in neutral):
             return given
-        words = "".join(f"{json.dumps(one)} or " for one in self.neutral)
-        raise InvalidRequest(name, value, f"{words}left out: {self.reason}")
+        words = "".join(f"{json.dumps(one)} or " for one in neutral)
+        raise InvalidRequest(name, value, f"{words}left out: {reason}")
+
+    return Only({"enum": [*neutral]}, read, neutral, reason)

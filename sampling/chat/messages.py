@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import cast
 
 from sampling.chat.checks import given_of, list_of, object_of, text_of
-from sampling.chat.kinds import Schema
+from sampling.chat.kinds import Kind, Schema
 from sampling.core.errors import InvalidRequest
 from sampling.dialects import Dialect
 
@@ -53,125 +53,114 @@ PARTS_NOT_OFFERED: Mapping[str, str] = {
 """Types of parts that APIs have, and why they are refused."""
 
 
-@dataclass(frozen=True)
-class Messages:
-    """A conversation, in the form that a dialect takes.
-
-    Args:
-        dialect: Its roles, and how it reads a message's content.
-    """
-
-    dialect: Dialect
-
-    @property
-    def schema(self) -> Schema:
-        """A list of messages."""
-        absent = {name: {"type": "null"} for name in NOT_OFFERED}
-        absent |= {name: {"type": ["array", "null"], "maxItems": 0} for name in LISTS}
-        optional_text = {"type": ["string", "null"]}
-        members = {
-            "role": {"enum": [*self.dialect.roles]},
-            "content": self._content().schema,
-            "name": optional_text,
-        }
-        message = {
-            "type": "object",
-            "properties": {**members, **absent, PARSED: {}},
-            "required": ["role", "content"],
-            "additionalProperties": {"type": "null"},
-        }
-        items = {"anyOf": [message, *self._of_the_assistant(message)]}
-        return {"type": "array", "items": items, "minItems": 1, "maxItems": MOST_MESSAGES}
-
-    def read(self, name: str, value: object) -> tuple[Mapping[str, str], ...]:
-        """Check the list of messages, and bring each into the form of chat templates: role, content, perhaps a name."""
-        given = list_of(value)
-        if not given:
-            raise InvalidRequest(name, value, ALLOWED)
-        if len(given) > MOST_MESSAGES:
-            raise InvalidRequest(name, f"{len(given)} messages", ALLOWED)
-        return tuple(self._message(f"{name}[{index}]", one) for index, one in enumerate(given))
-
-    def _content(self, role: str | None = None) -> Content:
-        """Return what the content of a message may be; of a role, or of any."""
-        kinds = self.dialect.assistant_parts if role == "assistant" else ("text",)
-        return Content(self.dialect.part_separator, kinds)
-
-    def _of_the_assistant(self, message: Schema) -> list[Schema]:
-        """Return what messages the assistant alone has: with parts of its own, or without content."""
-        role = {"role": {"const": "assistant"}}
-        parts = {**role, "content": self._content("assistant").schema}
-        silent = {**role, "content": {"type": "null"}}
-        more = [{**message, "properties": {**message["properties"], **parts}}]
-        none = [{**message, "properties": {**message["properties"], **silent}, "required": ["role"]}]
-        return (more if self.dialect.assistant_parts != ("text",) else []) + (
-            none if self.dialect.silent_assistant else []
-        )
-
-    def _message(self, name: str, value: object) -> Mapping[str, str]:
-        if not isinstance(value, Mapping):
-            raise InvalidRequest(name, value, "an object with role and content")
-        message = given_of(cast("Mapping[object, object]", value))
-        for key, item in message.items():
-            if key not in (*KEYS, PARSED) and not (key in LISTS and item == []):
-                words = NOT_OFFERED.get(str(key), "a message has role, content and name")
-                raise InvalidRequest(f"{name}.{key}", item, f"left out: {words}")
-        role = self._role(f"{name}.role", message.get("role"))
-        silent = role == "assistant" and self.dialect.silent_assistant and "content" not in message
-        content = "" if silent else self._content(role).read(f"{name}.content", message.get("content"))
-        whole = {"role": role, "content": content}
-        return {**whole, "name": text_of(f"{name}.name", message["name"])} if "name" in message else whole
-
-    def _role(self, name: str, value: object) -> str:
-        """Check a role; return the one that chat templates know it by."""
-        if not isinstance(value, str) or value not in self.dialect.roles:
-            reason = ROLES_NOT_OFFERED.get(value) if isinstance(value, str) else None
-            words = f"one of {', '.join(self.dialect.roles)}"
-            raise InvalidRequest(name, value, f"{words}: {reason}" if reason else words)
-        return "system" if value == "developer" else value
+def messages(dialect: Dialect) -> Kind:
+    """Return the kind of conversations that a dialect takes, each message read as chat templates know it."""
+    return Kind(schema_of(dialect), partial(read_messages, dialect))
 
 
-@dataclass(frozen=True)
-class Content:
-    """A text, whole or in parts.
+def schema_of(dialect: Dialect) -> Schema:
+    """Return what a list of messages is."""
+    absent = {name: {"type": "null"} for name in NOT_OFFERED}
+    absent |= {name: {"type": ["array", "null"], "maxItems": 0} for name in LISTS}
+    members = {
+        "role": {"enum": [*dialect.roles]},
+        "content": content_of(dialect).schema,
+        "name": {"type": ["string", "null"]},
+    }
+    message = {
+        "type": "object",
+        "properties": {**members, **absent, PARSED: {}},
+        "required": ["role", "content"],
+        "additionalProperties": {"type": "null"},
+    }
+    items = {"anyOf": [message, *of_the_assistant(message, dialect)]}
+    return {"type": "array", "items": items, "minItems": 1, "maxItems": MOST_MESSAGES}
+
+
+def of_the_assistant(message: Schema, dialect: Dialect) -> Iterator[Schema]:
+    """Yield what messages the assistant alone has: with parts of its own, or without content."""
+    own = {**message["properties"], "role": {"const": "assistant"}}
+    if dialect.assistant_parts != ("text",):
+        parts = content_of(dialect, "assistant").schema
+        yield {**message, "properties": {**own, "content": parts}}
+    if dialect.silent_assistant:
+        yield {**message, "properties": {**own, "content": {"type": "null"}}, "required": ["role"]}
+
+
+def content_of(dialect: Dialect, role: str | None = None) -> Kind:
+    """Return what the content of a message may be; of a role, or of any."""
+    kinds = dialect.assistant_parts if role == "assistant" else ("text",)
+    return content(dialect.part_separator, kinds)
+
+
+def read_messages(dialect: Dialect, name: str, value: object) -> tuple[Mapping[str, str], ...]:
+    """Check the list of messages, and bring each into the form of chat templates: role, content, perhaps a name."""
+    given = list_of(value)
+    if not given:
+        raise InvalidRequest(name, value, ALLOWED)
+    if len(given) > MOST_MESSAGES:
+        raise InvalidRequest(name, f"{len(given)} messages", ALLOWED)
+    return tuple(read_message(dialect, f"{name}[{index}]", one) for index, one in enumerate(given))
+
+
+def read_message(dialect: Dialect, name: str, value: object) -> Mapping[str, str]:
+    """Check a message."""
+    if not isinstance(value, Mapping):
+        raise InvalidRequest(name, value, "an object with role and content")
+    message = given_of(cast("Mapping[object, object]", value))
+    for key, item in message.items():
+        if key not in (*KEYS, PARSED) and not (key in LISTS and item == []):
+            words = NOT_OFFERED.get(str(key), "a message has role, content and name")
+            raise InvalidRequest(f"{name}.{key}", item, f"left out: {words}")
+    role = read_role(dialect, f"{name}.role", message.get("role"))
+    silent = role == "assistant" and dialect.silent_assistant and "content" not in message
+    whole = {"role": role, "content": ""}
+    if not silent:
+        whole["content"] = content_of(dialect, role).read(f"{name}.content", message.get("content"))
+    return {**whole, "name": text_of(f"{name}.name", message["name"])} if "name" in message else whole
+
+
+def read_role(dialect: Dialect, name: str, value: object) -> str:
+    """Check a role; return the one that chat templates know it by."""
+    if not isinstance(value, str) or value not in dialect.roles:
+        reason = ROLES_NOT_OFFERED.get(value) if isinstance(value, str) else None
+        words = f"one of {', '.join(dialect.roles)}"
+        raise InvalidRequest(name, value, f"{words}: {reason}" if reason else words)
+    return "system" if value == "developer" else value
+
+
+def content(separator: str = "", kinds: Sequence[str] = ("text",)) -> Kind:
+    """Return the kind of texts, whole or in parts.
 
     Args:
         separator: What joins the parts.
         kinds: The types of parts; each has its text in a member of the type's name.
     """
 
-    separator: str = ""
-    kinds: tuple[str, ...] = ("text",)
-
-    @property
-    def schema(self) -> Schema:
-        """A string or a list of parts."""
-        part = {"anyOf": [part_schema(kind) for kind in self.kinds]}
-        parts = {"type": "array", "items": part, "minItems": 1, "maxItems": MOST_PARTS}
-        return {"anyOf": [TEXT_SCHEMA, parts]}
-
-    def read(self, name: str, value: object) -> str:
-        """Read a text, or the text of its parts."""
+    def read(name: str, value: object) -> str:
         parts = list_of(value)
         if parts is None:
             return text_of(name, value)
         if not 1 <= len(parts) <= MOST_PARTS:
             given = f"{len(parts)} parts" if parts else value
             raise InvalidRequest(name, given, f"a string, or a list of 1 to {MOST_PARTS} text parts")
-        return self.separator.join(self._part(f"{name}[{index}]", part) for index, part in enumerate(parts))
+        return separator.join(read_part(kinds, f"{name}[{index}]", part) for index, part in enumerate(parts))
 
-    def _part(self, name: str, value: object) -> str:
-        """Read the text of a part."""
-        if not isinstance(value, Mapping):
-            raise InvalidRequest(name, value, TEXT_PART)
-        kind = cast("Mapping[object, object]", value).get("type")
-        if not isinstance(kind, str) or kind not in self.kinds:
-            reason = PARTS_NOT_OFFERED.get(kind) if isinstance(kind, str) else None
-            words = " or ".join(f"'{known}'" for known in self.kinds)
-            raise InvalidRequest(
-                f"{name}.type", kind, f"{words}: {reason or f'what is taken is {TEXT_PART}'}"
-            )
-        return text_of(f"{name}.{kind}", object_of(name, value, ("type", kind)).get(kind))
+    part = {"anyOf": [part_schema(kind) for kind in kinds]}
+    parts = {"type": "array", "items": part, "minItems": 1, "maxItems": MOST_PARTS}
+    return Kind({"anyOf": [TEXT_SCHEMA, parts]}, read)
+
+
+def read_part(kinds: Sequence[str], name: str, value: object) -> str:
+    """Return the text of a part."""
+    if not isinstance(value, Mapping):
+        raise InvalidRequest(name, value, TEXT_PART)
+    kind = cast("Mapping[object, object]", value).get("type")
+    if not isinstance(kind, str) or kind not in kinds:
+        reason = PARTS_NOT_OFFERED.get(kind) if isinstance(kind, str) else None
+        words = " or ".join(f"'{known}'" for known in kinds)
+        raise InvalidRequest(f"{name}.type", kind, f"{words}: {reason or f'what is taken is {TEXT_PART}'}")
+    return text_of(f"{name}.{kind}", object_of(name, value, ("type", kind)).get(kind))
 
 
 def part_schema(kind: str) -> Schema:

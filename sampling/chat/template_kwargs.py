@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, cast
 
 from sampling.chat.checks import Place, list_of, text_of
-from sampling.chat.kinds import Schema
+from sampling.chat.kinds import Kind
 from sampling.core.errors import InvalidArgument, InvalidRequest
 from sampling.core.reading import DEEPEST
 from sampling.text.template import CLOCK
@@ -47,30 +46,26 @@ RESERVED: Mapping[str, str] = {
 MOST_BITS = 4096  # of an integer
 
 
-@dataclass(frozen=True)
-class TemplateKwargs:
-    """Variables of chat templates: JSON values by name. One is a function: texts that it gives, by its argument."""
+def read_variables(name: str, value: object) -> Mapping[str, Any]:
+    """Check variables of chat templates: JSON values by name. One is a function: texts that it gives, by its argument."""
+    given = json_value(name, value)
+    if not isinstance(given, dict):
+        raise InvalidRequest(name, value, "an object of JSON values by the names of template variables")
+    for key, item in cast("dict[str, Any]", given).items():
+        if key in RESERVED:
+            raise InvalidRequest(f"{name}.{key}", item, f"left out: {RESERVED[key]}")
+    check_clock(f"{name}.{CLOCK}", given.get(CLOCK, {}))
+    return given
 
-    @property
-    def schema(self) -> Schema:
-        """An object of anything but the reserved names."""
-        clock = {"type": "object", "additionalProperties": {"type": "string"}}
-        return {
-            "type": "object",
-            "properties": {CLOCK: clock},
-            "propertyNames": {"not": {"enum": [*RESERVED]}},
-        }
 
-    def read(self, name: str, value: object) -> Mapping[str, Any]:
-        """Check the variables."""
-        given = json_value(name, value)
-        if not isinstance(given, dict):
-            raise InvalidRequest(name, value, "an object of JSON values by the names of template variables")
-        for key, item in cast("dict[str, Any]", given).items():
-            if key in RESERVED:
-                raise InvalidRequest(f"{name}.{key}", item, f"left out: {RESERVED[key]}")
-        check_clock(f"{name}.{CLOCK}", given.get(CLOCK, {}))
-        return given
+VARIABLES = Kind(
+    {
+        "type": "object",
+        "properties": {CLOCK: {"type": "object", "additionalProperties": {"type": "string"}}},
+        "propertyNames": {"not": {"enum": [*RESERVED]}},
+    },
+    read_variables,
+)
 
 
 def check_clock(name: str, value: object) -> None:

@@ -41,7 +41,7 @@ def refused(how: str = "openai", **fields: object) -> InvalidRequest:
 
 
 def test_the_openai_dialect_knows_every_field_of_the_official_client():
-    known = {*COMMON, *SAMPLING_FIELDS, *OPENAI.fields, "messages", "stream_options"}
+    known = {*COMMON, *SAMPLING_FIELDS, *OPENAI.fields, "messages", "stop", "stream_options"}
     assert {*CompletionCreateParamsNonStreaming.__annotations__} <= known
     assert "prompt_cache_options" in CompletionCreateParamsNonStreaming.__annotations__, openai.__version__
 
@@ -116,7 +116,7 @@ def test_what_no_dialect_offers_is_refused_with_the_reason(how: str, name: str, 
 
 @pytest.mark.parametrize("how", DIALECTS)
 def test_null_counts_as_left_out_whatever_its_name(how: str):
-    absent: dict[str, object] = dict.fromkeys((*FIELDS, *COMMON, *SAMPLING_FIELDS, "anything", "�"))
+    absent: dict[str, object] = dict.fromkeys((*FIELDS, *COMMON, *SAMPLING_FIELDS, "stop", "anything", "�"))
     assert read(how, **absent, stream_options=None) == read(how)
     inside = {"type": "text", "json_schema": None, "anything": None}
     assert read(how, response_format=inside, stream=True, stream_options={"anything": None}).stream

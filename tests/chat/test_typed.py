@@ -76,7 +76,13 @@ def test_the_roles_and_parts_of_every_dialect() -> None:
 
 def test_all_fields_with_an_effect() -> None:
     without = {*WITHOUT_EFFECT, *NOT_OFFERED, "stream"}
-    assert {*ChatFields.__annotations__} == {*SAMPLING_FIELDS, *COMMON, *FIELDS, "stream_options"} - without
+    assert {*ChatFields.__annotations__} == {
+        *SAMPLING_FIELDS,
+        *COMMON,
+        *FIELDS,
+        "stop",
+        "stream_options",
+    } - without
 
 
 @pytest.mark.parametrize("fields", REQUESTS, ids=str)
