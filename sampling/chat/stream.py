@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sampling.chat.completion import Completion, TokenEvent
 from sampling.chat.response import end_tokens, entries, logprobs_object
+from sampling.generate.decode import SampledToken
 
 DONE = "[DONE]"
 
@@ -20,13 +21,18 @@ class ChunkWriter:
     """
 
     def __init__(self, completion: Completion) -> None:
-        self._completion = completion
+        self._completion, self._prepared = completion, completion.prepared
         self._head = completion.header("chat.completion.chunk")
+        asked, dialect = self._prepared.request.stream_options, self._prepared.dialect
+        self._asked = asked.include_usage
+        # whether each chunk tells the usage of its choice so far
+        self._continuous = asked.continuous_usage_stats and (
+            self._asked or not dialect.continuous_needs_usage
+        )
 
     def start(self) -> list[dict[str, Any]]:
         """Return the first chunk of each choice: the role."""
-        count = self._completion.prepared.request.n
-        return [self._chunk(index, {"role": "assistant"}) for index in range(count)]
+        return [self._chunk(index, {"role": "assistant"}) for index in range(self._prepared.request.n)]
 
     def write(self, events: Sequence[TokenEvent]) -> list[dict[str, Any]]:
         """Return the chunks for what happened in one step: a choice's content if there is any, and its last chunk at its end.
@@ -36,51 +42,33 @@ class ChunkWriter:
         """
         chunks: list[dict[str, Any]] = []
         for event in events:
-            listed = event.delta.tokens and self._completion.prepared.params.logprobs
-            chunks += [self._content(event)] if event.delta.text or listed else []
-            chunks += [self._end(event)] if event.ended else []
+            text, tokens = event.delta.text, event.delta.tokens
+            if text or (tokens and self._prepared.params.logprobs):
+                chunks.append(self._chunk(event.choice, {"content": text}, self._logprobs(tokens)))
+            if event.ended:
+                chunks.append(self._end(event.choice))
         return chunks if self._completion.running or not chunks else self._with_usage(chunks)
 
-    def _content(self, event: TokenEvent) -> dict[str, Any]:
-        done = self._completion
-        listed = [
-            *entries(
-                event.delta.tokens, done.prepared.params, done.prepared.vocabulary, done.prepared.dialect
-            )
-        ]
-        return self._chunk(
-            event.choice, {"content": event.delta.text}, logprobs_object(listed, done.prepared.params)
-        )
+    def _logprobs(self, tokens: Iterable[SampledToken]) -> dict[str, Any] | None:
+        params, dialect = self._prepared.params, self._prepared.dialect
+        return logprobs_object([*entries(tokens, params, self._prepared.vocabulary, dialect)], params)
 
-    def _end(self, event: TokenEvent) -> dict[str, Any]:
-        done = self._completion
-        choice = done.choices[event.choice]
-        last = end_tokens(choice, done.prepared.dialect)
-        listed = [*entries(last, done.prepared.params, done.prepared.vocabulary, done.prepared.dialect)]
-        logprobs = logprobs_object(listed, done.prepared.params) if listed else None
-        chunk = self._chunk(event.choice, {"content": ""}, logprobs, choice.finish_reason)
-        if done.prepared.dialect.gives_stop_reason:
+    def _end(self, index: int) -> dict[str, Any]:
+        choice, dialect = self._completion.choices[index], self._prepared.dialect
+        last = end_tokens(choice, dialect)
+        chunk = self._chunk(
+            index, {"content": ""}, self._logprobs(last) if last else None, choice.finish_reason
+        )
+        if dialect.gives_stop_reason:
             chunk["choices"][0]["stop_reason"] = choice.stop_reason
         return chunk
 
     def _with_usage(self, chunks: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Return the usage in the last chunk, or in one of its own where that was asked for."""
         usage = self._completion.usage()
-        if not self._completion.prepared.dialect.usage_when_asked:
+        if not self._prepared.dialect.usage_when_asked:
             return [*chunks[:-1], {**chunks[-1], "usage": usage}]
         return [*chunks, {**self._head, "choices": [], "usage": usage}] if self._asked else chunks
-
-    @property
-    def _asked(self) -> bool:
-        return self._completion.prepared.request.stream_options.include_usage
-
-    @property
-    def _continuous(self) -> bool:
-        """Whether each chunk tells the usage of its choice so far."""
-        needed = self._completion.prepared.dialect.continuous_needs_usage
-        return self._completion.prepared.request.stream_options.continuous_usage_stats and (
-            self._asked or not needed
-        )
 
     def _chunk(
         self,
