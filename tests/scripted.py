@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from sampling.chat.language_model import LanguageModel
+from sampling.text import chat_prompt
 from sampling.text.token_bytes import byte_alphabet
 
 TEMPLATE = "<bos>{% for m in messages %}{{ m.role }}:{{ m.content }}<eos>{% endfor %}assistant:"
+
+
+def encode_chat(
+    tokenizer: PreTrainedTokenizerFast, messages: Sequence[Mapping[str, str]], **options: Any
+) -> list[int]:
+    """The ids alone of a prompt."""
+    return chat_prompt(tokenizer, messages, **options).ids
 
 
 def byte_tokenizer(*merged: str) -> PreTrainedTokenizerFast:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from codecs import getincrementaldecoder
 from collections import deque
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sampling.generate.decode import SampledToken
-from sampling.text import StopStrings, TextDecoder, Vocabulary, prefix_bytes
+from sampling.text import StopStrings, Vocabulary, prefix_bytes
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Choice:
 
     def __init__(self, vocabulary: Vocabulary, stop_rules: StopRules, *, count_all: bool = False) -> None:
         self._vocabulary, self._stop_rules, self._count_all = vocabulary, stop_rules, count_all
-        self._decoder = TextDecoder()
+        self._decoder = getincrementaldecoder("utf-8")("replace")  # holds partial characters back
         self._stop = StopStrings(stop_rules.stop)
         self._pieces: list[str] = []
         self._pending = b""  # of tokens whose text is not content yet
@@ -96,14 +97,14 @@ class Choice:
         if raw or self._count_all:
             self._waiting.append((self._passed + len(self._pending), len(raw), token))
             self._pending += raw
-        text = self._fed(self._decoder.feed(raw))
+        text = self._fed(self._decoder.decode(raw))
         full = len(self.tokens) >= self._stop_rules.max_tokens
         return self._finished(text) if full or self._stop.matched is not None else self._delta(text)
 
     def _finished(self, text: str) -> TextDelta:
         """End the choice after this text and what was held back."""
         if self._stop.matched is None:
-            text += self._fed(self._decoder.flush()) + self._stop.flush()
+            text += self._fed(self._decoder.decode(b"", final=True)) + self._stop.flush()
         stopped = self.end_token is not None or self._stop.matched is not None
         self.finish_reason = "stop" if stopped else "length"
         return self._delta(text)

@@ -25,7 +25,7 @@ from sampling.compile.compiler import require_compiler
 from sampling.core.errors import InvalidArgument
 from sampling.dialects import Dialect, DialectName
 from sampling.dialects import dialect as dialect_named
-from sampling.model import Llama, LlamaConfig, load_llama, pack
+from sampling.model import Llama, load_llama, pack
 from sampling.model.config import named_end_tokens
 from sampling.model.generation import GenerationConfig
 from sampling.text import load_tokenizer
@@ -165,12 +165,17 @@ def load(
     folder = CHECKPOINT if path is None else Path(path)
     tokenizer = load_tokenizer(folder)  # first, since weights take longer to read
     generation = GenerationConfig.read(folder)
+    build = Llama
+    if parallel:  # torch's distributed tensors take a while to import
+        from sampling.model.parallel import parallel_llama
+
+        build = parallel_llama(device)
     model = load_llama(
         folder,
         device=device,
         dtype=DTYPES[dtype] if isinstance(dtype, str) else dtype,
         progress=progress,
-        build=parallel_builder(device) if parallel else Llama,
+        build=build,
     )
     name = "sampling-toy" if path is None else folder.resolve().name
     if not parallel:
@@ -179,10 +184,3 @@ def load(
     named = {**named_end_tokens(folder), "the tokenizer's eos_token": own_end_tokens(tokenizer)}
     tell_end_tokens(named, loaded.vocabulary)
     return loaded
-
-
-def parallel_builder(device: torch.device | str) -> Callable[[LlamaConfig], Llama]:
-    """Return what makes this process's part of a model; torch's distributed tensors take a while to import."""
-    from sampling.model.parallel import parallel_llama
-
-    return parallel_llama(device)

@@ -98,17 +98,14 @@ class ChatRequest:
 OWN_FIELDS = tuple(field.name for field in fields(ChatRequest))
 
 
+@reading_request()
 def read(request: Mapping[str, object], dialect: Dialect) -> ChatRequest:
     """Read a request in a dialect."""
-    with reading_request():
-        return _read(request, dialect)
-
-
-def _read(request: Mapping[str, object], dialect: Dialect) -> ChatRequest:
     given = {name: value for name, value in request.items() if value is not None}
     kinds = kinds_of(dialect)
     for name, value in given.items():
-        if name not in kinds and not is_sampling_field(name):
+        # whether the dialect has a stage for a sampling parameter is asked of its value
+        if name not in kinds and (name not in SAMPLING_FIELDS or name in FIELDS):
             raise InvalidRequest(name, value, f"left out: {why_unknown(name, dialect)}")
     values: dict[str, Any] = {
         name: kinds[name].read(name, value) if name in kinds else value for name, value in given.items()
@@ -119,7 +116,7 @@ def _read(request: Mapping[str, object], dialect: Dialect) -> ChatRequest:
     own = {name: values[name] for name in OWN_FIELDS if name in values}
     if "top_k" in values:
         values["top_k"] = top_k_of(values["top_k"], dialect)
-    if dialect.seed_minus_one and is_minus_one(values.get("seed")):
+    if dialect.seed_minus_one and isinstance(values.get("seed"), int | float) and values["seed"] == -1:
         del values["seed"]
     asked = {name: values[name] for name in SAMPLING_FIELDS if name in values}
     params = SamplingParams(**asked, ranges=dialect.ranges)
@@ -144,21 +141,11 @@ def check_together(request: ChatRequest, given: Mapping[str, object]) -> None:
                 raise InvalidRequest(name, given[name], "left out with a response_format other than text")
 
 
-def is_sampling_field(name: str) -> bool:
-    """Return True for a sampling parameter; whether the dialect has a stage for it is asked of its value."""
-    return name in SAMPLING_FIELDS and name not in FIELDS
-
-
 def why_unknown(name: str, dialect: Dialect) -> str:
     """Say why a dialect has no such field."""
     if name in NOT_OFFERED:
         return NOT_OFFERED[name].reason
     return f"the dialect {dialect.name!r} has no {name}" if name in FIELDS else "there is no such field"
-
-
-def is_minus_one(value: object) -> bool:
-    """Return True for the number -1."""
-    return isinstance(value, int | float) and value == -1
 
 
 def by_their_first_names(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sampling.text.floor import TokenFloor
 from sampling.text.grammar import Grammar, Grammars
-from sampling.text.incremental import TextDecoder, prefix_bytes
-from sampling.text.prompt import chat_prompt, encode_chat
+from sampling.text.incremental import prefix_bytes
+from sampling.text.prompt import chat_prompt
 from sampling.text.prompt_limit import PromptLimit
 from sampling.text.stop import StopStrings
 from sampling.text.template import CLOCK
@@ -19,11 +19,9 @@ __all__ = [
     "Grammars",
     "PromptLimit",
     "StopStrings",
-    "TextDecoder",
     "TokenFloor",
     "Vocabulary",
     "chat_prompt",
-    "encode_chat",
     "load_tokenizer",
     "prefix_bytes",
     "token_bytes",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
+
+from sampling.text.token_bytes import steps_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -20,7 +21,7 @@ KEEPING = ("ByteLevel", "Digits", "Punctuation", "Split")
 """Pre-tokenizers that give every byte of a text to some token, unless they are told to remove what they split at."""
 
 Form = Literal["NFC", "NFD", "NFKC", "NFKD"]
-FORMS: Mapping[str, Form] = {"NFC": "NFC", "NFD": "NFD", "NFKC": "NFKC", "NFKD": "NFKD"}
+FORMS = frozenset(get_args(Form))
 
 
 class TokenFloor:
@@ -40,8 +41,8 @@ class TokenFloor:
         from tokenizers.models import BPE
 
         backend, added = tokenizer.backend_tokenizer, tokenizer.added_tokens_decoder
-        forms = normal_forms(state_of(backend.normalizer))
-        known = isinstance(backend.model, BPE) and keeps_everything(state_of(backend.pre_tokenizer))
+        forms = normal_forms(steps_of(backend.normalizer))
+        known = isinstance(backend.model, BPE) and keeps_everything(steps_of(backend.pre_tokenizer))
         self._forms = forms or ()
         self._weights, self._apart = np.zeros(256), np.zeros(2**16, dtype=bool)
         if known and forms is not None:
@@ -102,7 +103,8 @@ def byte_weights(
     # a model begins with single bytes, and loses those that are no tokens
     longest[np.setdiff1d(np.arange(256), found[size == 1])] = np.inf
     if white_space_taken:
-        longest[list(white_space_bytes())] = np.inf
+        spaces = (character for character in map(chr, range(0x10000)) if character.isspace())
+        longest[[*"".join(spaces).encode()]] = np.inf
     return 1 / longest
 
 
@@ -133,35 +135,13 @@ def spellings(content: str, forms: Sequence[Form]) -> Iterator[str]:
         yield content
 
 
-def white_space_bytes() -> set[int]:
-    """Return the bytes of all characters that are white space."""
-    return {byte for code in range(0x10000) if chr(code).isspace() for byte in chr(code).encode()}
+def normal_forms(normalizer: Sequence[Mapping[str, Any]]) -> tuple[Form, ...] | None:
+    """Return the normal forms of Unicode that a tokenizer's steps bring a text into; None where they do something else."""
+    forms = [step["type"] for step in normalizer]
+    return tuple(forms) if {*forms} <= FORMS else None
 
 
-def normal_forms(normalizer: Mapping[str, Any] | None) -> tuple[Form, ...] | None:
-    """Return the normal forms of Unicode that a tokenizer brings a text into; None where it does something else."""
-    kinds = [step["type"] for step in steps(normalizer, "normalizers")]
-    return tuple(FORMS[kind] for kind in kinds) if all(kind in FORMS for kind in kinds) else None
-
-
-def keeps_everything(pre_tokenizer: Mapping[str, Any] | None) -> bool:
+def keeps_everything(pre_tokenizer: Sequence[Mapping[str, Any]]) -> bool:
     """Whether a tokenizer's model gets all of a text, as the characters that stand for its bytes."""
-    known = [*steps(pre_tokenizer, "pretokenizers")]
-    kept = (step["type"] in KEEPING and step.get("behavior") != "Removed" for step in known)
-    return bool(known) and known[-1]["type"] == "ByteLevel" and all(kept)
-
-
-def state_of(part: Any) -> dict[str, Any] | None:
-    """Return a part of a tokenizer as `tokenizer.json` has it."""
-    return None if part is None else json.loads(part.__getstate__())
-
-
-def steps(step: Mapping[str, Any] | None, name: str) -> Iterator[Mapping[str, Any]]:
-    """Yield the single steps of a part of a tokenizer."""
-    if step is None:
-        return
-    if step["type"] == "Sequence":
-        for one in step[name]:
-            yield from steps(one, name)
-    else:
-        yield step
+    kept = (step["type"] in KEEPING and step.get("behavior") != "Removed" for step in pre_tokenizer)
+    return bool(pre_tokenizer) and pre_tokenizer[-1]["type"] == "ByteLevel" and all(kept)

@@ -34,9 +34,8 @@ LIMITS: dict[str, Any] = {
     "step_lexer_fuel": 100_000,  # for one mask, some ten milliseconds
     "max_items_in_row": 10 * MOST_OPTIONAL,  # four for each property that may come next
 }
-TRIAL = Helper(
-    Path(__file__).with_name("trial.py"), memory=2**29, longest=2**20, nice=10
-)  # decoding goes first
+# decoding goes first
+TRIAL = Helper(Path(__file__).with_name("trial.py"), memory=2**29, longest=2**20, nice=10)
 SECONDS = 10.0  # that a schema may take to compile; ordinary ones take milliseconds
 
 
@@ -123,9 +122,8 @@ class Grammars:
                 texts = [vocabulary.bytes_of(token) for token in range(size)]
                 self.is_tokenizer_wrapper = True
                 self.bos_token_id = None
-                self.eos_token_id = (
-                    size  # one of llguidance's own: a model may have several end tokens, or none
-                )
+                # one of llguidance's own: a model may have several end tokens, or none
+                self.eos_token_id = size
                 self.tokens = [*(raw or b"" for raw in texts), b""]
                 self.special_token_ids = [token for token, raw in enumerate(self.tokens) if not raw]
 
@@ -159,10 +157,8 @@ class Grammar:
         masks = (np.frombuffer(parser.compute_bitmask(), np.uint8) for parser in parsers)
         bits = functools.reduce(np.bitwise_and, masks)
         allowed = torch.from_numpy(np.unpackbits(bits, count=self.size, bitorder="little").view(np.bool_))
-        accepting = [
-            parser.is_accepting() for parser in parsers
-        ]  # false, and no bit set, once there was an error
-        allowed[[*self.end_ids]] = all(accepting)
+        # false, and no bit set, once there was an error
+        allowed[[*self.end_ids]] = all(parser.is_accepting() for parser in parsers)
         return allowed
 
 
@@ -235,7 +231,7 @@ def refusal_by_trial(schema: Mapping[str, object]) -> str | None:
         BoundExceeded: It takes too long, or too much memory.
         InvalidRequest: It is none that llguidance is asked about.
     """
-    refusal = TRIAL.ask({"grammar": schema_grammar(schema), "limits": LIMITS}, SECONDS)
+    refusal = tried(schema_grammar(schema))
     return None if refusal is None else plain(refusal)
 
 

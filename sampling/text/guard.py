@@ -95,13 +95,12 @@ class Guard:
 
     def _stand_in(self, character: str) -> str:
         if character not in self._stand_ins:
-            self._stand_ins[character] = self._next_free()
+            free = next(self._free, None)
+            if free is None:
+                words = "text that leaves one of them unused"
+                raise InvalidRequest("messages", "every private-use character", words)
+            self._stand_ins[character] = free
         return self._stand_ins[character]
-
-    def _next_free(self) -> str:
-        for character in self._free:
-            return character
-        raise InvalidRequest("messages", "every private-use character", "text that leaves one of them unused")
 
     def _spell(self, text: str) -> list[int]:
         """Tokenise as plain text, with the hidden characters back in their places."""

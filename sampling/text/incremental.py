@@ -1,37 +1,6 @@
-"""Token bytes to text, piece by piece, with partial characters held back."""
+"""Where the characters of a text end in its bytes."""
 
 from __future__ import annotations
-
-import codecs
-
-
-class TextDecoder:
-    r"""Decodes bytes that arrive in pieces; the pieces of text joined equal the text of the bytes joined.
-
-    A character whose bytes are not all there yet is held back. Bytes that are not UTF-8 become U+FFFD, as
-    `bytes.decode("utf-8", errors="replace")` of the whole has it.
-
-    Example:
-        >>> from sampling.text.incremental import TextDecoder
-        >>> decoder = TextDecoder()
-        >>> [decoder.feed(piece) for piece in (b"caf\xc3", b"\xa9", None, b" \xf0\x9f")], decoder.flush()
-        (['caf', 'é', '', ' '], '\ufffd')
-    """
-
-    def __init__(self) -> None:
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-
-    def feed(self, piece: bytes | None) -> str:
-        """Take the bytes of the next token; return the text that is now complete.
-
-        Args:
-            piece: The token's bytes, or None for a token without bytes, which adds no text.
-        """
-        return self._decoder.decode(piece or b"")
-
-    def flush(self) -> str:
-        """End the text: return U+FFFD for a character left incomplete, else nothing."""
-        return self._decoder.decode(b"", final=True)
 
 
 def prefix_bytes(data: bytes, characters: int) -> int:

@@ -109,7 +109,7 @@ class SchemaDocument:
         found: object = self._resources.get(address)
         path = self._places[id(found)].path if isinstance(found, dict) else ()
         if fragment.startswith("/"):
-            tokens = [token.replace("~1", "/").replace("~0", "~") for token in fragment[1:].split("/")]
+            tokens = pointer_tokens(fragment)
             for token in tokens:
                 found = step(found, token)
             path = (*path, *tokens)
@@ -170,6 +170,11 @@ def subschemas(schema: Schema) -> Iterator[tuple[Path, object]]:
             yield from (((keyword, index), child) for index, child in enumerate(held))
         elif isinstance(held, dict) and keyword in SINGLE:
             yield (keyword,), held
+
+
+def pointer_tokens(pointer: str) -> list[str]:
+    """Return the tokens of a JSON pointer that begins with a slash."""
+    return [token.replace("~1", "/").replace("~0", "~") for token in pointer[1:].split("/")]
 
 
 def step(found: object, token: str) -> object:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sampling.core.errors import CheckpointError, InvalidRequest
 from sampling.text.guard import Guard, texts_in
 from sampling.text.prompt_limit import PromptLimit
-from sampling.text.template import CLOCK, Refused, Rendered, render, template_of
+from sampling.text.template import Refused, render, template_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -34,17 +34,6 @@ class Prompt:
     ids: list[int]
     read: Mapping[str, str]
     unknown: tuple[str, ...] = ()
-
-
-def encode_chat(tokenizer: PreTrainedTokenizerFast, messages: Sequence[Message], **options: Any) -> list[int]:
-    """Return the ids alone of `chat_prompt`.
-
-    Args:
-        tokenizer: A fast transformers tokenizer with a chat template.
-        messages: Each with `role`, `content` and perhaps `name`.
-        options: Those of `chat_prompt`.
-    """
-    return chat_prompt(tokenizer, messages, **options).ids
 
 
 def chat_prompt(
@@ -107,7 +96,9 @@ def chat_prompt(
         shown[-1] = {**shown[-1], "content": cut + MARK}
     generation = cut is None if add_generation_prompt is None else add_generation_prompt
     try:
-        rendered = _rendered(tokenizer, shown, given, generation, now or datetime.now())
+        rendered = render(
+            tokenizer, shown, given, add_generation_prompt=generation, now=now or datetime.now()
+        )
     except Refused as refused:
         raise _error(refused, messages, guard) from None
     text = rendered.text if cut is None else _until_mark(rendered.text, cut)
@@ -124,23 +115,6 @@ def _own_variables(tokenizer: PreTrainedTokenizerFast, variables: Mapping[str, A
         if name in tokenizer.special_tokens_map:
             raise InvalidRequest(f"chat_template_kwargs.{name}", value, "left out: the tokenizer sets it")
     return dict(variables)
-
-
-def _rendered(
-    tokenizer: PreTrainedTokenizerFast,
-    messages: Sequence[Message],
-    variables: Mapping[str, Any],
-    add_generation_prompt: bool,
-    now: datetime,
-) -> Rendered:
-    return render(
-        tokenizer,
-        messages,
-        add_generation_prompt=add_generation_prompt,
-        variables={name: value for name, value in variables.items() if name != CLOCK},
-        pinned=variables.get(CLOCK, {}),
-        now=now,
-    )
 
 
 def _error(refused: Refused, messages: Sequence[Message], guard: Guard) -> CheckpointError | InvalidRequest:

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from sampling.core.errors import InvalidRequest
 from sampling.helper import BoundExceeded
-from sampling.text.json_schema import MAPS, Path, Schema, step, subschemas
+from sampling.text.json_schema import MAPS, Path, Schema, pointer_tokens, step, subschemas
 
 MOST_TRIALS = 64
 SECONDS = 5.0  # for all of them
@@ -93,7 +93,7 @@ class Trials:
         reference = schema.get("$ref")
         if not isinstance(reference, str) or not reference.startswith("#/"):
             return None, ()
-        keys = [unquote(key).replace("~1", "/").replace("~0", "~") for key in reference[2:].split("/")]
+        keys = pointer_tokens(unquote(reference[1:]))
         found: object = self._root
         for key in keys:
             found = step(found, key)

@@ -67,10 +67,9 @@ def template_of(tokenizer: PreTrainedTokenizerFast) -> str:
 def render(
     tokenizer: PreTrainedTokenizerFast,
     messages: Sequence[Mapping[str, str]],
+    variables: Mapping[str, Any],
     *,
     add_generation_prompt: bool,
-    variables: Mapping[str, Any],
-    pinned: Mapping[str, str],
     now: datetime,
 ) -> Rendered:
     """Render messages as `tokenizer.apply_chat_template(tokenize=False)` does, in a process that can be ended.
@@ -78,9 +77,8 @@ def render(
     Args:
         tokenizer: A transformers tokenizer with a chat template.
         messages: Each with `role`, `content` and perhaps `name`.
+        variables: What else the template may read; as `CLOCK` texts by format, which it gives in place of the time.
         add_generation_prompt: Whether the text ends with the beginning of an answer.
-        variables: What else the template may read.
-        pinned: Texts by format that `strftime_now` gives in place of the time.
         now: The local time.
 
     Raises:
@@ -88,15 +86,17 @@ def render(
         Refused: The template refuses the messages, fails on them, or passes a bound.
     """
     fixed = {"tools": None, "documents": None, "add_generation_prompt": add_generation_prompt}
+    given = {name: value for name, value in variables.items() if name != CLOCK}
+    pinned = variables.get(CLOCK, {})
     question = {
         "template": template_of(tokenizer),
         "variables": {
             **tokenizer.special_tokens_map,
-            **variables,
+            **given,
             "messages": [dict(message) for message in messages],
             **fixed,
         },
-        "given": [*variables, *([CLOCK] if pinned else [])],
+        "given": [*given, *([CLOCK] if pinned else [])],
         "pinned": {**pinned},
         "now": now.isoformat(),
     }

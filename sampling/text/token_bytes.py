@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from sampling.core.errors import CheckpointError
 
@@ -71,7 +72,8 @@ def _bytes_of(token: str, index: int) -> bytes:
 
 
 def _require_byte_level(tokenizer: PreTrainedTokenizerFast) -> None:
-    found = _decoders(tokenizer)
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    found = [step["type"] for step in steps_of(backend and backend.decoder)]
     if found != ["ByteLevel"]:
         raise CheckpointError(
             f"tokenizer: {type(tokenizer).__name__} decodes with {' + '.join(found) or 'nothing'}, "
@@ -79,10 +81,15 @@ def _require_byte_level(tokenizer: PreTrainedTokenizerFast) -> None:
         )
 
 
-def _decoders(tokenizer: PreTrainedTokenizerFast) -> list[str]:
-    """Names of the decoding steps, a sequence of steps taken apart."""
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is None or backend.decoder is None:
-        return []
-    state = json.loads(backend.decoder.__getstate__())
-    return [step["type"] for step in state.get("decoders", [state])]
+def steps_of(part: Any) -> list[dict[str, Any]]:
+    """Return the single steps of a part of a tokenizer, as `tokenizer.json` has them; none of a part that is None."""
+    return [] if part is None else [*_single(json.loads(part.__getstate__()))]
+
+
+def _single(step: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    if step["type"] != "Sequence":
+        yield step
+        return
+    for steps in step.values():
+        for one in steps if isinstance(steps, list) else ():
+            yield from _single(one)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import codecs
+from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sampling.text.incremental import TextDecoder, prefix_bytes
+from sampling.chat.choice import Choice, StopRules
+from sampling.generate.decode import SampledToken
+from sampling.text.incremental import prefix_bytes
+from sampling.text.vocabulary import Vocabulary
 
 # Whole characters, parts of characters and bytes that occur in no UTF-8 text, so that every case is met often.
 FRAGMENTS = [
@@ -42,36 +46,43 @@ def split(draw: st.DrawFn) -> tuple[bytes, list[bytes]]:
     return data, [data[a:b] for a, b in pairwise([0, *sorted(cuts), len(data)])]
 
 
+class Pieces(Vocabulary):
+    """A vocabulary of which token i has the bytes of piece i."""
+
+    def __init__(self, pieces: Sequence[bytes | None]) -> None:
+        self._bytes, self.end_ids = [*pieces], frozenset()
+
+
+def texts_of(pieces: Sequence[bytes | None]) -> list[str]:
+    """What a choice gives out for each of its tokens; at the last one also what was held back."""
+    choice = Choice(Pieces(pieces), StopRules(max_tokens=len(pieces)))
+    return [choice.accept(SampledToken(token, 0.0, 1, ())).text for token in range(len(pieces))]
+
+
 @given(split())
 def test_joined_pieces_are_the_text_of_the_whole(case: tuple[bytes, list[bytes]]) -> None:
     data, pieces = case
-    decoder = TextDecoder()
-    text = "".join(map(decoder.feed, pieces)) + decoder.flush()
-    assert text == data.decode("utf-8", errors="replace")
+    assert "".join(texts_of(pieces)) == data.decode("utf-8", errors="replace")
 
 
 @given(st.text(max_size=20))
 def test_byte_by_byte_a_character_comes_with_its_last_byte(text: str) -> None:
-    decoder = TextDecoder()
-    pieces = [decoder.feed(bytes([byte])) for byte in text.encode()]
-    assert pieces == [part for c in text for part in [""] * (len(c.encode()) - 1) + [c]]
-    assert decoder.flush() == ""
+    texts = texts_of([bytes([byte]) for byte in text.encode()])
+    assert texts == [part for c in text for part in [""] * (len(c.encode()) - 1) + [c]]
 
 
 @pytest.mark.parametrize(
-    ("pieces", "texts", "end"),
+    ("pieces", "texts"),
     [
-        ([b"\xf0\x9f", b"\x99", b"\x82!"], ["", "", "🙂!"], ""),
-        ([b"caf\xc3"], ["caf"], "\ufffd"),
-        ([b"\xf0\x9f\x99"], [""], "\ufffd"),
-        ([b"\xe2\x82", b"a"], ["", "\ufffda"], ""),
-        ([b"\xc3", None, b"\xa9"], ["", "", "é"], ""),
+        ([b"\xf0\x9f", b"\x99", b"\x82!"], ["", "", "🙂!"]),
+        ([b"caf\xc3"], ["caf\ufffd"]),
+        ([b"\xf0\x9f\x99"], ["\ufffd"]),
+        ([b"\xe2\x82", b"a"], ["", "\ufffda"]),
+        ([b"\xc3", None, b"\xa9"], ["", "", "é"]),
     ],
 )
-def test_hand_made_cases(pieces: list[bytes | None], texts: list[str], end: str) -> None:
-    decoder = TextDecoder()
-    assert [decoder.feed(piece) for piece in pieces] == texts
-    assert decoder.flush() == end
+def test_hand_made_cases(pieces: list[bytes | None], texts: list[str]) -> None:
+    assert texts_of(pieces) == texts
 
 
 def character_ends(data: bytes) -> list[int]:

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from llama3_tokenizer import BOS, END_HEADER, EOT, START_HEADER, llama3_encoding
+from scripted import encode_chat
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from sampling.core.errors import CheckpointError, InvalidRequest
-from sampling.text.prompt import encode_chat
 from sampling.text.token_bytes import byte_alphabet
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from scripted import byte_tokenizer
+from scripted import byte_tokenizer, encode_chat
 from transformers.utils.chat_template_utils import (  # pyright: ignore[reportPrivateUsage]
     _compile_jinja_template,
 )
@@ -18,7 +18,7 @@ from transformers.utils.chat_template_utils import (  # pyright: ignore[reportPr
 from sampling.core.errors import CheckpointError, InvalidRequest
 from sampling.helper import Helper
 from sampling.text import renderer, template
-from sampling.text.prompt import chat_prompt, encode_chat
+from sampling.text.prompt import chat_prompt
 from sampling.text.template import render
 from sampling.toy import CHECKPOINT
 
@@ -92,9 +92,8 @@ def ours(
     return render(
         with_template(source),
         messages,
+        variables,
         add_generation_prompt=generation,
-        variables=variables,
-        pinned={},
         now=datetime.now(),
     ).text
 

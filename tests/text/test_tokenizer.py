@@ -8,12 +8,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from scripted import encode_chat
 from tokenizers import Tokenizer
 from toy_variants import variant
 from unwanted_files import POINTER, pipe_at
 
 from sampling.core.errors import CheckpointError
-from sampling.text import encode_chat, load_tokenizer
+from sampling.text import load_tokenizer
 
 TEXTS = (
     "In 2026, 1234567 people paid 3.50 for 10 kg.",
