@@ -28,14 +28,7 @@ class Place(NamedTuple):
 
 
 def text_of(name: str | Place, value: object) -> str:
-    """Check a string.
-
-    Args:
-        name: The field, for the message.
-        value: What was given.
-
-    Returns:
-        The string.
+    """Check a string; `name` is what errors call it.
 
     Raises:
         InvalidRequest: No string, or one that UTF-8 cannot hold.
@@ -51,15 +44,7 @@ def text_of(name: str | Place, value: object) -> str:
 
 
 def object_of(name: str, value: object, keys: Sequence[str]) -> Mapping[object, object]:
-    """Check an object that may have certain keys only.
-
-    Args:
-        name: The field, for the message.
-        value: What was given.
-        keys: The keys that are known.
-
-    Returns:
-        The object without its keys of the value None, which count as left out, known or not.
+    """Check an object that may have certain keys only; return it without those of the value None, which count as left out.
 
     Raises:
         InvalidRequest: No object, or an unknown key.

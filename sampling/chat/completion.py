@@ -77,12 +77,9 @@ class Completion:
         return TokenEvent(choice, delta, self.choices[choice].finish_reason is not None)
 
     def header(self, kind: str) -> dict[str, Any]:
-        """Return what a response and the chunks of a stream begin with.
+        """Return what a response and the chunks of a stream begin with; `kind` is their `object`.
 
         What is not of the request's own choosing is named, so that the output can be replayed.
-
-        Args:
-            kind: The `object`.
         """
         fields = {
             "id": self.id,

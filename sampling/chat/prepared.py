@@ -80,11 +80,7 @@ def prepare(
 ) -> PreparedRequest:
     """Check a request against a model, and make it ready; nothing is decoded.
 
-    Args:
-        loaded: Model and tokenizer.
-        request: What is wanted.
-        dialect: How to sample and to answer.
-        context: Most tokens of prompt and answer; None for the model's own.
+    Prompt and answer have at most `context` tokens; where that is None, as many as the model's own context.
 
     Raises:
         InvalidRequest: The model, its tokenizer or the dialect cannot serve the request.

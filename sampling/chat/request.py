@@ -61,11 +61,7 @@ class ChatRequest:
     given: frozenset[str] = field(default=frozenset(), compare=False)
 
     def filled(self, defaults: Mapping[str, Any]) -> ChatRequest:
-        """Fill sampling parameters and `max_tokens` where they were left out.
-
-        Args:
-            defaults: Values by field.
-        """
+        """Fill sampling parameters and `max_tokens` where they were left out, with defaults by field."""
         values = {name: value for name, value in defaults.items() if name not in self.given}
         max_tokens = values.pop("max_tokens", self.max_tokens)
         return replace(self, params=replace(self.params, **values), max_tokens=max_tokens)

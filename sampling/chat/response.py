@@ -25,15 +25,7 @@ def logprob_of(value: float, rank: int, dialect: Dialect) -> float:
 def described(
     token_id: int, logprob: float, vocabulary: Vocabulary, dialect: Dialect, begun: bytes = b""
 ) -> dict[str, Any]:
-    """Return a token, its log probability and its bytes.
-
-    Args:
-        token_id: The token.
-        logprob: Its log probability.
-        vocabulary: What it stands for.
-        dialect: How it is shown.
-        begun: The bytes of a character that the tokens before it have begun.
-    """
+    """Return a token, its log probability and its bytes; `begun` are those of a character that others have begun."""
     raw, text = vocabulary.bytes_of(token_id), vocabulary.text_of(token_id)
     if raw is None and dialect.blank_special_tokens:
         text, raw = "", b""

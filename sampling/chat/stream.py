@@ -35,11 +35,7 @@ class ChunkWriter:
         return [self._chunk(index, {"role": "assistant"}) for index in range(self._prepared.request.n)]
 
     def write(self, events: Sequence[TokenEvent]) -> list[dict[str, Any]]:
-        """Return the chunks for what happened in one step: a choice's content if there is any, and its last chunk at its end.
-
-        Args:
-            events: All events of the completion in the step.
-        """
+        """Return the chunks for all events of a step: a choice's content if there is any, and its last chunk at its end."""
         chunks: list[dict[str, Any]] = []
         for event in events:
             text, tokens = event.delta.text, event.delta.tokens
@@ -85,10 +81,7 @@ class ChunkWriter:
 
 
 def server_sent_event(data: dict[str, Any] | str) -> str:
-    r"""One event of a stream as it goes over the wire.
-
-    Args:
-        data: A chunk, or text such as `DONE`.
+    r"""Return one event of a stream, a chunk or text such as `DONE`, as it goes over the wire.
 
     Source: "Server-sent events", HTML Living Standard.
 

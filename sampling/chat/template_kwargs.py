@@ -78,12 +78,7 @@ def check_clock(name: str, value: object) -> None:
 
 
 def json_value(name: str | Place, value: object, levels: int = DEEPEST) -> Any:
-    """Check a JSON value, all of it.
-
-    Args:
-        name: What it is called in errors.
-        value: What was given; a mapping is an object, a sequence but a string a list.
-        levels: How deep it may be.
+    """Check a JSON value, all of it, of at most so many levels: a mapping is an object, a sequence but a string a list.
 
     Returns:
         The same as dict, list, str, int, float, bool and None.

@@ -31,10 +31,7 @@ def refuse(options: argparse.Namespace, allowed: str, *names: str) -> None:
 def check_files(options: argparse.Namespace, written: Sequence[str], read: Sequence[str] = ()) -> None:
     """Refuse files that cannot be written, and one file by two flags, before an hour's work is lost.
 
-    Args:
-        options: What the flags say.
-        written: The flags of files that will be written.
-        read: Those of files that are read, or taken up again.
+    `written` are the flags of files that will be written, `read` those of files that are read, or taken up again.
     """
     taken: dict[object, str] = {}
     for name in (*read, *written):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import permutations
 from typing import TypeVar
 
@@ -63,27 +63,23 @@ QUESTIONS: Mapping[str, SamplingCase] = {
 }
 
 
-@dataclass
 class DialectIdentification:
     """Answers to the questions that the target answers.
 
     Args:
         dialects: Their semantics by name.
+
+    Attributes:
+        rows: By dialect and question, what would be drawn from.
+        cells: And which tokens that tells apart.
     """
 
-    dialects: Mapping[str, Semantics]
-    rows: Mapping[str, Mapping[str, Row]] = field(init=False)
-    cells: Mapping[str, Mapping[str, NDArray[np.int64]]] = field(init=False)
-    answers: list[tuple[str, NDArray[np.int64]]] = field(
-        init=False, default_factory=list[tuple[str, NDArray[np.int64]]]
-    )
-    counts: dict[str, NDArray[np.int64]] = field(init=False, default_factory=dict[str, NDArray[np.int64]])
-    refused: set[str] = field(init=False, default_factory=set[str])
-
-    def __post_init__(self) -> None:
-        """Work out by dialect and question what would be drawn from, and which tokens that tells apart."""
-        self.rows = {name: each(probabilities, one) for name, one in self.dialects.items()}
-        self.cells = {name: each(told_apart, one) for name, one in self.dialects.items()}
+    def __init__(self, dialects: Mapping[str, Semantics]) -> None:
+        self.rows = {name: each(probabilities, one) for name, one in dialects.items()}
+        self.cells = {name: each(told_apart, one) for name, one in dialects.items()}
+        self.answers: list[tuple[str, NDArray[np.int64]]] = []
+        self.counts: dict[str, NDArray[np.int64]] = {}
+        self.refused: set[str] = set()
 
     @property
     def answered(self) -> list[str]:
@@ -166,11 +162,7 @@ def identify(lab: CheckContext) -> Identification:
     reaches 4e6, or where Pearson's test has a p-value below 1e-6 / 4. Both are taken with the questions about equal logits and
     without them: the right dialect is excluded with a chance of at most 1e-6. One that lacks a parameter is taken to ignore it.
 
-    Args:
-        lab: Its target is asked; its dialect plays no part.
-
-    Returns:
-        The dialects that are left are the winners, but for those that take parameters which the target refuses.
+    The dialects that are left are the winners, but for those that take parameters which the target refuses.
     """
     dialects = {name: Semantics.of(dialect) for name, dialect in DIALECTS.items()}
     interview = DialectIdentification(dialects)
@@ -222,12 +214,7 @@ def identified(interview: DialectIdentification, dialects: Mapping[str, Semantic
 
 
 def excluded_by(interview: DialectIdentification, asked: Sequence[str]) -> dict[str, Exclusion]:
-    """Return the dialects that are out by the answers to some questions, and why.
-
-    Args:
-        interview: All answers.
-        asked: The questions that count: all that were answered, or those of them that have no equal logits.
-    """
+    """Return the dialects that are out by the answers to some questions, and why: to all, or to those without equal logits."""
     found: dict[str, Exclusion] = {}
     for name in interview.rows:
         seen = interview.likelihoods(asked, name)

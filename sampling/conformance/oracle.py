@@ -47,10 +47,6 @@ EPSILON = 2.0**-23  # probabilities whose ratio is this near to 1 are one in flo
 def probabilities(question: SamplingCase, semantics: Semantics) -> Row:
     """Return the distribution that a token is drawn from.
 
-    Args:
-        question: The logits, parameters and past.
-        semantics: How they are read.
-
     Returns:
         float64 [V]; zeros if nothing is left to sample.
 
@@ -73,12 +69,7 @@ def probabilities(question: SamplingCase, semantics: Semantics) -> Row:
 
 
 def logprobs(question: SamplingCase, semantics: Semantics, mode: str | None = None) -> Row:
-    """Return the log probabilities that are reported.
-
-    Args:
-        question: The logits, parameters and past.
-        semantics: How they are read.
-        mode: `raw`, `penalised`, `temperature` or `processed`; None takes that of the semantics.
+    """Return the log probabilities that are reported, in a mode; where that is None, in that of the semantics.
 
     Returns:
         float64 [V]; -inf where the probability is 0.

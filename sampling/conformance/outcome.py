@@ -21,10 +21,6 @@ def outcome(name: str, ask: Callable[[], T]) -> T | Finding:
 
     An exception that nobody expected is a fault of the kit: it decides nothing about the target, and its traceback is logged.
 
-    Args:
-        name: What is asked, for the log.
-        ask: Asks.
-
     Example:
         >>> outcome("bias.ban", lambda: 3)
         3

@@ -44,9 +44,8 @@ Ids = Sequence[int]
 Seed = int | None
 Key = tuple[Tensor, Tensor, Tensor]
 
-QUESTION = [
-    {"role": "user", "content": ""}
-]  # a request must have messages; what is asked stands in the logits
+# a request must have messages; what is asked stands in the logits
+QUESTION = [{"role": "user", "content": ""}]
 MOST_ALTERNATIVES = 20
 # By mode the stages that its log probabilities do not see.
 NOT_SEEN: dict[str, tuple[type[Processor], ...]] = {
@@ -257,13 +256,7 @@ def grammars(width: int) -> Grammars:
 
 
 def reference(dialect: DialectName | Dialect = "qstash") -> Reference:
-    """Return a callable that samples exactly as a dialect says, and has `many`, `report` and `choices`.
-
-    Args:
-        dialect: A dialect or its name.
-
-    Returns:
-        The callable.
+    """Return a callable that samples exactly as a dialect or one of that name says, and has `many`, `report` and `choices`.
 
     Raises:
         InvalidArgument: No dialect has that name.

@@ -10,11 +10,7 @@ RECORD = Path(__file__).with_suffix(".json")
 
 
 def score_note(record: Path = RECORD) -> str:
-    """Return the mutation score in one sentence; empty where none is recorded.
-
-    Args:
-        record: What `benchmarks/conformance/power.py` wrote.
-    """
+    """Return the mutation score that `benchmarks/conformance/power.py` recorded, in one sentence; empty where there is none."""
     if not record.exists():
         return ""
     score: dict[str, Any] = json.loads(record.read_text())

@@ -76,14 +76,7 @@ class CallableTarget:
         return callable(getattr(self.function, "report", None))
 
     def draw(self, question: SamplingCase, seeds: Sequence[Seed]) -> Tokens:
-        """One token for each seed.
-
-        Args:
-            question: What is asked.
-            seeds: The seeds; None is an unseeded request.
-
-        Returns:
-            int64 [N].
+        """Return one token for each seed, int64 [N]; None is an unseeded request.
 
         Raises:
             Refused: It raised.

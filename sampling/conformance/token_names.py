@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,15 +11,10 @@ from sampling.conformance.answers import Entry, Key, Listed, entries_of
 from sampling.conformance.endings import CouldNotRun
 from sampling.conformance.sampling_case import SamplingCase
 
+if TYPE_CHECKING:
+    from sampling.conformance.check_context import CheckContext
+
 SURE = 200.0  # a logit so far above the others that nothing else is drawn
-
-
-class Reporting(Protocol):
-    """What learning needs of a lab."""
-
-    def report(self, question: SamplingCase) -> dict[str, Any]:
-        """One API choice."""
-        ...
 
 
 class TokenNames:
@@ -34,7 +29,7 @@ class TokenNames:
         self._ids = {key: token for token, key in enumerate(keys) if self.keys.count(key) == 1}
 
     @staticmethod
-    def learnt(lab: Reporting, width: int) -> TokenNames:
+    def learnt(lab: CheckContext, width: int) -> TokenNames:
         """Ask for every id below a width once, and see what it is called.
 
         Raises:

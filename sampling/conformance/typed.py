@@ -8,13 +8,7 @@ from sampling.core.errors import InvalidArgument
 
 
 def typed(name: str, value: object, kind: type | UnionType, allowed: str) -> None:
-    """Check the type of an argument.
-
-    Args:
-        name: The argument, for the message.
-        value: What was given.
-        kind: What it may be.
-        allowed: The same in words that follow "must be".
+    """Check the type of an argument; `allowed` says the same in words that follow "must be".
 
     Raises:
         InvalidArgument: It is something else.

@@ -74,22 +74,10 @@ def verify(
 
 
 class Verification:
-    """A verification that can be left in the middle with what was found until then.
-
-    Args:
-        target: See `verify`.
-        dialect: See `verify`.
-        reference: See `verify`.
-        checks: See `verify`.
-        progress: See `verify`.
-        settings: See `verify`.
-
-    Raises:
-        InvalidArgument: See `verify`.
-        CouldNotRun: See `verify`.
+    """A verification that can be left in the middle with what was found until then; arguments and errors are those of `verify`.
 
     Attributes:
-        progress: See `verify`.
+        progress: That of `verify`.
         found: The findings so far, by check.
         wanted: The checks that were asked for.
     """
@@ -140,11 +128,7 @@ class Verification:
         return self._report([notes.evidence] if isinstance(notes, Finding) else [*notes])
 
     def so_far(self, ended: str) -> Report:
-        """Return the report of what was found before the end; what was not is inconclusive.
-
-        Args:
-            ended: What ended it, in words.
-        """
+        """Return the report of what was found before something, in words, ended the run; what was not is inconclusive."""
         missing = Finding(Verdict.INCONCLUSIVE, f"not asked to the end: {ended}")
         done = len(self.found)
         self.found = {name: self.found.get(name, missing) for name in self.wanted}
@@ -214,11 +198,7 @@ def check_settings(kind: str, settings: Mapping[str, Any]) -> None:
 
 
 def as_target(target: Target | Callable[..., int] | str | Path, settings: dict[str, Any]) -> Target:
-    """Return a target from what names it.
-
-    Args:
-        target: What names it.
-        settings: Those that open a URL are taken out.
+    """Return a target from what names it; settings that open a URL are taken out.
 
     Raises:
         InvalidArgument: It is none of what `verify` takes.

@@ -8,13 +8,7 @@ from sampling.core.errors import InvalidArgument
 
 
 def checked_device(device: torch.device | str) -> torch.device:
-    """Return a device that holds tensors here.
-
-    Args:
-        device: A device or its name.
-
-    Returns:
-        The device.
+    """Return a device, given as it is or by name, that holds tensors here.
 
     Raises:
         InvalidArgument: torch does not know it, or it is not there.

@@ -165,9 +165,8 @@ def pieces(value: object) -> Iterator[str]:
         yield "," + closing if type(value) is tuple and len(value) == 1 else closing
     elif type(value) in (str, bytes):
         yield repr(cast("str | bytes", value)[: LONGEST_VALUE + 1])
-    elif (
-        isinstance(value, int) and value.bit_length() > BITS_SHOWN
-    ):  # Python refuses to write thousands of digits
+    elif isinstance(value, int) and value.bit_length() > BITS_SHOWN:
+        # Python refuses to write thousands of digits
         yield f"an integer of about {round(value.bit_length() * math.log10(2))} digits"
     else:
         yield whole_repr(value)

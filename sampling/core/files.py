@@ -25,9 +25,6 @@ def standard_stream(path: str | Path) -> int | None:
 def opened(path: str | Path) -> TextIO:
     """Open a file to write UTF-8 text; what is in it is lost, unless it is a standard stream: there the text comes behind it.
 
-    Args:
-        path: The file.
-
     Raises:
         OSError: It cannot be opened.
     """

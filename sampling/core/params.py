@@ -61,16 +61,7 @@ INTEGERS = ("seed", "top_logprobs", "top_k", "min_tokens")
 
 
 def number(name: str, value: object, low: float, high: float) -> float:
-    """Check a number against a closed range.
-
-    Args:
-        name: The field, for the message.
-        value: What was given; a bool is not a number.
-        low: Smallest allowed value.
-        high: Largest allowed value.
-
-    Returns:
-        The value as a float.
+    """Check a number, which no bool is, against a closed range; return it as a float.
 
     Raises:
         InvalidArgument: Not a number, NaN, infinite, or out of range.
@@ -136,15 +127,7 @@ def token_id(name: str, key: object) -> int:
 
 
 def token_ids(name: str, value: object, most: int | None = None) -> tuple[int, ...]:
-    """Check a list of token ids.
-
-    Args:
-        name: The field, for the message.
-        value: Integers of at least 0.
-        most: How many there may be; None for no limit.
-
-    Returns:
-        The ids, each once, in their order.
+    """Check a list of token ids, of at most so many where there is a limit; return each once, in their order.
 
     Raises:
         InvalidArgument: No list, too long, or an id that is none.
@@ -187,16 +170,7 @@ class BiasTable(Mapping[int, float]):
 
 
 def bias_table(name: str, value: object, low: float, high: float) -> dict[int, float]:
-    """Check a mapping of token ids to biases.
-
-    Args:
-        name: The field, for the message.
-        value: Mapping; keys are token ids as integers or strings of digits.
-        low: Smallest allowed bias.
-        high: Largest allowed bias.
-
-    Returns:
-        The table with integer keys.
+    """Check a mapping of token ids, integers or strings of digits, to biases of a closed range; return it with integer keys.
 
     Raises:
         InvalidArgument: Not a mapping, a bad id, a bias out of range, or one id twice.

@@ -64,15 +64,6 @@ def listed(name: str, value: object) -> list[object]:
 def whole_list(name: str, value: object, low: int, high: int) -> list[int]:
     """Read whole numbers of a closed range from anything that can be iterated.
 
-    Args:
-        name: The field, for the message.
-        value: What was given.
-        low: Smallest allowed number.
-        high: Largest allowed number.
-
-    Returns:
-        The numbers.
-
     Raises:
         InvalidArgument: It cannot be iterated, or one of the numbers is no integer or out of range.
 

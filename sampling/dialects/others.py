@@ -12,14 +12,7 @@ T = TypeVar("T")
 
 
 def naming_others(read: Callable[[Dialect], T], dialect: Dialect) -> T:
-    """Read something in a dialect; a refusal names the dialects that it could be read in.
-
-    Args:
-        read: Reads it in a given dialect, or raises InvalidArgument.
-        dialect: The dialect.
-
-    Returns:
-        What was read.
+    """Read something by a function that takes the dialect; a refusal names the dialects that it could be read in.
 
     Raises:
         InvalidRequest: The dialect refuses.

@@ -63,11 +63,7 @@ class Helper:
         self._idle: list[Process] = []
 
     def ask(self, question: object, seconds: float) -> Any:
-        """Have a question answered.
-
-        Args:
-            question: A JSON value.
-            seconds: How long it may take, once it is its turn and a process has started.
+        """Have a question, a JSON value, answered in so many seconds, once it is its turn and a process has started.
 
         Raises:
             BoundExceeded: It took too long, too much memory, or the answer is too long.

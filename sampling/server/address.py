@@ -11,11 +11,7 @@ from sampling.server.listener import Listener
 
 
 def bound_socket(host: str, port: int) -> socket.socket:
-    """Take an address; connections are refused until a server listens on it.
-
-    Args:
-        host: A name or an address.
-        port: 0 takes any free one.
+    """Take an address, with port 0 any free one; connections are refused until a server listens on it.
 
     Raises:
         OSError: The address cannot be had, or another server has it already; the message names it.

@@ -16,13 +16,7 @@ T = TypeVar("T")
 
 
 async def read_body(scope: Scope, receive: Receive, limit: int, seconds: float) -> bytes:
-    """Read a request's body.
-
-    Args:
-        scope: The connection's.
-        receive: The connection's.
-        limit: Most bytes; a longer body is not read any further.
-        seconds: How long all of it may take.
+    """Read a request's body in so many seconds; one of more bytes than the limit is not read any further.
 
     Raises:
         ApiError: The body is longer, or says so, or does not come to an end in time.
@@ -43,14 +37,7 @@ async def read_body(scope: Scope, receive: Receive, limit: int, seconds: float) 
 
 
 async def unless_gone(work: Coroutine[None, None, T], *gone: Coroutine[None, None, object]) -> T:
-    """Do some work, and stop as soon as the client is gone.
-
-    Args:
-        work: What to do.
-        gone: Each comes to its end when the client is gone, one way or the other.
-
-    Returns:
-        What has come of the work.
+    """Return what has come of some work; stop as soon as one of `gone` comes to its end, since then the client is gone.
 
     Raises:
         ClientDisconnect: One of them came before the end.

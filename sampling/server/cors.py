@@ -19,11 +19,8 @@ ORIGIN = re.compile(
 )
 NAMED = re.compile(rb"\norigin:[ \t]*([^\r\n]*[^\r\n \t])", re.IGNORECASE)
 DEFAULT_PORTS = {"http": 80, "https": 443}
-READABLE = (
-    "x-request-id",
-    "retry-after",
-    "www-authenticate",
-)  # beside the headers that pages may always read
+# beside the headers that pages may always read
+READABLE = ("x-request-id", "retry-after", "www-authenticate")
 
 
 class CrossOrigin(CORSMiddleware):

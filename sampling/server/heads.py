@@ -24,12 +24,8 @@ def origin_form(scope: Scope) -> Scope:
 def fault_of_head(scope: Scope, largest: int) -> ApiError | None:
     """Return what h11 lets pass.
 
-    Another HTTP, such as that with which HTTP/2 begins; a head of any size that comes all at once; and a body whose end is told
-    in two ways, of which a proxy may have believed the other (RFC 9112, 6.1).
-
-    Args:
-        scope: The request's.
-        largest: Most bytes of line and headers.
+    Another HTTP, such as that with which HTTP/2 begins; line and headers of more bytes than the largest head, which came all at
+    once; and a body whose end is told in two ways, of which a proxy may have believed the other (RFC 9112, 6.1).
     """
     if not scope["http_version"].startswith("1."):
         return other_version(scope["http_version"])

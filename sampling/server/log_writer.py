@@ -30,9 +30,8 @@ class LineWriter(logging.Handler):
         self, descriptor: int, dropped: Callable[[int], str], most_waiting: int = MOST_WAITING
     ) -> None:
         super().__init__()
-        self._descriptor = os.dup(
-            descriptor
-        )  # closed elsewhere, its number could become that of a connection
+        # closed elsewhere, its number could become that of a connection
+        self._descriptor = os.dup(descriptor)
         self._tell_dropped = dropped
         self._dropped = 0
         self._ended = False

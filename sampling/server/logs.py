@@ -22,14 +22,7 @@ logger = logging.getLogger("sampling.server")
 def log(
     event: str, level: int = logging.INFO, *, failure: BaseException | None = None, **fields: object
 ) -> None:
-    """Log one event.
-
-    Args:
-        event: What happened, a word or two.
-        level: As in `logging`.
-        failure: An exception whose traceback belongs to it.
-        fields: What else there is to say.
-    """
+    """Log one event, a word or two, with its fields and the traceback of a failure that belongs to it."""
     logger.log(level, event, exc_info=failure, extra={"fields": fields})
 
 

@@ -52,11 +52,7 @@ class Server(uvicorn.Server):
 
 
 def configuration(app: Starlette) -> uvicorn.Config:
-    """How uvicorn serves an application here: one way on every machine, and without logs of its own.
-
-    Args:
-        app: As `create_app` makes it, with its options.
-    """
+    """Return how uvicorn serves an application of `create_app`: one way on every machine, and without logs of its own."""
     options: ServerOptions = app.state.service.options
     return uvicorn.Config(
         app,
@@ -74,13 +70,7 @@ def configuration(app: Starlette) -> uvicorn.Config:
 
 
 def serve(app: Starlette, taken: socket.socket, ready: Callable[[], None]) -> None:
-    """Serve an application until a signal comes.
-
-    Args:
-        app: As `create_app` makes it.
-        taken: Where to listen.
-        ready: Called when connections are accepted.
-    """
+    """Serve an application of `create_app` until a signal comes; `ready` is called when connections are accepted."""
 
     def drain() -> None:
         app.state.service.worker.queue.draining = True

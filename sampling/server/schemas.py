@@ -30,13 +30,7 @@ def optional(schema: Schema) -> Schema:
 
 
 def record(properties: Mapping[str, Schema], required: Sequence[str] = (), *, closed: bool = False) -> Schema:
-    """Return an object.
-
-    Args:
-        properties: Its properties.
-        required: Those that have to be there.
-        closed: Whether it has no others.
-    """
+    """Return an object with properties, some of them required; a closed one has no others."""
     whole = {"type": "object", "properties": {**properties}, "required": [*required]}
     return {**whole, "additionalProperties": False} if closed else whole
 
@@ -72,14 +66,7 @@ def below(bound: int) -> str:
 
 
 def request_schema(dialect: Dialect, *, names: tuple[str, ...], vocab_size: int, most_choices: int) -> Schema:
-    """Return what a chat completion request is.
-
-    Args:
-        dialect: What it has no stage for is no field.
-        names: The models that are served.
-        vocab_size: V; biases are on ids below it.
-        most_choices: The highest `n`.
-    """
+    """Return what a chat completion request is; what the dialect has no stage for is no field."""
     ranges = dialect.ranges
     numbers = {name: within(NUMBER, *getattr(ranges, name)) for name in NUMBERS}
     integers = {name: within(INTEGER, *getattr(ranges, name)) for name in INTEGERS if name not in FIELDS}

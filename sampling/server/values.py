@@ -26,9 +26,8 @@ def require_few_values(text: bytes) -> None:
     Example:
         >>> require_few_values(b'{"logit_bias": {"42": -100}}')
     """
-    if (
-        sum(map(text.count, (b",", b"[", b"{"))) < MOST_VALUES
-    ):  # each value but the first is behind one of them
+    # each value but the first is behind one of them
+    if sum(map(text.count, (b",", b"[", b"{"))) < MOST_VALUES:
         return
     for number, _ in enumerate(VALUE.finditer(text), 1):  # bit by bit, so that others get their turn
         if number > MOST_VALUES:

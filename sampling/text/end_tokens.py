@@ -25,10 +25,6 @@ def tell_end_tokens(named: Mapping[str, Sequence[int]], vocabulary: Vocabulary) 
 
     It is a warning, which Python shows without being asked, where the first who names any does not name them all: transformers
     would end at those alone. Without any end token it is a warning, too.
-
-    Args:
-        named: The ids by who names them.
-        vocabulary: What the ids stand for.
     """
     ends = {
         index: [who for who, ids in named.items() if index in ids] for ids in named.values() for index in ids

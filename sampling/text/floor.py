@@ -87,11 +87,7 @@ class TokenFloor:
 def byte_weights(
     tokens: Sequence[bytes], *, white_space_taken: bool
 ) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Return what each byte counts.
-
-    Args:
-        tokens: The vocabulary, tokens that were added left aside.
-        white_space_taken: Whether one token may take any amount of white space.
+    """Return what each byte counts in a vocabulary without added tokens, one of which may take any amount of white space.
 
     Returns:
         float64 [256]; 0 for bytes that may be lost.
@@ -109,11 +105,7 @@ def byte_weights(
 
 
 def pairs_apart(tokens: Sequence[bytes], kept: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Which bytes follow each other in no token.
-
-    Args:
-        tokens: The vocabulary, tokens that were added left aside.
-        kept: Which bytes are never lost, bool [256].
+    """Return which bytes follow each other in no token of a vocabulary without added ones; `kept`, bool [256], are never lost.
 
     Returns:
         bool [65536], by 256 times the first byte and the second; False where one of them may be lost.

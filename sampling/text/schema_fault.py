@@ -17,11 +17,7 @@ DEFINITIONS = ("$defs", "definitions")
 
 
 def fault_of(schema: Mapping[str, object], refusal: Callable[[Schema], str | None]) -> tuple[Path, object]:
-    """Find the innermost part of a schema that is refused as the whole is, with some trials.
-
-    Args:
-        schema: A schema that is refused.
-        refusal: What the compiler has against a schema.
+    """Find the innermost part of a schema that is refused as the whole is, by some trials of what the compiler has against one.
 
     Returns:
         The keys that lead to the part, and its value; no keys where no part is refused by itself.

@@ -70,13 +70,11 @@ def ends(document: SchemaDocument, schema: Schema, closed: str, opened: str, sig
     for keyword in (closed, opened):
         value = schema.get(keyword)
         if value is not None and not isinstance(value, bool):
-            yield End(
-                sign * exact(value), keyword == opened or schema.get(opened) is True
-            )  # true: as in draft 4
+            # true: as in draft 4
+            yield End(sign * exact(value), keyword == opened or schema.get(opened) is True)
             if sign * value > LARGEST:
-                raise InvalidRequest(
-                    document.name(schema, keyword), value, "a number that leaves others, up to 10^18"
-                )
+                words = "a number that leaves others, up to 10^18"
+                raise InvalidRequest(document.name(schema, keyword), value, words)
 
 
 def parts(low: End | None, high: End | None) -> Iterator[dict[str, float]]:

@@ -19,12 +19,9 @@ NAME = "tokenizer.json"
 
 @contextmanager
 def failures_as_errors(what: str) -> Generator[None]:
-    """Put whatever other libraries make of a broken file into one error.
+    """Put whatever other libraries make of a broken file into one error, which says what failed.
 
     A panic of the tokenizers library, which is in Rust, is no Exception.
-
-    Args:
-        what: What failed, for the message.
 
     Raises:
         CheckpointError: Something did.
@@ -38,11 +35,7 @@ def failures_as_errors(what: str) -> Generator[None]:
 
 
 def read_tokenizer_file(folder: Path, vocab_size: int) -> Tokenizer:
-    """Read the tokenizer.json of a checkpoint.
-
-    Args:
-        folder: The checkpoint's directory.
-        vocab_size: V of the model.
+    """Read the tokenizer.json in the folder of a checkpoint whose model has V ids.
 
     Returns:
         The tokenizer as the file says it, but that it neither cuts nor pads a text: a prompt is taken whole.

@@ -15,14 +15,7 @@ Kind = Callable[[Random], Dialogue]
 
 
 def dialogues(number: int, *, seed: int) -> list[Dialogue]:
-    """Write dialogues for a seed.
-
-    Args:
-        number: How many dialogues to write.
-        seed: Any integer.
-
-    Returns:
-        The dialogues, each a list of messages with a role and a content.
+    """Write so many dialogues, each a list of messages with a role and a content, for a seed, any integer.
 
     Example:
         >>> dialogues(1, seed=5) == dialogues(2, seed=5)[:1]

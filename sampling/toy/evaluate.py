@@ -102,13 +102,7 @@ def score(
     *,
     rows: int = 256,
 ) -> tuple[Tensor, Tensor]:
-    """How the model rates the assistant's part of dialogues.
-
-    Args:
-        model: The toy.
-        tokenizer: Its tokenizer.
-        dialogues: B dialogues that end with the assistant.
-        rows: How many to read at a time.
+    """Rate the assistant's part of B dialogues that end with it, so many rows at a time.
 
     Returns:
         Log probabilities [B] in float64, and [B] flags that are true where temperature 0 says the same.

@@ -76,15 +76,7 @@ class Recipe:
 
 
 def train(recipe: Recipe, out: Path) -> dict[str, Any]:
-    """Trains the toy and writes checkpoint and record.
-
-    Args:
-        recipe: What to do.
-        out: The directory to write.
-
-    Returns:
-        The record, as training.json holds it.
-    """
+    """Train the toy by a recipe, and write checkpoint and record; return the record, as training.json holds it."""
     torch.manual_seed(recipe.seed)
     torch.set_num_threads(recipe.threads)
     corpus = dialogues(recipe.dialogues, seed=recipe.seed)

@@ -26,14 +26,7 @@ from sampling.conformance.endpoint.retries import (
     seconds_of,
 )
 from sampling.conformance.endpoint.transcript import Claim, Received, Transcript
-from sampling.conformance.endpoint.trouble import (
-    Failing,
-    Malformed,
-    Refused,
-    Spent,
-    Unanswered,
-    Unended,
-)
+from sampling.conformance.endpoint.trouble import Failing, Malformed, Refused, Spent, Unanswered, Unended
 from sampling.conformance.typed import typed
 from sampling.core.params import integer, number
 from sampling.core.reading import read_json
@@ -161,14 +154,9 @@ class Client:
         return self.named
 
     def ask(self, *, tries: int | None = None, **fields: Any) -> Reply:
-        """Send one request.
+        """Send one request, its fields without the model.
 
-        Args:
-            tries: After how many errors of the server's own to give up, where that is less than the patience allows.
-            fields: Of the request, the model left out.
-
-        Returns:
-            The response.
+        After so many `tries` that end in an error of the server's own it is given up, though the patience may allow more.
 
         Raises:
             CheckEnded: There is none that could be used.
@@ -176,14 +164,7 @@ class Client:
         return self._read(self.text(fields, tries), fields)
 
     def ask_all(self, requests: Sequence[Mapping[str, Any]]) -> list[Reply | CheckEnded]:
-        """Send requests, as many at a time as may be.
-
-        Args:
-            requests: The fields of each, the model left out.
-
-        Returns:
-            By request the response, or why there is none that could be used.
-        """
+        """Send requests, as many at a time as may be: by request the response, or why there is none that could be used."""
         claims: list[Claim | CheckEnded] = [ended(self._claim, fields) for fields in requests]
         pool = ThreadPoolExecutor(self.parallel)
         try:
@@ -237,11 +218,7 @@ class Client:
         return self._text(self._claim(fields), self.url, tries)
 
     def post(self, path: str, body: Mapping[str, Any]) -> str:
-        """Return the body of the answer to a request for something else, which the server need not have.
-
-        Args:
-            path: Behind the server's root, where `/v1` is.
-            body: The request, the model left out.
+        """Return what is answered at a path behind the root, where `/v1` is, to a body without the model; nobody need be there.
 
         Raises:
             CheckEnded: There is none.
@@ -267,13 +244,7 @@ class Client:
         self.budget.take()
 
     def _text(self, claim: Claim, url: str, tries: int | None = None) -> str:
-        """Return the body of the answer to a claimed request.
-
-        Args:
-            claim: The request.
-            url: Where it goes.
-            tries: After how many errors of the server's own to give up.
-        """
+        """Return the body of the answer to a claimed request; `tries` are those of `ask`."""
         received = claim.received
         if received is None:
             received = self._sent("POST", url, claim.body, tries)
@@ -382,13 +353,7 @@ def refusal(text: str) -> str:
 
 
 def tried_enough(state: tenacity.RetryCallState, tries: int, failures: int) -> bool:
-    """Whether a request was sent often enough.
-
-    Args:
-        state: Of its tries.
-        tries: How many may be.
-        failures: How many where the last has ended in an error of the server's own.
-    """
+    """Whether a request was sent often enough: `failures` times where the last try ended in an error of the server's own."""
     error = state.outcome.exception() if state.outcome else None
     own = isinstance(error, Passing) and error.status in OWN_FAULTS
     return state.attempt_number >= (min(failures, tries) if own else tries)

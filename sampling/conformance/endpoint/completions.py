@@ -138,13 +138,7 @@ def value_shift(lab: EndpointContext) -> float:
 def decide(
     lab: EndpointContext, turns: Sequence[Mapping[str, Any]], right: Readings, wrong: Readings
 ) -> Finding:
-    """Sample completions until one side is excluded.
-
-    Args:
-        lab: The lab.
-        turns: Parameters with the penalty, in turns.
-        right: Readings under which the check is passed, the dialect's own first.
-        wrong: The others.
+    """Sample completions, under parameters in turns, until the right readings, the dialect's own first, or the wrong are out.
 
     Raises:
         CheckEnded: The endpoint does not list the model's own values.
@@ -164,13 +158,9 @@ def weighed(
     standing: HypothesisTest,
     rows: Callable[[Moment], Rows],
 ) -> Finding:
-    """Weigh readings by one request after another, until one side is excluded.
+    """Weigh readings by one request after another, under parameters in turns, until one side is excluded.
 
-    Args:
-        lab: The lab.
-        turns: Parameters, in turns.
-        standing: Of the readings.
-        rows: What each of them draws from at a moment.
+    At a moment each of them draws from what `rows` tells.
     """
     drawn = 0
     for number, params in zip(range(MOST_REQUESTS), cycle(turns), strict=False):

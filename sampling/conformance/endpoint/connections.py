@@ -115,13 +115,7 @@ class Connections:
             coming.cancel()
 
     def send(self, method: str, url: str, body: Mapping[str, Any] | None, seconds: float) -> Answer:
-        """Send one request and wait for the whole answer.
-
-        Args:
-            method: Of HTTP.
-            url: Where to.
-            body: JSON's.
-            seconds: For the whole exchange: name look-up, connection, head and body.
+        """Send one request and wait for the whole answer: so many seconds for name look-up, connection, head and body together.
 
         Raises:
             Unreached: There is none, or not in time.

@@ -64,19 +64,15 @@ class Manners:
         self.least, self.listed = LEAST[0], LISTED
         self.notes: list[str] = []
         self._tokens, self._introduced, self._lists_known = TOKENS[0], False, False
-        self._alone: set[frozenset[str]] = (
-            set()
-        )  # own fields of requests that are taken with no others beside
+        # own fields of requests that are taken with no others beside
+        self._alone: set[frozenset[str]] = set()
         self._clash = False  # whether some fields are taken alone, and not together
         self._lock = RLock()
 
     def ask(self, fields: Fields, *, without: tuple[str, ...] = (), tries: int | None = None) -> Reply:
-        """Ask, in the form that the endpoint takes.
+        """Ask, in the form that the endpoint takes, with fields by their names in the kit; neutral ones `without` are left out.
 
-        Args:
-            fields: Of the request, by their names in the kit.
-            without: Neutral fields that are left out.
-            tries: After how many errors of the server's own to give up, where that is less than the patience allows.
+        After so many `tries` that end in an error of the server's own it is given up, though the patience may allow more.
 
         Raises:
             CheckEnded: There is no answer that could be used.

@@ -31,14 +31,7 @@ FLAT_DRAWS = 162  # of three equally likely tokens
 EQUAL, SINGLE = 4, 100  # equally likely tokens, and requests for one of them
 CONNECTIONS = 3
 NULL, NEXT, NONE = "s", "s + 1", "-1"
-RELATED = {
-    NULL: 4321,
-    NEXT: 4322,
-    "s + 2^31": 4321 + 2**31,
-    "s + 2^32": 4321 + 2**32,
-    "-s": -4321,
-    NONE: -1,
-}
+RELATED = {NULL: 4321, NEXT: 4322, "s + 2^31": 4321 + 2**31, "s + 2^32": 4321 + 2**32, "-s": -4321, NONE: -1}
 FOLLOWING = "choice i of seed s is choice 0 of seed s + i"
 USUAL = (0, 1, 42, 1234)  # seeds that engines take where none is given
 BINS, PAIR_BINS = 8, 3
@@ -208,9 +201,8 @@ def choices_differ(lab: EndpointContext) -> Finding:
     n = min(MOST_CHOICES, taken) if taken > 1 else MOST_CHOICES
     if taken == 1 and len(lab.ask(asked.messages, n=n, **asked.fields).choices) == 1:
         return certain(Verdict.IGNORED, f"one choice comes for n = {n}", detects="choices, not draws")
-    shown = (
-        {"logprobs": True} if lab.survey.listed() else {}
-    )  # some engines sort by them where they are asked for
+    # some engines sort by them where they are asked for
+    shown = {"logprobs": True} if lab.survey.listed() else {}
     count = -(-FLAT_DRAWS // n)
     requests = [{"n": n, **shown, **asked.fields, **lab.seeds()} for _ in range(count)]
     tokens: list[list[int]] = []

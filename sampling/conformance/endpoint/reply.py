@@ -16,9 +16,7 @@ from sampling.conformance.endpoint.trouble import Malformed, Missing, Unheeded
 from sampling.core.errors import shown
 
 LONGEST_NAME = 512  # characters of a model's name, or of a fingerprint
-LONGEST_TEXT = (
-    2**16
-)  # characters of a message: none of those that are asked for has more than a few hundred tokens
+LONGEST_TEXT = 2**16  # characters of a message: none of those that are asked for has thousands of tokens
 MOST_CHOICES = 128  # as many as the API gives
 SENTINEL = -1000.0  # a log probability below this stands for none
 ROUNDING = 1e-3  # what it may add to a log probability of 0
@@ -163,10 +161,6 @@ class Chunk(Part):
 def first_tokens(reply: Reply, count: int) -> Reply:
     """Return the first tokens of all choices of a reply that lists them; why they end is not known.
 
-    Args:
-        reply: The reply.
-        count: How many.
-
     Raises:
         Missing: Not all its choices list their tokens.
     """
@@ -230,12 +224,7 @@ def read(kind: type[T], text: str) -> T:
 
 
 def part(kind: type[T], value: object, where: str) -> T:
-    """Read a part of an answer as one of the kinds above.
-
-    Args:
-        kind: The kind.
-        value: What came.
-        where: The part's name in the answer.
+    """Read a part of an answer, by its name there, as one of the kinds above.
 
     Raises:
         Malformed: It is of another form.

@@ -103,9 +103,7 @@ def repeated(lab: EndpointContext, text: str, penalty: float) -> list[dict[str, 
 def by_mode(lab: EndpointContext, params: Mapping[str, Any]) -> Finding:
     """Ask under some parameters, and see which of the three modes gives the values that come.
 
-    Args:
-        lab: The lab.
-        params: With ids of `logit_bias` that count in the list of the plain request.
+    Ids of `logit_bias` count in the list of the plain request.
     """
     plain, told = lab.survey.listed(), told_under(lab, params)
     words = ", ".join(f"{name} {value}" for name, value in params.items() if name != "logit_bias")
@@ -122,12 +120,7 @@ def by_fit(
 ) -> Finding:
     """Find from values: the dialect's mode is among those that give them, or it is not.
 
-    Args:
-        lab: The lab.
-        where: Under which parameters, in words.
-        question: What the modes are asked: the values without the parameters, and these.
-        plain: The same values by text.
-        told: What came.
+    The question is of the values without the parameters, which `plain` has by text; `told` is what came with them.
     """
     fitting, own = fitting_modes(lab, question, plain, told), lab.semantics.logprob_mode
     if own in fitting:
@@ -355,11 +348,8 @@ def joined_bytes(lab: EndpointContext) -> Finding:
 def difference(choice: Choice, *, lost: bool) -> str:
     """Where a message is not what the bytes of its tokens say; nothing if it is.
 
-    The entry of a token that ends a message may have bytes that are not in it, and so may a character that is not finished.
-
-    Args:
-        choice: The message, with its entries.
-        lost: Whether parts of characters that are never finished are shown without bytes.
+    The entry of a token that ends a message may have bytes that are not in it, and so may a character that is not finished;
+    where those are `lost`, their parts are shown without bytes.
     """
     parts = [bytes(position.bytes or ()) for position in choice.positions]
     text = choice.text.replace(BROKEN, "") if lost and b"" in parts else choice.text
@@ -407,11 +397,6 @@ def broken(lab: EndpointContext) -> list[Reply]:
 
 def among_whole(lab: EndpointContext, token: int, logprob: float) -> Reply:
     """Return the reply to a request for tokens of which about half are a part of a character, which no other ever finishes.
-
-    Args:
-        lab: The lab.
-        token: The part's id.
-        logprob: Its log probability.
 
     Raises:
         CheckEnded: Biases do not fence tokens.

@@ -20,10 +20,6 @@ class Tokens(Part):
 def tokenized(client: Client, text: str) -> list[int]:
     """Return the ids of a text, nothing put in front of it; none if the endpoint does not tell them.
 
-    Args:
-        client: The endpoint.
-        text: The text.
-
     Source: llama.cpp, tools/server/README.md, "POST /tokenize" (`content`); vLLM, TokenizeCompletionRequest (`prompt`).
     """
     asked: dict[str, Any] = {

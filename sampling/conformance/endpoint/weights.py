@@ -13,7 +13,7 @@ from sampling.conformance.endpoint.prompts import LETTERS, Messages
 from sampling.conformance.endpoint.trouble import Missing
 from sampling.conformance.endpoint.whole_prompts import whole_prompt
 from sampling.dialects import DialectName, dialect
-from sampling.text import encode_chat
+from sampling.text import chat_prompt
 
 CLOSE = 1e-3  # nats: float32 weights on another machine
 QUANTISED = 0.5  # nats: the same weights in fewer bits
@@ -40,12 +40,12 @@ class ReferenceWeights:
 
     def prompt(self, messages: Messages) -> list[int]:
         """Return the ids of a context."""
-        return encode_chat(
+        return chat_prompt(
             self._loaded.tokenizer,
             messages,
             double_bos=self._dialect.double_bos,
             parse_control_tokens=self._dialect.parse_control_tokens,
-        )
+        ).ids
 
     def row(self, messages: Messages) -> torch.Tensor:
         """Return the log probabilities behind a context, float64 [V]."""

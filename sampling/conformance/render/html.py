@@ -20,14 +20,7 @@ td.verdict { font-weight: 600; white-space: nowrap; } td.draws { text-align: rig
 
 
 def html(report: Report) -> str:
-    """Return a report as one HTML page.
-
-    Args:
-        report: The report.
-
-    Returns:
-        The page.
-    """
+    """Return a report as one HTML page."""
     head = report.header
     title = f"{head.target} as {head.dialect}"
     counts = ", ".join(f"{number} {verdict}" for verdict, number in report.counts().items())

@@ -22,14 +22,7 @@ CONTROL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def junit(report: Report) -> str:
-    """Return a report as JUnit XML: deviations are failures, what was not decided is an error, what cannot be asked is skipped.
-
-    Args:
-        report: The report.
-
-    Returns:
-        An XML document.
-    """
+    """Return a report as JUnit XML: a deviation is a failure, what was not decided an error, what cannot be asked skipped."""
     head = report.header
     kinds = [ELEMENTS.get(finding.verdict, "") for finding in report.checks.values()]
     suite = Xml.Element(

@@ -14,14 +14,7 @@ KINDS = {
 
 
 def methods(report: Report) -> str:
-    """How a report came about, in one paragraph.
-
-    Args:
-        report: The report.
-
-    Returns:
-        Text without markup.
-    """
+    """Say how a report came about, in one paragraph without markup."""
     head, checks = report.header, report.checks
     decided = [
         f for f in checks.values() if f.verdict in (Verdict.CONFORMS, Verdict.DEVIATES, Verdict.IGNORED)

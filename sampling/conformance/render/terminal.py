@@ -26,12 +26,7 @@ INDENT = (0, 0, 0, 4)
 
 
 def print_report(report: Report, console: Console) -> None:
-    """Print a report.
-
-    Args:
-        report: The report.
-        console: Where to.
-    """
+    """Print a report."""
     head = report.header
     version = f", {head.target_version}" if head.target_version else ""
     console.print(Text.assemble((head.target, "bold"), f"{version}, as {head.dialect}"))

@@ -81,10 +81,7 @@ class Record(Head):
 
 
 def read_trace(path: Path) -> list[Record]:
-    """Read a trace.
-
-    Args:
-        path: A file of JSON Lines.
+    """Read a trace, a file of JSON Lines.
 
     Raises:
         InvalidArgument: It cannot be read; the message names the line and the field.
@@ -247,12 +244,7 @@ def check_values(record: Record, number: int) -> None:
 
 
 def write_trace(records: Iterable[Record], path: Path) -> None:
-    """Write a trace; the file is not touched before there is a record.
-
-    Args:
-        records: What is written, as it comes.
-        path: Where to.
-    """
+    """Write a trace, its records as they come; the file is not touched before there is one."""
     coming = iter(records)
     first = next(coming, None)
     if first is None:
@@ -263,13 +255,10 @@ def write_trace(records: Iterable[Record], path: Path) -> None:
 
 
 def difr(records: Iterable[Record]) -> dict[str, Any]:
-    """Return a trace in the format that Token-DiFR takes external samples in: one sample for each prompt.
+    """Return a trace in the format that Token-DiFR takes external samples in: one for each prompt, whose ids must be known.
 
     Its `config` is for any metadata; the parameters of each output are there in its `params`, in the samples' order. The
     method replays vLLM's draw, so that a trace of another engine needs a sampling procedure of its own, or temperature 0.
-
-    Args:
-        records: All with the ids of their prompts.
 
     Raises:
         InvalidArgument: A prompt's ids are not known.

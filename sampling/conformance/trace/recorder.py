@@ -86,13 +86,7 @@ def turn(settings: Sequence[Setting], count: int, together: int) -> int:
 
 
 def from_loop(loaded: LoadedModel, dialect: Dialect, count: int, seed: int) -> Iterator[Record]:
-    """Record the library's own loop.
-
-    Args:
-        loaded: Model and tokenizer.
-        dialect: How to sample; what it does not take is not asked for.
-        count: How many completions.
-        seed: Of the requests' seeds.
+    """Record so many completions of the library's own loop; what the dialect does not take is not asked for.
 
     Yields:
         The records; their log probabilities are the model's own, those of all biased tokens among them.
@@ -182,12 +176,7 @@ def known(logits: torch.Tensor, others: list[int]) -> list[Alternative]:
 
 
 def from_endpoint(target: EndpointTarget, count: int, seed: int) -> Iterator[Record]:
-    """Record an endpoint: completions of one token each, from a fenced support, as their ids are known then.
-
-    Args:
-        target: The endpoint.
-        count: How many completions.
-        seed: Of the requests' seeds.
+    """Record so many completions of an endpoint: of one token each, from a fenced support, as their ids are known then.
 
     Yields:
         The records, without the ids of their prompt; their log probabilities are those of the plain request.
