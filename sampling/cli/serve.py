@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from sampling.cli.flags import KEY_VARIABLE
 from sampling.cli.loading import load_with_progress
+from sampling.cli.options import SERVER_NUMBERS, SERVER_SECONDS
 from sampling.cli.processes import under_torchrun
 from sampling.core.errors import InvalidArgument
 from sampling.core.params import integer
@@ -18,18 +19,8 @@ from sampling.server.logs import log, logging_to_standard_error
 from sampling.server.run import serve
 
 OPEN = "whoever reaches this address can use the model; --api-key asks for a key, --host 127.0.0.1 keeps to this machine"
-OPTIONS = (
-    "max_batch",
-    "max_queue",
-    "max_context",
-    "max_body",
-    "max_unread",
-    "max_connections",
-    "keep_alive",
-    "head_timeout",
-    "body_timeout",
-    "write_timeout",
-)
+# the flags that are called as the options are
+OPTIONS = [flag[0].replace("-", "_") for flag in (*SERVER_NUMBERS, *SERVER_SECONDS) if flag[0] != "port"]
 
 
 def run_serve(options: argparse.Namespace) -> None:

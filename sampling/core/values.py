@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, Field, fields
+from dataclasses import MISSING, fields
 from typing import Any, cast
 
 import torch
@@ -18,15 +18,9 @@ def short_repr(value: Any) -> str:
         >>> short_repr(Scope(last=64)), short_repr(Scope())
         ('Scope(last=64)', 'Scope()')
     """
-    given = {
-        field.name: getattr(value, field.name) for field in fields(value) if not has_default(field, value)
-    }
+    held = [(field, getattr(value, field.name)) for field in fields(value)]
+    given = {field.name: one for field, one in held if field.default is MISSING or one != field.default}
     return f"{type(value).__name__}({', '.join(f'{name}={one!r}' for name, one in given.items())})"
-
-
-def has_default(field: Field[Any], value: object) -> bool:
-    """Return True if a field of an object has the value that it has when it is left out."""
-    return field.default is not MISSING and getattr(value, field.name) == field.default
 
 
 def same(one: object, other: object) -> bool:

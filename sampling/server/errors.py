@@ -21,6 +21,7 @@ from sampling.core.errors import (
 from sampling.server.paths import CHAT_PATHS, MODELS_PATHS
 
 BAD_REQUEST = "invalid_request_error"
+LATER = {"Retry-After": "1"}  # seconds
 
 
 class ApiError(Exception):
@@ -83,25 +84,19 @@ def body_too_large(limit: int) -> ApiError:
 def queue_full(waiting: int) -> ApiError:
     """Refuse a request because as many wait as may wait."""
     words = f"{waiting} requests wait already, and no more may; try again later"
-    return ApiError(429, words, "rate_limit_error", code="queue_full", headers={"Retry-After": "1"})
+    return ApiError(429, words, "rate_limit_error", code="queue_full", headers=LATER)
 
 
 def shutting_down() -> ApiError:
     """Refuse a request because the server takes no new work."""
-    return ApiError(
-        503, "the server takes no requests: it is shutting down", "server_error", code="shutting_down"
-    )
+    words = "the server takes no requests: it is shutting down"
+    return ApiError(503, words, "server_error", code="shutting_down")
 
 
 def connections_full(most: int) -> ApiError:
     """Refuse a connection because as many are open as may be."""
     words = f"{most} connections are open, and no more may be; try again later"
-    return ApiError(503, words, "server_error", code="too_many_connections", headers={"Retry-After": "1"})
-
-
-def descriptors_used_up() -> ApiError:
-    """Refuse a connection because the process may open no more files."""
-    return overloaded("the server has no file descriptor left")
+    return ApiError(503, words, "server_error", code="too_many_connections", headers=LATER)
 
 
 def no_turn(seconds: float) -> ApiError:
@@ -112,7 +107,7 @@ def no_turn(seconds: float) -> ApiError:
 def overloaded(why: str) -> ApiError:
     """Refuse what asks for too much at a time."""
     words = f"{why}; try again later"
-    return ApiError(503, words, "server_error", code="overloaded", headers={"Retry-After": "1"})
+    return ApiError(503, words, "server_error", code="overloaded", headers=LATER)
 
 
 def late_head(seconds: float) -> ApiError:
@@ -157,29 +152,13 @@ def internal() -> ApiError:
     return ApiError(500, words, "server_error", code="internal_error")
 
 
-def unsampleable(error: RowError) -> ApiError:
-    """Answer that the model's logits cannot be sampled."""
-    return ApiError(500, str(error), "server_error", code="row_error")
-
-
 def not_enough_memory(error: NotEnoughMemory, *, alone: bool) -> ApiError:
     """Refuse what does not fit into memory: for good where nobody else has any of it, else for now."""
     words = f"{error}; --max-context bounds it for all requests"
     if alone:
         return ApiError(400, words, param=error.param, code="out_of_memory")
-    return ApiError(
-        503,
-        f"{words}; other requests take memory, too: try again later",
-        "server_error",
-        param=error.param,
-        code="out_of_memory",
-        headers={"Retry-After": "1"},
-    )
-
-
-def unusable(error: CheckpointError) -> ApiError:
-    """Answer that the checkpoint, such as its chat template, cannot serve any request."""
-    return ApiError(500, str(error), "server_error", code="checkpoint_error")
+    words = f"{words}; other requests take memory, too: try again later"
+    return ApiError(503, words, "server_error", param=error.param, code="out_of_memory", headers=LATER)
 
 
 def routing(error: HTTPException) -> ApiError:
@@ -205,14 +184,14 @@ def api_error(error: BaseException) -> ApiError:
         case NotEnoughMemory():
             return not_enough_memory(error, alone=False)
         case RowError():
-            return unsampleable(error)
-        case CheckpointError():
-            return unusable(error)
+            return ApiError(500, str(error), "server_error", code="row_error")
+        case CheckpointError():  # its chat template, such as it is, can serve no request
+            return ApiError(500, str(error), "server_error", code="checkpoint_error")
         case Overloaded():
             return overloaded(str(error))
         case HTTPException():
             return routing(error)
         case OSError(errno=errno.EMFILE | errno.ENFILE):
-            return descriptors_used_up()
+            return overloaded("the server has no file descriptor left")
         case _:
             return internal()

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from sampling.core.errors import one_line
 from sampling.server.errors import unauthorized
 from sampling.server.logs import log
-from sampling.server.records import Record, record_of
+from sampling.server.records import record_of
 from sampling.server.replies import error_response
 
 OPEN_PATHS = ("/health",)
@@ -46,7 +46,15 @@ class RequestLogMiddleware:
         try:
             await self.app(scope, receive, sending)
         finally:
-            log_request(record, scope, time.monotonic() - started)
+            log(
+                "request",
+                request_id=record.request_id,
+                method=scope["method"],
+                path=one_line(scope["path"], LONGEST_PATH),
+                status=record.status,
+                seconds=round(time.monotonic() - started, 6),
+                **record.fields,
+            )
 
 
 class LastResort:
@@ -73,19 +81,6 @@ class LastResort:
             log("request_failed", logging.ERROR, failure=error, request_id=record.request_id)
             if record.status is None:
                 await error_response(error)(scope, receive, send)
-
-
-def log_request(record: Record, scope: Scope, seconds: float) -> None:
-    """Log a request that is over."""
-    log(
-        "request",
-        request_id=record.request_id,
-        method=scope["method"],
-        path=one_line(scope["path"], LONGEST_PATH),
-        status=record.status,
-        seconds=round(seconds, 6),
-        **record.fields,
-    )
 
 
 class BearerKey:

@@ -27,11 +27,12 @@ def description(service: Service) -> dict[str, Any]:
     """Describe all routes of a server."""
     locked = service.options.api_key is not None
     paths = {path: {"post": chat_operation(path, locked=locked)} for path in CHAT_PATHS}
+    schemes = {"securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}} if locked else {}
     return {
         "openapi": "3.1.0",
         "info": {"title": "Chat completions of the reference sampler", "version": __version__},
         "paths": {**paths, **models_paths(service.names, locked=locked), **readable_paths(locked=locked)},
-        "components": {"schemas": component_schemas(service), **security_schemes(locked=locked)},
+        "components": {"schemas": component_schemas(service), **schemes},
     }
 
 
@@ -52,11 +53,6 @@ def component_schemas(service: Service) -> dict[str, Any]:
         "Model": schemas.MODEL,
         "Health": schemas.HEALTH,
     }
-
-
-def security_schemes(*, locked: bool) -> dict[str, Any]:
-    """How a key is sent, where one is needed."""
-    return {"securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}} if locked else {}
 
 
 def chat_operation(path: str, *, locked: bool) -> dict[str, Any]:
@@ -97,19 +93,14 @@ def models_paths(names: Sequence[str], *, locked: bool) -> dict[str, Any]:
 
 def readable_paths(*, locked: bool) -> dict[str, Any]:
     """Return what else can be read."""
-    plain = {"text/plain": {"schema": schemas.TEXT}}
+    plain, whole = (
+        {"text/plain": {"schema": schemas.TEXT}},
+        {"application/json": {"schema": {"type": "object"}}},
+    )
     return {
         "/health": {"get": read("health", "Requests are taken", json_content("Health"), 503, locked=False)},
         "/metrics": {"get": read("metrics", "Prometheus metrics", plain, 401, locked=locked)},
-        "/openapi.json": {
-            "get": read(
-                "openapi",
-                "This description",
-                {"application/json": {"schema": {"type": "object"}}},
-                401,
-                locked=locked,
-            )
-        },
+        "/openapi.json": {"get": read("openapi", "This description", whole, 401, locked=locked)},
     }
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from sampling.core.errors import InvalidArgument
 from sampling.core.params import integer, number
+from sampling.core.reading import Verbatim
 from sampling.dialects import Dialect, DialectName
 from sampling.dialects import dialect as dialect_named
 from sampling.server.cors import check_origin
@@ -15,6 +16,7 @@ PAGE_MODEL = "meta-llama/Meta-Llama-3-8B-Instruct"
 
 LARGEST = 2**31 - 1
 SHORTEST, LONGEST = 0.001, 86400.0  # seconds
+SECRET = Verbatim("another one")  # what errors show in place of a key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,13 +79,6 @@ class ServerOptions:
         for origin in self.cors:
             check_origin(origin)
         if self.api_key is not None and not (self.api_key.isascii() and self.api_key.isprintable()):
-            raise InvalidArgument("api_key", Secret(), "printable ASCII characters")
+            raise InvalidArgument("api_key", SECRET, "printable ASCII characters")
         if self.api_key is not None and (not self.api_key or " " in self.api_key):
-            raise InvalidArgument("api_key", Secret(), "at least one character, none of them a space")
-
-
-class Secret:
-    """What errors show in place of a key."""
-
-    def __repr__(self) -> str:
-        return "another one"
+            raise InvalidArgument("api_key", SECRET, "at least one character, none of them a space")

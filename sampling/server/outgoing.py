@@ -13,8 +13,8 @@ MOST_DISCARDED = 2**24  # bytes that are read in that time, and forgotten
 RESET = struct.pack("ii", 1, 0)  # to linger on, for no second
 
 
-class Outgoing(asyncio.Transport):
-    """A transport for a server's connection.
+class Outgoing:
+    """The transport of a server's connection, but for how it writes and how it ends.
 
     Args:
         transport: What the event loop gives.
@@ -26,7 +26,6 @@ class Outgoing(asyncio.Transport):
     """
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__()
         self._transport, self._loop = transport, loop
         self._ahead = 0  # bytes of the next response that are written already
         self._discarded = 0
@@ -69,7 +68,7 @@ class Outgoing(asyncio.Transport):
         """End it at once, and forget what is unsent: by a reset, so that what has come does not look whole."""
         if self._over:
             return
-        self.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         self._transport.abort()
 
     def lost(self) -> None:
@@ -82,22 +81,6 @@ class Outgoing(asyncio.Transport):
         """Whether its end has begun."""
         return self._lingering is not None or self._transport.is_closing()
 
-    def get_write_buffer_size(self) -> int:
-        """How many bytes the client's side has not taken yet."""
-        return self._transport.get_write_buffer_size()
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """How many bytes may wait before the protocol is asked to pause."""
-        self._transport.set_write_buffer_limits(high, low)
-
-    def pause_reading(self) -> None:
-        """Take no more bytes from the client."""
-        self._transport.pause_reading()
-
-    def resume_reading(self) -> None:
-        """Take bytes from the client again."""
-        self._transport.resume_reading()
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Return what the event loop knows about the connection."""
-        return self._transport.get_extra_info(name, default)
+    def __getattr__(self, name: str) -> Any:
+        """Return what else a transport has."""
+        return getattr(self._transport, name)

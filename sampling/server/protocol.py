@@ -64,7 +64,7 @@ class HttpConnection(H11Protocol):
         super().__init__(config, server_state, app_state, _loop)
         self._options, self._refusals = options, refusals
         self._app, self.app = cast("ASGIApp", self.app), cast("Any", self._serve)
-        self._head = Deadline(self.loop, self._miss_head)
+        self._head = Deadline(self.loop, lambda: self._answer(late_head(options.head_timeout)))
         self._taking = Deadline(self.loop, self._miss_taking)
         self._question = Deadline(self.loop, self._ask)
         self._refusal: ApiError | None = None
@@ -77,13 +77,16 @@ class HttpConnection(H11Protocol):
         """Begin."""
         self._out = Outgoing(transport, self.loop)
         self._out.set_write_buffer_limits(high=0)
-        super().connection_made(self._out)
+        super().connection_made(cast("asyncio.Transport", self._out))
         if len(self.connections) > self._options.max_connections:
             self.connections.discard(self)
             self._refusals("connection_refused", most=self._options.max_connections)
             self._answer(connections_full(self._options.max_connections))
         else:
-            self._await_request()
+            # let the client begin in time
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End."""
@@ -213,12 +216,6 @@ class HttpConnection(H11Protocol):
         if self._late > MOST_LATE:
             self._out.abort()
 
-    def _await_request(self) -> None:
-        """Let the client begin in time."""
-        self.timeout_keep_alive_task = self.loop.call_later(
-            self.timeout_keep_alive, self.timeout_keep_alive_handler
-        )
-
     def _await_head(self) -> None:
         """Let a head that has begun come to its end in time; after a whole request, go on reading to see the client leave."""
         if self.conn.their_state is h11.IDLE:
@@ -227,9 +224,6 @@ class HttpConnection(H11Protocol):
         self._head.stop()
         if self.conn.their_state is not h11.SEND_BODY:
             self.flow.resume_reading()
-
-    def _miss_head(self) -> None:
-        self._answer(late_head(self._options.head_timeout))
 
     def _await_taking(self) -> None:
         """Let the client take what is sent in time."""
@@ -240,12 +234,8 @@ class HttpConnection(H11Protocol):
         if self._untaken - self._out.get_write_buffer_size() >= LEAST_TAKEN:
             self._await_taking()
             return
-        log(
-            "client_does_not_read",
-            logging.WARNING,
-            seconds=self._options.write_timeout,
-            unsent_bytes=self._untaken,
-        )
+        seconds, unsent = self._options.write_timeout, self._untaken
+        log("client_does_not_read", logging.WARNING, seconds=seconds, unsent_bytes=unsent)
         self._out.abort()
 
     def _begin_to_ask(self) -> None:

@@ -187,12 +187,7 @@ ERROR = full(
     error=full(message=TEXT, type=TEXT, param={"type": ["string", "null"]}, code={"type": ["string", "null"]})
 )
 MODEL = full(
-    id=TEXT,
-    object={"const": "model"},
-    created=INTEGER,
-    owned_by=TEXT,
-    root=TEXT,
-    max_model_len=INTEGER,
+    id=TEXT, object={"const": "model"}, created=INTEGER, owned_by=TEXT, root=TEXT, max_model_len=INTEGER
 )
 MODELS = full(object={"const": "list"}, data=listed(MODEL))
 HEALTH = full(status={"const": "ok"})
