@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any, NoReturn
 
+
 from sampling.core.errors import one_line
 from sampling.core.reading import read_json
 from sampling.dialects import DIALECTS
@@ -27,6 +28,12 @@ def value_of(text: str) -> object:
         except ValueError:
             continue
     return text
+
+
+def add_numbers(parser: Any, *flags: tuple[str, str, str]) -> None:
+    """Add flags of numbers to a parser or a group: the name of each, what stands for its value, and what it says."""
+    for name, value, words in flags:
+        parser.add_argument(f"--{name}", type=value_of, metavar=value, help=words)
 
 
 NUMBERS = (
@@ -105,8 +112,7 @@ def add_server_flags(parser: argparse.ArgumentParser) -> None:
     )
     for name, default, words in SERVER_NUMBERS:
         parser.add_argument(f"--{name}", type=value_of, default=default, metavar="N", help=words)
-    for name, words in SERVER_SECONDS:
-        parser.add_argument(f"--{name}", type=value_of, metavar="SECONDS", help=f"seconds {words}")
+    add_numbers(parser, *((name, "SECONDS", f"seconds {words}") for name, words in SERVER_SECONDS))
 
 
 def add_request_flags(parser: argparse.ArgumentParser, *, one_choice: bool) -> None:
@@ -118,8 +124,7 @@ def add_request_flags(parser: argparse.ArgumentParser, *, one_choice: bool) -> N
     )
     add_model_flags(parser)
     fields = parser.add_argument_group("fields of the request")
-    for name, words in NUMBERS:
-        fields.add_argument(f"--{name}", type=value_of, metavar="N", help=words)
+    add_numbers(fields, *((name, "N", words) for name, words in NUMBERS))
     fields.add_argument("--logit-bias", metavar="JSON", help="biases on token ids, such as '{\"42\": -100}'")
     fields.add_argument(
         "--stop", action="append", metavar="TEXT", help="end before this text; up to four times"
@@ -131,7 +136,7 @@ def add_request_flags(parser: argparse.ArgumentParser, *, one_choice: bool) -> N
     fields.add_argument("--logprobs", action="store_true", default=None, help="return log probabilities")
     fields.add_argument("--response-format", metavar="JSON", help='such as \'{"type": "json_object"}\'')
     if not one_choice:
-        fields.add_argument("--n", type=value_of, metavar="N", help="how many choices")
+        add_numbers(fields, ("n", "N", "how many choices"))
         words = "such as '{\"include_usage\": true}', with --stream"
         fields.add_argument("--stream-options", metavar="JSON", help=words)
     fields.add_argument(

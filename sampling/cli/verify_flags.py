@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from sampling.cli.options import value_of
+from sampling.cli.options import add_numbers, value_of
 from sampling.conformance.endpoint.retries import PARALLEL, RetryPolicy
 from sampling.dialects import DIALECTS
 
@@ -16,18 +16,11 @@ def add_endpoint_flags(parser: argparse.ArgumentParser) -> None:
         "--model", metavar="NAME", help="the model to ask for; the first that is listed when left out"
     )
     asked.add_argument("--api-key", metavar="KEY", help="bearer token; or set SAMPLING_API_KEY")
-    asked.add_argument("--max-requests", type=value_of, metavar="N", help="send no more requests than this")
-    asked.add_argument(
-        "--timeout",
-        type=value_of,
-        metavar="S",
-        help=f"seconds for an answer (default: {RetryPolicy.seconds:g})",
-    )
-    asked.add_argument(
-        "--tries",
-        type=value_of,
-        metavar="N",
-        help=f"how often to send a request (default: {RetryPolicy.tries})",
+    add_numbers(
+        asked,
+        ("max-requests", "N", "send no more requests than this"),
+        ("timeout", "S", f"seconds for an answer (default: {RetryPolicy.seconds:g})"),
+        ("tries", "N", f"how often to send a request (default: {RetryPolicy.tries})"),
     )
 
 
@@ -43,22 +36,11 @@ def add_verify_flags(parser: argparse.ArgumentParser) -> None:
         "--reference", metavar="DIR", help="the weights that it should serve; 'toy' for the built-in ones"
     )
     parser.add_argument("--checks", nargs="+", metavar="ID", help="ids of checks; all when left out")
-    parser.add_argument(
-        "--seed", type=value_of, metavar="N", help="of the kit's own choices, which no trace has (default: 0)"
-    )
+    add_numbers(parser, ("seed", "N", "of the kit's own choices, which no trace has (default: 0)"))
     add_endpoint_flags(parser)
-    parser.add_argument(
-        "--parallel",
-        type=value_of,
-        metavar="N",
-        help=f"requests that may be under way at a time, fewer where the endpoint asks for that (default: {PARALLEL})",
-    )
-    parser.add_argument(
-        "--max-seconds",
-        type=value_of,
-        metavar="S",
-        help="send no request later than this after the first; the report has what was found until then",
-    )
+    fewer = "requests that may be under way at a time, fewer where the endpoint asks for that"
+    late = "send no request later than this after the first; the report has what was found until then"
+    add_numbers(parser, ("parallel", "N", f"{fewer} (default: {PARALLEL})"), ("max-seconds", "S", late))
     parser.add_argument(
         "--transcript",
         metavar="FILE",
