@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from typing import Any, NoReturn
 
-
 from sampling.core.errors import one_line
 from sampling.core.reading import read_json
 from sampling.dialects import DIALECTS
