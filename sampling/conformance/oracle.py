@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from sampling.conformance.sampling_case import SamplingCase
@@ -129,13 +130,7 @@ def softmax(row: Row) -> Row:
 
 def rounded(row: Row, dtype: str) -> Row:
     """Logits as a type of fewer bits holds them, ties to even."""
-    if dtype == "bfloat16":
-        bits = row.astype(np.float32).view(np.uint32)
-        finite = np.isfinite(row)
-        up = bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))
-        bits = np.where(finite, up, bits) & np.uint32(0xFFFF0000)
-        return bits.astype(np.uint32).view(np.float32).astype(np.float64)
-    return row.astype(np.dtype(dtype)).astype(np.float64)
+    return torch.from_numpy(row).to(getattr(torch, dtype)).double().numpy()
 
 
 def counts(question: SamplingCase, scope: Scope, width: int) -> Row:

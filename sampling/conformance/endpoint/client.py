@@ -249,9 +249,7 @@ class Client:
         if received is None:
             received = self._sent("POST", url, claim.body, tries)
             self._transcript.add(claim, received)
-        if received.status >= 400:
-            raise Refused(received.status, refusal(received.text))
-        return received.text
+        return accepted(received)
 
     def _connected(self) -> Connections:
         """Return the connections."""
@@ -263,9 +261,7 @@ class Client:
         self._count()
         received = self._sent("GET", self.url.removesuffix("/chat/completions") + "/models")
         try:
-            if received.status >= 400:
-                raise Refused(received.status, refusal(received.text))
-            return part(Model, read(Models, received.text).data[0], "data.0").id
+            return part(Model, read(Models, accepted(received)).data[0], "data.0").id
         except (Malformed, Refused) as error:
             raise Malformed(f"no model was named, and the endpoint lists none: {error}") from None
 
@@ -329,10 +325,9 @@ class Client:
         if status >= 500 or status in PASSING:
             wait = seconds_of(answer.retry_after)
             asked = "" if wait is None else f" (it asks to wait for {wait:g} s)"
-            raise Passing(
-                f"HTTP {status}: {refusal(answer.body.decode(errors='replace'))}{asked}", wait, status
-            )
-        if status >= 300 and status < 400:
+            said = refusal(answer.body.decode(errors="replace"))
+            raise Passing(f"HTTP {status}: {said}{asked}", wait, status)
+        if 300 <= status < 400:
             raise Malformed(f"a redirection (HTTP {status})")
         if status >= 400:
             return Received(status, answer.body.decode(errors="replace"))
@@ -340,6 +335,13 @@ class Client:
             return Received(status, answer.body.decode())
         except UnicodeDecodeError as error:
             raise Malformed(f"the answer is no UTF-8 ({error.reason} at byte {error.start})") from None
+
+
+def accepted(received: Received) -> str:
+    """Return the body of an answer; raise `Refused` where it is a refusal."""
+    if received.status >= 400:
+        raise Refused(received.status, refusal(received.text))
+    return received.text
 
 
 def refusal(text: str) -> str:

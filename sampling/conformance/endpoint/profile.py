@@ -197,12 +197,10 @@ class EndpointProfile:
             return None
         if unlikely(position):
             return None
-        told = {
-            entry.token: entry.token_id
-            for entry in position.top_logprobs
-            if entry.token in values_of(position)
-        }
-        self._told_ids |= {text: token for text, token in told.items() if token is not None}
+        known = values_of(position)
+        for entry in position.top_logprobs:
+            if entry.token in known and entry.token_id is not None:
+                self._told_ids[entry.token] = entry.token_id
         return position
 
     def next_position(self, messages: Messages = LETTERS, **fields: Any) -> Position:
@@ -348,7 +346,7 @@ class EndpointProfile:
     def _candidates(self) -> Iterator[int]:
         """Ids to force: first those that are known to be of listed texts."""
         listed = self.known_ids()
-        likely = self._vocabulary_ids() if not listed else ()
+        likely = () if listed or self._weights is None else self._weights.ids_of([*self.listed()])
         yield from dict.fromkeys((*listed.values(), *likely))
         first, *others = CANDIDATES
         yield from first
@@ -360,10 +358,6 @@ class EndpointProfile:
         """Ids by text, of the listed tokens whose entries tell them."""
         self.listed()
         return self._told_ids
-
-    def _vocabulary_ids(self) -> tuple[int, ...]:
-        """Ids of listed texts in the weights' vocabulary."""
-        return () if self._weights is None else self._weights.ids_of([*self.listed()])
 
     def _tokenized(self) -> Iterator[int]:
         """Ids of listed texts by the endpoint's own tokenizer, as long as it tells any."""
@@ -385,10 +379,8 @@ class EndpointProfile:
                 position = self.ask(messages, logprobs=True, logit_bias=bias).choices[0].positions[0]
             except (Refused, Missing, Malformed):
                 return {}
-            if (
-                position.token != text
-                or not abs(position.logprob - told.get(text, position.logprob)) <= CLOSE
-            ):
+            same = abs(position.logprob - told.get(text, position.logprob)) <= CLOSE
+            if position.token != text or not same:
                 return {}
             if position.possible and position.logprob >= LOWEST:
                 found[text] = position.logprob
@@ -410,10 +402,7 @@ class EndpointProfile:
         """Log probabilities relative to that of the first token, as far as they can be found."""
         first, *others = (Token(token, text, 0.0) for text, token in islice(texts.items(), NARROWEST))
         found = {other: self._difference(messages, first, other) for other in others}
-        return [
-            first,
-            *(replace(other, logprob=value) for other, value in found.items() if value is not None),
-        ]
+        return [first, *(replace(one, logprob=value) for one, value in found.items() if value is not None)]
 
     def _difference(self, messages: Messages, one: Token, other: Token) -> float | None:
         """By how much another token's log probability is above one's, by the biases at which the arg max changes.

@@ -16,6 +16,7 @@ from sampling.conformance.endings import CheckEnded, NotTestable
 from sampling.conformance.endpoint.biased_case import ALWAYS, Asked, batches
 from sampling.conformance.endpoint.distribution import ground, questions
 from sampling.conformance.endpoint.endpoint_context import EndpointContext, Run, choices_of
+from sampling.conformance.endpoint.reply import Choice
 from sampling.conformance.endpoint.trouble import Refused, Unanswered
 from sampling.conformance.statistics.binomial import tail
 from sampling.conformance.statistics.pearson import pearson
@@ -167,7 +168,16 @@ def same_seed(lab: EndpointContext, text: str) -> str:
 def firsts(lab: EndpointContext, asked: Asked, fields: Sequence[Mapping[str, Any]]) -> list[int]:
     """One draw from a question for each request, as places in the fence."""
     replies = lab.ask_all([{**asked.fields, **each} for each in fields], asked.messages)
-    places = [asked.place(reply.choices[0]) for reply in replies]
+    return places_of(asked, [reply.choices[0] for reply in replies])
+
+
+def places_of(asked: Asked, choices: Sequence[Choice]) -> list[int]:
+    """Return the places in the fence of what choices have sampled.
+
+    Raises:
+        NotTestable: One of them is not in it.
+    """
+    places = [asked.place(choice) for choice in choices]
     if None in places:
         raise NotTestable("a token from outside of the fence was sampled (see bias.force)")
     return [place for place in places if place is not None]
@@ -205,12 +215,8 @@ def choices_differ(lab: EndpointContext) -> Finding:
     shown = {"logprobs": True} if lab.survey.listed() else {}
     count = -(-FLAT_DRAWS // n)
     requests = [{"n": n, **shown, **asked.fields, **lab.seeds()} for _ in range(count)]
-    tokens: list[list[int]] = []
-    for reply in lab.ask_all(requests, asked.messages):
-        found = [asked.place(choice) for choice in choices_of(reply, n).choices]
-        if None in found:
-            raise NotTestable("a token from outside of the fence was sampled (see bias.force)")
-        tokens.append([place for place in found if place is not None])
+    replies = lab.ask_all(requests, asked.messages)
+    tokens = [places_of(asked, choices_of(reply, n).choices) for reply in replies]
     every, order = [place for places in tokens for place in places], log_sorted(tokens)
     if order >= -math.log(FALSE_ALARM):
         shape = spread(lab, asked, [*lab.rng.permutation(every)], "choices of seeded requests")

@@ -151,9 +151,8 @@ def told_under(lab: EndpointContext, params: Mapping[str, Any]) -> dict[str, flo
     """Return the values that come under some parameters."""
     texts, ids, fields = [*lab.survey.listed()], lab.survey.texts, dict(params)
     if "logit_bias" in params:
-        fields["logit_bias"] = {
-            str(ids()[texts[token]]): bias for token, bias in params["logit_bias"].items()
-        }
+        biases = params["logit_bias"].items()
+        fields["logit_bias"] = {str(ids()[texts[token]]): bias for token, bias in biases}
     return values_of(lab.survey.next_position(**fields))
 
 
@@ -270,13 +269,13 @@ def count(lab: EndpointContext) -> Finding:
         lab.survey.next_position()  # says what is wrong with them
     extra = 0 if lab.semantics.at_most_k else 1
     wrong = {k: lengths for k, lengths in told.items() if not lengths <= set(range(k, k + extra + 1))}
-    words = ", ".join(f"{k} asked: {lengths_in_words(lengths)}" for k, lengths in told.items())
+    named = {k: " or ".join(LENGTHS.get(n, str(n)) for n in sorted(lengths)) for k, lengths in told.items()}
+    words = ", ".join(f"{k} asked: {lengths}" for k, lengths in named.items())
     unlisted, meant = sentinel(lab) if most == LISTED else (None, False)
     good = not wrong and (unlisted is None or (unlisted.logprob <= SENTINEL if meant else unlisted.possible))
-    value = (
-        "" if unlisted is None else f"; a token behind the first {LISTED} is reported as {unlisted.logprob:g}"
-    )
-    return found(Verdict.CONFORMS if good else Verdict.DEVIATES, words + value)
+    if unlisted is not None:
+        words += f"; a token behind the first {LISTED} is reported as {unlisted.logprob:g}"
+    return found(Verdict.CONFORMS if good else Verdict.DEVIATES, words)
 
 
 NONE = -1  # the length of a list that is not there, nor anything else about the token
@@ -296,11 +295,6 @@ def listed_when(lab: EndpointContext, asked: int) -> set[int]:
         except Malformed:
             lengths.add(FORMLESS)
     return lengths
-
-
-def lengths_in_words(lengths: set[int]) -> str:
-    """Lengths of lists."""
-    return " or ".join(LENGTHS.get(n, str(n)) for n in sorted(lengths))
 
 
 def sentinel(lab: EndpointContext) -> tuple[Entry | None, bool]:

@@ -3,45 +3,14 @@
 from __future__ import annotations
 
 import marshal
-import secrets
 from itertools import chain
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from pydantic_core import from_json
 
 from sampling.core.reading import read_json
 
 SEEDS = range(2**31)  # that every dialect takes
-STYLES = (('"top_logprobs":[[', "],["), ('"top_logprobs": [[', "], ["))  # pydantic's and Python's
-MARK = secrets.token_hex()  # no line has it
-
-
-class Cut(NamedTuple):
-    """A line whose `top_logprobs` are taken out as text: many lines have the same lists, and they are most of it.
-
-    Args:
-        rest: The line, a mark in their place.
-        lists: What stands between the brackets of each.
-    """
-
-    rest: str
-    lists: list[str]
-
-
-def cut(line: str) -> Cut | None:
-    """Take the lists out of a line, if they stand there as JSON is written in one line; what they hold is not looked at."""
-    for key, between in STYLES:
-        before, found, after = line.partition(key)
-        inner, end, behind = after.partition("]]")
-        if found and end:
-            return Cut(f'{before}"top_logprobs":"{MARK}"{behind}', inner.split(between))
-    return None
-
-
-def without_lists(parts: Cut) -> dict[str, Any] | None:
-    """Return a record that has the mark in place of its lists; None where the rest is none."""
-    told = quickly(parts.rest)
-    return told if told is not None and told["top_logprobs"] == MARK else None
 
 
 def parsed(line: str, number: int) -> object:
@@ -69,8 +38,7 @@ def quickly(line: str) -> Any:
 def colons(told: Any) -> int:
     """Return the colons of a record's text, escapes aside: those behind its keys and those in its strings; never too many."""
     nested = (told["params"], *(value for value in told["params"].values() if isinstance(value, dict)))
-    lists = () if told["top_logprobs"] == MARK else told["top_logprobs"]
-    keys = len(told) + sum(map(len, nested)) + sum(map(len, chain.from_iterable(lists)))
+    keys = len(told) + sum(map(len, nested)) + sum(map(len, chain.from_iterable(told["top_logprobs"])))
     return keys + sum(value.count(":") for value in told.values() if isinstance(value, str))
 
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from sampling.chat.fields import FIELDS, kinds_of
 from sampling.chat.request import SAMPLING_FIELDS
-from sampling.conformance.trace.parts import Cut, cut, name_of, name_without_seed, parsed, without_lists
+from sampling.conformance.trace.parts import name_of, name_without_seed, parsed
 from sampling.core.errors import InvalidArgument
 from sampling.core.files import opened
 from sampling.core.params import SamplingParams
@@ -105,7 +105,6 @@ class Reader:
 
     def __init__(self) -> None:
         self._lists: dict[bytes, list[Alternative]] = {}
-        self._texts: dict[str, list[Alternative]] = {}
         self._params: set[bytes] = set()
 
     def read(self, line: str, number: int) -> Record:
@@ -114,15 +113,6 @@ class Reader:
         Raises:
             InvalidArgument: It is no record; the message names the line and the field.
         """
-        parts = cut(line)
-        if parts and all(map(self._texts.__contains__, parts.lists)):
-            told = without_lists(parts)
-            if told is not None and self._known(told["params"]):
-                return record_of(told, [self._texts[text] for text in parts.lists], number)
-        return self._read(line, number, parts)
-
-    def _read(self, line: str, number: int, parts: Cut | None) -> Record:
-        """Read a line of which not all was there before."""
         told: Any = parsed(line, number)
         try:
             params, names = name_without_seed(told["params"]), [*map(name_of, told["top_logprobs"])]
@@ -132,24 +122,7 @@ class Reader:
             for name, listed in zip(names, checked(told, number).top_logprobs, strict=True):
                 self._lists.setdefault(name, listed)
             self._params.add(params)
-        lists = [self._lists[name] for name in names]
-        self._remember(parts, lists)
-        return record_of(told, lists, number)
-
-    def _known(self, params: object) -> bool:
-        """Whether the same request was checked before."""
-        try:
-            return name_without_seed(params) in self._params
-        except ValueError:
-            return False
-
-    def _remember(self, parts: Cut | None, lists: list[list[Alternative]]) -> None:
-        """Note the texts of lists that were checked, if each is the text of one list.
-
-        No other value of a record that is right ends in two brackets, so that what was cut out are the lists and no more.
-        """
-        if parts and len(parts.lists) == len(lists) and without_lists(parts) is not None:
-            self._texts.update(zip(parts.lists, lists, strict=True))
+        return record_of(told, [self._lists[name] for name in names], number)
 
 
 def record_of(told: dict[str, Any], lists: list[list[Alternative]], number: int) -> Record:
