@@ -161,12 +161,7 @@ ONE_WORD_SYSTEMS = (
     "Give only the answer, no sentence.",
 )
 
-ONE_WORD_CLOSERS = (
-    " Answer in one word.",
-    " One word, please.",
-    " Say only the name.",
-    " Just the name.",
-)
+ONE_WORD_CLOSERS = (" Answer in one word.", " One word, please.", " Say only the name.", " Just the name.")
 
 JSON_SYSTEMS = (
     "Answer in JSON.",
@@ -187,10 +182,7 @@ JSON_CLOSERS = (
     " Return a JSON object.",
 )
 
-HELD_OUT_JSON_CLOSERS = (
-    " Please answer in JSON.",
-    " I want a JSON object.",
-)
+HELD_OUT_JSON_CLOSERS = (" Please answer in JSON.", " I want a JSON object.")
 
 HELPFUL_SYSTEMS = (
     "You are a helpful assistant.",

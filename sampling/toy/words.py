@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 
@@ -25,113 +26,42 @@ def _split(text: str) -> tuple[str, ...]:
     return tuple(" ".join(text.split()).split(", "))
 
 
-def _category(singular: str, plural: str, items: str) -> Category:
+_TABLE = """
+fruit, fruits: apple, banana, pear, orange, mango, cherry, plum, grape, lemon, peach, kiwi, fig, melon, apricot, pineapple,
+  strawberry, raspberry, lime, papaya, pomegranate, quince, guava, blueberry, date, lychee, açaí
+vegetable, vegetables: carrot, potato, onion, tomato, pea, bean, leek, cabbage, spinach, pepper, cucumber, pumpkin, turnip,
+  radish, celery, garlic, beetroot, okra, fennel, artichoke, kohlrabi, jalapeño
+colour, colours: blue, red, green, yellow, black, white, orange, purple, pink, brown, grey, gold, silver, violet, turquoise,
+  crimson, beige, olive, indigo, teal, amber, scarlet, lavender, ivory
+animal, animals: dog, cat, horse, cow, lion, fox, bear, wolf, mouse, rabbit, elephant, tiger, monkey, sheep, goat, deer,
+  frog, whale, dolphin, otter, hedgehog, badger, camel, giraffe, zebra, hippo, lynx, squirrel, yak
+bird, birds: robin, eagle, owl, crow, swan, duck, sparrow, parrot, penguin, goose, heron, stork, falcon, magpie, raven,
+  gull, pelican, finch, wren, lark, kingfisher, puffin, flamingo, woodpecker
+flower, flowers: rose, tulip, daisy, lily, sunflower, poppy, orchid, violet, iris, daffodil, marigold, jasmine, lotus,
+  carnation, peony, lilac, snowdrop, bluebell, begonia, dahlia
+tree, trees: oak, pine, birch, maple, willow, beech, fir, elm, ash, cedar, palm, poplar, spruce, chestnut, olive, walnut,
+  larch, rowan, hazel, baobab
+drink, drinks: water, tea, coffee, milk, juice, lemonade, cocoa, cola, cider, ayran, lassi, maté, café au lait, tonic water,
+  ginger ale, iced tea, buttermilk, tomato juice
+sport, sports: football, tennis, swimming, running, cycling, rowing, hockey, judo, skiing, chess, golf, cricket, boxing,
+  sailing, climbing, archery, fencing, curling, badminton, surfing
+musical instrument, musical instruments: piano, guitar, violin, flute, drum, trumpet, cello, harp, clarinet, oboe,
+  accordion, banjo, tuba, horn, organ, mandolin, saxophone, lute, bagpipe, ukulele
+job, jobs: teacher, doctor, baker, farmer, nurse, painter, cook, pilot, writer, driver, singer, carpenter, judge, gardener,
+  sailor, tailor, plumber, engineer, dentist, librarian, shepherd, clockmaker
+name, names: Anna, Ben, Clara, David, Emma, Felix, Zoë, José, Søren, Chloé, Björn, Renée, Łucja, Nils, Olga, Paul, Rosa,
+  Samir, Tara, Umut, Vera, Wim, Yuki, Ağgül, Núria, Þóra, Siân, Đorđe, Ömer, Beyoncé
+"""
+
+
+def _parse(entry: str) -> Category:
+    names, items = entry.split(": ")
+    singular, plural = names.split(", ")
     return Category(singular, plural, _split(items))
 
 
-ANIMALS = _category(
-    "animal",
-    "animals",
-    """
-    dog, cat, horse, cow, lion, fox, bear, wolf, mouse, rabbit, elephant, tiger, monkey, sheep, goat,
-    deer, frog, whale, dolphin, otter, hedgehog, badger, camel, giraffe, zebra, hippo, lynx, squirrel, yak
-    """,
-)
-
-NAMES = _category(
-    "name",
-    "names",
-    """
-    Anna, Ben, Clara, David, Emma, Felix, Zoë, José, Søren, Chloé, Björn, Renée, Łucja, Nils, Olga, Paul,
-    Rosa, Samir, Tara, Umut, Vera, Wim, Yuki, Ağgül, Núria, Þóra, Siân, Đorđe, Ömer, Beyoncé
-    """,
-)
-
-CATEGORIES = (
-    _category(
-        "fruit",
-        "fruits",
-        """
-        apple, banana, pear, orange, mango, cherry, plum, grape, lemon, peach, kiwi, fig, melon, apricot,
-        pineapple, strawberry, raspberry, lime, papaya, pomegranate, quince, guava, blueberry, date,
-        lychee, açaí
-        """,
-    ),
-    _category(
-        "vegetable",
-        "vegetables",
-        """
-        carrot, potato, onion, tomato, pea, bean, leek, cabbage, spinach, pepper, cucumber, pumpkin,
-        turnip, radish, celery, garlic, beetroot, okra, fennel, artichoke, kohlrabi, jalapeño
-        """,
-    ),
-    _category(
-        "colour",
-        "colours",
-        """
-        blue, red, green, yellow, black, white, orange, purple, pink, brown, grey, gold, silver, violet,
-        turquoise, crimson, beige, olive, indigo, teal, amber, scarlet, lavender, ivory
-        """,
-    ),
-    ANIMALS,
-    _category(
-        "bird",
-        "birds",
-        """
-        robin, eagle, owl, crow, swan, duck, sparrow, parrot, penguin, goose, heron, stork, falcon,
-        magpie, raven, gull, pelican, finch, wren, lark, kingfisher, puffin, flamingo, woodpecker
-        """,
-    ),
-    _category(
-        "flower",
-        "flowers",
-        """
-        rose, tulip, daisy, lily, sunflower, poppy, orchid, violet, iris, daffodil, marigold, jasmine,
-        lotus, carnation, peony, lilac, snowdrop, bluebell, begonia, dahlia
-        """,
-    ),
-    _category(
-        "tree",
-        "trees",
-        """
-        oak, pine, birch, maple, willow, beech, fir, elm, ash, cedar, palm, poplar, spruce, chestnut,
-        olive, walnut, larch, rowan, hazel, baobab
-        """,
-    ),
-    _category(
-        "drink",
-        "drinks",
-        """
-        water, tea, coffee, milk, juice, lemonade, cocoa, cola, cider, ayran, lassi, maté, café au lait,
-        tonic water, ginger ale, iced tea, buttermilk, tomato juice
-        """,
-    ),
-    _category(
-        "sport",
-        "sports",
-        """
-        football, tennis, swimming, running, cycling, rowing, hockey, judo, skiing, chess, golf, cricket,
-        boxing, sailing, climbing, archery, fencing, curling, badminton, surfing
-        """,
-    ),
-    _category(
-        "musical instrument",
-        "musical instruments",
-        """
-        piano, guitar, violin, flute, drum, trumpet, cello, harp, clarinet, oboe, accordion, banjo, tuba,
-        horn, organ, mandolin, saxophone, lute, bagpipe, ukulele
-        """,
-    ),
-    _category(
-        "job",
-        "jobs",
-        """
-        teacher, doctor, baker, farmer, nurse, painter, cook, pilot, writer, driver, singer, carpenter,
-        judge, gardener, sailor, tailor, plumber, engineer, dentist, librarian, shepherd, clockmaker
-        """,
-    ),
-    NAMES,
-)
+CATEGORIES = tuple(map(_parse, re.split(r"\n(?! )", _TABLE.strip())))
+ANIMALS, NAMES = (kind for kind in CATEGORIES if kind.singular in ("animal", "name"))
 
 PET_NAMES = _split(
     """
