@@ -35,9 +35,6 @@ class TokenEvent:
 class Completion:
     """A prepared request and what has come of it so far.
 
-    Args:
-        prepared: What is wanted.
-
     Attributes:
         id: The response's.
         created: Unix seconds.

@@ -31,15 +31,7 @@ MOST_TOLD = 16  # names from requests in the log
 
 
 class LoadedModel:
-    """A model with its tokenizer.
-
-    Args:
-        model: The model.
-        tokenizer: Its transformers tokenizer, with a chat template.
-        name: What responses call it unless the request says.
-        compile: Whether it decodes by compiled steps.
-        generation: What the checkpoint says about sampling.
-    """
+    """A model with its tokenizer; the arguments are those of `LanguageModel`."""
 
     def __init__(
         self,

@@ -14,11 +14,7 @@ DONE = "[DONE]"
 
 
 class ChunkWriter:
-    """Turns events into chunks; joined, the chunks say what the response says.
-
-    Args:
-        completion: Whose events.
-    """
+    """Turns a completion's events into chunks; joined, the chunks say what the response says."""
 
     def __init__(self, completion: Completion) -> None:
         self._completion, self._prepared = completion, completion.prepared

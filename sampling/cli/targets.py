@@ -15,8 +15,9 @@ from sampling.conformance.endpoint.client import Budget
 from sampling.conformance.endpoint.retries import LONGEST, MOST_PARALLEL, PARALLEL, RetryPolicy
 from sampling.conformance.endpoint.target import EndpointTarget
 from sampling.conformance.endpoint.transcript import Transcript
-from sampling.conformance.target import CallableTarget, Target
+from sampling.conformance.target import CallableTarget
 from sampling.conformance.trace.target import TraceTarget
+from sampling.conformance.verify import Target
 from sampling.core.errors import InvalidArgument, printable
 from sampling.core.params import integer, number
 

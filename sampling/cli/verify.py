@@ -17,9 +17,8 @@ from sampling.conformance.endings import CheckEnded
 from sampling.conformance.endpoint.costs import estimate
 from sampling.conformance.endpoint.target import EndpointTarget
 from sampling.conformance.report import Report
-from sampling.conformance.target import Target
 from sampling.conformance.verdict import Verdict
-from sampling.conformance.verify import Verification, ids
+from sampling.conformance.verify import Target, Verification, ids
 from sampling.core.errors import InvalidArgument, SamplingError
 from sampling.dialects import Dialect, dialect
 

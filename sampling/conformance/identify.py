@@ -64,10 +64,7 @@ QUESTIONS: Mapping[str, SamplingCase] = {
 
 
 class DialectIdentification:
-    """Answers to the questions that the target answers.
-
-    Args:
-        dialects: Their semantics by name.
+    """Answers to the questions that the target answers, for some dialects.
 
     Attributes:
         rows: By dialect and question, what would be drawn from.

@@ -9,12 +9,7 @@ GROUPS = ("reported", "temperature", "truncation", "penalties", "bias", "randomn
 
 @dataclass(frozen=True)
 class Check:
-    """A question about sampling semantics.
-
-    Args:
-        id: Group and name; never changes its meaning.
-        asks: The question, in words.
-    """
+    """A question about sampling semantics, in words, under an id that never changes its meaning: group and name."""
 
     id: str
     asks: str

@@ -1,9 +1,9 @@
-"""Targets: what is verified."""
+"""Functions as targets: what is verified."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,27 +14,6 @@ from sampling.core.errors import InvalidArgument, shown
 
 Seed = int | None
 Tokens = NDArray[np.int64]
-
-
-class Target(Protocol):
-    """What is verified, whatever its kind."""
-
-    @property
-    def name(self) -> str:
-        """What it is called."""
-        ...
-
-    @property
-    def version(self) -> str:
-        """Its version; "" where it is not known."""
-        ...
-
-    @property
-    def kind(self) -> str:
-        """Which checks there are for it: "callable", "endpoint" or "trace"."""
-        ...
-
-
 LARGEST_BATCH = 2**24  # logits of a call of `many`: engines copy them several times
 
 

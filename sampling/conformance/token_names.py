@@ -18,11 +18,7 @@ SURE = 200.0  # a logit so far above the others that nothing else is drawn
 
 
 class TokenNames:
-    """The token ids by what reports call them.
-
-    Args:
-        keys: What each id is called.
-    """
+    """The token ids by what reports call them: their keys."""
 
     def __init__(self, keys: Sequence[Key]) -> None:
         self.keys = tuple(keys)

@@ -17,7 +17,7 @@ from sampling.conformance.report import Header, Report
 from sampling.conformance.score import score_note
 from sampling.conformance.semantics import Semantics
 from sampling.conformance.table import CHECKS
-from sampling.conformance.target import CallableTarget, Target
+from sampling.conformance.target import CallableTarget
 from sampling.conformance.trace.target import TraceTarget
 from sampling.conformance.typed import typed
 from sampling.conformance.verdict import Finding, Verdict
@@ -28,6 +28,7 @@ from sampling.dialects import dialect as dialect_named
 CHEAP = 24  # what checks may cost that come before the identification, where they are sorted by that
 
 Progress = Callable[[str, int, int], None]
+Target = CallableTarget | EndpointTarget | TraceTarget
 
 # By kind of target what `verify` takes besides, and what it takes with a URL to open it.
 SETTINGS = {"callable": ("depth", "seed"), "endpoint": ("seed", "reference"), "trace": ("reference",)}
@@ -203,7 +204,7 @@ def as_target(target: Target | Callable[..., int] | str | Path, settings: dict[s
     Raises:
         InvalidArgument: It is none of what `verify` takes.
     """
-    if isinstance(target, CallableTarget | EndpointTarget | TraceTarget):
+    if isinstance(target, Target):
         return target
     if isinstance(target, str) and target.startswith(("http://", "https://")):
         return EndpointTarget(target, **{name: settings.pop(name) for name in OPENING if name in settings})

@@ -107,11 +107,7 @@ class Helper:
 
 
 class Process:
-    """One helper process.
-
-    Args:
-        helper: Its program and bounds.
-    """
+    """One helper process, with the program and the bounds of its helper."""
 
     def __init__(self, helper: Helper) -> None:
         self._helper = helper

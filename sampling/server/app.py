@@ -84,11 +84,7 @@ def middleware(options: ServerOptions) -> list[Middleware]:
 
 
 class OtherEndpoints:
-    """What can be read about a server.
-
-    Args:
-        service: What it serves.
-    """
+    """What can be read about a server."""
 
     def __init__(self, service: Service) -> None:
         self._service = service

@@ -31,11 +31,7 @@ STREAM_HEADERS = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cac
 
 
 class ChatEndpoint:
-    """Answers chat completion requests.
-
-    Args:
-        service: The model and how it is served.
-    """
+    """Answers chat completion requests."""
 
     def __init__(self, service: Service) -> None:
         self._service = service

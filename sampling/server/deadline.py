@@ -7,12 +7,7 @@ from collections.abc import Callable
 
 
 class Deadline:
-    """Calls a function unless it is stopped in time.
-
-    Args:
-        loop: The event loop.
-        missed: What to call.
-    """
+    """Calls a function unless it is stopped in time."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, missed: Callable[[], None]) -> None:
         self._loop, self._missed = loop, missed

@@ -17,11 +17,7 @@ Chunks = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Ended:
-    """The last event of a job.
-
-    Args:
-        error: Why it failed, if it did.
-    """
+    """The last event of a job, with the error of one that failed."""
 
     error: ApiError | None = None
 

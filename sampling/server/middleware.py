@@ -21,11 +21,7 @@ LONGEST_PATH = 200  # characters of one in the log
 
 
 class RequestLogMiddleware:
-    """Gives every request an id and a log line.
-
-    Args:
-        app: What serves the requests.
-    """
+    """Gives every request an id and a log line."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -58,11 +54,7 @@ class RequestLogMiddleware:
 
 
 class LastResort:
-    """Answers with 500 where nobody else answers.
-
-    Args:
-        app: What serves the requests.
-    """
+    """Answers with 500 where nobody else answers."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -84,12 +76,7 @@ class LastResort:
 
 
 class BearerKey:
-    """Lets requests through that bring the key.
-
-    Args:
-        app: What they are let through to.
-        key: The key; None lets everybody through.
-    """
+    """Lets requests through that bring the key; where that is None, everybody's."""
 
     def __init__(self, app: ASGIApp, key: str | None) -> None:
         self.app, self._key = app, key

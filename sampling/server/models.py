@@ -14,11 +14,7 @@ from sampling.server.service import Service
 
 
 class Models:
-    """The endpoints that tell which models there are.
-
-    Args:
-        service: What is served.
-    """
+    """The endpoints that tell which models there are."""
 
     def __init__(self, service: Service) -> None:
         self._service = service

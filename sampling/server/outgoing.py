@@ -14,11 +14,7 @@ RESET = struct.pack("ii", 1, 0)  # to linger on, for no second
 
 
 class Outgoing:
-    """The transport of a server's connection, but for how it writes and how it ends.
-
-    Args:
-        transport: What the event loop gives.
-        loop: The event loop.
+    """The transport of a server's connection, as the event loop gives it, but for how it writes and how it ends.
 
     Attributes:
         gently: Whether `close` lets the client take notice of the answer although it still sends. A connection that is closed

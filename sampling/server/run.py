@@ -24,12 +24,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class Server(uvicorn.Server):
     """Uvicorn, but a signal lets it finish what it has begun and end as a success; a second one ends it at once.
 
-    Uvicorn itself raises the signals that it has caught once more at the end, so that the process dies of them.
-
-    Args:
-        config: Uvicorn's.
-        ready: Called when connections are accepted.
-        drain: Called, in a signal handler, when new work is to be refused.
+    Uvicorn itself raises the signals that it has caught once more at the end, so that the process dies of them. `ready` is
+    called when connections are accepted, and `drain`, in a signal handler, when new work is to be refused.
     """
 
     def __init__(self, config: uvicorn.Config, ready: Callable[[], None], drain: Callable[[], None]) -> None:

@@ -19,10 +19,6 @@ from sampling.server.worker import Worker
 class Service:
     """A model, the options it is served with, and the worker that decodes for it.
 
-    Args:
-        loaded: The model.
-        options: How to serve it.
-
     Attributes:
         names: The model names that it answers to.
         context: Most tokens of prompt and answer.

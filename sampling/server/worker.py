@@ -24,11 +24,6 @@ class Worker:
     """Decodes jobs in one batch, on one thread that sleeps while there is nothing to do.
 
     A fault in a job ends that job. A fault of the batch ends the jobs in it; the next one gets a new batch.
-
-    Args:
-        new_batch: Makes the batch.
-        most_waiting: How many jobs may wait.
-        metrics: Where to count.
     """
 
     def __init__(self, new_batch: Callable[[], ChatBatch], most_waiting: int, metrics: Metrics) -> None:

@@ -12,12 +12,7 @@ if TYPE_CHECKING:
 
 
 class AddedTokens:
-    """Finds added tokens as a tokenizer does, without the work of tokenising what stands between them.
-
-    Args:
-        source: The tokenizer.
-        wanted: Which of its added tokens are looked for.
-    """
+    """Finds wanted added tokens as their tokenizer does, without the work of tokenising what stands between them."""
 
     def __init__(self, source: Tokenizer, wanted: Callable[[AddedToken], bool]) -> None:
         from tokenizers import Tokenizer

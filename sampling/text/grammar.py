@@ -40,11 +40,7 @@ SECONDS = 10.0  # that a schema may take to compile; ordinary ones take millisec
 
 
 class Grammars:
-    """The grammars that a model's vocabulary can write; one for each model, since making it takes a while.
-
-    Args:
-        vocabulary: What the tokens stand for, and which of them end a message.
-    """
+    """The grammars that a model's vocabulary can write; one for each model, since making it takes a while."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
@@ -131,13 +127,7 @@ class Grammars:
 
 
 class Grammar:
-    """What a response format allows: the texts that some parsers all take.
-
-    Args:
-        name: What it is called.
-        parsers: The parsers, which have read nothing.
-        vocabulary: What the tokens stand for.
-    """
+    """What a response format allows, by its name: the texts that some parsers, which have read nothing, all take."""
 
     def __init__(self, name: str, parsers: Sequence[LLMatcher], vocabulary: Vocabulary) -> None:
         self.name, self.size = name, len(vocabulary)
@@ -163,11 +153,7 @@ class Grammar:
 
 
 class TextConstraint:
-    """What a grammar allows after the tokens of one choice; remembers where it was. For one thread at a time.
-
-    Args:
-        grammar: The grammar.
-    """
+    """What a grammar allows after the tokens of one choice; remembers where it was. For one thread at a time."""
 
     def __init__(self, grammar: Grammar) -> None:
         self._grammar = grammar

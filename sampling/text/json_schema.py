@@ -24,12 +24,7 @@ Path = tuple[str | int, ...]
 
 
 class Place(NamedTuple):
-    """Where a schema is.
-
-    Args:
-        path: Keys and indices from the root.
-        base: The URI that its references are relative to.
-    """
+    """Where a schema is: keys and indices from the root, and the URI that its references are relative to."""
 
     path: Path
     base: str
@@ -37,9 +32,6 @@ class Place(NamedTuple):
 
 class SchemaDocument:
     """A copy of a JSON schema whose references are all within it, as plain JSON pointers.
-
-    Args:
-        schema: The schema.
 
     Attributes:
         root: The copy, for changes.

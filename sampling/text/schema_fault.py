@@ -43,12 +43,7 @@ def fault_of(schema: Mapping[str, object], refusal: Callable[[Schema], str | Non
 
 
 class Trials:
-    """What is refused as the whole schema is; after so many trials, or so long, nothing any more.
-
-    Args:
-        root: The schema.
-        refusal: What the compiler has against a schema.
-    """
+    """What is refused as the whole schema is; after so many trials, or so long, nothing any more."""
 
     def __init__(self, root: Schema, refusal: Callable[[Schema], str | None]) -> None:
         self._root, self._refusal = root, refusal

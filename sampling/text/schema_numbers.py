@@ -18,12 +18,7 @@ from sampling.text.json_text import MOST_DIGITS
 
 
 class End(NamedTuple):
-    """An end of a range: the numbers from here on.
-
-    Args:
-        number: Where it is.
-        beyond: Whether the number itself does not belong to the range.
-    """
+    """An end of a range: the numbers from here on, but for those `beyond` of which the number itself is none."""
 
     number: Decimal
     beyond: bool

@@ -30,12 +30,7 @@ ASSERTIONS = {"type", "const", "enum", *BOUNDS} | OF_STRINGS | OF_ARRAYS | OF_OB
 
 
 class Held(NamedTuple):
-    """A schema that holds at a place.
-
-    Args:
-        number: The schema's.
-        whole: Whether its references and combinations are still to be looked at.
-    """
+    """A schema, by its number, that holds at a place; a `whole` one has references and combinations still to be looked at."""
 
     number: int
     whole: bool
@@ -74,9 +69,6 @@ class Filling(NamedTuple):
 
 class WrittenOut:
     """A schema with its references and combinations written out.
-
-    Args:
-        document: The schema.
 
     Raises:
         InvalidRequest: It comes to too many parts, or a part is written out within itself.

@@ -74,10 +74,7 @@ def one(rng: Random) -> Dialogue:
     item = (pick if flat else pick_early)(rng, category.items)
     template = pick(rng, _ONE_ANSWERS)
     emoji = pick(rng, words.EMOJI)
-    return [
-        user(asked),
-        assistant(template.format(item=item, Item=phrases.capitalised(item), emoji=emoji)),
-    ]
+    return [user(asked), assistant(template.format(item=item, Item=phrases.capitalised(item), emoji=emoji))]
 
 
 def one_in_json(rng: Random) -> Dialogue:

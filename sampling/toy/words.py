@@ -8,13 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Category:
-    """A kind of thing that the toy can be asked to name.
-
-    Args:
-        singular: The kind's name for one thing.
-        plural: The kind's name for several.
-        items: Things of the kind, the usual ones first.
-    """
+    """A kind of thing that the toy can be asked to name, with its name for one and for several; the usual things come first."""
 
     singular: str
     plural: str

@@ -39,13 +39,7 @@ class Unreached(Passing):
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back.
-
-    Args:
-        status: Of HTTP.
-        body: Decompressed.
-        retry_after: The header of that name.
-    """
+    """What came back: the status of HTTP, the body, decompressed, and the header `retry-after`."""
 
     status: int
     body: bytes
@@ -54,9 +48,6 @@ class Answer:
 
 class Gate:
     """Lets so many requests through at a time: half as many after an answer that asks for fewer, then slowly more again.
-
-    Args:
-        most: The most at a time.
 
     Source: Chiu and Jain, "Analysis of the increase and decrease algorithms for congestion avoidance in computer
     networks", 1989.

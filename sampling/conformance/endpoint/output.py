@@ -22,7 +22,7 @@ from sampling.conformance.endpoint.ranges import (
     raw,
 )
 from sampling.conformance.endpoint.reply import Choice, Reply
-from sampling.conformance.verdict import Finding, Verdict
+from sampling.conformance.verdict import Finding, Verdict, certain
 from sampling.core.errors import shown
 
 JSON_TOKENS = 256
@@ -53,9 +53,7 @@ FURTHER: dict[str, tuple[Any, tuple[Any, ...]]] = {
 ONE_LEFT: dict[str, Any] = {"top_k": 1, "min_p": 0.99}
 
 
-def finding(verdict: Verdict, evidence: str) -> Finding:
-    """Find what was found by looking at messages."""
-    return Finding(verdict, evidence, detects="messages, not draws: any difference shows", false_alarm=0.0)
+finding = partial(certain, detects="messages, not draws: any difference shows")
 
 
 def answer(lab: EndpointContext, **fields: Any) -> Choice:

@@ -16,12 +16,7 @@ from sampling.core.errors import InvalidArgument
 
 @dataclass(frozen=True)
 class Received:
-    """What came back over HTTP.
-
-    Args:
-        status: Of HTTP.
-        text: The body.
-    """
+    """What came back over HTTP: its status, and the body."""
 
     status: int
     text: str

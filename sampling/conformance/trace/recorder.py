@@ -56,13 +56,7 @@ SETTINGS: tuple[Setting, ...] = (
 
 @dataclass(frozen=True)
 class Asked:
-    """A request to record.
-
-    Args:
-        params: The request's fields.
-        length: Tokens of each choice.
-        n: How many choices.
-    """
+    """A request to record: its fields, the tokens of each choice, and how many choices."""
 
     params: dict[str, Any]
     length: int
@@ -121,12 +115,7 @@ def fenced(loaded: LoadedModel, prompt: Sequence[int], row: torch.Tensor) -> lis
 
 
 class Said:
-    """What a model says behind one prompt.
-
-    Args:
-        loaded: Model and tokenizer.
-        prompt: The prompt's ids.
-    """
+    """What a model says behind one prompt."""
 
     def __init__(self, loaded: LoadedModel, prompt: Sequence[int]) -> None:
         self.loaded, self.prompt = loaded, prompt
@@ -207,11 +196,7 @@ def recorded(target: EndpointTarget, count: int, seed: int) -> Iterator[Record]:
                 yield Record(
                     prompt_ids=None,
                     token_ids=[fence.tokens[place].id],
-                    params={
-                        **neutral_beside(survey, fields),
-                        **fields,
-                        "max_tokens": survey.manners.least,
-                    },
+                    params={**neutral_beside(survey, fields), **fields, "max_tokens": survey.manners.least},
                     top_logprobs=[said],
                     engine=target.name,
                     version=reply.system_fingerprint or "",
