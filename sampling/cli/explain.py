@@ -29,7 +29,8 @@ def explain(completion: Completion, console: Console) -> None:
 
     from sampling.cli.tables import stage_table, step_title
 
-    batch, tokens = ChatBatch.alone(completion), completion.choices[0].tokens
+    prepared, tokens = completion.prepared, completion.choices[0].tokens
+    batch = ChatBatch.alone(completion)
     run, decoder = batch.run(), batch.decoder
     while completion.running and not batch.decoding:
         batch.prefill()
@@ -39,12 +40,8 @@ def explain(completion: Completion, console: Console) -> None:
         trace = decoder.sampler.trace(decoder.next_logits(), top=KEPT)
         next(run)
         token = tokens[-1]
-        console.print(
-            step_title(
-                len(tokens), token, completion.prepared.dialect.logprob_mode, completion.prepared.vocabulary
-            )
-        )
-        console.print(stage_table(trace, token.token_id, completion.prepared.vocabulary, console.width))
+        console.print(step_title(len(tokens), token, prepared.dialect.logprob_mode, prepared.vocabulary))
+        console.print(stage_table(trace, token.token_id, prepared.vocabulary, console.width))
         console.print()
     console.print(Text(completion.choices[0].content))
     console.print(Text(replay_of(completion), style="dim"))

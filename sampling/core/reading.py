@@ -18,9 +18,6 @@ def read_json(text: str | bytes, name: str = "body", *, constants: bool = False)
         name: What the text is called in errors.
         constants: Whether NaN and Infinity are let in, which are not JSON, but which Python writes.
 
-    Returns:
-        The value.
-
     Raises:
         InvalidRequest: Not UTF-8, not JSON (NaN and Infinity are none), a key twice in one object, more than 100 levels, or
             an integer of thousands of digits.

@@ -22,16 +22,13 @@ def whole_tensor(
     dims: Collection[int] = (0, 1),
     words: str = "a tensor of whole numbers, one per row",
 ) -> Tensor:
-    """Check the form of a tensor of whole numbers; its values are not looked at, so that nothing waits for its device.
+    """Return a tensor of whole numbers of the right form; its values are not looked at, so that nothing waits for its device.
 
     Args:
         name: The field, for the message.
         value: What was given: a tensor of a type in `TYPES`.
         dims: How many dimensions it may have.
         words: What it must be, for the message.
-
-    Returns:
-        The tensor as it is.
 
     Raises:
         InvalidArgument: No tensor, or one of another type or shape.

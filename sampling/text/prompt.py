@@ -59,7 +59,7 @@ def chat_prompt(
 
     Args:
         tokenizer: A fast transformers tokenizer with a chat template.
-        messages: Each with `role`, `content` and perhaps `name`.
+        messages: Each with `role`, `content` and perhaps `name`, texts that UTF-8 can hold.
         double_bos: Tokenise the rendered text as engines do that add special tokens to it: where the
             tokenizer puts a BOS before every text, there is one more than the template's own.
         parse_control_tokens: Let control tokens in messages be control tokens, as some engines do.
@@ -80,10 +80,9 @@ def chat_prompt(
     Raises:
         CheckpointError: The tokenizer has no chat template, a broken one, or no fast backend.
         InvalidRequest: The template refuses the messages or takes too long, or does not show the message that is to be
-            continued; a variable is the tokenizer's own; a string holds a lone surrogate; the tokenizer
-            cannot spell a text without a control token; or the prompt is longer than the limit.
+            continued; a variable is the tokenizer's own; the tokenizer cannot spell a text without a control token; or the
+            prompt is longer than the limit.
     """
-    _require_utf8(messages)
     given = _own_variables(tokenizer, variables or {})
     guard = Guard(tokenizer, taken="".join([*texts_in([messages, given]), template_of(tokenizer)]))
     shown = [dict(message) for message in messages]
@@ -144,13 +143,3 @@ def _until_mark(text: str, content: str) -> str:
 def _leading_bos(tokenizer: PreTrainedTokenizerFast) -> list[int]:
     """Return the BOS that the tokenizer puts before every text, if it does."""
     return [index for index in tokenizer("").input_ids if index == tokenizer.bos_token_id]
-
-
-def _require_utf8(messages: Sequence[Mapping[str, str]]) -> None:
-    for number, message in enumerate(messages):
-        for key, text in message.items():
-            try:
-                text.encode()
-            except UnicodeEncodeError:
-                param = f"messages[{number}].{key}"
-                raise InvalidRequest(param, text, "text without lone surrogates") from None
