@@ -64,7 +64,7 @@ def schema_of(dialect: Dialect) -> Schema:
     absent |= {name: {"type": ["array", "null"], "maxItems": 0} for name in LISTS}
     members = {
         "role": {"enum": [*dialect.roles]},
-        "content": content_of(dialect).schema,
+        "content": content(dialect.part_separator).schema,
         "name": {"type": ["string", "null"]},
     }
     message = {
@@ -81,16 +81,10 @@ def of_the_assistant(message: Schema, dialect: Dialect) -> Iterator[Schema]:
     """Yield what messages the assistant alone has: with parts of its own, or without content."""
     own = {**message["properties"], "role": {"const": "assistant"}}
     if dialect.assistant_parts != ("text",):
-        parts = content_of(dialect, "assistant").schema
+        parts = content(dialect.part_separator, dialect.assistant_parts).schema
         yield {**message, "properties": {**own, "content": parts}}
     if dialect.silent_assistant:
         yield {**message, "properties": {**own, "content": {"type": "null"}}, "required": ["role"]}
-
-
-def content_of(dialect: Dialect, role: str | None = None) -> Kind:
-    """Return what the content of a message may be; of a role, or of any."""
-    kinds = dialect.assistant_parts if role == "assistant" else ("text",)
-    return content(dialect.part_separator, kinds)
 
 
 def read_messages(dialect: Dialect, name: str, value: object) -> tuple[Mapping[str, str], ...]:
@@ -116,7 +110,9 @@ def read_message(dialect: Dialect, name: str, value: object) -> Mapping[str, str
     silent = role == "assistant" and dialect.silent_assistant and "content" not in message
     whole = {"role": role, "content": ""}
     if not silent:
-        whole["content"] = content_of(dialect, role).read(f"{name}.content", message.get("content"))
+        kinds = dialect.assistant_parts if role == "assistant" else ("text",)
+        text = read_content(dialect.part_separator, kinds, f"{name}.content", message.get("content"))
+        whole["content"] = text
     return {**whole, "name": text_of(f"{name}.name", message["name"])} if "name" in message else whole
 
 
@@ -136,19 +132,20 @@ def content(separator: str = "", kinds: Sequence[str] = ("text",)) -> Kind:
         separator: What joins the parts.
         kinds: The types of parts; each has its text in a member of the type's name.
     """
-
-    def read(name: str, value: object) -> str:
-        parts = list_of(value)
-        if parts is None:
-            return text_of(name, value)
-        if not 1 <= len(parts) <= MOST_PARTS:
-            given = f"{len(parts)} parts" if parts else value
-            raise InvalidRequest(name, given, f"a string, or a list of 1 to {MOST_PARTS} text parts")
-        return separator.join(read_part(kinds, f"{name}[{index}]", part) for index, part in enumerate(parts))
-
     part = {"anyOf": [part_schema(kind) for kind in kinds]}
     parts = {"type": "array", "items": part, "minItems": 1, "maxItems": MOST_PARTS}
-    return Kind({"anyOf": [TEXT_SCHEMA, parts]}, read)
+    return Kind({"anyOf": [TEXT_SCHEMA, parts]}, partial(read_content, separator, kinds))
+
+
+def read_content(separator: str, kinds: Sequence[str], name: str, value: object) -> str:
+    """Read a text, or the text of its parts."""
+    parts = list_of(value)
+    if parts is None:
+        return text_of(name, value)
+    if not 1 <= len(parts) <= MOST_PARTS:
+        given = f"{len(parts)} parts" if parts else value
+        raise InvalidRequest(name, given, f"a string, or a list of 1 to {MOST_PARTS} text parts")
+    return separator.join(read_part(kinds, f"{name}[{index}]", part) for index, part in enumerate(parts))
 
 
 def read_part(kinds: Sequence[str], name: str, value: object) -> str:
