@@ -25,6 +25,11 @@ class EffectiveParams:
     params: SamplingParams
     arg_max: bool = False
 
+    @property
+    def sorts(self) -> bool:
+        """Return True if top_k, top_p or the arg max asks for the order of the tokens."""
+        return self.arg_max or any(getattr(self.params, name) != NEUTRAL[name] for name in ("top_k", "top_p"))
+
 
 def top_k_of(value: object, dialect: Dialect) -> int:
     """Check a top_k as a dialect's requests write it; 0 is what pipelines know as off."""

@@ -109,7 +109,7 @@ def keys_of(
     seeds = row_tensor("seed", seed, rows, device, rule.seed_key)
     where = word("position", position_of(rule, position, history, logits), rows, device)
     seeds, choices = rule.keyed(seeds, word("choice", choice, rows, device))
-    return RngKeys(seeds, where, choices)
+    return rule.keys(seeds, where, choices)
 
 
 def draw(

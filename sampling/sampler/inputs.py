@@ -15,7 +15,7 @@ from sampling.core.history import History
 from sampling.dialects import Mode
 from sampling.pipeline.plan import StepPlan
 from sampling.sampler.draw import SampleTokens
-from sampling.sampler.rules import RULES, RngKeys, Rule
+from sampling.sampler.rules import RULES, Rule
 from sampling.sampler.status import FREE, FULL
 
 
@@ -66,8 +66,9 @@ class StepInputs:
 
     def finalizer(self, history: History, words: tuple[Tensor, Tensor] | None = None) -> SampleTokens:
         """Return the draw of the next tokens; words are the integer rule's random words where they are known."""
-        position = RULES[self.rule].position(history)
-        return SampleTokens(self.rule, RngKeys(self.seeds, position, self.choices, words))
+        rule = RULES[self.rule]
+        keys = rule.keys(self.seeds, rule.position(history), self.choices, words)
+        return SampleTokens(self.rule, keys)
 
 
 def all_valid(maximum: Tensor) -> bool:

@@ -54,7 +54,8 @@ class Sampler:
         compile: Whether the step is compiled: the same results, faster, after a while of compiling for each new
             combination of stages. On CUDA it is one graph that never waits for the host; `max_history` keeps its shapes fixed.
         constraints: Which tokens may come next in each slot, as a grammar has it; None allows all. Log probabilities of the
-            mode `raw` do not see it. A step with a constrained slot asks it on the host, and is not compiled.
+            mode `raw` do not see it. A step with a constrained slot asks it on the host, and is not compiled; nor is one
+            whose rule reads a stream there.
 
     Raises:
         InvalidArgument: Lengths that differ, an id outside the vocabulary, a stage the dialect does not have, a device that is
@@ -282,7 +283,8 @@ class Sampler:
         if form != shape:
             raise InvalidArgument("logits", form, f"a tensor of shape {shape}")
         rows = float32_logits(logits).detach()
-        compile = self.compile and not self.slots.constrained  # noqa: A001 (the name that torch uses)
+        on_host = self.slots.constrained or RULES[self.rule].on_host
+        compile = self.compile and not on_host  # noqa: A001 (the name that torch uses)
         if compile:
             # V is a model's own, and padding by a remainder does not compile where it varies.
             torch._dynamo.mark_static(rows, 1)  # pyright: ignore[reportPrivateUsage]
@@ -335,7 +337,7 @@ class Sampler:
         def numbers(values: list[int]) -> Tensor:
             return torch.tensor(values, dtype=torch.int64, device=self.device)
 
-        rule = rule_of_batch(self.rule, truncates=any(stage.truncates for stage in plan.final))
+        rule = rule_of_batch(self.rule, [one.effective.sorts for one in self.slots if one])
         seeds, choices = RULES[rule].keyed(
             numbers([seed_key(one.seed) for one in filled]), numbers([one.choice for one in filled])
         )

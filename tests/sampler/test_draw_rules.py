@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import math
 import struct
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from sampling import History, InvalidArgument, Sampler, SamplingParams, draw, draw_margin
-from sampling.sampler.rules import RULES, Rule
+from sampling.sampler.rules import RULES, Rule, rule_of_batch
 
 WORD = 2**32 - 1
 V = 40
-ENGINES = [cast("Rule", name) for name in RULES if name not in ("integer", "gumbel")]
-HASHED = [name for name in ENGINES if name.startswith(("vllm-0.33", "sglang"))]
+HASHED: list[Rule] = ["vllm-0.33", "vllm-0.33-fp64", "sglang-0.5.23", "sglang-0.5.23-ranked"]
+VECTORS = sorted((Path(__file__).parent / "vectors").glob("*.json"))
 
 
 def murmur3(seed: int, position: int, column: int, start: int = 0) -> int:
@@ -62,6 +65,23 @@ NOISES: dict[Rule, Callable[[int, int, int], float]] = {
     "sglang-0.5.23": sglang,
     "sglang-0.5.23-ranked": sglang,
 }
+
+
+@pytest.mark.parametrize("file", VECTORS, ids=lambda file: file.stem)
+def test_equals_what_the_engine_drew(file: Path) -> None:
+    """`python -m benchmarks.replay` has run the engine's own code on these rows."""
+    recorded = json.loads(file.read_text())
+    drawn = 0
+    for batch in recorded["batches"]:
+        logits = torch.tensor([[float.fromhex(value) for value in row] for row in batch["logits"]])
+        rule = rule_of_batch(recorded["rule"], [batch["top_k"] is not None or batch["top_p"] is not None])
+        size = batch["rows"]
+        for start in range(0, len(logits), size):
+            at = slice(start, start + size)
+            keys: dict[str, Any] = {name: batch[name][at] for name in ("seed", "choice", "position")}
+            assert draw(logits[at], **keys, rule=rule).tolist() == batch["token_ids"][at]
+            drawn += len(logits[at])
+    assert drawn >= 40
 
 
 def rows(count: int, seed: int = 0) -> Tensor:
@@ -112,11 +132,10 @@ def test_equal_logits_have_no_order_in_the_ranked_rule() -> None:
 @pytest.mark.parametrize("rule", RULES)
 def test_the_margin_of_rows_without_a_second_token_or_any(rule: Rule) -> None:
     logits = torch.tensor([[-torch.inf, 1.0], [torch.nan, 0.0]])
-    if rule in HASHED or rule in ("integer", "gumbel"):
-        margin = draw_margin(logits, seed=1, position=2, rule=rule)
-        assert margin.runner_up.tolist() == [1, -1]
-        assert margin.distance.tolist() == [torch.inf, 0.0]
-        assert margin.decided.tolist() == [True, False]
+    margin = draw_margin(logits, seed=1, position=2, rule=rule)
+    assert margin.runner_up.tolist() == [1, -1]
+    assert margin.distance.tolist() == [torch.inf, 0.0]
+    assert margin.decided.tolist() == [True, False]
 
 
 def test_the_margin_of_the_integer_rule_is_the_way_to_the_next_token() -> None:
@@ -219,6 +238,46 @@ def test_an_unknown_rule_is_one_clear_error() -> None:
             InvalidArgument, match=r"^rule: got .*, must be one of integer, gumbel, vllm-0.33, "
         ):
             draw(rows(1), seed=1, position=0, rule=cast("Rule", rule))
+
+
+def test_streams_go_on_in_a_sampler() -> None:
+    """Torch and NumPy themselves are beside it."""
+    logits = rows(6).view(3, 2, V)
+    batch = Sampler(
+        [SamplingParams(seed=5)] * 2, vocab_size=V, rule="transformers", dialect="transformers", compile=True
+    )
+    torch.manual_seed(5)
+    for step in logits:
+        assert batch.step(step).token_ids.tolist() == step.softmax(-1).multinomial(1)[:, 0].tolist()
+    one = Sampler([SamplingParams(seed=5)], vocab_size=V, rule="numpy", dialect="vllm")
+    generator = np.random.default_rng(5)
+    for row in logits[:, 0]:
+        assert one.step(row[None]).token_ids.tolist() == [
+            generator.choice(V, p=row.double().softmax(-1).numpy())
+        ]
+
+
+def test_a_long_stream_is_the_same_from_its_beginning() -> None:
+    logits = rows(1)
+    for rule in ("vllm-v1", "vllm-cpu-0.32", "llama.cpp", "numpy"):
+        later = draw(logits, seed=9, position=700, rule=rule).tolist()
+        draw(logits, seed=10, position=3, rule=rule)
+        assert draw(logits.expand(2, -1), seed=[10, 9], position=[3, 700], rule=rule).tolist()[1:] == later
+
+
+def test_rows_of_llama_cpp_sort_all_or_none() -> None:
+    params = [SamplingParams(seed=1), SamplingParams(seed=2, top_k=5)]
+    batch = Sampler(params, vocab_size=V, rule="llama.cpp", dialect="llama.cpp")
+    with pytest.raises(
+        InvalidArgument, match=r"^params: got 'requests of both kinds', must be all with top_k"
+    ):
+        batch.step(rows(2))
+    alike = Sampler(params[1:], vocab_size=V, rule="llama.cpp", dialect="llama.cpp")
+    kept = alike.inputs.plan.pipeline(rows(1), History.start([[]]))
+    assert (
+        alike.step(rows(1)).token_ids.tolist()
+        == draw(kept, seed=2, position=0, rule="llama.cpp-sorted").tolist()
+    )
 
 
 @pytest.mark.compiled

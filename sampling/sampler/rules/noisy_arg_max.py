@@ -53,16 +53,30 @@ class NoisyArgMax(DrawRule):
         noise = self.noise(keys, all_ids(logits))
         score = logits.to(noise.dtype) + noise
         best = gumbel_sample(logits, noise)[:, None]
-        first, without = score.gather(1, best), score.scatter(1, best, -torch.inf)
-        second = without.amax(-1, keepdim=True)
-        distance = (first.double() - second.double())[:, 0]
-        tolerance = self.tolerance * (1 + first.double().abs())[:, 0]
+        tolerance = self.tolerance * (1 + score.gather(1, best).double().abs())[:, 0]
+        margin = margin_of_scores(score, best, tolerance)
+        distance = margin.distance
         if self.ranked:
             near = (logits - logits.gather(1, best)).abs().scatter(1, best, torch.inf).amin(-1)
             distance = torch.where(near <= tolerance, 0.0, distance)
-        alone = second == -torch.inf
-        runner_up = torch.where(alone, best, without.argmax(-1, keepdim=True))
-        return Margin(order.gather(1, runner_up)[:, 0], distance, tolerance)
+        return Margin(order.gather(1, margin.runner_up[:, None])[:, 0], distance, tolerance)
+
+
+def margin_of_scores(score: Tensor, best: Tensor, tolerance: Tensor) -> Margin:
+    """Return the distance of the best score to the next.
+
+    Args:
+        score: float [B, C].
+        best: The column that wins, int64 [B, 1].
+        tolerance: float64 [B].
+
+    Returns:
+        The margin; the runner-up is a column.
+    """
+    first, without = score.gather(1, best), score.scatter(1, best, -torch.inf)
+    second, place = without.max(-1, keepdim=True)
+    runner_up = torch.where(second == -torch.inf, best, place)
+    return Margin(runner_up[:, 0], (first.double() - second.double())[:, 0], tolerance)
 
 
 def all_ids(logits: Tensor) -> Tensor:

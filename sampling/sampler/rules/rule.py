@@ -27,6 +27,11 @@ def choice_adds_to_seed(seed: Tensor, choice: Tensor) -> tuple[Tensor, Tensor]:
     return seed + choice, choice
 
 
+def a_stream_for_each_row(position: Tensor) -> Tensor:
+    """Let each row's position be its own."""
+    return position
+
+
 def seed_key(seed: object) -> int:
     """Return the signed 64-bit number with the bits of seed mod 2^64."""
     checked = integer("seed", seed, LOWEST_SEED, HIGHEST_SEED)
@@ -66,7 +71,10 @@ class DrawRule:
         no_seeds: Seeds that the engine takes for none.
         counts_prompt: Whether the position is the index of the last known token, prompt included, instead of the number of
             tokens sampled so far.
-        when_truncated: The name of the rule that a batch follows in which a truncation, or a greedy row, is in use.
+        when_truncated: The name of the rule that a batch follows in which top_k, top_p or a greedy row is in use.
+        each_row_sorts: Whether a row follows `when_truncated` by its own parameters, so that the rows of a batch have to agree.
+        on_host: Whether the rule reads a stream of numbers on the host, so that no graph can hold it.
+        stream: Where in its stream each row is, of the positions of a batch, int64 [B].
     """
 
     name: str
@@ -76,6 +84,9 @@ class DrawRule:
     no_seeds: tuple[int, ...] = ()
     counts_prompt: bool = False
     when_truncated: str | None = None
+    each_row_sorts: bool = False
+    on_host: bool = False
+    stream: Callable[[Tensor], Tensor] = a_stream_for_each_row
 
     def is_seed(self, seed: object) -> bool:
         """Return False for None, and for what the engine takes for it."""
@@ -102,6 +113,19 @@ class DrawRule:
     def position(self, history: History) -> Tensor:
         """Return the position of each row's next draw, int64 [B]."""
         return history.lengths - 1 if self.counts_prompt else history.sampled
+
+    def keys(
+        self, seed: Tensor, position: Tensor, choice: Tensor, words: tuple[Tensor, Tensor] | None = None
+    ) -> RngKeys:
+        """Return what draws at some positions are keyed by.
+
+        Args:
+            seed: As `keyed` has made it, int64 [B].
+            position: int64 [B].
+            choice: As `keyed` has made it, int64 [B].
+            words: Of the integer rule where they are known, int64 [B].
+        """
+        return RngKeys(seed, self.stream(position), choice, words)
 
     def of_full_rows(self, rows: WeightedLogits, keys: RngKeys) -> Tensor:
         """Return token ids, int64 [B]."""

@@ -1,0 +1,44 @@
+"""llama.cpp: a Mersenne Twister for each sequence, one double a token, a running sum over the candidates as they lie.
+
+The candidates lie in the order of their ids until top_k or top_p sorts them.
+
+Source: llama.cpp b11549, src/llama-sampler.cpp (llama_sampler_dist_apply); libstdc++, std::generate_canonical.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from sampling_kernels.philox import WORD
+from torch import Tensor
+
+from sampling.sampler.rules.inverse_cdf import InverseCdf
+
+
+def uniform(seed: int, position: int) -> float:
+    """Return (w0 + w1 2^32) / 2^64 of the two words of std::mt19937 that a token takes."""
+    words = np.random.RandomState(seed & WORD).randint(0, 2**32, size=2 * position + 2, dtype=np.uint32)
+    low, high = words[-2:].astype(np.float64)
+    return min(float((low + high * 2.0**32) * 2.0**-64), 1 - 2.0**-53)
+
+
+def running_sums(logits: Tensor) -> Tensor:
+    """Return the sums, in float64, of e^(l - max) rounded to float32."""
+    d = logits - logits.amax(-1, keepdim=True)
+    return d.double().exp().float().double().cumsum(-1)
+
+
+LLAMA_CPP = InverseCdf(
+    name="llama.cpp",
+    source="llama.cpp b11549, src/llama-sampler.cpp (llama_sampler_dist_apply)",
+    no_seeds=(-1, WORD),
+    when_truncated="llama.cpp-sorted",
+    each_row_sorts=True,
+    on_host=True,
+    uniform=uniform,
+    running=running_sums,
+    inclusive=True,
+    tolerance=2.0**-22,
+)
+SORTED = replace(LLAMA_CPP, name="llama.cpp-sorted", ranked=True, when_truncated=None)
