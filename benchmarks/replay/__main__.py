@@ -108,7 +108,9 @@ def main() -> None:
     """Examine rules and store what was found."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("rules", nargs="*", default=[], help=f"of {', '.join(ENGINES)}; all when left out")
-    parser.add_argument("--environments", type=Path, default=Path("environments"), help="folder of environments.sh")
+    parser.add_argument(
+        "--environments", type=Path, default=Path("environments"), help="folder of environments.sh"
+    )
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
     parser.add_argument("--vectors", type=Path, help="folder for vectors, tests/sampler/vectors")
     options = parser.parse_args()
