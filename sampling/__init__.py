@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from sampling.chat.language_model import LanguageModel, load
     from sampling.chat.typed import ChatCompletion, ChatCompletionChunk, ChatFields, ChatMessage
     from sampling.conformance.verify import verify
+    from sampling.replay.tokens import ReplayedTokens, replay_tokens
     from sampling.scoring.compare import KeptComparison, compare_kept
     from sampling.scoring.token_logprobs import ScoredTokens, token_logprobs
 
@@ -88,6 +89,7 @@ __all__ = [
     "PresencePenalty",
     "Processor",
     "RepetitionPenalty",
+    "ReplayedTokens",
     "RowError",
     "SampleOutput",
     "Sampler",
@@ -112,6 +114,7 @@ __all__ = [
     "get_dialect",
     "load",
     "logprobs",
+    "replay_tokens",
     "stage",
     "token_logprobs",
     "verify",
@@ -125,9 +128,11 @@ ELSEWHERE = {
     "ChatMessage": "sampling.chat.typed",
     "KeptComparison": "sampling.scoring.compare",
     "LanguageModel": "sampling.chat.language_model",
+    "ReplayedTokens": "sampling.replay.tokens",
     "ScoredTokens": "sampling.scoring.token_logprobs",
     "compare_kept": "sampling.scoring.compare",
     "load": "sampling.chat.language_model",
+    "replay_tokens": "sampling.replay.tokens",
     "token_logprobs": "sampling.scoring.token_logprobs",
     "verify": "sampling.conformance.verify",
 }

@@ -33,7 +33,7 @@ def load_with_progress(options: argparse.Namespace) -> LanguageModel:
             options.model,
             device=options.device,
             dtype=options.dtype,
-            compile=options.compile,
+            compile=getattr(options, "compile", False),
             parallel=under_torchrun(),
             progress=show,
         )

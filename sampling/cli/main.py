@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from sampling.cli.options import OneLineParser, add_request_flags, add_server_flags
 from sampling.cli.processes import one_speaker
-from sampling.cli.verify_flags import add_record_flags, add_verify_flags
+from sampling.cli.verify_flags import add_record_flags, add_replay_flags, add_verify_flags
 from sampling.core.errors import SamplingError, one_line
 from sampling.core.interruption import INTERRUPTED, at_once, raise_again
 from sampling.version import __version__
@@ -38,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"sampling {__version__}")
     commands = top.add_subparsers(
         dest="command",
-        metavar="{chat,explain,serve,verify,record}",
+        metavar="{chat,explain,serve,verify,record,replay}",
         required=True,
         parser_class=OneLineParser,
     )
@@ -56,6 +56,9 @@ def parser() -> argparse.ArgumentParser:
     add_server_flags(serve)
     add_verify_flags(commands.add_parser("verify", help="find out which sampling semantics an engine has"))
     add_record_flags(commands.add_parser("record", help="write completions down as a trace"))
+    add_replay_flags(
+        commands.add_parser("replay", help="say what an engine must have sampled, token by token")
+    )
     return top
 
 

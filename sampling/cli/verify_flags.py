@@ -62,6 +62,31 @@ def add_verify_flags(parser: argparse.ArgumentParser) -> None:
     out.add_argument("--methods", action="store_true", help="print a paragraph of methods, too")
 
 
+def add_replay_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the trace, where its logits are from, and the rule."""
+    parser.add_argument("trace", metavar="TRACE", help="a recorded trace, JSON Lines")
+    source = parser.add_argument_group("its logits")
+    source.add_argument("--logits", metavar="FILE", help="safetensors, in which each record names its own")
+    source.add_argument(
+        "--model", metavar="DIR", help="a model that computes them; the built-in toy when left out"
+    )
+    source.add_argument("--device", default="cpu", help="where it runs (default: %(default)s)")
+    source.add_argument(
+        "--dtype", metavar="TYPE", help="float32 or bfloat16; the checkpoint's own when left out"
+    )
+    source.add_argument(
+        "--logit-error",
+        type=value_of,
+        metavar="X",
+        help="how far the engine's logits may be from these (default: 0 of a file, 0.0001 of a model)",
+    )
+    parser.add_argument("--rule", default="auto", help="the rule of the draw (default: the one that fits)")
+    parser.add_argument("--dialect", help="how the parameters are read; the rule's own when left out")
+    parser.add_argument(
+        "--json", nargs="?", const="-", metavar="FILE", help="as JSON; on standard output without a file"
+    )
+
+
 def add_record_flags(parser: argparse.ArgumentParser) -> None:
     """Add what is recorded, and where it goes."""
     parser.add_argument(

@@ -52,6 +52,7 @@ class Head(BaseModel):
     model: str = ""
     choice: Natural = 0
     finish_reason: Reason | None = None
+    logits: str | None = None
 
 
 H = TypeVar("H", bound=Head)
@@ -75,6 +76,7 @@ class Record(Head):
         model: The model's name.
         choice: Which of the n choices of its request.
         finish_reason: "stop" or "length".
+        logits: The name of its tensor of logits, [T, V], in a file of safetensors beside the trace.
     """
 
     top_logprobs: list[list[Alternative]]

@@ -12,6 +12,7 @@ from torch import Tensor
 from sampling.core.errors import InvalidArgument
 from sampling.core.history import History
 from sampling.core.params import HIGHEST_SEED, LOWEST_SEED, integer
+from sampling.dialects import DialectName
 from sampling.sampler.rules.keys import RngKeys
 
 Keyed = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -24,7 +25,12 @@ def choice_counts(seed: Tensor, choice: Tensor) -> tuple[Tensor, Tensor]:
 
 def choice_adds_to_seed(seed: Tensor, choice: Tensor) -> tuple[Tensor, Tensor]:
     """Give choice i the seed + i, mod 2^64."""
-    return seed + choice, choice
+    return seed + choice, choice & 0
+
+
+def choice_is_ignored(seed: Tensor, choice: Tensor) -> tuple[Tensor, Tensor]:
+    """Draw all choices alike."""
+    return seed, choice & 0
 
 
 def a_stream_for_each_row(position: Tensor) -> Tensor:
@@ -71,6 +77,7 @@ class DrawRule:
         no_seeds: Seeds that the engine takes for none.
         counts_prompt: Whether the position is the index of the last known token, prompt included, instead of the number of
             tokens sampled so far.
+        dialect: The name of the dialect that the engine reads its parameters in.
         when_truncated: The name of the rule that a batch follows in which top_k, top_p or a greedy row is in use.
         each_row_sorts: Whether a row follows `when_truncated` by its own parameters, so that the rows of a batch have to agree.
         on_host: Whether the rule reads a stream of numbers on the host, so that no graph can hold it.
@@ -83,6 +90,7 @@ class DrawRule:
     unseeded: int | None = None
     no_seeds: tuple[int, ...] = ()
     counts_prompt: bool = False
+    dialect: DialectName = "qstash"
     when_truncated: str | None = None
     each_row_sorts: bool = False
     on_host: bool = False

@@ -17,6 +17,7 @@ from torch import Tensor
 from sampling.sampler.rules.keys import RngKeys
 from sampling.sampler.rules.murmur3 import murmur3
 from sampling.sampler.rules.noisy_arg_max import NoisyArgMax
+from sampling.sampler.rules.rule import choice_is_ignored
 
 
 def noise(keys: RngKeys, columns: Tensor) -> Tensor:
@@ -28,6 +29,8 @@ def noise(keys: RngKeys, columns: Tensor) -> Tensor:
 RANKED = NoisyArgMax(
     name="sglang-0.5.23-ranked",
     source="sglang 0.5.23, sglang/srt/layers/sampler.py",
+    dialect="sglang",
+    keyed=choice_is_ignored,
     unseeded=42,
     counts_prompt=True,
     noise=noise,

@@ -51,6 +51,7 @@ def vllm_rule(name: str, noise: Noise, tolerance: float) -> NoisyArgMax:
     return NoisyArgMax(
         name=name,
         source="vllm 0.33.0, vllm/v1/worker/gpu/sample/gumbel.py",
+        dialect="vllm",
         keyed=choice_adds_to_seed,
         no_seeds=(-1,),
         counts_prompt=True,

@@ -1,0 +1,249 @@
+"""A trace replayed: which rule of the draw its tokens follow, and the first that does not.
+
+Under the hypothesis that tokens are drawn independently of a rule's noise, from the processed distribution p, the product of
+(1 - ERROR) [token = the rule's] / p(token) + ERROR over the tokens is an e-value: its expectation is 1. It grows while the rule
+holds, though a token here and there were changed, and dies within some tokens where it does not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sampling.chat.request import SAMPLING_FIELDS
+from sampling.conformance.trace.logits import LogitsOf
+from sampling.conformance.trace.record import Record
+from sampling.conformance.verdict import FALSE_ALARM
+from sampling.core.errors import InvalidArgument
+from sampling.core.params import SamplingParams
+from sampling.dialects import Dialect, get_dialect
+from sampling.pipeline.effective import top_k_of
+from sampling.replay.tokens import ReplayedTokens, replay_tokens
+from sampling.sampler.rules import RULES, Rule
+
+ERROR = 0.01
+ENOUGH = -math.log(FALSE_ALARM)
+ELEMENTS = 2**24  # logits that are replayed at a time
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A token that a rule cannot have drawn.
+
+    Args:
+        record: The record's number in the trace, from 1.
+        position: The token's place in it, from 0.
+        recorded: The token.
+        drawn: What the rule draws.
+        kept: Whether the recorded one is in the kept set.
+        distance: How clear the draw was.
+    """
+
+    record: int
+    position: int
+    recorded: int
+    drawn: int
+    kept: bool
+    distance: float
+
+
+@dataclass
+class RuleReplay:
+    """What became of a trace under one rule.
+
+    Args:
+        rule: Its name.
+        tokens: How many tokens were replayed.
+        decided: Of how many the rule leaves no doubt.
+        as_said: How many are the rule's.
+        within_margin: How many are the runner-up of a draw that is too close to tell.
+        differing: How many the rule cannot have drawn.
+        log_e_value: ln of the evidence for the rule, against tokens that are drawn without it.
+        first: The first that differs.
+        untried: Why the trace cannot be replayed by this rule; "" if it can.
+    """
+
+    rule: Rule
+    tokens: int = 0
+    decided: int = 0
+    as_said: int = 0
+    within_margin: int = 0
+    differing: int = 0
+    log_e_value: float = 0.0
+    first: Difference | None = None
+    untried: str = ""
+
+    @property
+    def alive(self) -> bool:
+        """Return False once the evidence is against the rule, or it cannot be tried."""
+        return not self.untried and self.log_e_value > -ENOUGH
+
+    @property
+    def fits(self) -> bool:
+        """Return True if there is enough evidence for the rule."""
+        return not self.untried and self.log_e_value >= ENOUGH
+
+    def add(self, number: int, begin: int, said: ReplayedTokens) -> None:
+        """Take in tokens of a record, of which the first stands at a position."""
+        self.tokens += len(said.recorded)
+        self.decided += int(said.decided.sum())
+        self.as_said += int(said.as_said.sum())
+        self.within_margin += int(said.within_margin.sum())
+        self.differing += int(said.differs.sum())
+        told = said.decided & ~said.within_margin
+        gained = (1 - ERROR) * said.as_said / said.logprobs.double().exp().clamp(min=1e-300) + ERROR
+        self.log_e_value += float(gained[told].log().sum())
+        if self.first is None and bool(said.differs.any()):
+            at = int(said.differs.int().argmax())
+            self.first = Difference(
+                record=number,
+                position=begin + at,
+                recorded=int(said.recorded[at]),
+                drawn=int(said.drawn[at]),
+                kept=bool(said.logprobs[at] > -math.inf),
+                distance=float(said.margin.distance[at]),
+            )
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A trace under one rule or several.
+
+    Args:
+        rules: What became of it under each, by name.
+        records: How many records were read.
+        notes: What else is worth knowing.
+    """
+
+    rules: dict[str, RuleReplay]
+    records: int
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def best(self) -> RuleReplay:
+        """Return the rule with the most evidence for it."""
+        tried = [one for one in self.rules.values() if not one.untried]
+        return max(tried or self.rules.values(), key=lambda one: one.log_e_value)
+
+    @property
+    def exit_code(self) -> int:
+        """Return 0 if a rule fits every token, 1 if one differs, and 2 if no rule is shown to fit."""
+        return (1 if self.best.differing else 0) if self.best.fits else 2
+
+
+def replay_trace(
+    records: Iterable[Record],
+    logits_of: LogitsOf,
+    rules: Sequence[Rule],
+    *,
+    dialect: Dialect | None = None,
+    logit_error: float = 0.0,
+) -> Replay:
+    """Replay a trace by each of some rules; of several, one is left alone once the evidence is against it.
+
+    Args:
+        records: The trace.
+        logits_of: Gives the logits of a record, float32 [T, V].
+        rules: The rules; a single one has to be possible in every record.
+        dialect: How the parameters are read; each rule's own dialect when left out.
+        logit_error: How far the engine's logits may be from these.
+
+    Raises:
+        InvalidArgument: Logits are not there or do not fit; or the trace lacks what the only rule needs.
+    """
+    found = {rule: RuleReplay(rule) for rule in rules}
+    read: list[Record] = []
+    for number, record in enumerate(records, start=1):
+        read.append(record)
+        if not record.token_ids:
+            continue
+        logits = logits_of(record, number)
+        for one in found.values():
+            if len(found) == 1 or one.alive:
+                add_record(one, record, number, logits, dialect, logit_error, alone=len(found) == 1)
+    return Replay({**found}, len(read), (*shared_noise(read, found.values()),))
+
+
+def add_record(
+    one: RuleReplay,
+    record: Record,
+    number: int,
+    logits: Tensor,
+    dialect: Dialect | None,
+    logit_error: float,
+    *,
+    alone: bool,
+) -> None:
+    """Replay a record by a rule."""
+    chosen = dialect or get_dialect(RULES[one.rule].dialect)
+    try:
+        params = params_of(record, chosen)
+        for begin, said in replayed(record, logits, params, one.rule, chosen, logit_error):
+            one.add(number, begin, said)
+    except InvalidArgument as error:
+        named = InvalidArgument(f"trace, record {number}.{error.param}", error.value, error.allowed)
+        if alone:
+            raise named from None
+        one.untried = str(named)
+
+
+def replayed(
+    record: Record, logits: Tensor, params: SamplingParams, rule: Rule, dialect: Dialect, logit_error: float
+) -> Iterator[tuple[int, ReplayedTokens]]:
+    """Yield the replayed tokens of a record, some at a time, with the position of the first of them."""
+    size = max(1, ELEMENTS // logits.shape[1])
+    prompt, tokens = record.prompt_ids, record.token_ids
+    for begin in range(0, len(tokens), size):
+        part = range(begin, min(begin + size, len(tokens)))
+        yield (
+            begin,
+            replay_tokens(
+                logits[part.start : part.stop],
+                tokens[part.start : part.stop],
+                params,
+                rule=rule,
+                dialect=dialect,
+                prompt_ids=None if prompt is None else [prompt for _ in part],
+                output_ids=[tokens[:place] for place in part],
+                choices=record.choice,
+                logit_error=logit_error,
+            ),
+        )
+
+
+def params_of(record: Record, dialect: Dialect) -> SamplingParams:
+    """Return the sampling parameters of a record as a dialect's requests write them.
+
+    Raises:
+        InvalidRequest: The dialect does not have one of them.
+    """
+    given: dict[str, Any] = {
+        name: record.params[name] for name in SAMPLING_FIELDS if record.params.get(name) is not None
+    }
+    if "top_k" in given:
+        given["top_k"] = top_k_of(given["top_k"], dialect)
+    return SamplingParams(**given, ranges=dialect.ranges)
+
+
+def shared_noise(records: Sequence[Record], rules: Iterable[RuleReplay]) -> Iterator[str]:
+    """Yield a warning for each rule that fits and gives two requests the same noise."""
+    for one in rules:
+        if not one.fits:
+            continue
+        rule = RULES[one.rule]
+        seen: dict[tuple[int, int], tuple[int | None, int]] = {}
+        for record in records:
+            given = record.params.get("seed")
+            seeds, choices = rule.keyed(torch.tensor([rule.seed_key(given)]), torch.tensor([record.choice]))
+            other = seen.setdefault((int(seeds), int(choices)), (given, record.choice))
+            if other != (given, record.choice):
+                yield (
+                    f"requests share noise under {one.rule}: choice {record.choice} of seed {given} is drawn "
+                    f"like choice {other[1]} of seed {other[0]}"
+                )
+                break

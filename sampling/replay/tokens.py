@@ -1,0 +1,127 @@
+"""Recorded tokens beside those that a rule of the draw says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sampling.core.errors import InvalidArgument
+from sampling.core.history import Prompts
+from sampling.core.logits import float32_logits
+from sampling.core.params import SamplingParams, number
+from sampling.dialects import Dialect, DialectName, get_dialect
+from sampling.pipeline.pipeline import Pipeline
+from sampling.sampler.draw import Whole, draw, draw_margin
+from sampling.sampler.logprobs import checked_ids, logprobs
+from sampling.sampler.rules import RULES, Margin, Rule, checked_rule
+from sampling.scoring.request import Request, history_of
+
+
+@dataclass(frozen=True)
+class ReplayedTokens:
+    """What a rule says of N recorded tokens.
+
+    Args:
+        recorded: The tokens, int64 [N].
+        drawn: What the rule draws, int64 [N]; -1 where the row cannot be sampled.
+        margin: How clear each draw is.
+        tolerance: Within which distance the runner-up may have been drawn as well, float64 [N].
+        logprobs: ln of the recorded tokens' probabilities under the processed distribution, float32 [N]; -inf for a token
+            outside of the kept set.
+    """
+
+    recorded: Tensor
+    drawn: Tensor
+    margin: Margin
+    tolerance: Tensor
+    logprobs: Tensor
+
+    @property
+    def decided(self) -> Tensor:
+        """Return True where the rule leaves no doubt, bool [N]."""
+        return (self.margin.distance > self.tolerance) | (self.tolerance == 0)
+
+    @property
+    def as_said(self) -> Tensor:
+        """Return True where the token is the rule's, bool [N]."""
+        return self.recorded == self.drawn
+
+    @property
+    def within_margin(self) -> Tensor:
+        """Return True where the token is the runner-up of a draw that is too close to tell, bool [N]."""
+        return ~self.as_said & ~self.decided & (self.recorded == self.margin.runner_up)
+
+    @property
+    def differs(self) -> Tensor:
+        """Return True where the rule cannot have drawn the token, bool [N]."""
+        return ~self.as_said & ~self.within_margin
+
+
+@torch.no_grad()
+def replay_tokens(
+    logits: Tensor,
+    token_ids: Tensor | Sequence[int],
+    params: SamplingParams | Sequence[SamplingParams],
+    *,
+    rule: Rule,
+    dialect: DialectName | Dialect | None = None,
+    prompt_ids: Prompts | None = None,
+    output_ids: Prompts | None = None,
+    choices: Whole = 0,
+    logit_error: float = 0.0,
+) -> ReplayedTokens:
+    """Draw recorded tokens again, by the rule of an engine, and compare.
+
+    Args:
+        logits: The model's, [N, V], a row for each token.
+        token_ids: The recorded tokens, [N].
+        params: What they were sampled with, the seed among it: one SamplingParams for all rows, or one for each.
+        rule: The rule of the draw, as `draw` has it.
+        dialect: How the parameters are read; the rule's own dialect when left out.
+        prompt_ids: The prompt of each row, as `History.start` takes them. Needed where a penalty or the rule counts it.
+        output_ids: What each row had sampled before, likewise.
+        choices: Index of each row's choice among the n of its request.
+        logit_error: How far the engine's logits may be from these, at least 0: as much is added to the rule's tolerance twice.
+
+    Returns:
+        What the rule says of each token.
+
+    Raises:
+        InvalidArgument: No such rule; a rule that needs a seed or a prompt, and a row without; arguments that do not fit.
+
+    Example:
+        Three tokens of a request to vLLM with the seed 5, of which the last was changed by hand.
+
+        >>> import torch
+        >>> past = {"prompt_ids": [[7, 8]] * 3, "output_ids": [[], [38], [38, 46]]}
+        >>> said = replay_tokens(torch.zeros(3, 50), [38, 46, 0], SamplingParams(seed=5), rule="vllm-0.33", **past)
+        >>> said.drawn.tolist(), said.differs.tolist()
+        ([38, 46, 47], [False, False, True])
+    """
+    rule = checked_rule(rule)
+    error = number("logit_error", logit_error, 0.0, 1e3)
+    rows = float32_logits(logits)
+    count, width = rows.shape
+    batch = [params] * count if isinstance(params, SamplingParams) else list(params)
+    if len(batch) != count:
+        raise InvalidArgument(
+            "params", f"{len(batch)} SamplingParams", f"one, or one for each of {count} rows"
+        )
+    if RULES[rule].counts_prompt and prompt_ids is None:
+        raise InvalidArgument("prompt_ids", None, RULES[rule].words_of_prompt)
+    ids = checked_ids(token_ids, count, width).to(rows.device, torch.int64)
+    request = Request.of(batch, get_dialect(dialect or RULES[rule].dialect)).to(rows.device)
+    history = history_of(request, prompt_ids, output_ids, count, rows.device)
+    processed = Pipeline(*request.plan.edits, *request.plan.final)(rows, history)
+    seeds = torch.tensor([RULES[rule].seed_key(one.seed) for one in batch], dtype=torch.int64)
+    margin = draw_margin(processed, seed=seeds, choice=choices, history=history, rule=rule)
+    return ReplayedTokens(
+        ids,
+        draw(processed, seed=seeds, choice=choices, history=history, rule=rule),
+        margin,
+        margin.tolerance + 2 * error,
+        logprobs(processed, ids).logprobs,
+    )

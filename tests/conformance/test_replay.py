@@ -1,0 +1,112 @@
+"""Traces replayed: the rule that fits is found among all, and a token changed by hand at its place."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from vllm_draws import PROMPT, V, answer
+
+from sampling.cli.main import main
+
+
+def written(
+    folder: Path, seeds: list[int], changed: tuple[int, int] | None = None, **fields: Any
+) -> list[str]:
+    """Write a trace of vLLM's tokens and their logits, and return the flags that name them."""
+    tensors: dict[str, torch.Tensor] = {}
+    lines: list[str] = []
+    for record, seed in enumerate(seeds):
+        logits, tokens = answer(seed)
+        if changed is not None and changed[0] == record:
+            tokens[changed[1]] = (tokens[changed[1]] + 1) % V
+        tensors[f"of {record}"] = logits
+        line: dict[str, Any] = {
+            "prompt_ids": PROMPT,
+            "token_ids": tokens,
+            "params": {"seed": seed},
+            "top_logprobs": [[] for _ in tokens],
+            "engine": "vllm",
+            "logits": f"of {record}",
+        }
+        lines.append(json.dumps({**line, **fields}))
+    trace, logits_file = folder / "trace.jsonl", folder / "logits.safetensors"
+    trace.write_text("\n".join(lines))
+    save_file(tensors, logits_file)
+    return [str(trace), "--logits", str(logits_file)]
+
+
+def replayed(capsys: pytest.CaptureFixture[str], *flags: str) -> tuple[int, dict[str, Any]]:
+    code = main(["replay", *flags, "--json"])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def test_the_rule_that_fits_is_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, told = replayed(capsys, *written(tmp_path, [1, 2**40, -7]))
+    assert (code, told["rule"]) == (0, "vllm-0.33")
+    best = told["rules"]["vllm-0.33"]
+    assert (best["tokens"], best["as_said"], best["differing"]) == (90, 90, 0)
+    others = [one for name, one in told["rules"].items() if name != "vllm-0.33"]
+    assert all(one["log_e_value"] < -13 and one["tokens"] < 90 for one in others if not one["untried"])
+
+
+def test_a_token_changed_by_hand_is_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, told = replayed(capsys, *written(tmp_path, [1, 2, 30], changed=(1, 17)))
+    assert (code, told["rule"]) == (1, "vllm-0.33")
+    best = told["rules"]["vllm-0.33"]
+    assert best["differing"] == 1
+    assert (best["first"]["record"], best["first"]["position"]) == (2, 17)
+    assert best["first"]["recorded"] == (best["first"]["drawn"] + 1) % V
+
+
+def test_tokens_of_no_rule_fit_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, told = replayed(capsys, *written(tmp_path, [1, 2]), "--rule", "gumbel")
+    assert (code, told["rule"]) == (2, None)
+
+
+def test_neighbouring_seeds_are_warned_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = written(tmp_path, [9, 10])
+    trace = Path(flags[0])
+    first, second = trace.read_text().splitlines()
+    told = json.loads(second)
+    # the same tokens: choice 1 of seed 9 is choice 0 of seed 10
+    told["params"]["seed"], told["choice"] = 9, 1
+    trace.write_text("\n".join([first, second, json.dumps(told)]))
+    _, report = replayed(capsys, *flags)
+    assert report["rules"]["vllm-0.33"]["as_said"] == 90
+    assert any("share noise" in note for note in report["notes"])
+
+
+@pytest.mark.parametrize(
+    ("fields", "flags", "words"),
+    [
+        ({"logits": "elsewhere"}, [], "record 1.logits: got 'elsewhere'"),
+        ({"logits": None}, [], "record 1.logits: got None"),
+        ({"params": {}}, ["--rule", "vllm-0.33"], "record 1.seed: got None"),
+        ({"prompt_ids": None}, ["--rule", "vllm-0.33"], "record 1.prompt_ids: got None"),
+        ({}, ["--rule", "nothing"], "rule: got 'nothing'"),
+        ({}, ["--dtype", "float32"], "dtype: got 'float32'"),
+        ({}, ["--logit-error", "-1"], "logit_error: got -1"),
+    ],
+)
+def test_what_a_replay_lacks_is_named(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    fields: dict[str, Any],
+    flags: list[str],
+    words: str,
+) -> None:
+    assert main(["replay", *written(tmp_path, [1], **fields), *flags]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_trace_that_lacks_what_some_rules_need_is_tried_by_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, told = replayed(capsys, *written(tmp_path, [1], params={}))
+    assert "seed" in told["rules"]["vllm-0.33"]["untried"]
+    assert not told["rules"]["sglang-0.5.23"]["untried"]
