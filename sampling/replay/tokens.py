@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from sampling_kernels.validity import replace_invalid_rows
+from sampling_kernels.weighted_logits import WeightedLogits
 from torch import Tensor
 
 from sampling.core.errors import InvalidArgument
@@ -13,10 +15,11 @@ from sampling.core.history import Prompts
 from sampling.core.logits import float32_logits
 from sampling.core.params import SamplingParams, number
 from sampling.dialects import Dialect, DialectName, get_dialect
+from sampling.pipeline.effective import checked_params
 from sampling.pipeline.pipeline import Pipeline
-from sampling.sampler.draw import Whole, draw, draw_margin
+from sampling.sampler.draw import Whole, word
 from sampling.sampler.logprobs import checked_ids, logprobs
-from sampling.sampler.rules import RULES, Margin, Rule, checked_rule
+from sampling.sampler.rules import RULES, Margin, RngKeys, Rule, checked_rule, rule_of_batch
 from sampling.scoring.request import Request, history_of
 
 
@@ -110,17 +113,25 @@ def replay_tokens(
         raise InvalidArgument(
             "params", f"{len(batch)} SamplingParams", f"one, or one for each of {count} rows"
         )
-    if RULES[rule].counts_prompt and prompt_ids is None:
-        raise InvalidArgument("prompt_ids", None, RULES[rule].words_of_prompt)
     ids = checked_ids(token_ids, count, width).to(rows.device, torch.int64)
-    request = Request.of(batch, get_dialect(dialect or RULES[rule].dialect)).to(rows.device)
+    style = get_dialect(dialect or RULES[rule].dialect)
+    request = Request.of(batch, style).to(rows.device)
     history = history_of(request, prompt_ids, output_ids, count, rows.device)
+    rule = rule_of_batch(rule, [checked_params(one, style).sorts for one in batch])
     processed = Pipeline(*request.plan.edits, *request.plan.final)(rows, history)
-    seeds = torch.tensor([RULES[rule].seed_key(one.seed) for one in batch], dtype=torch.int64)
-    margin = draw_margin(processed, seed=seeds, choice=choices, history=history, rule=rule)
+    drawing = RULES[rule]
+    if drawing.counts_prompt and bool((history.prompt_lengths == 0).any()):
+        raise InvalidArgument("prompt_ids", prompt_ids and "an empty prompt", drawing.words_of_prompt)
+    seeds = torch.tensor([drawing.seed_key(one.seed) for one in batch], device=rows.device)
+    # Each row is a batch of its own, whatever the others are.
+    seeds, numbers = drawing.keyed(seeds, word("choices", choices, count, rows.device))
+    keys = RngKeys(seeds, drawing.position(history), numbers)
+    valid, status = replace_invalid_rows(processed)
+    drawn = drawing.of_full_rows(WeightedLogits(valid), keys)
+    margin = drawing.margin(WeightedLogits(valid), keys)
     return ReplayedTokens(
         ids,
-        draw(processed, seed=seeds, choice=choices, history=history, rule=rule),
+        torch.where(status > 0, -1, drawn),
         margin,
         margin.tolerance + 2 * error,
         logprobs(processed, ids).logprobs,

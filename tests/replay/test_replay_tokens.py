@@ -68,7 +68,7 @@ def test_a_runner_up_within_the_error_of_the_logits_is_too_close_to_tell() -> No
         ({"params": [SamplingParams(seed=1)]}, "params"),
         ({"prompt_ids": None}, "prompt_ids"),
         ({"params": SamplingParams(seed=1, repetition_penalty=2), "prompt_ids": None}, "prompt_ids"),
-        ({"prompt_ids": [[], [], []]}, "history"),
+        ({"prompt_ids": [[], [], []]}, "prompt_ids"),
         ({"params": SamplingParams(seed=1, presence_penalty=1), "output_ids": None}, "output_ids"),
         ({"logit_error": -1}, "logit_error"),
         ({"token_ids": [1, 2, V]}, "token_ids"),

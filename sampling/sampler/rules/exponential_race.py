@@ -53,12 +53,14 @@ def one_call_for_all_rows(position: Tensor) -> Tensor:
 TRANSFORMERS = ExponentialRace(
     name="transformers",
     source="transformers 5.23.0, generation/utils.py (_sample); torch 2.13, multinomial on a CPU",
+    dialect="transformers",
     on_host=True,
     stream=one_call_for_all_rows,
 )
 VLLM_V1 = ExponentialRace(
     name="vllm-v1",
     source="vllm 0.33.0, vllm/v1/sample/ops/topk_topp_sampler.py (forward_native) on a CPU",
+    dialect="vllm",
     keyed=choice_adds_to_seed,
     no_seeds=(-1,),
     on_host=True,

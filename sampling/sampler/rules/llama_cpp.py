@@ -32,6 +32,7 @@ def running_sums(logits: Tensor) -> Tensor:
 LLAMA_CPP = InverseCdf(
     name="llama.cpp",
     source="llama.cpp b11549, src/llama-sampler.cpp (llama_sampler_dist_apply)",
+    dialect="llama.cpp",
     no_seeds=(-1, WORD),
     when_truncated="llama.cpp-sorted",
     each_row_sorts=True,
