@@ -1,4 +1,4 @@
-"""Which tokens a reading tells apart: all, or not those of equal logits where it does not say which of them are kept."""
+"""Which tokens a hypothesis tells apart: all, or not those of equal logits where it does not say which of them are kept."""
 
 from __future__ import annotations
 
@@ -14,32 +14,28 @@ Cells = NDArray[np.int64]
 SAME = 1e-9
 
 
-def told_apart(question: SamplingCase, semantics: Semantics) -> Cells:
+def told_apart(case: SamplingCase, semantics: Semantics) -> Cells:
     """Return the cell of each token; tokens of one cell count together.
-
-    Args:
-        question: The logits and parameters.
-        semantics: A reading; where it keeps equal logits in arbitrary order, and that matters, equal logits share a cell.
 
     Returns:
         int64 [V].
 
     Example:
         >>> from sampling.dialects import dialect
-        >>> question = SamplingCase(np.array([0, 1, 0, 0], dtype=np.float32), {"top_p": 0.6})
-        >>> [told_apart(question, Semantics.of(dialect(name))).tolist() for name in ("vllm", "transformers")]
+        >>> case = SamplingCase(np.array([0, 1, 0, 0], dtype=np.float32), {"top_p": 0.6})
+        >>> [told_apart(case, Semantics.of(dialect(name))).tolist() for name in ("vllm", "transformers")]
         [[0, 1, 2, 3], [0, 1, 0, 0]]
     """
-    every = np.arange(len(question.logits))
+    every = np.arange(len(case.logits))
     if "arbitrary" not in (semantics.top_k_ties, semantics.top_p_ties):
         return every
-    low, high = (probabilities(question, definite(semantics, low_ids_first=first)) for first in (True, False))
-    return every if alike([low], [high], SAME) else levels(question)
+    low, high = (probabilities(case, definite(semantics, low_ids_first=first)) for first in (True, False))
+    return every if alike([low], [high], SAME) else levels(case)
 
 
-def levels(question: SamplingCase) -> Cells:
+def levels(case: SamplingCase) -> Cells:
     """Return a cell for each different logit, int64 [V]."""
-    return np.unique(question.logits, return_inverse=True)[1].astype(np.int64)
+    return np.unique(case.logits, return_inverse=True)[1].astype(np.int64)
 
 
 def gathered(row: Row, cells: Cells) -> Row:

@@ -1,18 +1,18 @@
-"""The lab: what a check works with."""
+"""What a check of a callable works with."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sampling.conformance.comparison import Hypothesis, compare
+from sampling.conformance.callable_test import compare
+from sampling.conformance.comparison import Comparison, ignored, require_stages
 from sampling.conformance.endings import CheckEnded, CouldNotRun, NotTestable, Refused
 from sampling.conformance.fixtures import STRONG, after_past
 from sampling.conformance.oracle import Row, probabilities
@@ -30,7 +30,7 @@ HARMLESS = (PLAIN, replace(PLAIN, params={"temperature": 1.0}))
 
 @dataclass(frozen=True)
 class DrawBudget:
-    """How many tokens each question is drawn for.
+    """How many tokens each case is drawn for.
 
     Args:
         least: So many even where the named readings need fewer: unnamed deviations show the better.
@@ -93,22 +93,18 @@ class CheckContext:
             CouldNotRun: No such request is answered by a token; the message has the first reason.
         """
         first: CheckEnded | None = None
-        for question in HARMLESS:
+        for case in HARMLESS:
             for seed in (1, None):
                 try:
-                    self.target.single(question, seed)
+                    self.target.single(case, seed)
                 except CheckEnded as end:
                     first = first or end
                 else:
                     return
         raise CouldNotRun(f"the callable answers no plain request: {first}") from first
 
-    def draws(self, question: SamplingCase, count: int) -> NDArray[np.int64]:
+    def draws(self, case: SamplingCase, count: int) -> NDArray[np.int64]:
         """Tokens of independent requests.
-
-        Args:
-            question: What is asked.
-            count: How many tokens.
 
         Returns:
             int64 [N]; N is `count`, or less where a budget is used up.
@@ -116,11 +112,11 @@ class CheckContext:
         Raises:
             Refused: The target does not take the parameters.
         """
-        return self.target.draw(question, self.seeds(count))
+        return self.target.draw(case, self.seeds(count))
 
-    def singly(self, question: SamplingCase) -> NDArray[np.int64]:
+    def singly(self, case: SamplingCase) -> NDArray[np.int64]:
         """One token, by a call of its own, int64 [1]."""
-        return np.array([self.target.single(question, self.seeds(1)[0])])
+        return np.array([self.target.single(case, self.seeds(1)[0])])
 
     def seeds(self, count: int) -> list[Seed]:
         """Seeds for independent requests; None if the target takes no seed."""
@@ -137,42 +133,27 @@ class CheckContext:
             return False
         return True
 
-    def report(self, question: SamplingCase) -> dict[str, Any]:
+    def report(self, case: SamplingCase) -> dict[str, Any]:
         """One API choice for a model that says the same at every position.
 
         Raises:
             NotTestable: The target does not report.
             Refused: It does not take the parameters.
         """
-        return self.target.report(question, self.seeds(1)[0])
+        return self.target.report(case, self.seeds(1)[0])
 
-    def choices(self, question: SamplingCase) -> list[dict[str, Any]]:
+    def choices(self, case: SamplingCase) -> list[dict[str, Any]]:
         """Return the choices of one request.
 
         Raises:
             NotTestable: The target does not report.
             Refused: It does not take the parameters.
         """
-        return self.target.choices(question, self.seeds(1)[0])
+        return self.target.choices(case, self.seeds(1)[0])
 
-    def expected(self, question: SamplingCase) -> Row:
+    def expected(self, case: SamplingCase) -> Row:
         """Return what the dialect draws from, float64 [V]."""
-        return probabilities(question, self.semantics)
-
-    def altered(self, **changes: Any) -> Semantics:
-        """Return the dialect's semantics with some changes."""
-        return replace(self.semantics, **changes)
-
-    def reading(self, **changes: Any) -> Self:
-        """Return the same lab, comparing with the dialect's semantics with some changes."""
-        other = copy(self)
-        other.semantics = self.altered(**changes)
-        return other
-
-    def ignoring(self, *names: str) -> Hypothesis:
-        """Return the reading that parameters have no effect."""
-        words = f"{' and '.join(names)} without effect"
-        return Hypothesis(words, self.altered(ignores=frozenset(names)), Verdict.IGNORED)
+        return probabilities(case, self.semantics)
 
     def having(self, names: Sequence[str]) -> list[str]:
         """Those of some parameters that the dialect has."""
@@ -186,7 +167,9 @@ class CheckContext:
         """
         if name not in self._acting:
             alone = after_past(**{name: STRONG[name]})
-            finding = compare(self, [alone], [self.ignoring(name)], least=0)
+            own = self.semantics
+            comparison = Comparison(null={"the dialect's reading": own}, alternatives=ignored(own, name))
+            finding = compare(self, comparison, [alone], least=0)
             self._acting[name] = finding.verdict is not Verdict.IGNORED
         return self._acting[name]
 
@@ -210,16 +193,10 @@ class CheckContext:
         if idle:
             raise NotTestable(f"{IDLE}: {', '.join(idle)}")
 
-    def verdict_on(self, point: str) -> Verdict:
-        """Return the verdict on a reading of a point: ambiguous where the dialect's source is silent on it."""
-        return Verdict.AMBIGUOUS if point in self.semantics.silent else Verdict.DEVIATES
-
     def need(self, fields: Sequence[str]) -> None:
         """End the check where the dialect does not have these parameters.
 
         Raises:
             NotTestable: It lacks one.
         """
-        missing = [name for name in fields if name not in self.semantics.stages]
-        if missing:
-            raise NotTestable(f"the dialect {self.semantics.name!r} has no {', '.join(missing)}")
+        require_stages(self.semantics, fields)

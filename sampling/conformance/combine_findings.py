@@ -22,9 +22,6 @@ GRAVEST = (
 def combine_findings(findings: Sequence[tuple[str, Finding]]) -> Finding:
     """Return the findings of one check's parts as the check's.
 
-    Args:
-        findings: By part, named.
-
     Returns:
         The gravest verdict; the evidence of the parts that have it, or of all if it is a pass.
 

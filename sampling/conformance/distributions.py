@@ -9,12 +9,7 @@ from numpy.typing import NDArray
 
 
 def alike(one: Sequence[NDArray[np.float64]], other: Sequence[NDArray[np.float64]], within: float) -> bool:
-    """Whether two readings give the same distributions: no total variation distance is as large as a bound.
-
-    Args:
-        one: By question what one reading draws from, float64 [V].
-        other: By question what the other draws from, float64 [V].
-        within: The bound.
+    """Whether two hypotheses give the same distributions: no total variation distance is as large as a bound.
 
     Example:
         >>> import numpy as np

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sampling.conformance.apart import SAME, gathered, told_apart
+from sampling.conformance.callable_test import LEAST
 from sampling.conformance.check_context import CheckContext
-from sampling.conformance.comparison import EXTRA, LEAST, MARGIN, e_words
 from sampling.conformance.distributions import alike
 from sampling.conformance.endings import Refused
 from sampling.conformance.fixtures import CLOSE, CLOSEST, EQUAL, LONG, RANKED, spaced, tied
@@ -21,6 +21,7 @@ from sampling.conformance.identity import Exclusion, Identification
 from sampling.conformance.oracle import Row, probabilities
 from sampling.conformance.sampling_case import SamplingCase
 from sampling.conformance.semantics import Semantics
+from sampling.conformance.sequential_test import EXTRA, MARGIN, e_words
 from sampling.conformance.statistics.eprocess import Likelihoods
 from sampling.conformance.statistics.pearson import pearson
 from sampling.conformance.statistics.planning import draws_by_likelihood

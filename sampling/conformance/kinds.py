@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sampling.conformance import checks
+from sampling.conformance import callables
 from sampling.conformance.check_context import CheckContext
 from sampling.conformance.endpoint import runs as endpoint_runs
 from sampling.conformance.endpoint.costs import requests_of
@@ -41,7 +41,7 @@ class Kind:
 
 
 KINDS: dict[str, Kind] = {
-    "callable": Kind(checks.RUNS, CheckContext, identify, "a callable shows no such thing"),
+    "callable": Kind(callables.RUNS, CheckContext, identify, "a callable shows no such thing"),
     "endpoint": Kind(
         endpoint_runs.RUNS, EndpointContext, identify_endpoint, "an endpoint shows no such thing", requests_of
     ),

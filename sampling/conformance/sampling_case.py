@@ -35,6 +35,6 @@ class SamplingCase:
 
     @cached_property
     def _key(self) -> tuple[object, ...]:
-        """What equal questions have in common."""
+        """What equal cases have in common."""
         params = repr(sorted(self.params.items()))
         return self.logits.dtype.str, self.logits.tobytes(), params, self.prompt_ids, self.output_ids

@@ -1,4 +1,4 @@
-"""Every reading of the sampling parameters that the checks tell apart, as data."""
+"""Every meaning of the sampling parameters that the checks tell apart, as data."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from sampling.conformance.verdict import Verdict
 from sampling.core.history import OUTPUT, Scope
 from sampling.dialects import Dialect, Rules, Stage, parts
 
@@ -23,7 +24,7 @@ class Semantics(Rules):
     Args:
         frequency_counts: Which tokens the frequency penalty counts.
         presence_counts: Which tokens the presence penalty counts.
-        silent: Points on which the source of the dialect says nothing: another reading of them is no deviation.
+        silent: Points on which the source of the dialect says nothing: another meaning of them is no deviation.
         no_top_k: What a request says for no top_k.
         highest_temperature: Temperatures above this become this.
         crossing_tokens: Tokens that top_p keeps beyond those it should: -1 drops the crossing token.
@@ -101,9 +102,30 @@ class Semantics(Rules):
             no_top_k=dialect.top_k_off[0],
         )
 
+    def but(self, **changes: Any) -> Semantics:
+        """Return the same with some changes."""
+        return replace(self, **changes)
+
+    def ignoring(self, *names: str) -> Semantics:
+        """Return the same without an effect of some parameters."""
+        return replace(self, ignores=frozenset(names))
+
+    def moving(self, name: str, *, before: str = "", after: str = "") -> Semantics:
+        """Return the same with a stage somewhere else, as `moved` has it."""
+        return replace(self, order=moved(self.order, name, before=before, after=after))
+
+    def precedes(self, first: str, second: str) -> bool:
+        """Return whether a stage comes before another; those of a joint entry come together."""
+        places = [[name in parts(stage) for stage in self.order].index(True) for name in (first, second)]
+        return places[0] < places[1]
+
+    def silent_verdict(self, point: str) -> Verdict:
+        """Return the verdict on another meaning of a point: ambiguous where the dialect's source is silent on it."""
+        return Verdict.AMBIGUOUS if point in self.silent else Verdict.DEVIATES
+
 
 def definite(semantics: Semantics, *, low_ids_first: bool = True) -> Semantics:
-    """Return a reading that takes the low or the high ids of equal logits where the original takes them in arbitrary order.
+    """Return semantics that take the low or the high ids of equal logits where the original takes them in arbitrary order.
 
     Example:
         >>> from sampling.dialects import dialect

@@ -335,7 +335,7 @@ def of_draws() -> tuple[Case, ...]:
     colds = ("temperature.scale", "truncation.disabled", "truncation.min-p-order")
     return (
         *(
-            Case(f"always the arg max, {check}", asking(greedy), deviates(check), ("'always the arg max'",))
+            Case(f"always the arg max, {check}", asking(greedy), deviates(check), ("always the arg max",))
             for check in colds
         ),
         Case("presence is ignored", asking(lost("presence_penalty")), {SCOPE: Verdict.IGNORED}),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from conformance.oracle_sampler import Batched, OneByOne
 
-from sampling.conformance import checks
+from sampling.conformance import callables
 from sampling.conformance.check_context import CheckContext, DrawBudget
 from sampling.conformance.identify import identify
 from sampling.conformance.reference import reference
@@ -29,7 +29,7 @@ MORE = DrawBudget(least=0, most=200_000)
 
 
 def test_there_is_a_function_for_every_check() -> None:
-    assert set(checks.RUNS) == set(CHECKS)
+    assert set(callables.RUNS) == set(CHECKS)
     assert len(CHECKS) == 40
 
 
@@ -201,13 +201,13 @@ READINGS: list[tuple[dict[str, Any], str, str, Verdict]] = [
     (
         {"order": moved(ORDER, "min_p", before="temperature")},
         "truncation.min-p-order",
-        "min_p: 16 logits: min_p before the temperature",
+        "16 logits: min_p before the temperature",
         Verdict.DEVIATES,
     ),
     (
         {"min_p_of_maximum": False},
         "truncation.min-p-order",
-        "min_p: 16 logits: min_p is a probability",
+        "16 logits: min_p is a probability",
         Verdict.DEVIATES,
     ),
     (
@@ -284,8 +284,8 @@ READINGS: list[tuple[dict[str, Any], str, str, Verdict]] = [
         Verdict.DEVIATES,
     ),
     ({"bias_factor": -1.0}, "bias.ban", "a bias that is subtracted", Verdict.DEVIATES),
-    ({"ignores": frozenset({"logit_bias"})}, "bias.force", "a bias without effect", Verdict.IGNORED),
-    ({"bias_limit": 5.0}, "bias.force", "no named reading fits", Verdict.DEVIATES),
+    ({"ignores": frozenset({"logit_bias"})}, "bias.force", "logit_bias without effect", Verdict.IGNORED),
+    ({"bias_limit": 5.0}, "bias.force", "no named hypothesis fits", Verdict.DEVIATES),
     (
         {"order": moved(ORDER, "logit_bias", after="temperature")},
         "bias.temperature-order",
@@ -354,4 +354,4 @@ def test_what_no_reading_has_is_seen_by_pearsons_test_alone() -> None:
     odd = Batched(replace(PLAIN, frequency_counts=Scope(last=5)))
     finding = verify(odd, checks=["penalties.frequency-counts"], depth=DrawBudget(5_000, 20_000)).checks
     assert finding["penalties.frequency-counts"].verdict is Verdict.DEVIATES
-    assert finding["penalties.frequency-counts"].evidence.startswith("no named reading fits")
+    assert finding["penalties.frequency-counts"].evidence.startswith("no named hypothesis fits")

@@ -18,7 +18,6 @@ from conformance.quirks import QUIRKS
 from conformance.transports import answering
 
 from sampling import verify
-from sampling.conformance.contest import ANYTHING, HypothesisTest
 from sampling.conformance.endpoint.client import Budget, Client
 from sampling.conformance.endpoint.connections import Gate
 from sampling.conformance.endpoint.costs import cost
@@ -26,6 +25,7 @@ from sampling.conformance.endpoint.retries import RetryPolicy
 from sampling.conformance.endpoint.transcript import Transcript
 from sampling.conformance.endpoint.trouble import Spent
 from sampling.conformance.report import Report
+from sampling.conformance.sequential_test import Alternative, SequentialTest
 from sampling.conformance.statistics.universal import anything
 from sampling.conformance.table import CHECKS
 from sampling.conformance.verdict import Verdict
@@ -176,20 +176,19 @@ def test_an_interruption_leaves_what_was_found():
 
 def test_a_reading_that_is_rejected_itself_is_not_named():
     """What comes is even: 0.9 of one token is excluded, and 0.7 of it fits less badly, but not well."""
-    standing = HypothesisTest(["own"], ["wrong"], [ANYTHING])
-    tokens, seen = np.arange(400) % 2, np.zeros(2, dtype=np.int64)
-    shares = {"own": np.array([0.9, 0.1]), "wrong": np.array([0.7, 0.3])}
-    logs = {name: np.log(row)[tokens] for name, row in shares.items()}
-    standing.seen.take({**logs, ANYTHING: anything(seen, tokens)})
-    found = standing.finding(400, "")
+    wrong = Alternative("wrong", Verdict.DEVIATES, [np.array([0.7, 0.3])])
+    test = SequentialTest({"own": [np.array([0.9, 0.1])]}, [wrong])
+    test.add(0, np.arange(400) % 2)
+    found = test.finding()
     assert found.verdict is Verdict.DEVIATES
-    assert found.evidence.startswith("no named reading fits")
+    assert found.evidence.startswith("no named hypothesis fits")
 
 
 def test_anything_is_a_distribution_of_sequences():
     """The likelihoods of all sequences of three tokens of two kinds add up to 1."""
     sequences = [np.array([a, b, c]) for a in (0, 1) for b in (0, 1) for c in (0, 1)]
-    total = sum(math.exp(anything(np.zeros(2, dtype=np.int64), s).sum()) for s in sequences)
+    one, two = np.zeros(3, dtype=np.int64), np.array([2])
+    total = sum(math.exp(anything(sequence, one, two).sum()) for sequence in sequences)
     assert total == pytest.approx(1.0)
 
 

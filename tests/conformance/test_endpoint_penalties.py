@@ -10,9 +10,8 @@ from conformance import letters
 from conformance.proxy import Fields
 from conformance.quirks import at_most
 
-from sampling.conformance.contest import IGNORED
 from sampling.conformance.endpoint.client import Budget
-from sampling.conformance.endpoint.penalties import Shifts, concluded
+from sampling.conformance.endpoint.penalties import IGNORED, Shifts
 from sampling.conformance.semantics import Semantics
 from sampling.conformance.verdict import Verdict
 from sampling.conformance.verify import verify
@@ -27,7 +26,9 @@ def test_a_table_of_two_has_the_odds_of_the_penalty():
     """One of two came again, one with the penalty and one without: it was the penalised one with odds of e^-2 to 1."""
     shifts = Shifts(RIGHT, {IGNORED: 0.0})
     shifts.add((1, 1), (0, 1))
-    assert shifts.logs == pytest.approx({"twice": math.log(1 / (1 + math.exp(-2))), IGNORED: math.log(0.5)})
+    assert shifts.drawn == [0]
+    likely = {name: rows[0][0] for name, rows in shifts.rows.items()}
+    assert likely == pytest.approx({"twice": 1 / (1 + math.exp(-2)), IGNORED: 0.5})
 
 
 @pytest.mark.parametrize(
@@ -44,9 +45,9 @@ def test_strengths_are_told_apart(again: int, verdict: Verdict, fit: str):
     shifts = Shifts(RIGHT, WRONG)
     for _ in range(30):
         shifts.add((20, 40), (again, 40))
-    found = concluded(shifts, 2400)
+    found = shifts.test().finding()
     assert found.verdict is verdict
-    assert found.evidence.startswith(f"fits {fit!r}")
+    assert found.evidence.startswith(f"{fit}; ")
 
 
 def counted(monkeypatch: pytest.MonkeyPatch, **other: object) -> Verdict:

@@ -1,4 +1,4 @@
-"""Functions that sample nothing: no parameter is honoured by them, and no reading is named that does not fit."""
+"""Functions that sample nothing: no parameter is honoured by them, and no hypothesis is named that does not fit."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def uniform(logits: Any, _params: Any, _prompt_ids: Any, output_ids: Any, seed: 
 
 
 @pytest.mark.parametrize(("sampler", "honoured"), [(always_zero, ()), (uniform, ("seed",))])
-def test_nothing_is_said_to_be_honoured_and_no_reading_to_fit(
+def test_nothing_is_said_to_be_honoured_and_no_hypothesis_to_fit(
     sampler: Callable[..., int], honoured: tuple[str, ...]
 ) -> None:
     """Of the uniform sampler's nine looks each says "honoured" with a chance of 1e-6."""
@@ -40,7 +40,7 @@ def test_nothing_is_said_to_be_honoured_and_no_reading_to_fit(
     assert parameters.verdict is Verdict.IGNORED
     assert parameters.evidence.split("; ")[: len(told) + 1] == [*told, f"ignored: {ignored}"]
     assert choices.verdict is Verdict.DEVIATES
-    assert choices.evidence.startswith("no named reading fits")
+    assert choices.evidence.startswith("no named hypothesis fits")
 
 
 def test_a_batch_on_a_wide_vocabulary_is_asked_in_parts_that_memory_holds():

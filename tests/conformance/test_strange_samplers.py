@@ -10,13 +10,11 @@ import pytest
 from conformance import by_hand
 from conformance.by_hand import ByHand, ByTransformers, Scrambled, ignoring
 
+from sampling.conformance.callables import RUNS
 from sampling.conformance.check_context import CheckContext, DrawBudget
-from sampling.conformance.checks import RUNS
-from sampling.conformance.comparison import NULL, AlternativeHypothesis, settled
 from sampling.conformance.identify import identify
 from sampling.conformance.semantics import Semantics
-from sampling.conformance.statistics.eprocess import Likelihoods
-from sampling.conformance.statistics.pit import transform
+from sampling.conformance.sequential_test import Alternative, SequentialTest
 from sampling.conformance.target import CallableTarget
 from sampling.conformance.verdict import Finding, Verdict
 from sampling.conformance.verify import verify
@@ -165,18 +163,18 @@ def test_log_probabilities_show_nothing_of_what_has_no_effect() -> None:
 
 
 def test_a_choice_that_knows_something_else_is_not_taken_for_one_that_knows_all() -> None:
-    """`settled` has one named reading; draws that neither it nor the dialect's explains have no name."""
+    """Each draw is a case of its own; draws that neither the named alternative nor the dialect explains have no name."""
     rng = np.random.default_rng(2)
-    own, rival = np.array([0.7, 0.2, 0.1]), np.array([0.1, 0.2, 0.7])
-    named = AlternativeHypothesis("all choices count", Verdict.DEVIATES, [])
+    own, other = np.array([0.7, 0.2, 0.1]), np.array([0.1, 0.2, 0.7])
+    named = Alternative("all choices count", Verdict.DEVIATES, [other] * 200)
 
     def finding(p: np.ndarray) -> Finding:
-        seen, tokens = Likelihoods([NULL, named.name]), rng.choice(3, size=200, p=p)
-        seen.add(tokens, {NULL: own, named.name: rival})
-        return settled(seen, named, transform(tokens, rival, rng.random(200)), "")
+        test = SequentialTest({"its own": [own] * 200}, [named])
+        test.add(np.arange(200), rng.choice(3, size=200, p=p))
+        return test.finding()
 
-    assert finding(rival).evidence.startswith("all choices count; ")
+    assert finding(other).evidence.startswith("all choices count; ")
     assert finding(own).verdict is Verdict.CONFORMS
     odd = finding(np.array([0.45, 0.0, 0.55]))
-    assert odd.evidence.startswith("no named reading fits; ")
+    assert odd.evidence.startswith("no named hypothesis fits; ")
     assert odd.verdict is Verdict.DEVIATES

@@ -64,8 +64,8 @@ def test_each_token_has_the_probability_of_its_own_situation(tmp_path: Path):
         assert tokens.probabilities(rows).tolist() == [r[s.token] for r, s in zip(alone, found, strict=True)]
         below = [r[: s.token].sum() for r, s in zip(alone, found, strict=True)]
         assert tokens.below(rows) == pytest.approx(below, abs=1e-12)
-    cold = tokens.where(lambda situation: situation.question.params["temperature"] < 1)
-    kept = [step for step in found if step.situation.question.params["temperature"] < 1]
+    cold = tokens.where(lambda situation: situation.case.params["temperature"] < 1)
+    kept = [step for step in found if step.situation.case.params["temperature"] < 1]
     assert [cold.situations[place] for place in cold.which] == [step.situation for step in kept]
     assert cold.drawn.tolist() == [step.token for step in kept]
     assert len(tokens.where(lambda _: False)) == len(Tokens.of([]).where(lambda _: True)) == 0

@@ -1,19 +1,8 @@
-"""The checks for callables, one file for each group."""
+"""The checks that compare hypotheses, written once for all kinds of targets."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from sampling.conformance.checks import bias, penalties, temperature, truncation
+from sampling.conformance.comparison import COMPARISONS
 
-from sampling.conformance.check_context import CheckContext
-from sampling.conformance.checks import bias, output, penalties, randomness, reported, temperature, truncation
-from sampling.conformance.verdict import Finding
-
-RUNS: Mapping[str, Callable[[CheckContext], Finding]] = {
-    **reported.RUNS,
-    **temperature.RUNS,
-    **truncation.RUNS,
-    **penalties.RUNS,
-    **bias.RUNS,
-    **randomness.RUNS,
-    **output.RUNS,
-}
+__all__ = ["COMPARISONS", "bias", "penalties", "temperature", "truncation"]

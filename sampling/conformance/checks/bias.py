@@ -2,68 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-
-from sampling.conformance.check_context import CheckContext
-from sampling.conformance.comparison import Hypothesis, compare
-from sampling.conformance.fixtures import RANKED, spaced
-from sampling.conformance.sampling_case import SamplingCase
-from sampling.conformance.semantics import moved
-from sampling.conformance.verdict import Finding, Verdict
+from sampling.conformance.comparison import Comparison, check, ignored
+from sampling.conformance.semantics import Semantics
 
 
-def others(lab: CheckContext) -> list[Hypothesis]:
-    """Return what else a bias can be."""
-    return [
-        Hypothesis("a bias without effect", lab.altered(ignores=frozenset({"logit_bias"})), Verdict.IGNORED),
-        Hypothesis("a bias that is subtracted", lab.altered(bias_factor=-1.0)),
-    ]
+def others(own: Semantics) -> dict[str, Semantics]:
+    """Return what else a bias may be."""
+    return {**ignored(own, "logit_bias"), "a bias that is subtracted": own.but(bias_factor=-1.0)}
 
 
-def ban(lab: CheckContext) -> Finding:
-    """Ban three likely tokens, the first id among them."""
-    lab.need(["logit_bias"])
-    return compare(
-        lab,
-        [SamplingCase(spaced(), {"logit_bias": dict.fromkeys(RANKED[:3], -100)})],
-        others(lab),
-        least=2 * lab.least_draws,
+@check("bias.ban", "bias.force", needs=["logit_bias"])
+def added(own: Semantics) -> Comparison:
+    """Return what else a bias may be than added."""
+    return Comparison(null={"a bias that is added": own}, alternatives=others(own))
+
+
+@check("bias.temperature-order", needs=["logit_bias", "temperature"])
+def temperature_order(own: Semantics) -> Comparison:
+    """Return where biases may come among the temperature and the repetition penalty, which does not commute with them."""
+    side = "after" if own.precedes("logit_bias", "temperature") else "before"
+    return Comparison(
+        null={"the dialect's order": own},
+        alternatives={
+            f"the bias {side} the temperature": own.moving("logit_bias", **{side: "temperature"}),
+        },
+        finer={
+            "the repetition penalty before the bias": own.moving("repetition_penalty", before="logit_bias"),
+            "the repetition penalty after the bias": own.moving("repetition_penalty", after="logit_bias"),
+            **others(own),
+        },
     )
-
-
-def force(lab: CheckContext) -> Finding:
-    """Force the least likely token."""
-    lab.need(["logit_bias"])
-    return compare(lab, [SamplingCase(spaced(), {"logit_bias": {RANKED[-1]: 100}})], others(lab))
-
-
-def temperature_order(lab: CheckContext) -> Finding:
-    """Biases at a temperature below 1, and with a repetition penalty, which does not commute with them."""
-    lab.need(["logit_bias", "temperature"])
-    lab.need_acting("logit_bias")
-    order, readings = lab.semantics.order, others(lab)
-    questions: list[SamplingCase] = []
-    if lab.acting(["temperature"]):
-        late = moved(order, "logit_bias", after="temperature")
-        readings.append(Hypothesis("the bias after the temperature", lab.altered(order=late)))
-        bias = {RANKED[0]: 1.5, RANKED[3]: -1.5}
-        questions.append(SamplingCase(spaced(), {"logit_bias": bias, "temperature": 0.6}))
-    if lab.acting(["repetition_penalty"]):
-        before = moved(order, "repetition_penalty", before="logit_bias")
-        behind = moved(order, "repetition_penalty", after="logit_bias")
-        readings += [
-            Hypothesis("the repetition penalty before the bias", lab.altered(order=before)),
-            Hypothesis("the repetition penalty after the bias", lab.altered(order=behind)),
-        ]
-        params = {"logit_bias": {RANKED[0]: 2.0}, "repetition_penalty": 2.0}
-        questions.append(SamplingCase(spaced(offset=1.1), params, output_ids=(RANKED[0],)))
-    if not questions:
-        lab.need_acting("temperature")
-    return compare(lab, questions, readings)
-
-
-RUNS: Mapping[str, Callable[[CheckContext], Finding]] = {
-    "bias.ban": ban,
-    "bias.force": force,
-    "bias.temperature-order": temperature_order,
-}

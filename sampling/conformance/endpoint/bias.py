@@ -17,15 +17,15 @@ MOST = 640  # draws from the model's own distribution
 LEAST_MASS = 0.02
 
 
-def force(lab: EndpointContext) -> Finding:
+def force(context: EndpointContext) -> Finding:
     """Force ids, one at a time, at the highest temperature."""
     try:
-        known = lab.survey.texts()
+        known = context.survey.texts()
     except Unfenced as end:
         return Finding(Verdict.UNSUPPORTED if end.refusal else Verdict.IGNORED, str(end))
-    n, drawn = lab.survey.per_request(), 0
+    n, drawn = context.survey.per_request(), 0
     for text, token in [*known.items()][:TRIED]:
-        reply = lab.ask(n=n, temperature=2, logit_bias={str(token): FORCE}, **lab.seeds())
+        reply = context.ask(n=n, temperature=2, logit_bias={str(token): FORCE}, **context.seeds())
         drawn += len(reply.choices)
         others = [choice.text for choice in reply.choices if choice.text != text]
         if others:
@@ -38,23 +38,23 @@ def force(lab: EndpointContext) -> Finding:
     return Finding(Verdict.CONFORMS, words, drawn, detects)
 
 
-def ban(lab: EndpointContext) -> Finding:
+def ban(context: EndpointContext) -> Finding:
     """Ban likely tokens in the model's own distribution."""
     try:
-        known = lab.survey.texts()
+        known = context.survey.texts()
     except Unfenced as end:
         if end.refusal:
             return Finding(Verdict.UNSUPPORTED, str(end))
         raise
-    listed = lab.survey.listed()
+    listed = context.survey.listed()
     banned = {text: math.exp(value) for text, value in listed.items() if text in known}
     least = max(banned.values(), default=0.0)
     if least < LEAST_MASS:
         raise NotTestable("no token with a known id is likely enough in the model's own distribution")
     text = max(banned, key=banned.__getitem__)
-    n, drawn = lab.survey.per_request(), 0
+    n, drawn = context.survey.per_request(), 0
     while drawn < min(draws_to_exclude(least), MOST):
-        reply = lab.ask(n=n, logit_bias={str(known[text]): BAN}, **lab.seeds())
+        reply = context.ask(n=n, logit_bias={str(known[text]): BAN}, **context.seeds())
         drawn += len(reply.choices)
         if any(choice.text == text for choice in reply.choices):
             words = f"{text!r} was sampled under a bias of {BAN}, after {drawn} draws"

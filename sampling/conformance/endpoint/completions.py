@@ -14,32 +14,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sampling.conformance.checks import COMPARISONS
 from sampling.conformance.combine_findings import combine_findings
-from sampling.conformance.contest import IGNORED, HypothesisTest
+from sampling.conformance.comparison import Comparison, ignored
 from sampling.conformance.endings import NotTestable
 from sampling.conformance.endpoint.acting import require_effect
-from sampling.conformance.endpoint.biased_case import EndpointTest
-from sampling.conformance.endpoint.biased_case import decide as drawn_out
 from sampling.conformance.endpoint.contexts import context_of, entries_of
 from sampling.conformance.endpoint.distribution import ground
 from sampling.conformance.endpoint.endpoint_context import EndpointContext, choices_of
+from sampling.conformance.endpoint.endpoint_test import decide as decide_by_cases
 from sampling.conformance.endpoint.natural import Natural
 from sampling.conformance.endpoint.profile import LISTED
 from sampling.conformance.endpoint.prompts import Messages, asking
 from sampling.conformance.endpoint.reply import Choice, Position, values_of
-from sampling.conformance.hypotheses import Readings
-from sampling.conformance.semantics import moved
+from sampling.conformance.semantics import Semantics
+from sampling.conformance.sequential_test import Alternative, SequentialTest
 from sampling.conformance.verdict import Finding, Verdict
-from sampling.core.history import OUTPUT, PROMPT_AND_OUTPUT
 
 LENGTH = 24  # tokens of a completion
 MOST_REQUESTS = 40
-LOOK = 16  # draws between two looks at the evidence
 LEAST_SHARE = 0.05  # of tokens that were sampled before, at a position that is looked at
 SLIGHT = 0.05  # a penalty that shows in values, and seldom changes what is likeliest
 CLOSE = 5e-3  # nats
-DETECTS = "each named reading, once its e-value or that of all others is 1e6"
-Rows = dict[str, NDArray[np.float64]]
+Row = NDArray[np.float64]
 STORIES: tuple[Messages, ...] = (
     asking("Repeat the letter A."),
     asking("Write a short poem."),
@@ -65,6 +62,9 @@ class Moment:
     all_choices: tuple[int, ...]
 
 
+RowOf = Callable[[Moment], Row]
+
+
 def told(choice: Choice) -> list[Position]:
     """Return the positions of a choice, if their tokens are the message's.
 
@@ -77,49 +77,49 @@ def told(choice: Choice) -> list[Position]:
     return positions
 
 
-def moments(lab: EndpointContext, messages: Messages, params: Mapping[str, Any]) -> Iterator[Moment]:
+def moments(context: EndpointContext, messages: Messages, params: Mapping[str, Any]) -> Iterator[Moment]:
     """Yield the positions of one request's choices at which a token that was sampled before is listed."""
-    n = lab.survey.per_request()
-    fields = {"max_tokens": LENGTH, "logprobs": True, "top_logprobs": LISTED, **params, **lab.seeds()}
-    rows = [told(choice) for choice in choices_of(lab.ask(messages, n=n, **fields), n).choices]
+    n = context.survey.per_request()
+    fields = {"max_tokens": LENGTH, "logprobs": True, "top_logprobs": LISTED, **params, **context.seeds()}
+    rows = [told(choice) for choice in choices_of(context.ask(messages, n=n, **fields), n).choices]
     for row in rows:
         for number, position in enumerate(row):
-            context = context_of(messages, entries_of(position), listed=True)
-            known = [context.texts[place] for place in context.told]
+            known_there = context_of(messages, entries_of(position), listed=True)
+            known = [known_there.texts[place] for place in known_there.told]
 
-            def places(tokens: Sequence[str], texts: tuple[str, ...] = context.texts) -> tuple[int, ...]:
+            def places(tokens: Sequence[str], texts: tuple[str, ...] = known_there.texts) -> tuple[int, ...]:
                 return tuple(texts.index(token) for token in tokens if token in texts)
 
             before = places([entry.token for entry in row[:number]])
             beside = places([entry.token for other in rows for entry in other[:number]])
-            if sum(np.exp(context.values[place]) for place in {*before, *beside}) >= LEAST_SHARE:
+            if sum(np.exp(known_there.values[place]) for place in {*before, *beside}) >= LEAST_SHARE:
                 place = known.index(position.token) if position.token in known else len(known)
-                yield Moment(Natural(context, params, output_ids=before), place, before, beside)
+                yield Moment(Natural(known_there, params, output_ids=before), place, before, beside)
 
 
-def require_raw(lab: EndpointContext) -> None:
+def require_raw(context: EndpointContext) -> None:
     """Go on only where the listed values have no penalties in them.
 
     Raises:
         NotTestable: They have, or it cannot be told.
     """
-    shift = value_shift(lab)
+    shift = value_shift(context)
     if abs(shift) > CLOSE:
         raise NotTestable(
             "log probabilities are listed after penalties, so that draws cannot be judged by them"
         )
 
 
-def value_shift(lab: EndpointContext) -> float:
+def value_shift(context: EndpointContext) -> float:
     """By how much a presence penalty of 0.05 moves the listed values of tokens that were sampled, against those of others.
 
     Raises:
         NotTestable: No such tokens are listed.
     """
-    fields = {"max_tokens": LENGTH, "logprobs": True, "top_logprobs": LISTED, **lab.survey.greedy()}
+    fields = {"max_tokens": LENGTH, "logprobs": True, "top_logprobs": LISTED, **context.survey.greedy()}
     for messages in STORIES:
         plain, penal = (
-            told(lab.ask(messages, **fields, presence_penalty=value).choices[0]) for value in (0, SLIGHT)
+            told(context.ask(messages, **fields, presence_penalty=value).choices[0]) for value in (0, SLIGHT)
         )
         before: set[str] = set()
         for one, other in zip(plain, penal, strict=False):
@@ -135,142 +135,125 @@ def value_shift(lab: EndpointContext) -> float:
     raise NotTestable("no token that was sampled before is listed again")
 
 
-def decide(
-    lab: EndpointContext, turns: Sequence[Mapping[str, Any]], right: Readings, wrong: Readings
-) -> Finding:
-    """Sample completions, under parameters in turns, until the right readings, the dialect's own first, or the wrong are out.
+def decide(context: EndpointContext, turns: Sequence[Mapping[str, Any]], comparison: Comparison) -> Finding:
+    """Sample completions until one side is excluded.
 
     Raises:
         CheckEnded: The endpoint does not list the model's own values.
     """
-    require_raw(lab)
-    readings = {**right, **wrong}
 
-    def rows(moment: Moment) -> Rows:
-        return {name: moment.asked.row(reading) for name, reading in readings.items()}
+    def row_of(semantics: Semantics) -> RowOf:
+        return lambda moment: moment.asked.row(semantics)
 
-    return weighed(lab, turns, HypothesisTest([*right], [*wrong]), rows)
+    require_raw(context)
+    null = {name: row_of(semantics) for name, semantics in comparison.null.items()}
+    others = {name: row_of(semantics) for name, semantics in comparison.alternatives.items()}
+    return weighed(context, turns, null, others, comparison.verdict)
 
 
 def weighed(
-    lab: EndpointContext,
+    context: EndpointContext,
     turns: Sequence[Mapping[str, Any]],
-    standing: HypothesisTest,
-    rows: Callable[[Moment], Rows],
+    null: Mapping[str, RowOf],
+    others: Mapping[str, RowOf],
+    verdict: Callable[[str], Verdict],
 ) -> Finding:
-    """Weigh readings by one request after another, under parameters in turns, until one side is excluded.
-
-    At a moment each of them draws from what `rows` tells.
-    """
-    drawn = 0
+    """Weigh hypotheses by one request after another, until one side is excluded; each moment is a case of its own."""
+    rows = {name: list[Row]() for name in (*null, *others)}
+    drawn: list[int] = []
+    test: SequentialTest | None = None
     for number, params in zip(range(MOST_REQUESTS), cycle(turns), strict=False):
-        for moment in moments(lab, STORIES[number % len(STORIES)], params):
-            standing.seen.add(np.array([moment.place]), rows(moment))
-            drawn += 1
-            if drawn % LOOK == 0 and (standing.failed or standing.passed):
-                return standing.finding(drawn, DETECTS)
-    if not drawn:
+        for moment in moments(context, STORIES[number % len(STORIES)], params):
+            drawn.append(moment.place)
+            for name, row_of in {**null, **others}.items():
+                rows[name].append(row_of(moment))
+        if drawn:
+            alternatives = [Alternative(name, verdict(name), rows[name]) for name in others]
+            test = SequentialTest({name: rows[name] for name in null}, alternatives)
+            test.add(np.arange(len(drawn)), np.array(drawn))
+            if test.decided:
+                break
+    if test is None:
         raise NotTestable("no token that was sampled before is listed again")
-    return standing.finding(drawn, DETECTS)
+    return test.finding()
 
 
-def frequency_counts(lab: EndpointContext) -> list[tuple[str, Finding]]:
+def frequency_counts(context: EndpointContext) -> list[tuple[str, Finding]]:
     """Tokens that were sampled once and more often, under a frequency and under a presence penalty."""
-    own = lab.semantics
-    reward = replace(own, penalty_factor=-1.0)
-    frequency = decide(
-        lab,
-        [{"frequency_penalty": value} for value in (-1.5, 1.0)],
-        {"times the count": own},
-        {
-            "once for all": replace(own, frequency_multiplies=False),
-            IGNORED: replace(own, ignores=frozenset({"frequency_penalty"})),
-            "a reward": reward,
+    own = context.semantics
+    once, times = "once for all", "times the count"
+    reward = {"a reward": own.but(penalty_factor=-1.0)}
+    frequency = Comparison(
+        null={times: own},
+        alternatives={
+            once: own.but(frequency_multiplies=False),
+            **ignored(own, "frequency_penalty"),
+            **reward,
         },
     )
-    presence = decide(
-        lab,
-        [{"presence_penalty": value} for value in (-1.5, 1.5)],
-        {"once for all": own},
-        {
-            "times the count": replace(own, presence_multiplies=True),
-            IGNORED: replace(own, ignores=frozenset({"presence_penalty"})),
-            "a reward": reward,
-        },
+    presence = Comparison(
+        null={once: own},
+        alternatives={times: own.but(presence_multiplies=True), **ignored(own, "presence_penalty"), **reward},
     )
-    return [("frequency penalty", frequency), ("presence penalty", presence)]
+    return [
+        ("frequency penalty", decide(context, [{"frequency_penalty": v} for v in (-1.5, 1.0)], frequency)),
+        ("presence penalty", decide(context, [{"presence_penalty": v} for v in (-1.5, 1.5)], presence)),
+    ]
 
 
-def presence_acts(lab: EndpointContext) -> Finding:
-    """Tokens that were sampled, under a presence penalty of 2."""
-    own = lab.semantics
-    ignored = {IGNORED: replace(own, ignores=frozenset({"presence_penalty"}))}
-    return decide(lab, [{"presence_penalty": 2.0}], {"lowered": own}, ignored)
-
-
-def presence_scope(lab: EndpointContext) -> Finding:
+def presence_scope(context: EndpointContext) -> Finding:
     """Ask for a presence penalty of 2 after a prompt of three of a context's tokens, once it is known to act."""
-    acts = presence_acts(lab)
+    own, params = context.semantics, {"presence_penalty": 2.0}
+    lowered = Comparison(null={"lowered": own}, alternatives=ignored(own, "presence_penalty"))
+    acts = decide(context, [params], lowered)
     if acts.verdict is not Verdict.CONFORMS:
         return acts
-    own = lab.semantics
-    asked = in_prompt(lab, {"presence_penalty": 2.0})
-    readings = {
-        "sampled tokens only": replace(own, presence_counts=OUTPUT),
-        "the prompt, too": replace(own, presence_counts=PROMPT_AND_OUTPUT),
-    }
-    mine, other = [*readings][::-1] if own.presence_counts.prompt else [*readings]
-    contest = EndpointTest([asked], {mine: readings[mine]}, {other: readings[other]})
-    return combine_findings([("a token that was sampled", acts), ("the prompt", drawn_out(lab, contest))])
+    comparison = COMPARISONS["penalties.presence-scope"].comparison(own)
+    drawn = decide_by_cases(context, [in_prompt(context, params)], comparison)
+    return combine_findings([("a token that was sampled", acts), ("the prompt", drawn)])
 
 
-def in_prompt(lab: EndpointContext, params: Mapping[str, Any]) -> Natural:
+def in_prompt(context: EndpointContext, params: Mapping[str, Any]) -> Natural:
     """Return a question whose prompt contains three of its likeliest tokens as messages of their own.
 
     Raises:
         NotTestable: Those tokens are not likely there.
     """
-    first = lab.survey.contexts()[0]
+    first = context.survey.contexts()[0]
     plain = [text for text in (first.texts[place] for place in first.told) if text.strip() == text][:6:2]
     messages = (*(message for text in plain for message in asking(text)), *first.messages)
-    position = lab.survey.position_in(messages)
-    context = None if position is None else context_of(messages, entries_of(position), listed=True)
-    if context is None or not context.breadth:
+    position = context.survey.position_in(messages)
+    found = None if position is None else context_of(messages, entries_of(position), listed=True)
+    if found is None or not found.breadth:
         raise NotTestable("no context in which some likely tokens are in the prompt and others are not")
-    here = tuple(place for place, text in enumerate(context.texts) if text in plain)
-    return Natural(context, params, here)
+    here = tuple(place for place, text in enumerate(found.texts) if text in plain)
+    return Natural(found, params, here)
 
 
-def penalty_order(lab: EndpointContext) -> Finding:
+def penalty_order(context: EndpointContext) -> Finding:
     """Tokens that were sampled, under a presence penalty of 2 at a temperature of 0.5."""
-    own = lab.semantics
-    require_effect(lab, ground(lab), "temperature")
-    orders = {
-        "penalty before temperature": moved(own.order, "presence_penalty", before="temperature"),
-        "penalty after temperature": moved(own.order, "presence_penalty", after="temperature"),
-    }
-    stages = [*own.stages]
-    early = stages.index("presence_penalty") < stages.index("temperature")
-    mine, other = orders if early else [*orders][::-1]
-    wrong = {
-        other: replace(own, order=orders[other]),
-        IGNORED: replace(own, ignores=frozenset({"presence_penalty"})),
-    }
-    params = {"presence_penalty": 2.0, "temperature": 0.5}
-    return decide(lab, [params], {mine: replace(own, order=orders[mine])}, wrong)
+    own = context.semantics
+    require_effect(context, ground(context), "temperature")
+    side = "after" if own.precedes("presence_penalty", "temperature") else "before"
+    comparison = Comparison(
+        null={"the dialect's order": own},
+        alternatives={
+            f"penalty {side} temperature": own.moving("presence_penalty", **{side: "temperature"}),
+            **ignored(own, "presence_penalty"),
+        },
+    )
+    return decide(context, [{"presence_penalty": 2.0, "temperature": 0.5}], comparison)
 
 
-def per_choice(lab: EndpointContext) -> Finding:
+def per_choice(context: EndpointContext) -> Finding:
     """Tokens that other choices of the request have sampled, under a presence penalty of 2."""
-    require_raw(lab)
-    if lab.survey.per_request() == 1:
+    require_raw(context)
+    if context.survey.per_request() == 1:
         raise NotTestable("one request gives one choice, or n choices that are all the same")
-    own, other = "own tokens only", "the tokens of all choices"
 
-    def rows(moment: Moment) -> Rows:
-        pasts = {own: moment.own, other: moment.all_choices}
-        return {
-            name: replace(moment.asked, output_ids=past).row(lab.semantics) for name, past in pasts.items()
-        }
+    def known(past: Callable[[Moment], tuple[int, ...]]) -> RowOf:
+        return lambda moment: replace(moment.asked, output_ids=past(moment)).row(context.semantics)
 
-    return weighed(lab, [{"presence_penalty": 2.0}], HypothesisTest([own], [other]), rows)
+    null = {"own tokens only": known(lambda moment: moment.own)}
+    others = {"the tokens of all choices": known(lambda moment: moment.all_choices)}
+    return weighed(context, [{"presence_penalty": 2.0}], null, others, lambda _: Verdict.DEVIATES)

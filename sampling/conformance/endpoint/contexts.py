@@ -31,10 +31,6 @@ class Weights(Protocol):
 def known_contexts(listed: Callable[[Messages], Position | None], weights: Weights | None) -> list[Context]:
     """Return the contexts of some use, the broadest first.
 
-    Args:
-        listed: What an endpoint says about the next token in a context; None where it says nothing.
-        weights: The reference, for an endpoint that lists no log probabilities; None where there is none.
-
     Raises:
         NotTestable: There is none.
     """

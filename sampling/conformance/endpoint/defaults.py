@@ -34,7 +34,7 @@ CHOICES = 8  # of one request, of long messages
 CLOSE = 0.02  # nats by which log probabilities of two requests may differ
 VOCABULARY = 2**18  # tokens at most
 RATIO = 100  # values whose likelihood is at most so many times smaller than the likeliest one's fit, too
-DOUBT = 0.01  # of neutral values in each reading, so that no single token excludes one
+DOUBT = 0.01  # of neutral values in each hypothesis, so that no single token excludes one
 
 # Defaults as close to neutral values as are met (llama.cpp's), for which there should be enough tokens.
 CLOSEST: Mapping[str, float] = {"temperature": 0.8, "top_p": 0.95, "min_p": 0.05}
@@ -72,14 +72,14 @@ class Seen:
         return max(1.0 - float(shares.sum()), 0.0) if self.place is None else float(shares[self.place])
 
 
-# What a reading draws from, of the listed tokens: no more than it does, so that ratios have an expectation of at most 1.
+# What a hypothesis draws from, of the listed tokens: no more than it does, so that ratios have an expectation of at most 1.
 Hypothesis = Callable[[Seen], Row]
 
 
 def cooled(temperature: float) -> Hypothesis:
     """Return a temperature."""
 
-    def reading(seen: Seen) -> Row:
+    def hypothesis(seen: Seen) -> Row:
         if temperature == 0:
             return (np.arange(len(seen.listed)) == 0).astype(np.float64)
         power = 1 / temperature
@@ -90,38 +90,38 @@ def cooled(temperature: float) -> Hypothesis:
         weights = np.exp(power * seen.listed)
         return weights / (weights.sum() + others)
 
-    return reading
+    return hypothesis
 
 
 def nucleus(top_p: float) -> Hypothesis:
     """Return a top_p."""
 
-    def reading(seen: Seen) -> Row:
+    def hypothesis(seen: Seen) -> Row:
         shares = seen.shares
         above = np.cumsum(shares) - shares
         kept = np.where(above < top_p, shares, 0.0)
         beyond = above[-1] + shares[-1] < top_p  # some that are not listed are kept, too
         return kept / (min(1.0, top_p + float(shares[-1])) if beyond else kept.sum())
 
-    return reading
+    return hypothesis
 
 
 def first(top_k: int) -> Hypothesis:
     """Return a top_k, no larger than the list."""
 
-    def reading(seen: Seen) -> Row:
+    def hypothesis(seen: Seen) -> Row:
         if top_k > len(seen.listed):
             return seen.shares
         kept = np.where(np.arange(len(seen.listed)) < top_k, seen.shares, 0.0)
         return kept / kept.sum()
 
-    return reading
+    return hypothesis
 
 
 def above_share(min_p: float) -> Hypothesis:
     """Return a min_p."""
 
-    def reading(seen: Seen) -> Row:
+    def hypothesis(seen: Seen) -> Row:
         shares = seen.shares
         low = min_p * shares[0]
         if shares[-1] >= low:
@@ -129,22 +129,22 @@ def above_share(min_p: float) -> Hypothesis:
         kept = np.where(shares >= low, shares, 0.0)
         return kept / kept.sum()
 
-    return reading
+    return hypothesis
 
 
 def lowered(by: float) -> Hypothesis:
     """Return a penalty on the tokens that came before."""
 
-    def reading(seen: Seen) -> Row:
+    def hypothesis(seen: Seen) -> Row:
         weights = seen.shares * np.exp(-by * seen.before)
         return weights / (weights.sum() + seen.rest)
 
-    return reading
+    return hypothesis
 
 
 STEPS = tuple(round(0.05 * step, 2) for step in range(41))
-# By field the readings of its defaults; the penalties' shifts are no values of theirs.
-READINGS: Mapping[str, Mapping[float, Hypothesis]] = {
+# By field the hypotheses of its defaults; the penalties' shifts are no values of theirs.
+HYPOTHESES: Mapping[str, Mapping[float, Hypothesis]] = {
     "temperature": {t: cooled(t) for t in STEPS if t != 1},
     "top_p": {p: nucleus(p) for p in (*STEPS[1:20], 0.98, 0.99)},
     "top_k": {k: first(k) for k in (*range(1, 11), 15, 19)},
@@ -154,21 +154,23 @@ READINGS: Mapping[str, Mapping[float, Hypothesis]] = {
 
 
 def kind_of(name: str) -> str:
-    """Under which readings a field's defaults are looked for."""
+    """Under which hypotheses a field's defaults are looked for."""
     return "a penalty" if name in PENALTIES else name
 
 
-def readings_of(names: Iterable[str]) -> list[Hypothesis]:
-    """Return the readings of some fields' defaults."""
-    return [reading for kind in dict.fromkeys(map(kind_of, names)) for reading in READINGS[kind].values()]
+def hypotheses_of(names: Iterable[str]) -> list[Hypothesis]:
+    """Return the hypotheses of some fields' defaults."""
+    return [
+        hypothesis for kind in dict.fromkeys(map(kind_of, names)) for hypothesis in HYPOTHESES[kind].values()
+    ]
 
 
-def evidence(seen: Sequence[Seen], readings: Iterable[Hypothesis]) -> list[float]:
-    """Return the logarithm of each reading's likelihood ratio to neutral values."""
+def evidence(seen: Sequence[Seen], hypotheses: Iterable[Hypothesis]) -> list[float]:
+    """Return the logarithm of each hypothesis's likelihood ratio to neutral values."""
     known = [one for one in seen if one.of(one.shares) > 0]
     return [
-        sum(math.log((1 - DOUBT) * one.of(reading(one)) / one.of(one.shares) + DOUBT) for one in known)
-        for reading in readings
+        sum(math.log((1 - DOUBT) * one.of(hypothesis(one)) / one.of(one.shares) + DOUBT) for one in known)
+        for hypothesis in hypotheses
     ]
 
 
@@ -187,10 +189,10 @@ class Power:
     def take(self, seen: Iterable[Seen]) -> None:
         """Take tokens in."""
         for name in self.sought:
-            reading = READINGS[name][CLOSEST[name]]
+            hypothesis = HYPOTHESES[name][CLOSEST[name]]
             for one in seen:
                 drawn, neutral = (
-                    np.append(row, max(1.0 - row.sum(), 0.0)) for row in (reading(one), one.shares)
+                    np.append(row, max(1.0 - row.sum(), 0.0)) for row in (hypothesis(one), one.shares)
                 )
                 known = neutral > 0
                 gain = np.log((1 - DOUBT) * drawn[known] / neutral[known] + DOUBT)
@@ -206,7 +208,7 @@ class Power:
     @property
     def found(self) -> list[str]:
         """Those of them whose closest defaults would be noticed."""
-        least = -math.log(FALSE_ALARM) + math.log(sum(map(len, READINGS.values())))
+        least = -math.log(FALSE_ALARM) + math.log(sum(map(len, HYPOTHESES.values())))
         spread = {name: NOTICED * math.sqrt(max(value, 0.0)) for name, value in self.variances.items()}
         return [name for name in self.means if self.means[name] - spread[name] >= least]
 
@@ -222,62 +224,62 @@ def noticed(logs: Sequence[float]) -> bool:
     return float(np.logaddexp.reduce(logs)) - math.log(len(logs)) >= -math.log(FALSE_ALARM)
 
 
-def defaults_of(lab: EndpointContext) -> str:
+def defaults_of(context: EndpointContext) -> str:
     """Return what the endpoint does with fields that are left out, in words."""
-    lab.survey.plain()  # which fields are taken is known then
-    names = [name for name in lab.survey.manners.neutral if kind_of(name) in READINGS]
+    context.survey.plain()  # which fields are taken is known then
+    names = [name for name in context.survey.manners.neutral if kind_of(name) in HYPOTHESES]
     if not names:
         return "whether defaults of its own are in force is not known: no field is taken with a value without effect"
     try:
-        return told(lab, names)
+        return told(context, names)
     except CheckEnded as end:
         return f"whether defaults of its own are in force is not known: {end}"
 
 
-def told(lab: EndpointContext, names: Sequence[str]) -> str:
+def told(context: EndpointContext, names: Sequence[str]) -> str:
     """Return the same, as far as there are draws to look at.
 
     Raises:
         CheckEnded: There are none.
     """
-    everything = readings_of(names)
-    left, moved = looked(lab, names), differing(lab, names)
+    everything = hypotheses_of(names)
+    left, moved = looked(context, names), differing(context, names)
     looks = f"{len(left)} tokens drawn without {', '.join(names)}"
     if not noticed(evidence(left, everything)) and not moved:
         power = Power(names)
         power.take(left)
         return f"no default with an effect was noticed in {looks}{power.words}"
-    if noticed(evidence(looked(lab, ()), everything)):
+    if noticed(evidence(looked(context, ()), everything)):
         return "whether defaults of its own are in force is not known: draws do not follow what is listed in any case"
-    found = [words for name in names if (words := default(lab, name))]
+    found = [words for name in names if (words := default(context, name))]
     if not found:
         return f"some default is in force that is not neutral, and which is not known ({looks})"
     return f"defaults are in force where fields are left out: {', '.join(found)}; this run sent values without effect"
 
 
-def default(lab: EndpointContext, name: str) -> str:
+def default(context: EndpointContext, name: str) -> str:
     """Return a field's default, in words; nothing if none is noticed."""
-    moved = differing(lab, [name])
+    moved = differing(context, [name])
     if moved:
         return f"{name} ({moved})"
-    readings = READINGS[kind_of(name)]
-    logs = evidence(looked(lab, [name]), readings.values())
+    hypotheses = HYPOTHESES[kind_of(name)]
+    logs = evidence(looked(context, [name]), hypotheses.values())
     if not noticed(logs):
         return ""
     if name in PENALTIES:
         return name
-    value = [*readings][int(np.argmax(logs))]
-    fitting = [one for one, log in zip(readings, logs, strict=True) if log >= max(logs) - math.log(RATIO)]
+    value = [*hypotheses][int(np.argmax(logs))]
+    fitting = [one for one, log in zip(hypotheses, logs, strict=True) if log >= max(logs) - math.log(RATIO)]
     span = f" ({min(fitting):g} to {max(fitting):g} fit)" if len(fitting) > 1 else ""
     return (f"{name} of about {value:g}" if value else f"{name} of 0") + span
 
 
-def differing(lab: EndpointContext, names: Sequence[str]) -> str:
+def differing(context: EndpointContext, names: Sequence[str]) -> str:
     """How listed log probabilities differ from those under values without effect; nothing if they do not."""
     asked = {"messages": [*LETTERS], "logprobs": True, "top_logprobs": LISTED}
     try:
         without, neutral = (
-            values_of(lab.survey.manners.ask(asked, without=left).choices[0].positions[0])
+            values_of(context.survey.manners.ask(asked, without=left).choices[0].positions[0])
             for left in ((*names,), ())
         )
     except CheckEnded:
@@ -299,25 +301,25 @@ def differing(lab: EndpointContext, names: Sequence[str]) -> str:
     return ""
 
 
-def looked(lab: EndpointContext, names: Sequence[str]) -> list[Seen]:
+def looked(context: EndpointContext, names: Sequence[str]) -> list[Seen]:
     """Tokens drawn without some fields.
 
     Raises:
-        CheckEnded: Neither are log probabilities listed, nor do biases fence tokens.
+        CheckEnded: Neither are log probabilities listed, nor do biases single tokens out.
     """
-    return listed(lab, names) if lab.survey.listed() else fenced(lab, names)
+    return listed(context, names) if context.survey.listed() else biased(context, names)
 
 
-def listed(lab: EndpointContext, names: Sequence[str]) -> list[Seen]:
+def listed(context: EndpointContext, names: Sequence[str]) -> list[Seen]:
     """Tokens of long messages, with what is listed beside them."""
-    n = min(lab.survey.per_request(), CHOICES)
+    n = min(context.survey.per_request(), CHOICES)
     asked = {"messages": [*POEM], "max_tokens": LENGTH, "logprobs": True, "top_logprobs": LISTED, "n": n}
     found: list[Seen] = []
     texts: list[str] = []
     enough = Enough(names)
     for _ in range(REQUESTS):
         new: list[Seen] = []
-        for choice in lab.survey.manners.ask({**asked, **lab.seeds()}, without=(*names,)).choices:
+        for choice in context.survey.manners.ask({**asked, **context.seeds()}, without=(*names,)).choices:
             texts.append(choice.text)
             new += seen_in(choice)
         found += new
@@ -335,15 +337,15 @@ class Enough:
 
     def __init__(self, names: Sequence[str]) -> None:
         self.power, self.count = Power(names), 0
-        self.readings = readings_of(names)
-        self.logs = np.zeros(len(self.readings))
+        self.hypotheses = hypotheses_of(names)
+        self.logs = np.zeros(len(self.hypotheses))
 
     def with_(self, seen: Sequence[Seen]) -> bool:
         """Take tokens in."""
         self.count += len(seen)
         self.power.take(seen)
-        self.logs += evidence(seen, self.readings)
-        if self.readings and noticed([*self.logs]):
+        self.logs += evidence(seen, self.hypotheses)
+        if self.hypotheses and noticed([*self.logs]):
             return True
         return self.count >= ENOUGH and len(self.power.found) == len(self.power.sought)
 
@@ -369,22 +371,22 @@ def place_of(position: Position, entries: Sequence[Entry]) -> int | None:
     return min(alike, key=lambda place: abs(entries[place].logprob - position.logprob), default=None)
 
 
-def fenced(lab: EndpointContext, names: Sequence[str]) -> list[Seen]:
-    """Draws from tokens that biases fence."""
-    fence = lab.survey.fence()
+def biased(context: EndpointContext, names: Sequence[str]) -> list[Seen]:
+    """Draws from tokens that biases single out."""
+    support = context.survey.fence()
     asked: dict[str, Any] = {
-        "messages": [*fence.messages],
-        **BiasedCase(fence, slope(len(fence.tokens))).fields,
+        "messages": [*support.messages],
+        **BiasedCase(support, slope(len(support.tokens))).fields,
     }
-    values = np.log(softmax(slope(len(fence.tokens))))
-    none, n = np.zeros(len(values), dtype=bool), lab.survey.per_request()
+    values = np.log(softmax(slope(len(support.tokens))))
+    none, n = np.zeros(len(values), dtype=bool), context.survey.per_request()
     found: list[Seen] = []
     enough = Enough(names)
     for _ in range(REQUESTS):
-        reply = lab.survey.manners.ask({**asked, "n": n, **lab.seeds()}, without=(*names,))
-        places = [fence.index(choice.text) for choice in reply.choices]
+        reply = context.survey.manners.ask({**asked, "n": n, **context.seeds()}, without=(*names,))
+        places = [support.index(choice.text) for choice in reply.choices]
         if None in places:
-            raise NotTestable("a token from outside of the fence was sampled (see bias.force)")
+            raise NotTestable("a token from outside of the support was sampled (see bias.force)")
         new = [Seen(place, values, none) for place in places]
         found += new
         if enough.with_(new):

@@ -10,7 +10,7 @@ RUNS = 2  # times that the first token comes before the race that is looked at, 
 
 @dataclass(frozen=True)
 class Duel:
-    """Two tokens of a fence under some parameters, the most likely one taken at each position.
+    """Two tokens under some parameters, the most likely one taken at each position.
 
     Args:
         first: The place of the token that is to come again.

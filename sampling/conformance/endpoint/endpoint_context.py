@@ -49,7 +49,7 @@ class EndpointContext:
         self.reference = None if reference is None else ReferenceWeights(reference, semantics.name)
         self.survey = EndpointProfile(target.client, self.reference, semantics)
         self.rng = np.random.default_rng(seed)
-        self.pools: dict[str, list[Reply]] = {}  # responses by the question that they are to
+        self.pools: dict[str, list[Reply]] = {}  # responses by the case that they are to
         self.thresholds: dict[Duel, list[float]] = {}  # as far as they were measured
         self.ways: dict[bool, Mapping[str, Any]] = {}  # to the most likely token, at temperatures or not
         self.defaults: tuple[str, ...] = ()  # in words, once they were looked for
@@ -71,11 +71,11 @@ class EndpointContext:
         """Return a fresh seed as a field, where one is accepted."""
         return {"seed": int(self.rng.integers(2**31))} if self.survey.takes_seed() else {}
 
-    def seed_of(self, question: str, number: int) -> dict[str, Any]:
-        """Return the seed of a question's numbered request as a field, where one is accepted; no other request changes it."""
+    def seed_of(self, case: str, number: int) -> dict[str, Any]:
+        """Return the seed of a case's numbered request as a field, where one is accepted; no other request changes it."""
         if not self.survey.takes_seed():
             return {}
-        dice = np.random.default_rng([self.seed, number, crc32(question.encode())])
+        dice = np.random.default_rng([self.seed, number, crc32(case.encode())])
         return {"seed": int(dice.integers(2**31))}
 
     def refuses(self, **fields: Any) -> str:

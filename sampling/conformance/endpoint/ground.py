@@ -1,16 +1,16 @@
-"""What questions to an endpoint are made of: tokens that biases fence where they act, or contexts as they are."""
+"""What cases for an endpoint are made of: tokens that biases single out where they act, or contexts as they are."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sampling.conformance.endings import NotTestable
-from sampling.conformance.endpoint.biased_case import Asked, BiasedCase, slope
+from sampling.conformance.endpoint.biased_case import BiasedCase, slope
 from sampling.conformance.endpoint.design import Option, sharpest
 from sampling.conformance.endpoint.natural import Context, Natural
 from sampling.conformance.endpoint.profile import TokenSupport
@@ -19,101 +19,69 @@ from sampling.conformance.semantics import Semantics
 
 Row = NDArray[np.float64]
 
-TOPS = 4  # questions whose arg max is asked for
+TOPS = 4  # cases whose arg max is asked for
 AHEAD = 0.02  # by how much an arg max has to be ahead
-NEAR = 0.3  # the largest difference of the first two logits of a question about temperatures near 0
+NEAR = 0.3  # the largest difference of the first two logits of a case about temperatures near 0
 
+
+EndpointCase = BiasedCase | Natural
+"""A case for an endpoint: its messages and other fields are sent; by `place` it is known which token came, and by `row` what a
+hypothesis draws from, for each of its `tokens`, and behind them for all others."""
 
 Options = tuple[Option, ...]
-Otherwise = Callable[["Ground"], Mapping[str, Any]]
-
-
-class Ground(Protocol):
-    """Where questions come from."""
-
-    def asked(self, params: Mapping[str, Any]) -> Asked:
-        """Return a question about parameters in which several tokens are likely."""
-        ...
-
-    def sharpest(self, options: Options, readings: tuple[Semantics, ...], otherwise: Otherwise) -> Asked:
-        """Return a question that tells readings apart with few draws.
-
-        Args:
-            options: Parameters to choose from, where the logits can be chosen, too.
-            readings: What they may mean.
-            otherwise: The parameters where the logits are as they are.
-        """
-        ...
-
-    def row(self, temperature: float = 1.0) -> Row:
-        """Return the probabilities of that question's tokens at a temperature, from large to small."""
-        ...
-
-    def tops(self, params: Mapping[str, Any]) -> Sequence[tuple[Asked, int]]:
-        """Questions with a clear arg max, and its place."""
-        ...
-
-    def near(self, params: Mapping[str, Any]) -> Asked:
-        """Return a question whose first two logits are close to each other.
-
-        Raises:
-            NotTestable: There is none.
-        """
-        ...
-
-    def flat(self, count: int) -> Asked:
-        """Return a question of so many tokens whose draws hardly ever repeat by chance, or of as many as there are."""
-        ...
+NaturalParams = Callable[["BiasedGround | NaturalGround"], Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
 class BiasedGround:
-    """Questions of fenced tokens."""
+    """Cases of tokens that biases single out."""
 
-    fence: TokenSupport
+    support: TokenSupport
 
-    def sharpest(self, options: Options, readings: tuple[Semantics, ...], otherwise: Otherwise) -> Asked:
-        """Return the question that tells readings apart with the fewest draws."""
-        del otherwise
-        logits, option = sharpest(len(self.fence.tokens), options, readings)
-        return BiasedCase(self.fence, np.array(logits), dict(option))
+    def sharpest(
+        self, options: Options, hypotheses: tuple[Semantics, ...], natural: NaturalParams
+    ) -> EndpointCase:
+        """Return the case that tells hypotheses apart with the fewest draws."""
+        del natural
+        logits, option = sharpest(len(self.support.tokens), options, hypotheses)
+        return BiasedCase(self.support, np.array(logits), dict(option))
 
-    def asked(self, params: Mapping[str, Any]) -> Asked:
-        """Return a question about parameters, with evenly spaced logits."""
-        return BiasedCase(self.fence, slope(len(self.fence.tokens)), params)
+    def case(self, params: Mapping[str, Any]) -> EndpointCase:
+        """Return a case about parameters, with evenly spaced logits."""
+        return BiasedCase(self.support, slope(len(self.support.tokens)), params)
 
     def row(self, temperature: float = 1.0) -> Row:
         """Return the probabilities at a temperature."""
-        return softmax(slope(len(self.fence.tokens)) / temperature)
+        return softmax(slope(len(self.support.tokens)) / temperature)
 
-    def tops(self, params: Mapping[str, Any]) -> Sequence[tuple[Asked, int]]:
-        """Questions with each of four tokens on top."""
-        found: list[tuple[Asked, int]] = []
-        for top in range(min(TOPS, len(self.fence.tokens))):
-            logits = slope(len(self.fence.tokens))
+    def tops(self, params: Mapping[str, Any]) -> Sequence[tuple[EndpointCase, int]]:
+        """Cases with each of four tokens on top."""
+        found: list[tuple[EndpointCase, int]] = []
+        for top in range(min(TOPS, len(self.support.tokens))):
+            logits = slope(len(self.support.tokens))
             logits[top] = 0.2
-            found.append((BiasedCase(self.fence, logits, params), top))
+            found.append((BiasedCase(self.support, logits, params), top))
         return found
 
-    def near(self, params: Mapping[str, Any]) -> Asked:
-        """Return a question whose first logit is 0.02 above all others."""
-        if self.fence.slack > 2e-3:
+    def near(self, params: Mapping[str, Any]) -> EndpointCase:
+        """Return a case whose first logit is 0.02 above all others."""
+        if self.support.slack > 2e-3:
             raise NotTestable(
                 "log probabilities are known to 0.004 only, too roughly for temperatures near 0"
             )
-        logits = np.full(len(self.fence.tokens), -0.02)
+        logits = np.full(len(self.support.tokens), -0.02)
         logits[0] = 0.0
-        return BiasedCase(self.fence, logits, params)
+        return BiasedCase(self.support, logits, params)
 
-    def flat(self, count: int) -> Asked:
+    def flat(self, count: int) -> EndpointCase:
         """Return some equally likely tokens."""
-        fence = self.fence.first(count)
-        return BiasedCase(fence, np.zeros(len(fence.tokens)))
+        support = self.support.first(count)
+        return BiasedCase(support, np.zeros(len(support.tokens)))
 
 
 @dataclass(frozen=True)
 class NaturalGround:
-    """Questions in contexts as they are.
+    """Cases in contexts as they are.
 
     Args:
         contexts: The broadest first.
@@ -121,13 +89,15 @@ class NaturalGround:
 
     contexts: Sequence[Context]
 
-    def sharpest(self, options: Options, readings: tuple[Semantics, ...], otherwise: Otherwise) -> Asked:
-        """Return a question in the broadest context."""
-        del options, readings
-        return self.asked(otherwise(self))
+    def sharpest(
+        self, options: Options, hypotheses: tuple[Semantics, ...], natural: NaturalParams
+    ) -> EndpointCase:
+        """Return a case in the broadest context."""
+        del options, hypotheses
+        return self.case(natural(self))
 
-    def asked(self, params: Mapping[str, Any]) -> Asked:
-        """Return a question about parameters in the broadest context."""
+    def case(self, params: Mapping[str, Any]) -> EndpointCase:
+        """Return a case about parameters in the broadest context."""
         return Natural(self.contexts[0], params)
 
     def row(self, temperature: float = 1.0) -> Row:
@@ -136,30 +106,29 @@ class NaturalGround:
         logits = np.concatenate([context.values, next(context.others())])
         return softmax(np.sort(logits)[::-1] / temperature)
 
-    def tops(self, params: Mapping[str, Any]) -> Sequence[tuple[Asked, int]]:
-        """Questions in contexts with a clear arg max."""
+    def tops(self, params: Mapping[str, Any]) -> Sequence[tuple[EndpointCase, int]]:
+        """Cases in contexts with a clear arg max."""
         return [(Natural(context, params), 0) for context in self.contexts if context.gap > AHEAD][:TOPS]
 
-    def near(self, params: Mapping[str, Any]) -> Asked:
-        """Return a question in the context whose first two tokens are nearest to each other."""
+    def near(self, params: Mapping[str, Any]) -> EndpointCase:
+        """Return a case in the context whose first two tokens are nearest to each other."""
         gaps = [(context.gap, place) for place, context in enumerate(self.contexts) if context.gap > 0]
         if not gaps or min(gaps)[0] > NEAR:
             raise NotTestable("in no context are the two likeliest tokens close enough to each other")
         return Natural(self.contexts[min(gaps)[1]], params)
 
-    def flat(self, count: int) -> Asked:
+    def flat(self, count: int) -> EndpointCase:
         """Return the broadest context; what there is to choose from is not ours to say."""
         del count
         return Natural(self.contexts[0])
 
 
-def clear_p(rows: Sequence[Row], differ: int = 1) -> float:
-    """Return a top_p far from every running mass of some distributions, at which they keep different numbers of tokens.
+Ground = BiasedGround | NaturalGround
+"""Where cases come from."""
 
-    Args:
-        rows: Probabilities, each sorted from large to small, float64 [K].
-        differ: By how many tokens, or by as many as they do.
-    """
+
+def clear_p(rows: Sequence[Row], differ: int = 1) -> float:
+    """Return a top_p far from every running mass of some distributions, at which they keep different numbers of tokens."""
     sums = [np.cumsum(row) for row in rows]
     best: tuple[int, float, float] = (0, -1.0, 0.9)
     for p in np.arange(0.3, 0.95, 0.005):
@@ -172,11 +141,7 @@ def clear_p(rows: Sequence[Row], differ: int = 1) -> float:
 
 
 def clear_min_p(rows: Sequence[Row]) -> float:
-    """Return a min_p far from every share of the largest probability, at which distributions keep different numbers of tokens.
-
-    Args:
-        rows: Probabilities, each sorted from large to small, float64 [K].
-    """
+    """Return a min_p far from every share of the largest probability, at which rows keep different numbers of tokens."""
     shares = [np.log(row / row[0]) for row in rows]
     best: tuple[bool, float, float] = (False, -1.0, 0.15)
     for value in np.arange(0.05, 0.6, 0.005):
@@ -187,12 +152,7 @@ def clear_min_p(rows: Sequence[Row]) -> float:
 
 
 def clear_k(row: Row, about: int) -> int:
-    """Return a top_k at which the next probability is much smaller.
-
-    Args:
-        row: Probabilities from large to small, float64 [K].
-        about: The one that is wanted; those nearby are taken where their gap is wider by a tenth.
-    """
+    """Return a top_k at which the next probability is much smaller."""
     gaps = {k: float(np.log(row[k - 1] / row[k])) for k in range(max(about - 2, 2), min(about + 4, len(row)))}
     best = max(gaps, key=gaps.__getitem__, default=about)
     return best if gaps.get(about, -1.0) < gaps.get(best, 0.0) - 0.1 else about

@@ -1,8 +1,8 @@
-"""Questions in contexts as they are, for endpoints that take no biases: what the model would say by itself is the question.
+"""Cases in contexts as they are, for endpoints that take no biases: what the model would say by itself is the case.
 
 The log probabilities of the likeliest tokens are known, from the endpoint or from reference weights; of all others the sum of
 their probabilities alone. Draws are therefore judged given that they are among the known tokens, whose shares do not depend on
-the others; one of the others excludes only those readings that cut all of them off.
+the others; one of the others excludes only those hypotheses that cut all of them off.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sampling.conformance.contest import SAME
 from sampling.conformance.distributions import alike
 from sampling.conformance.endings import NotTestable
+from sampling.conformance.endpoint.design import SAME
 from sampling.conformance.endpoint.prompts import Messages
 from sampling.conformance.endpoint.reply import Choice
 from sampling.conformance.oracle import probabilities
@@ -53,14 +53,7 @@ class Context:
 
     @staticmethod
     def of(messages: Messages, known: Mapping[str, float], hidden: Sequence[float], listed: bool) -> Context:
-        """Return a context from what is known of it.
-
-        Args:
-            messages: The context.
-            known: Log probabilities by text.
-            hidden: Log probabilities of tokens that cannot be told from others.
-            listed: As above.
-        """
+        """Return a context from what is known of it."""
         pairs = [*known.items(), *(("", value) for value in hidden)]
         pairs.sort(key=lambda pair: -pair[1])
         return Context(messages, tuple(text for text, _ in pairs), np.array([v for _, v in pairs]), listed)
@@ -106,7 +99,7 @@ class Context:
 
 @dataclass(frozen=True)
 class Natural:
-    """A question to an endpoint in a context as it is.
+    """A case in a context as it is.
 
     Args:
         context: What is known.
@@ -145,8 +138,8 @@ class Natural:
             text = entry if entry.strip() == text else choice.text
         return told.index(text) if text in told else len(told)
 
-    def row(self, reading: Semantics) -> Row:
-        """Return what a reading draws from, given that it is a token that can be told; then 1 if it may be another, or 0.
+    def row(self, semantics: Semantics) -> Row:
+        """Return what a hypothesis draws from, given that it is a token that can be told; then 1 if it may be another, or 0.
 
         The ratio of two such rows has an expectation of at most 1 under the second, so that their products are e-processes.
 
@@ -157,16 +150,16 @@ class Natural:
             NotTestable: It depends on tokens that are not known.
         """
         if not self.params.keys() & set(TRUNCATIONS):
-            return self._row(reading, next(self.context.others()))
-        rows = [self._row(reading, others) for others in self.context.others()]
+            return self._row(semantics, next(self.context.others()))
+        rows = [self._row(semantics, others) for others in self.context.others()]
         if not alike(rows[:1] * len(rows), rows, SAME):
-            raise NotTestable("what a reading draws from depends on tokens that are not listed")
+            raise NotTestable("what a hypothesis draws from depends on tokens that are not listed")
         return rows[0]
 
-    def _row(self, reading: Semantics, others: Row) -> Row:
+    def _row(self, semantics: Semantics, others: Row) -> Row:
         """Return the same, with some log probabilities of the tokens that are not known."""
         logits = np.concatenate([self.context.values, others]).astype(np.float32)
-        p = probabilities(SamplingCase(logits, self.params, self.in_prompt, self.output_ids), reading)
+        p = probabilities(SamplingCase(logits, self.params, self.in_prompt, self.output_ids), semantics)
         known = p[self.context.told]
         mass = float(known.sum())
         return np.append(known / mass if mass > 0 else known, float(1.0 - mass > CUT_OFF))

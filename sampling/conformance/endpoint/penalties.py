@@ -17,20 +17,22 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from sampling.conformance.checks import COMPARISONS
 from sampling.conformance.combine_findings import combine_findings
-from sampling.conformance.contest import IGNORED, shown
+from sampling.conformance.comparison import require_stages
 from sampling.conformance.endings import NotTestable
 from sampling.conformance.endpoint import completions
 from sampling.conformance.endpoint.acting import require_effect
-from sampling.conformance.endpoint.biased_case import BiasedCase, EndpointTest, decide, slope
-from sampling.conformance.endpoint.distribution import ground, has
+from sampling.conformance.endpoint.biased_case import BiasedCase, Row, slope
+from sampling.conformance.endpoint.distribution import ground
 from sampling.conformance.endpoint.endpoint_context import EndpointContext, Run, choices_of, reply_of
+from sampling.conformance.endpoint.endpoint_test import decide
 from sampling.conformance.endpoint.profile import TokenSupport
 from sampling.conformance.endpoint.thresholds import counted, shift
-from sampling.conformance.verdict import FALSE_ALARM, Finding, Verdict, certain
-from sampling.core.history import OUTPUT, PROMPT_AND_OUTPUT
+from sampling.conformance.sequential_test import NONE_FITS, Alternative, SequentialTest
+from sampling.conformance.verdict import Finding, Verdict, certain
 
-FEW = 3  # tokens of the fence: few, so that runs of the same one come up
+FEW = 3  # tokens of the support: few, so that runs of the same one come up
 ROUNDS = 150  # pairs of requests after which a check gives up
 LEAST_ROUNDS = 6
 VAIN_ROUNDS = 40  # without one pair that tells anything, as where a penalty lets no token come twice
@@ -42,7 +44,9 @@ LOWERED = {f"lowered by about {shift}": -float(shift) for shift in (3, 10, 30)}
 IN_PROMPT = {"presence_penalty": 2.0, "repetition_penalty": 1.05}
 ODDS = {"presence_penalty": math.exp(1), "repetition_penalty": math.exp(1.6)}
 AHEAD = 1.0  # nats by which a token at the prompt's end is above the others: less than a penalty takes off
-CLOSE = 0.3  # how far a measured shift may be from a reading's: thresholds are found within 0.1
+CLOSE = 0.3  # how far a measured shift may be from a hypothesis's: thresholds are found within 0.1
+
+IGNORED = "ignored"
 
 Cell = tuple[int, int]  # how often a token came again, of how many times it could
 
@@ -51,57 +55,57 @@ Sequences = list[list[int]]
 
 @dataclass
 class Shifts:
-    """Readings of how far a penalty shifts a token's log odds, and what pairs of samples say about each.
+    """Hypotheses of how far a penalty shifts a token's log odds, and what pairs of samples say about each.
 
     Args:
-        right: Shifts under which the check is passed, by name.
-        wrong: The others.
+        null: Shifts under which the check is passed, by name.
+        alternatives: The others.
     """
 
-    right: Mapping[str, float]
-    wrong: Mapping[str, float]
-    logs: dict[str, float] = field(default_factory=dict[str, float])
+    null: Mapping[str, float]
+    alternatives: Mapping[str, float]
+    rows: dict[str, list[Row]] = field(init=False)
+    drawn: list[int] = field(init=False, default_factory=list[int])
+
+    def __post_init__(self) -> None:
+        """Begin with no pair."""
+        self.rows = {name: list[Row]() for name in (*self.null, *self.alternatives)}
 
     def add(self, without: Cell, penalised: Cell) -> None:
-        """Take in how often a token came again, without the penalty and with it."""
+        """Take in how often a token came again, without the penalty and with it: one draw from Fisher's law."""
         (a, of_a), (b, of_b) = without, penalised
         if not of_a or not of_b or not 0 < a + b < of_a + of_b:
             return
-        for name, by in {**self.right, **self.wrong}.items():
-            law: Any = stats.nchypergeom_fisher  # scipy's types do not know that it is discrete
-            log = float(law.logpmf(b, of_a + of_b, a + b, of_b, math.exp(by)))
-            self.logs[name] = self.logs.get(name, 0.0) + log
+        law: Any = stats.nchypergeom_fisher  # scipy's types do not know that it is discrete
+        least = max(0, a + b - of_a)
+        times = np.arange(least, min(a + b, of_b) + 1)
+        for name, by in {**self.null, **self.alternatives}.items():
+            self.rows[name].append(law.pmf(times, of_a + of_b, a + b, of_b, math.exp(by)))
+        self.drawn.append(b - least)
 
-    def e_value(self, name: str) -> float:
-        """Return the evidence against a reading: the mean of the others' likelihood ratios."""
-        own = self.logs.get(name, 0.0)
-        others = [value - own for other, value in self.logs.items() if other != name]
-        return (
-            math.exp(min(float(np.logaddexp.reduce(others)) - math.log(len(others)), 690.0))
-            if others
-            else 1.0
-        )
-
-    def rejected(self, names: Sequence[str]) -> bool:
-        """Whether there is enough against every one of some readings."""
-        return all(self.e_value(name) >= 1 / FALSE_ALARM for name in names)
-
-    @property
-    def decided(self) -> bool:
-        """Whether one side is excluded."""
-        return self.rejected([*self.right]) or self.rejected([*self.wrong])
+    def test(self) -> SequentialTest:
+        """Return the test of all pairs so far."""
+        verdicts = {
+            name: Verdict.IGNORED if name == IGNORED else Verdict.DEVIATES for name in self.alternatives
+        }
+        others = [Alternative(name, verdict, self.rows[name]) for name, verdict in verdicts.items()]
+        test = SequentialTest({name: self.rows[name] for name in self.null}, others)
+        test.add(np.arange(len(self.drawn)), np.array(self.drawn))
+        return test
 
 
-def few(lab: EndpointContext) -> TokenSupport:
-    """Return a fence of a few tokens."""
-    return lab.survey.fence().first(FEW)
+def few(context: EndpointContext) -> TokenSupport:
+    """Return a support of a few tokens."""
+    return context.survey.fence().first(FEW)
 
 
-def sequences(lab: EndpointContext, fence: TokenSupport, length: int, n: int, **params: Any) -> Sequences:
-    """Completions of some tokens each, as places in the fence."""
-    fields = BiasedCase(fence, np.zeros(len(fence.tokens)), params).fields
-    reply = choices_of(lab.ask(fence.messages, n=n, max_tokens=length, **fields, **lab.seeds()), n)
-    return [fence.split(choice.text, length) for choice in reply.choices]
+def sequences(
+    context: EndpointContext, support: TokenSupport, length: int, n: int, **params: Any
+) -> Sequences:
+    """Completions of some tokens each, as places in the support."""
+    fields = BiasedCase(support, np.zeros(len(support.tokens)), params).fields
+    reply = choices_of(context.ask(support.messages, n=n, max_tokens=length, **fields, **context.seeds()), n)
+    return [support.split(choice.text, length) for choice in reply.choices]
 
 
 def again(found: Sequences, run: int) -> dict[int, Cell]:
@@ -115,158 +119,133 @@ def again(found: Sequences, run: int) -> dict[int, Cell]:
 
 
 def compared(
-    lab: EndpointContext,
+    context: EndpointContext,
     shifts: Shifts,
     run: int,
     penalty: Mapping[str, Any],
     both: Mapping[str, Any] | None = None,
 ) -> Finding:
-    """Sample with and without a penalty until one side is excluded.
-
-    Args:
-        lab: The lab.
-        shifts: The readings.
-        run: After how many equal tokens to look.
-        penalty: The parameters with the penalty.
-        both: Parameters of all requests.
-    """
-    fence, n, drawn = few(lab), lab.survey.per_request(), 0
+    """Sample with and without a penalty until one side is excluded."""
+    support, n, drawn = few(context), context.survey.per_request(), 0
     rounds = ROUNDS if n > 1 else 4 * ROUNDS
     for done in range(1, rounds + 1):
         size = n if n > 1 else 8
         without, under = (
-            batch(lab, fence, run + 1, size, {**(both or {}), **params}) for params in ({}, penalty)
+            batch(context, support, run + 1, size, {**(both or {}), **params}) for params in ({}, penalty)
         )
         drawn += len(without) + len(under)
         one, other = again(without, run), again(under, run)
         for token in one.keys() & other.keys():
             shifts.add(one[token], other[token])
-        if (shifts.decided and done >= LEAST_ROUNDS) or (not shifts.logs and done >= VAIN_ROUNDS):
+        if (done >= VAIN_ROUNDS and not shifts.drawn) or (done >= LEAST_ROUNDS and settled(shifts)):
             break
-    return concluded(shifts, drawn)
+    if not shifts.drawn:
+        raise NotTestable("no token of the support comes twice in a row in the model's context")
+    return replace(shifts.test().finding(), draws=drawn)
+
+
+def settled(shifts: Shifts) -> bool:
+    """Whether pairs of samples exclude one side."""
+    return bool(shifts.drawn) and shifts.test().decided
 
 
 def batch(
-    lab: EndpointContext, fence: TokenSupport, length: int, size: int, params: Mapping[str, Any]
+    context: EndpointContext, support: TokenSupport, length: int, size: int, params: Mapping[str, Any]
 ) -> Sequences:
     """So many completions, in as many requests as it takes."""
-    n = lab.survey.per_request()
-    found = [sequences(lab, fence, length, n, **params) for _ in range(max(1, size // n))]
+    n = context.survey.per_request()
+    found = [sequences(context, support, length, n, **params) for _ in range(max(1, size // n))]
     return [tokens for part in found for tokens in part]
 
 
-def concluded(shifts: Shifts, drawn: int) -> Finding:
-    """Find what the samples say."""
-    if not shifts.logs:
-        raise NotTestable("no token of the fence comes twice in a row in the model's context")
-    e_values = {name: shifts.e_value(name) for name in shifts.logs}
-    fit = max(shifts.logs, key=shifts.logs.__getitem__)
-    detects = "each named reading, as soon as its e-value or that of all others is 1e6"
-    told = ", ".join(f"{name!r} {shown(value)}" for name, value in e_values.items())
-    verdict, words = Verdict.INCONCLUSIVE, "the samples do not decide"
-    if shifts.rejected([*shifts.right]):
-        verdict = Verdict.IGNORED if fit == IGNORED else Verdict.DEVIATES
-        words = f"fits {fit!r}"
-    elif shifts.rejected([*shifts.wrong]):
-        verdict, words = Verdict.CONFORMS, f"fits {fit!r}"
-    return Finding(verdict, f"{words}; e-values against: {told}", drawn, detects, e_values=e_values)
-
-
-def scope(lab: EndpointContext, name: str, counts: str, prompt_counts: bool) -> Finding:
-    """Put tokens of the fence into the prompt and see whether a penalty finds them there."""
-    own = has(lab, name)
-    readings = {
-        "sampled tokens only": replace(own, **{counts: OUTPUT}),
-        "the prompt, too": replace(own, **{counts: PROMPT_AND_OUTPUT}),
-    }
-    mine, other = [*readings][::-1] if prompt_counts else [*readings]
-    asked = in_prompt(lab, name)
-    drawn = decide(lab, EndpointTest([asked], {mine: readings[mine]}, {other: readings[other]}))
-    if drawn.verdict is not Verdict.CONFORMS or not asked.fence.told:
+def scope(context: EndpointContext, check: str, name: str) -> Finding:
+    """Put tokens of the support into the prompt and see whether a penalty finds them there."""
+    comparison = COMPARISONS[check].comparison(context.semantics)
+    case = in_prompt(context, name)
+    drawn = decide(context, [case], comparison)
+    if drawn.verdict is not Verdict.CONFORMS or not case.support.told:
         return drawn
-    at_end = lowered_at_end(lab, asked)
-    if at_end == prompt_counts:
+    counts = comparison.own.presence_counts if name == "presence_penalty" else comparison.own.repetition_scope
+    at_end = lowered_at_end(context, case)
+    if at_end == counts.prompt:
         return drawn
-    words = (
-        f"at the prompt's end, in a request without a seed, a token {'is' if at_end else 'is not'} lowered"
-    )
-    return replace(
-        drawn, verdict=Verdict.DEVIATES, evidence=f"{words}, though draws fit {mine!r}", false_alarm=0.0
-    )
+    where = "at the prompt's end, in a request without a seed, a token"
+    words = f"{where} {'is' if at_end else 'is not'} lowered, though draws fit the dialect's scope"
+    return replace(drawn, verdict=Verdict.DEVIATES, evidence=words, false_alarm=0.0)
 
 
-def lowered_at_end(lab: EndpointContext, drawn: BiasedCase) -> bool:
+def lowered_at_end(context: EndpointContext, drawn: BiasedCase) -> bool:
     """Whether a penalty finds a token at the end of the prompt, when the most likely one is asked for without a seed.
 
     Engines that keep prompts may show the penalties of a seeded request the rest alone; others count the last few tokens.
 
     Raises:
-        NotTestable: There the token cannot be told, or the most likely one is none of the fence.
+        NotTestable: There the token cannot be told, or the most likely one is none of the support.
     """
-    token = drawn.fence.tokens[drawn.in_prompt[0]]
+    token = drawn.support.tokens[drawn.in_prompt[0]]
     message = {"role": "user", "content": token.text}
-    context = lab.survey.fence_in((*lab.survey.fence().messages, message))
-    place = context.index(token.text)
+    support = context.survey.fence_in((*context.survey.fence().messages, message))
+    place = support.index(token.text)
     if place is None:
         raise NotTestable(f"{token.text!r} is not listed behind itself")
-    logits = np.zeros(len(context.tokens))
+    logits = np.zeros(len(support.tokens))
     logits[place] = AHEAD
-    asked = BiasedCase(context, logits, drawn.params, (place,))
-    reply = lab.ask(context.messages, **{**asked.fields, **lab.survey.greedy()})
-    found = context.index(reply.choices[0].text)
+    case = BiasedCase(support, logits, drawn.params, (place,))
+    reply = context.ask(support.messages, **{**case.fields, **context.survey.greedy()})
+    found = support.index(reply.choices[0].text)
     if found is None:
-        raise NotTestable("the most likely token is none of the fence (see bias.force)")
+        raise NotTestable("the most likely token is none of the biased ones (see bias.force)")
     return found != place
 
 
-def fenced(lab: EndpointContext) -> bool:
-    """Whether biases fence tokens; otherwise penalties are looked at in completions as they are."""
+def supported(context: EndpointContext) -> bool:
+    """Whether biases keep other tokens out; otherwise penalties are looked at in completions as they are."""
     try:
-        lab.survey.fence()
+        context.survey.fence()
     except NotTestable:
         return False
     return True
 
 
-def in_prompt(lab: EndpointContext, name: str) -> BiasedCase:
-    """Return a question under a penalty whose prompt contains tokens that are drawn as often as is best to see them penalised.
+def in_prompt(context: EndpointContext, name: str) -> BiasedCase:
+    """Return a case under a penalty whose prompt contains tokens that are drawn as often as is best to see them penalised.
 
     Raises:
         NotTestable: No such context is found.
     """
-    context, here = with_prompt(lab)
-    count = len(context.tokens)
+    support, here = with_prompt(context)
+    count = len(support.tokens)
     logits = slope(count, 0.05)
     logits[[*here]] += math.log(ODDS[name] * (count - len(here)) / len(here))
-    return BiasedCase(context, logits, {name: IN_PROMPT[name]}, here)
+    return BiasedCase(support, logits, {name: IN_PROMPT[name]}, here)
 
 
-def with_prompt(lab: EndpointContext) -> tuple[TokenSupport, tuple[int, ...]]:
-    """Return a fence whose prompt contains some of its tokens, and which.
+def with_prompt(context: EndpointContext) -> tuple[TokenSupport, tuple[int, ...]]:
+    """Return a support whose prompt contains some of its tokens, and which.
 
     Raises:
         NotTestable: No such context is found.
     """
-    fence = lab.survey.fence()
-    inside = single_tokens(lab, fence)
-    context = lab.survey.fence_in((*(said(fence, place) for place in inside), *fence.messages))
-    texts = {fence.tokens[place].text for place in inside}
-    here = tuple(place for place, token in enumerate(context.tokens) if token.text in texts)
-    if not here or len(here) == len(context.tokens):
-        raise NotTestable("no context in which some tokens of the fence are in the prompt and others are not")
-    return context, here
+    plain = context.survey.fence()
+    inside = single_tokens(context, plain)
+    support = context.survey.fence_in((*(said(plain, place) for place in inside), *plain.messages))
+    texts = {plain.tokens[place].text for place in inside}
+    here = tuple(place for place, token in enumerate(support.tokens) if token.text in texts)
+    if not here or len(here) == len(support.tokens):
+        raise NotTestable("no context in which some tokens are in the prompt and others are not")
+    return support, here
 
 
-def said(fence: TokenSupport, place: int) -> Mapping[str, str]:
+def said(support: TokenSupport, place: int) -> Mapping[str, str]:
     """Return a message of one token."""
-    return {"role": "user", "content": fence.tokens[place].text}
+    return {"role": "user", "content": support.tokens[place].text}
 
 
-def single_tokens(lab: EndpointContext, fence: TokenSupport) -> list[int]:
+def single_tokens(context: EndpointContext, support: TokenSupport) -> list[int]:
     """Three tokens whose texts, as messages, are the shortest prompts there are: one token each."""
     lengths: dict[int, int] = {}
-    places = range(min(6, len(fence.tokens)))
-    replies = lab.survey.ask_all([((said(fence, place),), {}) for place in places])
+    places = range(min(6, len(support.tokens)))
+    replies = context.survey.ask_all([((said(support, place),), {}) for place in places])
     for place, reply in zip(places, replies, strict=True):
         usage = reply_of(reply).counts
         if usage is None:
@@ -276,45 +255,45 @@ def single_tokens(lab: EndpointContext, fence: TokenSupport) -> list[int]:
     return shortest[::2][:3] or shortest
 
 
-def presence_scope(lab: EndpointContext) -> Finding:
-    """Ask for a token that was sampled, under presence penalties; then one of 2 after a prompt with three of the fence.
+def presence_scope(context: EndpointContext) -> Finding:
+    """Ask for a token that was sampled, under presence penalties; then one of 2 after a prompt with three of the support.
 
     The first shows a penalty without effect, the second what it counts.
     """
-    if not fenced(lab):
-        return completions.presence_scope(lab)
-    has(lab, "presence_penalty")
-    acts = shifted(lab, "presence_penalty", {"lowered": (1.0,)}, {IGNORED: (0.0,)})
+    if not supported(context):
+        return completions.presence_scope(context)
+    require_stages(context.semantics, ["presence_penalty"])
+    acts = shifted(context, "presence_penalty", {"lowered": (1.0,)}, {IGNORED: (0.0,)})
     if acts.verdict is not Verdict.CONFORMS:
         return acts
-    counts = scope(lab, "presence_penalty", "presence_counts", lab.semantics.presence_counts.prompt)
+    counts = scope(context, "penalties.presence-scope", "presence_penalty")
     return combine_findings([("a token that was sampled", acts), ("the prompt", counts)])
 
 
-def repetition_scope(lab: EndpointContext) -> Finding:
-    """Ask for a sampled token under penalties of 1.05 and 1.1; then one of 1.05 after a prompt with three of the fence.
+def repetition_scope(context: EndpointContext) -> Finding:
+    """Ask for a sampled token under penalties of 1.05 and 1.1; then one of 1.05 after a prompt with three of the support.
 
     The first shows a penalty without effect, the second what it counts. The logits' level is not known, but biases lifted it
     to about 65: a penalty of 1.05 takes about 3 off.
     """
-    own = has(lab, "repetition_penalty")
-    if [*own.stages].index("repetition_penalty") < [*own.stages].index("logit_bias"):
+    require_stages(context.semantics, ["repetition_penalty"])
+    if context.semantics.precedes("repetition_penalty", "logit_bias"):
         raise NotTestable(
             "the penalty comes before the bias in this dialect, and the logits' level is not known there"
         )
-    acts = repetition_acts(lab)
+    acts = repetition_acts(context)
     if acts.verdict is not Verdict.CONFORMS:
         return acts
-    counts = scope(lab, "repetition_penalty", "repetition_scope", own.repetition_scope.prompt)
+    counts = scope(context, "penalties.repetition-scope", "repetition_penalty")
     return combine_findings([("a token that was sampled", acts), ("the prompt", counts)])
 
 
-def repetition_acts(lab: EndpointContext) -> Finding:
+def repetition_acts(context: EndpointContext) -> Finding:
     """Whether a repetition penalty lowers a token that was sampled, by how much soever."""
     try:
-        told = shift(lab, "repetition_penalty", *REPETITION)
+        told = shift(context, "repetition_penalty", *REPETITION)
     except NotTestable:
-        return compared(lab, Shifts(LOWERED, {IGNORED: 0.0}), 1, {"repetition_penalty": 2.0})
+        return compared(context, Shifts(LOWERED, {IGNORED: 0.0}), 1, {"repetition_penalty": 2.0})
     words = "a penalty of {1} shifts it {2:.2f} further than one of {0}".format(*REPETITION, told)
     if told >= CLOSE:
         return certain(Verdict.CONFORMS, words, detects=MEASURED)
@@ -327,43 +306,37 @@ MEASURED = f"shifts, not draws: any difference above {CLOSE} shows"
 
 Runs = Mapping[
     str, tuple[float, ...]
-]  # by reading, by how often the token came before, what a penalty of 1 more takes off
+]  # by hypothesis, by how often the token came before, what a penalty of 1 more takes off
 
 
-def shifted(lab: EndpointContext, name: str, right: Runs, wrong: Runs, **both: float) -> Finding:
-    """Compare how far a penalty of 2 shifts a token further than one of 1 with readings; by draws where it cannot be seen.
-
-    Args:
-        lab: The lab.
-        name: Of the penalty.
-        right: Readings under which the check is passed.
-        wrong: The others.
-        both: Parameters of all requests.
-    """
+def shifted(context: EndpointContext, name: str, null: Runs, alternatives: Runs, **both: float) -> Finding:
+    """Compare how far a penalty of 2 shifts a token further than one of 1 with hypotheses; by draws where it cannot be seen."""
     try:
-        told = [shift(lab, name, 1.0, 2.0, **both)]
+        told = [shift(context, name, 1.0, 2.0, **both)]
     except NotTestable:
         told = []
-    return by_shifts(lab, name, told, right, wrong, **both)
+    return by_shifts(context, name, told, null, alternatives, **both)
 
 
 def by_shifts(
-    lab: EndpointContext, name: str, told: Sequence[float], right: Runs, wrong: Runs, **both: float
+    context: EndpointContext, name: str, told: Sequence[float], null: Runs, alternatives: Runs, **both: float
 ) -> Finding:
     """Find the same from what was measured, by run; by draws where that is too little."""
-    runs = len(next(iter(right.values())))
+    runs = len(next(iter(null.values())))
     if len(told) < runs:
-        by_runs = ({reading: -2 * values[-1] for reading, values in some.items()} for some in (right, wrong))
-        return compared(lab, Shifts(*by_runs), runs, {name: 2.0}, both)
+        by_runs = (
+            {words: -2 * values[-1] for words, values in some.items()} for some in (null, alternatives)
+        )
+        return compared(context, Shifts(*by_runs), runs, {name: 2.0}, both)
     fits = [
-        reading
-        for reading, values in {**right, **wrong}.items()
+        words
+        for words, values in {**null, **alternatives}.items()
         if all(abs(value - seen) <= CLOSE for value, seen in zip(values, told, strict=False))
     ]
     words = f"a penalty of 2 shifts it {' and '.join(f'{seen:.2f}' for seen in told[:runs])} further than one of 1"
     if not fits:
-        return certain(Verdict.DEVIATES, f"no named reading fits: {words}", detects=MEASURED)
-    passed = any(reading in right for reading in fits)
+        return certain(Verdict.DEVIATES, f"{NONE_FITS}: {words}", detects=MEASURED)
+    passed = any(name in null for name in fits)
     verdict = Verdict.CONFORMS if passed else Verdict.IGNORED if IGNORED in fits else Verdict.DEVIATES
     return certain(verdict, f"fits {' or '.join(map(repr, fits))}: {words}", detects=MEASURED)
 
@@ -372,54 +345,53 @@ ONCE, TIMES = {"once, whatever the count": (1.0, 1.0)}, {"times the count": (1.0
 NEITHER = {"times its square": (1.0, 4.0), IGNORED: (0.0, 0.0), "a reward": (-1.0, -2.0)}
 
 
-def frequency_counts(lab: EndpointContext) -> Finding:
+def frequency_counts(context: EndpointContext) -> Finding:
     """Ask for a token that was sampled once and twice, under frequency penalties; then under presence penalties.
 
     What the former add for the second time tells where the latter would be seen to add something.
     """
-    has(lab, "frequency_penalty")
-    has(lab, "presence_penalty")
-    if not fenced(lab):
-        return combine_findings(completions.frequency_counts(lab))
+    require_stages(context.semantics, ["frequency_penalty", "presence_penalty"])
+    if not supported(context):
+        return combine_findings(completions.frequency_counts(context))
     try:
-        told = counted(lab)
+        told = counted(context)
     except NotTestable:
         told = ([], [])
-    frequency = by_shifts(lab, "frequency_penalty", told[0], TIMES, {**ONCE, **NEITHER})
-    presence = by_shifts(lab, "presence_penalty", told[1], ONCE, {**TIMES, **NEITHER})
+    frequency = by_shifts(context, "frequency_penalty", told[0], TIMES, {**ONCE, **NEITHER})
+    presence = by_shifts(context, "presence_penalty", told[1], ONCE, {**TIMES, **NEITHER})
     return combine_findings([("frequency penalty", frequency), ("presence penalty", presence)])
 
 
-def penalty_order(lab: EndpointContext) -> Finding:
+def penalty_order(context: EndpointContext) -> Finding:
     """Ask for a token that was sampled, under presence penalties at a temperature of 0.5.
 
     What makes up for the penalty is a bias, which the temperature divides likewise if it comes before it.
     """
-    if not fenced(lab):
-        return completions.penalty_order(lab)
+    if not supported(context):
+        return completions.penalty_order(context)
     t = 0.5
-    require_effect(lab, ground(lab), "temperature")
-    own = [*lab.semantics.stages]
+    require_effect(context, ground(context), "temperature")
+    own = context.semantics
     first = {
-        name: name in own and own.index(name) < own.index("temperature")
+        name: name in own.stages and own.precedes(name, "temperature")
         for name in ("presence_penalty", "logit_bias")
     }
     early, late = {"penalty before temperature": (1.0,)}, {"penalty after temperature": (t,)}
     if not first["logit_bias"]:
         early, late = {"penalty before temperature": (1 / t,)}, {"penalty after temperature": (1.0,)}
     right, wrong = (early, late) if first["presence_penalty"] else (late, early)
-    return shifted(lab, "presence_penalty", right, {**wrong, IGNORED: (0.0,)}, temperature=t)
+    return shifted(context, "presence_penalty", right, {**wrong, IGNORED: (0.0,)}, temperature=t)
 
 
-def per_choice(lab: EndpointContext) -> Finding:
+def per_choice(context: EndpointContext) -> Finding:
     """Ask for a second token like the first, where other choices of the request have sampled the other tokens."""
-    if not fenced(lab):
-        return completions.per_choice(lab)
-    if lab.survey.per_request() == 1:
+    if not supported(context):
+        return completions.per_choice(context)
+    if context.survey.per_request() == 1:
         raise NotTestable("one request gives one choice, or n choices that are all the same")
     p = 2.0
     shifts = Shifts({"own tokens only": -p}, {"the tokens of all choices": 0.0})
-    return compared(lab, shifts, 1, {"presence_penalty": p})
+    return compared(context, shifts, 1, {"presence_penalty": p})
 
 
 RUNS: dict[str, Run] = {

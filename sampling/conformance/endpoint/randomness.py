@@ -12,15 +12,18 @@ from typing import Any
 
 import numpy as np
 
+from sampling.conformance.comparison import ALWAYS
 from sampling.conformance.endings import CheckEnded, NotTestable
-from sampling.conformance.endpoint.biased_case import ALWAYS, Asked, batches
-from sampling.conformance.endpoint.distribution import ground, questions
+from sampling.conformance.endpoint.distribution import ground
+from sampling.conformance.endpoint.draws import batches
 from sampling.conformance.endpoint.endpoint_context import EndpointContext, Run, choices_of
+from sampling.conformance.endpoint.ground import EndpointCase
 from sampling.conformance.endpoint.reply import Choice
 from sampling.conformance.endpoint.trouble import Refused, Unanswered
 from sampling.conformance.statistics.binomial import tail
 from sampling.conformance.statistics.pearson import pearson
-from sampling.conformance.statistics.pit import cells, pair_cells, transform
+from sampling.conformance.statistics.pit import transform
+from sampling.conformance.uniformity import uniformity_of
 from sampling.conformance.verdict import FALSE_ALARM, Finding, Verdict, certain
 from sampling.core.errors import shown
 
@@ -35,7 +38,6 @@ NULL, NEXT, NONE = "s", "s + 1", "-1"
 RELATED = {NULL: 4321, NEXT: 4322, "s + 2^31": 4321 + 2**31, "s + 2^32": 4321 + 2**32, "-s": -4321, NONE: -1}
 FOLLOWING = "choice i of seed s is choice 0 of seed s + i"
 USUAL = (0, 1, 42, 1234)  # seeds that engines take where none is given
-BINS, PAIR_BINS = 8, 3
 
 
 def completion(lab: EndpointContext, n: int = 1, **fields: Any) -> list[str]:
@@ -165,13 +167,13 @@ def same_seed(lab: EndpointContext, text: str) -> str:
     return next((f"{words}, {name}" for name, other in told.items() if other == text), words)
 
 
-def firsts(lab: EndpointContext, asked: Asked, fields: Sequence[Mapping[str, Any]]) -> list[int]:
+def firsts(lab: EndpointContext, asked: EndpointCase, fields: Sequence[Mapping[str, Any]]) -> list[int]:
     """One draw from a question for each request, as places in the fence."""
     replies = lab.ask_all([{**asked.fields, **each} for each in fields], asked.messages)
     return places_of(asked, [reply.choices[0] for reply in replies])
 
 
-def places_of(asked: Asked, choices: Sequence[Choice]) -> list[int]:
+def places_of(asked: EndpointCase, choices: Sequence[Choice]) -> list[int]:
     """Return the places in the fence of what choices have sampled.
 
     Raises:
@@ -183,7 +185,7 @@ def places_of(asked: Asked, choices: Sequence[Choice]) -> list[int]:
     return [place for place in places if place is not None]
 
 
-def spread(lab: EndpointContext, asked: Asked, tokens: Sequence[int], what: str) -> Finding:
+def spread(lab: EndpointContext, asked: EndpointCase, tokens: Sequence[int], what: str) -> Finding:
     """Whether draws are spread as they should be, and each is independent of the one before."""
     p = asked.row(lab.semantics)[: asked.tokens]
     tokens = [token for token in tokens if token < len(p)]
@@ -244,7 +246,7 @@ def log_sorted(requests: Sequence[Sequence[int]]) -> float:
 
 def uniformity(lab: EndpointContext) -> Finding:
     """Turn draws from one question into uniforms; look at their shares, and at pairs of neighbours."""
-    asked = questions(lab, {"top_p": 1})
+    asked = [ground(lab).case({"top_p": 1})]
     p = asked[0].row(lab.semantics)[: asked[0].tokens]
     each = lab.survey.per_request()
     needed = -(-DRAWS // each) if each > 1 else ALONE
@@ -253,17 +255,7 @@ def uniformity(lab: EndpointContext) -> Finding:
         [lab.rng.permutation(part) for _, part in islice(batches(lab, asked, needed), needed)]
     )
     tokens = tokens[tokens < len(p)]
-    uniforms = transform(tokens, p, lab.rng.random(len(tokens)))
-    pairs = uniforms[: len(uniforms) // 2 * 2].reshape(-1, 2).T
-    single = pearson([cells(uniforms, BINS)], [np.full(BINS, 1 / BINS)])
-    joint = pearson([pair_cells(pairs[0], pairs[1], PAIR_BINS)], [np.full(PAIR_BINS**2, PAIR_BINS**-2.0)])
-    worst = min(single.p_value, joint.p_value)
-    words = (
-        f"p-value {single.p_value:.2g} for {BINS} equal parts, {joint.p_value:.2g} for pairs of neighbours"
-    )
-    detects = f"a relative error of {single.effect:.2g} of the parts, of {joint.effect:.2g} of the pairs"
-    verdict = Verdict.DEVIATES if worst < FALSE_ALARM / 2 else Verdict.CONFORMS
-    return Finding(verdict, f"{len(tokens)} draws: {words}", len(tokens), detects)
+    return uniformity_of(transform(tokens, p, lab.rng.random(len(tokens))))
 
 
 RUNS: dict[str, Run] = {

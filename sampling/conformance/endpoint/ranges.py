@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sampling.conformance.endings import CheckEnded, NotTestable
-from sampling.conformance.endpoint.biased_case import draws
 from sampling.conformance.endpoint.distribution import ground
+from sampling.conformance.endpoint.draws import draws
 from sampling.conformance.endpoint.endpoint_context import EndpointContext
 from sampling.conformance.endpoint.profile import FORCE
 from sampling.conformance.endpoint.prompts import QUESTION, Messages
@@ -26,23 +26,17 @@ MARGIN = 0.5  # nats by which a bias has to be above another one
 Look = Callable[[EndpointContext, Any], str]
 
 
-def fate(lab: EndpointContext, name: str, value: Any) -> str:
-    """Return what becomes of a value that is taken.
-
-    Args:
-        lab: The lab.
-        name: The field.
-        value: Its value, out of range.
-    """
+def fate(context: EndpointContext, name: str, value: Any) -> str:
+    """Return what becomes of a value that is taken."""
     try:
-        return LOOKED_AT[name](lab, value) if name in LOOKED_AT else UNSEEN
+        return LOOKED_AT[name](context, value) if name in LOOKED_AT else UNSEEN
     except CheckEnded:
         return UNSEEN
 
 
-def raw(lab: EndpointContext, messages: Messages = QUESTION, **fields: Any) -> Reply:
+def raw(context: EndpointContext, messages: Messages = QUESTION, **fields: Any) -> Reply:
     """Ask with fields as they are."""
-    return lab.survey.manners.ask_as_is({"messages": list(messages), **fields})
+    return context.survey.manners.ask_as_is({"messages": list(messages), **fields})
 
 
 def no_such_thing(_lab: EndpointContext, _value: Any) -> str:
@@ -52,40 +46,40 @@ def no_such_thing(_lab: EndpointContext, _value: Any) -> str:
 
 def numeric(look: Look) -> Look:
     """Return a look at numbers; what is none means nothing."""
-    return lambda lab, value: look(lab, value) if isinstance(value, int | float) else WITHOUT
+    return lambda context, value: look(context, value) if isinstance(value, int | float) else WITHOUT
 
 
-def logprobs(lab: EndpointContext, value: Any) -> str:
+def logprobs(context: EndpointContext, value: Any) -> str:
     """Whether there are log probabilities."""
-    return HONOURED if raw(lab, logprobs=value).choices[0].logprobs is not None else WITHOUT
+    return HONOURED if raw(context, logprobs=value).choices[0].logprobs is not None else WITHOUT
 
 
-def number_of_tokens(lab: EndpointContext, value: float) -> str:
+def number_of_tokens(context: EndpointContext, value: float) -> str:
     """How many tokens come, where more would."""
-    greedy: dict[str, Any] = lab.survey.greedy()
-    counts = raw(lab, **greedy, max_tokens=value).counts
+    greedy: dict[str, Any] = context.survey.greedy()
+    counts = raw(context, **greedy, max_tokens=value).counts
     if counts is None:
         return UNSEEN
     if counts.completion_tokens == value:
         return HONOURED
-    return CLAMPED if counts.completion_tokens <= max(value + 1, lab.survey.manners.least) else WITHOUT
+    return CLAMPED if counts.completion_tokens <= max(value + 1, context.survey.manners.least) else WITHOUT
 
 
-def number_of_choices(lab: EndpointContext, value: int) -> str:
+def number_of_choices(context: EndpointContext, value: int) -> str:
     """How many choices come."""
-    return HONOURED if len(raw(lab, n=value).choices) == value else CLAMPED
+    return HONOURED if len(raw(context, n=value).choices) == value else CLAMPED
 
 
-def seed(lab: EndpointContext, value: Any) -> str:
+def seed(context: EndpointContext, value: Any) -> str:
     """Whether it gives the same text again."""
-    texts = {raw(lab, seed=value, max_tokens=HOT, temperature=2).choices[0].text for _ in range(2)}
+    texts = {raw(context, seed=value, max_tokens=HOT, temperature=2).choices[0].text for _ in range(2)}
     return HONOURED if len(texts) == 1 else WITHOUT
 
 
-def stops(lab: EndpointContext, value: list[str]) -> str:
+def stops(context: EndpointContext, value: list[str]) -> str:
     """Where the most likely answer ends."""
-    greedy: dict[str, Any] = {"max_tokens": LONG, **lab.survey.greedy()}
-    whole, cut = raw(lab, **greedy).choices[0].text, raw(lab, stop=value, **greedy).choices[0].text
+    greedy: dict[str, Any] = {"max_tokens": LONG, **context.survey.greedy()}
+    whole, cut = raw(context, **greedy).choices[0].text, raw(context, stop=value, **greedy).choices[0].text
     found = [whole.index(stop) for stop in value if stop in whole]
     if not found:
         return UNSEEN
@@ -94,50 +88,50 @@ def stops(lab: EndpointContext, value: list[str]) -> str:
     return WITHOUT if cut == whole else CLAMPED
 
 
-def biases(lab: EndpointContext, value: Any) -> str:
+def biases(context: EndpointContext, value: Any) -> str:
     """Whether a bias above another one wins, where at the largest allowed value it would not."""
     if not isinstance(value, Mapping):
         return WITHOUT
-    tokens = sorted(lab.survey.fence().tokens, key=lambda token: token.logprob)
+    tokens = sorted(context.survey.fence().tokens, key=lambda token: token.logprob)
     low, high = tokens[0], tokens[-1]
     beyond = max(value.values())
     bias = FORCE + low.logprob - high.logprob + (beyond - FORCE) / 2
-    greedy = lab.survey.greedy()
+    greedy = context.survey.greedy()
     if bias <= FORCE:
         both = {str(low.id): beyond, str(high.id): bias}
-        if lab.ask(logit_bias=both, **greedy).choices[0].text == low.text:
+        if context.ask(logit_bias=both, **greedy).choices[0].text == low.text:
             return HONOURED
-    alone = lab.ask(logit_bias={str(low.id): beyond}, **greedy).choices[0].text
+    alone = context.ask(logit_bias={str(low.id): beyond}, **greedy).choices[0].text
     if alone != low.text:
         return WITHOUT
     return CLAMPED if bias <= FORCE else UNSEEN
 
 
-def leaves_one(lab: EndpointContext, params: Mapping[str, Any]) -> bool:
+def leaves_one(context: EndpointContext, params: Mapping[str, Any]) -> bool:
     """Whether a single one of several tokens is drawn that are alike enough."""
-    tops = ground(lab).tops(params)
+    tops = ground(context).tops(params)
     if not tops:
         raise NotTestable("in no context is the likeliest token known and clear")
-    asked, top = tops[0]
-    requests = -(-LOOKS // lab.survey.per_request(params))
-    return bool((draws(lab, asked, requests) == top).all())
+    case, top = tops[0]
+    requests = -(-LOOKS // context.survey.per_request(params))
+    return bool((draws(context, case, requests) == top).all())
 
 
 def one_left(name: str) -> Look:
     """Return a look at a field that leaves one token at the end of its range."""
-    return numeric(lambda lab, value: CLAMPED if leaves_one(lab, {name: value}) else WITHOUT)
+    return numeric(lambda context, value: CLAMPED if leaves_one(context, {name: value}) else WITHOUT)
 
 
-def temperature(lab: EndpointContext, value: float) -> str:
+def temperature(context: EndpointContext, value: float) -> str:
     """Whether one below 0 is 0; how far one above 2 goes would take thousands of draws."""
     if value > 0:
         return UNSEEN
-    return CLAMPED if leaves_one(lab, {"temperature": value}) else WITHOUT
+    return CLAMPED if leaves_one(context, {"temperature": value}) else WITHOUT
 
 
-def top_p(lab: EndpointContext, value: float) -> str:
+def top_p(context: EndpointContext, value: float) -> str:
     """Whether one below 0 is 0; one above 1 is 1 in any case."""
-    return CLAMPED if value > 1 or leaves_one(lab, {"top_p": value}) else WITHOUT
+    return CLAMPED if value > 1 or leaves_one(context, {"top_p": value}) else WITHOUT
 
 
 LOOKED_AT: Mapping[str, Look] = {

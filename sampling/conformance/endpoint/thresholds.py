@@ -31,21 +31,17 @@ COUNTING, VALUES = ("frequency_penalty", "presence_penalty"), (1.0, 2.0)
 WAYS: tuple[dict[str, Any], ...] = ({"top_p": 1e-6}, {"top_k": 1}, {"temperature": 0})
 
 
-def arg_max(lab: EndpointContext, tempered: bool) -> dict[str, Any]:
+def arg_max(context: EndpointContext, tempered: bool) -> dict[str, Any]:
     """Parameters under which the most likely token is taken, as was seen.
-
-    Args:
-        lab: The lab.
-        tempered: Whether the temperature has to have an effect.
 
     Raises:
         NotTestable: There are none.
     """
-    fence = lab.survey.fence()
+    support = context.survey.fence()
     for way in WAYS[:2] if tempered else WAYS:
-        equal = BiasedCase(fence, np.zeros(len(fence.tokens)), way)
+        equal = BiasedCase(support, np.zeros(len(support.tokens)), way)
         try:
-            replies = lab.ask_all([equal.fields] * SAME_TEXTS, fence.messages)
+            replies = context.ask_all([equal.fields] * SAME_TEXTS, support.messages)
         except Refused:
             continue
         if len({reply.choices[0].text for reply in replies}) == 1:
@@ -53,15 +49,8 @@ def arg_max(lab: EndpointContext, tempered: bool) -> dict[str, Any]:
     raise NotTestable("no parameters by which the most likely token is always taken")
 
 
-def shift(lab: EndpointContext, name: str, low: float, high: float, **both: float) -> float:
+def shift(context: EndpointContext, name: str, low: float, high: float, **both: float) -> float:
     """How much further the larger of two penalties shifts a token that was sampled once.
-
-    Args:
-        lab: The lab, which keeps what was measured.
-        name: Of the penalty.
-        low: Its smaller value.
-        high: Its larger value.
-        both: Parameters of all requests.
 
     Returns:
         The shift in log probability that biases make up for.
@@ -69,35 +58,35 @@ def shift(lab: EndpointContext, name: str, low: float, high: float, **both: floa
     Raises:
         NotTestable: Behind no token it can be seen.
     """
-    fence = lab.survey.fence()
-    for first, other in pairs(lab, fence):
+    support = context.survey.fence()
+    for first, other in pairs(context, support):
         duels = [Duel(first, other, (*both.items(), (name, value))) for value in (low, high)]
-        measure(lab, fence, duels)
-        small, large = (lab.thresholds[duel] for duel in duels)
+        measure(context, support, duels)
+        small, large = (context.thresholds[duel] for duel in duels)
         if visible(small, 1) and visible(large, 1):
             return large[1] - small[1]
-    raise NotTestable("behind no token of the fence a penalty on it would be seen in the model's context")
+    raise NotTestable("behind no token of the support a penalty on it would be seen in the model's context")
 
 
-def counted(lab: EndpointContext) -> tuple[list[float], list[float]]:
+def counted(context: EndpointContext) -> tuple[list[float], list[float]]:
     """How much further penalties of 2 than of 1 shift a token that was sampled once and twice: frequency, then presence.
 
     What the frequency penalty adds for the second time shows by how much the race behind two is closer by itself; the
     presence penalty may add nothing there, which would not be seen otherwise.
 
     Raises:
-        NotTestable: Behind no token of the fence both are seen.
+        NotTestable: Behind no token of the support both are seen.
     """
-    fence = lab.survey.fence()
-    for first, other in pairs(lab, fence):
+    support = context.survey.fence()
+    for first, other in pairs(context, support):
         duels = {name: [Duel(first, other, ((name, value),)) for value in VALUES] for name in COUNTING}
-        measure(lab, fence, duels["frequency_penalty"])
-        small, large = (lab.thresholds[duel] for duel in duels["frequency_penalty"])
+        measure(context, support, duels["frequency_penalty"])
+        small, large = (context.thresholds[duel] for duel in duels["frequency_penalty"])
         if not all(visible(told, run) for told in (small, large) for run in (1, RUNS)):
             continue
         frequency = [large[run] - small[run] for run in (1, RUNS)]
-        measure(lab, fence, duels["presence_penalty"])
-        once, twice = (lab.thresholds[duel] for duel in duels["presence_penalty"])
+        measure(context, support, duels["presence_penalty"])
+        once, twice = (context.thresholds[duel] for duel in duels["presence_penalty"])
         if not (visible(once, 1) and visible(twice, 1)):
             continue
         first_time = twice[1] - once[1]
@@ -105,14 +94,14 @@ def counted(lab: EndpointContext) -> tuple[list[float], list[float]]:
         added = (twice[RUNS] - twice[1] + closer) / VALUES[1] if visible(twice, RUNS) else 0.0
         return frequency, [first_time, first_time + added]
     raise NotTestable(
-        "behind no token of the fence penalties on two of it would be seen in the model's context"
+        "behind no token of the support penalties on two of it would be seen in the model's context"
     )
 
 
-def pairs(lab: EndpointContext, fence: TokenSupport) -> list[tuple[int, int]]:
+def pairs(context: EndpointContext, support: TokenSupport) -> list[tuple[int, int]]:
     """Pairs of tokens, by place; those first behind which a penalty was seen before."""
-    seen = {(duel.first, duel.other) for duel, told in lab.thresholds.items() if visible(told, 1)}
-    found = [*permutations(range(min(4, len(fence.tokens))), 2)][:: 12 // PAIRS]
+    seen = {(duel.first, duel.other) for duel, told in context.thresholds.items() if visible(told, 1)}
+    found = [*permutations(range(min(4, len(support.tokens))), 2)][:: 12 // PAIRS]
     return sorted(found, key=lambda pair: pair not in seen)
 
 
@@ -124,17 +113,11 @@ def visible(thresholds: Sequence[float], run: int) -> bool:
     )
 
 
-def measure(lab: EndpointContext, fence: TokenSupport, duels: Sequence[Duel]) -> None:
-    """Find by bisection how far the first token has to be favoured so that it comes once, twice and so on.
-
-    Args:
-        lab: The lab, which keeps what is found.
-        fence: The tokens.
-        duels: Those that are to be measured, together.
-    """
-    todo = [duel for duel in dict.fromkeys(duels) if duel not in lab.thresholds]
+def measure(context: EndpointContext, support: TokenSupport, duels: Sequence[Duel]) -> None:
+    """Find by bisection how far the first token has to be favoured so that it comes once, twice and so on."""
+    todo = [duel for duel in dict.fromkeys(duels) if duel not in context.thresholds]
     bounds = {
-        (duel, run): (begin(fence, duel) - SEEN, begin(fence, duel) + SPAN)
+        (duel, run): (begin(support, duel) - SEEN, begin(support, duel) + SPAN)
         for duel in todo
         for run in range(1, RUNS + 1)
     }
@@ -143,7 +126,7 @@ def measure(lab: EndpointContext, fence: TokenSupport, duels: Sequence[Duel]) ->
             (duel, (low + high) / 2) for (duel, _), (low, high) in bounds.items() if high - low > PRECISION
         }
         asked = sorted(middles, key=repr)
-        found = leading(lab, fence, asked)
+        found = leading(context, support, asked)
         for (duel, run), (low, high) in bounds.items():
             for (other, favour), count in zip(asked, found, strict=True):
                 if other == duel and low < favour < high:
@@ -151,42 +134,44 @@ def measure(lab: EndpointContext, fence: TokenSupport, duels: Sequence[Duel]) ->
             bounds[duel, run] = low, high
     for duel in todo:
         told = [sum(bounds[duel, run]) / 2 for run in range(1, RUNS + 1)]
-        lab.thresholds[duel] = [begin(fence, duel), *told]
+        context.thresholds[duel] = [begin(support, duel), *told]
 
 
-def begin(fence: TokenSupport, duel: Duel) -> float:
+def begin(support: TokenSupport, duel: Duel) -> float:
     """How far the first token has to be favoured at the first position."""
-    return fence.tokens[duel.other].logprob - fence.tokens[duel.first].logprob
+    return support.tokens[duel.other].logprob - support.tokens[duel.first].logprob
 
 
-def leading(lab: EndpointContext, fence: TokenSupport, asked: Sequence[tuple[Duel, float]]) -> list[int]:
+def leading(
+    context: EndpointContext, support: TokenSupport, asked: Sequence[tuple[Duel, float]]
+) -> list[int]:
     """How often the first token of each duel comes before the other, when it is favoured by so much."""
     requests = [
         {
             "max_tokens": RUNS + 1,
-            "logit_bias": biases(fence, duel, favour),
-            **way(lab, duel),
+            "logit_bias": biases(support, duel, favour),
+            **way(context, duel),
             **dict(duel.params),
         }
         for duel, favour in asked
     ]
-    texts = [choices_of(reply, 1).choices[0].text for reply in lab.ask_all(requests, fence.messages)]
-    found = [fence.split(text, RUNS + 1) for text in texts]
+    texts = [choices_of(reply, 1).choices[0].text for reply in context.ask_all(requests, support.messages)]
+    found = [support.split(text, RUNS + 1) for text in texts]
     return [
         next((place for place, token in enumerate(tokens) if token != duel.first), len(tokens))
         for (duel, _), tokens in zip(asked, found, strict=True)
     ]
 
 
-def way(lab: EndpointContext, duel: Duel) -> Mapping[str, Any]:
+def way(context: EndpointContext, duel: Duel) -> Mapping[str, Any]:
     """How the most likely token is taken."""
     tempered = "temperature" in dict(duel.params)
-    if tempered not in lab.ways:
-        lab.ways[tempered] = arg_max(lab, tempered)
-    return lab.ways[tempered]
+    if tempered not in context.ways:
+        context.ways[tempered] = arg_max(context, tempered)
+    return context.ways[tempered]
 
 
-def biases(fence: TokenSupport, duel: Duel, favour: float) -> dict[str, float]:
+def biases(support: TokenSupport, duel: Duel, favour: float) -> dict[str, float]:
     """Return the biases of a duel."""
-    one, other = fence.tokens[duel.first], fence.tokens[duel.other]
+    one, other = support.tokens[duel.first], support.tokens[duel.other]
     return {str(one.id): BASE, str(other.id): round(BASE - favour, 3)}

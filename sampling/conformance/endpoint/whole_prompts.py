@@ -40,11 +40,6 @@ class Generated(Part):
 def whole_prompt(client: Client, messages: Messages, prompt_ids: Sequence[int]) -> Told:
     """Return the ids and log probabilities of a prompt's tokens as an engine has them; none if it does not tell.
 
-    Args:
-        client: The endpoint.
-        messages: The prompt, for an engine that renders it.
-        prompt_ids: Its ids, for an engine that is asked with these.
-
     Source: vLLM, ChatCompletionRequest.prompt_logprobs; SGLang, docs/basic_usage/native_api, `return_logprob`.
     """
     return of_chat(client, messages) or of_route(client, prompt_ids)

@@ -16,7 +16,7 @@ LARGEST = 1e300
 
 @dataclass(frozen=True)
 class Evidence:
-    """What draws say against one reading.
+    """What draws say against one hypothesis.
 
     Args:
         log_e: The logarithm of the e-value after the last draw; infinite for a proof.
@@ -33,13 +33,13 @@ class Evidence:
 
 
 class Likelihoods:
-    """The log likelihood of a growing sequence of draws under several readings.
+    """The log likelihood of a growing sequence of draws under several hypotheses.
 
-    Under a reading, the ratio of any other reading's likelihood to its own is a martingale of expectation 1, and so is a
+    Under a hypothesis, the ratio of any other hypothesis's likelihood to its own is a martingale of expectation 1, and so is a
     mixture of such ratios: it reaches 1 / a at any time with a chance of at most a.
 
     Args:
-        names: Of the readings.
+        names: Of the hypotheses.
 
     Source: Ville, "Etude critique de la notion de collectif", 1939; Vovk and Wang, "E-values: Calibration, combination and
     applications", Annals of Statistics, 2021.
@@ -62,7 +62,7 @@ class Likelihoods:
 
         Args:
             tokens: int64 [N].
-            probabilities: By reading what they should have been drawn from, float64 [V].
+            probabilities: By hypothesis what they should have been drawn from, float64 [V].
         """
         with np.errstate(divide="ignore"):
             self.take({name: np.log(row)[tokens] for name, row in probabilities.items()})
@@ -71,34 +71,34 @@ class Likelihoods:
         """Take in draws from several distributions.
 
         Args:
-            logs: By reading the logarithm of each draw's probability, float64 [N].
+            logs: By hypothesis the logarithm of each draw's probability, float64 [N].
         """
         for name, rows in self._logs.items():
             rows.append(logs[name])
 
-    def against(self, name: str, threshold: float, rivals: Sequence[str] | None = None) -> Evidence:
-        """Return the evidence against a reading: the mean of its rivals' likelihood ratios.
+    def against(self, name: str, threshold: float, others: Sequence[str] | None = None) -> Evidence:
+        """Return the evidence against a hypothesis: the mean of others' likelihood ratios.
 
         Args:
-            name: The reading.
+            name: The hypothesis.
             threshold: What e-value is to be reached.
-            rivals: The others; all of them when left out.
+            others: The others; all of them when left out.
         """
-        rivals = [other for other in self.names if other != name] if rivals is None else list(rivals)
+        others = [other for other in self.names if other != name] if others is None else list(others)
         own = self._running(name)
         if not len(own):
             return Evidence(0.0, None)
         ratios = np.full(len(own), -np.inf)
         alive = np.isfinite(own)
-        for other in rivals:
+        for other in others:
             difference = self._running(other)[alive] - own[alive]
-            ratios[alive] = np.logaddexp(ratios[alive], difference - math.log(len(rivals)))
-        ratios[~alive] = np.inf  # a token that this reading never draws
+            ratios[alive] = np.logaddexp(ratios[alive], difference - math.log(len(others)))
+        ratios[~alive] = np.inf  # a token that this hypothesis never draws
         crossed = np.flatnonzero(ratios >= math.log(threshold))
         return Evidence(float(ratios[-1]), int(crossed[0]) + 1 if len(crossed) else None)
 
     def final(self, name: str) -> float:
-        """Return the log likelihood of all draws under a reading; -inf if it excludes one of them."""
+        """Return the log likelihood of all draws under a hypothesis; -inf if it excludes one of them."""
         running = self._running(name)
         return float(running[-1]) if len(running) else 0.0
 

@@ -25,7 +25,7 @@ class Pearson:
     """What the test says.
 
     Args:
-        statistic: The sum of (observed - expected)^2 / expected over the cells of all questions.
+        statistic: The sum of (observed - expected)^2 / expected over the cells of all cases.
         degrees: Its degrees of freedom; 0 if there were too few draws for two cells.
         p_value: How often a right sampler gets as far off.
         effect: The root mean square of the cells' relative errors that it notices with probability `POWER`.
@@ -62,11 +62,11 @@ def pool(expected: Row) -> NDArray[np.int64]:
 
 
 def pearson(counts: Sequence[NDArray[np.int64]], probabilities: Sequence[Row]) -> Pearson:
-    """Test the counts of several questions against their distributions, all at once.
+    """Test the counts of several cases against their distributions, all at once.
 
     Args:
-        counts: By question how often each token was drawn, int64 [V].
-        probabilities: By question how likely it is, float64 [V].
+        counts: By case how often each token was drawn, int64 [V].
+        probabilities: By case how likely it is, float64 [V].
 
     Returns:
         The test; its p-value is 1 where there were too few draws to say anything.
@@ -80,6 +80,8 @@ def pearson(counts: Sequence[NDArray[np.int64]], probabilities: Sequence[Row]) -
     """
     statistic, degrees, draws = 0.0, 0, 0
     for found, p in zip(counts, probabilities, strict=True):
+        if found.sum() < 2 * LEAST_EXPECTED:
+            continue  # no two cells
         expected = p * found.sum()
         cells = pool(expected)
         wanted = np.bincount(cells, expected)

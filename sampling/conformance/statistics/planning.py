@@ -23,19 +23,19 @@ def draws_by_likelihood(
     false_alarm: float = FALSE_ALARM,
     power: float = POWER,
 ) -> float:
-    """Draws from each question until likelihood ratios, or a token out of the support, tell what is served.
+    """Draws from each case until likelihood ratios, or a token out of the support, tell what is served.
 
     Of the log likelihood ratio's mean mu and variance v per draw, as served, the draws n solve
     n mu - z sqrt(n v) = ln(1 / false_alarm); a token that is not expected, of mass m, takes ln(1 - power) / ln(1 - m).
 
     Args:
-        expected: By question what should be drawn from, float64 [V].
-        served: By question what is drawn from instead, float64 [V].
+        expected: By case what should be drawn from, float64 [V].
+        served: By case what is drawn from instead, float64 [V].
         false_alarm: The chance of rejecting `expected` where it is served.
         power: The chance of rejecting it where `served` is.
 
     Returns:
-        Draws per question; infinity if the two are the same.
+        Draws per case; infinity if the two are the same.
 
     Source: Wald, "Sequential Tests of Statistical Hypotheses", 1945; the normal law of the sum is an approximation.
 
@@ -61,14 +61,14 @@ def draws_by_likelihood(
 
 
 def draws_by_pearson(expected: Sequence[Row], served: Sequence[Row]) -> float:
-    """Draws from each question until Pearson's test, its cells not pooled, tells what is served.
+    """Draws from each case until Pearson's test, its cells not pooled, tells what is served.
 
     Args:
-        expected: By question what should be drawn from, float64 [V].
-        served: By question what is drawn from instead; what is not expected is left out of the account.
+        expected: By case what should be drawn from, float64 [V].
+        served: By case what is drawn from instead; what is not expected is left out of the account.
 
     Returns:
-        Draws per question; infinity if the two are the same.
+        Draws per case; infinity if the two are the same.
     """
     degrees = sum(int((p > 0).sum()) - 1 for p in expected)
     pairs = zip(expected, served, strict=True)

@@ -1,4 +1,4 @@
-"""A rival to every named reading: anything else."""
+"""An alternative to every named hypothesis: anything else."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ CELLS = 16
 PRIOR = 0.5  # of each token: Krichevsky and Trofimov's
 
 
-def anything(seen: NDArray[np.int64], tokens: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the log probability of each draw as one guesses it from those before.
+def anything(outcomes: NDArray[np.int64], cases: NDArray[np.int64], widths: NDArray[np.int64]) -> Row:
+    """Return the log probability of each draw as one guesses it from those before it in the same case.
 
-    Each term is known before its draw, so that the ratio to a reading's likelihood is an e-value: it reaches 1 / a at any
-    time with a chance of at most a where the reading is true.
+    Each term is known before its draw, so that the ratio to a hypothesis's likelihood is an e-value: it reaches 1 / a at any
+    time with a chance of at most a where the hypothesis is true.
 
     Args:
-        seen: How often each token was drawn before, int64 [V]; the draws are counted in.
-        tokens: The draws, int64 [N].
+        outcomes: The draws, those of different cases different numbers, int64 [N].
+        cases: By draw its case, int64 [N].
+        widths: By case how many outcomes it has, int64 [C].
 
     Returns:
         float64 [N].
@@ -31,15 +32,25 @@ def anything(seen: NDArray[np.int64], tokens: NDArray[np.int64]) -> NDArray[np.f
     Source: Krichevsky and Trofimov, "The performance of universal encoding", 1981.
 
     Example:
-        >>> import numpy as np
-        >>> anything(np.zeros(2, dtype=np.int64), np.array([0, 0])).round(4).tolist()
+        >>> zeros = np.array([0, 0])
+        >>> anything(zeros, zeros, np.array([2])).round(4).tolist()
         [-0.6931, -0.2877]
     """
-    logs = np.empty(len(tokens))
-    for place, token in enumerate(tokens):
-        logs[place] = np.log((seen[token] + PRIOR) / (seen.sum() + PRIOR * len(seen)))
-        seen[token] += 1
-    return logs
+    return np.log((times_before(outcomes) + PRIOR) / (times_before(cases) + PRIOR * widths[cases]))
+
+
+def times_before(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return how often each value came before, int64 [N].
+
+    Example:
+        >>> times_before(np.array([7, 3, 7, 7, 3])).tolist()
+        [0, 0, 1, 2, 1]
+    """
+    order = np.argsort(values, kind="stable")
+    begins = np.searchsorted(values[order], values[order])
+    times = np.empty_like(values)
+    times[order] = np.arange(len(values)) - begins
+    return times
 
 
 def log_e_value(counts: Sequence[NDArray[np.int64]], probabilities: Sequence[Row]) -> float:
@@ -49,8 +60,8 @@ def log_e_value(counts: Sequence[NDArray[np.int64]], probabilities: Sequence[Row
     distributions over these cells, by Dirichlet's law of halves, is divided by that under the distribution in question.
 
     Args:
-        counts: By question how often each outcome was drawn, int64 [V].
-        probabilities: By question how likely it is, float64 [V].
+        counts: By case how often each outcome was drawn, int64 [V].
+        probabilities: By case how likely it is, float64 [V].
 
     Returns:
         At most ln 1e6 with a chance of 1 - 1e-6 if these are the distributions; infinite if one of the draws is impossible.

@@ -1,37 +1,33 @@
-"""Checks of a trace: what its tokens say about the readings of its parameters."""
+"""Checks of a trace: what its tokens say about the meaning of its parameters."""
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
 from sampling.chat.loaded_model import LoadedModel
-from sampling.conformance.contest import IGNORED, SAME, HypothesisTest
-from sampling.conformance.distributions import alike
+from sampling.conformance.checks import COMPARISONS
 from sampling.conformance.endings import NotTestable
 from sampling.conformance.endpoint.weights import ReferenceWeights
-from sampling.conformance.hypotheses import Readings, by_count, by_joint, by_size
-from sampling.conformance.semantics import Semantics, moved
-from sampling.conformance.statistics.pearson import pearson
-from sampling.conformance.statistics.pit import cells, pair_cells, placed
+from sampling.conformance.semantics import Semantics
+from sampling.conformance.sequential_test import Alternative, SequentialTest, distinct
+from sampling.conformance.statistics.pit import placed
+from sampling.conformance.trace.cases import CASES, PLAIN
 from sampling.conformance.trace.record import Record
 from sampling.conformance.trace.steps import delicate, steps_of
 from sampling.conformance.trace.target import TraceTarget
 from sampling.conformance.trace.tokens import Tokens
 from sampling.conformance.trace.weights import against_weights
 from sampling.conformance.typed import typed
-from sampling.conformance.verdict import FALSE_ALARM, Finding, Verdict
-from sampling.core.history import OUTPUT, PROMPT_AND_OUTPUT
-from sampling.dialects import TRUNCATIONS, parts
+from sampling.conformance.uniformity import uniformity_of
+from sampling.conformance.verdict import Finding, Verdict
 
+SAME = 1e-3  # distributions closer than this are one: log probabilities are told with few digits
 CLOSE = 1e-3
-BINS, PAIR_BINS = 8, 3
-DETECTS = "each named reading, once its e-value or that of all others is 1e6"
 
 
 class TraceContext:
@@ -71,200 +67,38 @@ class TraceContext:
         used = f"{len(self.tokens)} of {tokens} tokens have distributions that the trace tells well enough"
         return (used,) if self.reference is None else (used, against_weights(self.records, self.reference))
 
-    def found(self, *names: str, besides: tuple[str, ...] = ()) -> Tokens:
-        """Return the tokens sampled with all of these parameters and no others, but for biases and some that may be."""
-        allowed = {*names, *besides, "logit_bias"}
-        return self.tokens.where(lambda situation: {*names} <= situation.uses <= allowed)
-
-    def using(self, *names: str, besides: tuple[str, ...] = ()) -> Tokens:
-        """Return the same, if there are any.
-
-        Raises:
-            NotTestable: There are none, or the dialect does not have one of these parameters.
-        """
-        self.require(*names)
-        return some(self.found(*names, besides=besides), ", ".join(names) or "no parameters")
-
-    def require(self, *names: str) -> None:
-        """Go on only with a dialect that has some parameters.
-
-        Raises:
-            NotTestable: It lacks one.
-        """
-        missing = [name for name in names if name not in self.semantics.stages]
-        if missing:
-            raise NotTestable(f"the dialect {self.semantics.name!r} has no {', '.join(missing)}")
-
-
-def some(tokens: Tokens, names: str) -> Tokens:
-    """Tokens that were sampled with some parameters.
-
-    Raises:
-        NotTestable: There are none.
-    """
-    if not len(tokens):
-        words = "no token of the trace whose distribution is known was sampled with"
-        raise NotTestable(f"{words} {names} alone")
-    return tokens
-
 
 Run = Callable[[TraceContext], Finding]
 
 
-def decide(tokens: Tokens, right: Readings, wrong: Readings) -> Finding:
-    """Compare readings on some tokens."""
-    rows = {name: tokens.rows(reading) for name, reading in {**right, **wrong}.items()}
-    wrongs = [name for name in wrong if not any(alike(rows[name], rows[other], SAME) for other in right)]
-    if not wrongs:
-        raise NotTestable("all readings give the same distributions for the tokens of the trace")
-    standing = HypothesisTest([*right], wrongs)
-    standing.seen.take({name: tokens.logs(rows[name]) for name in (*right, *wrongs)})
-    return standing.finding(len(tokens), DETECTS)
+def compared(name: str, context: TraceContext) -> Finding:
+    """Compare the hypotheses of a check on its tokens."""
+    comparison = COMPARISONS[name].comparison(context.semantics)
+    tokens = CASES[name].of(context.tokens)
+    null = {words: tokens.rows(own) for words, own in comparison.null.items()}
+    others = [
+        Alternative(words, comparison.verdict(words), tokens.rows(other))
+        for words, other in comparison.alternatives.items()
+        if words not in CASES[name].left_out
+    ]
+    alternatives = distinct(null, others, SAME)
+    if not alternatives:
+        raise NotTestable("all hypotheses give the same distributions for the tokens of the trace")
+    test = SequentialTest(null, alternatives)
+    test.add(tokens.which, tokens.drawn)
+    return test.finding()
 
 
-def ignoring(lab: TraceContext, name: str) -> Readings:
-    """Return the reading that a parameter has no effect."""
-    return {IGNORED: replace(lab.semantics, ignores=frozenset({name}))}
-
-
-def temperature_scale(lab: TraceContext) -> Finding:
-    """Tokens at other temperatures than 0 and 1."""
-    own = lab.semantics
-    wrong = {
-        **ignoring(lab, "temperature"),
-        "logits multiplied by the temperature": replace(own, temperature_power=-1.0),
-        "logits divided twice": replace(own, temperature_power=2.0),
-    }
-    tokens = lab.using("temperature").where(lambda situation: situation.question.params["temperature"] > 0)
-    return decide(tokens, {"logits divided": own}, wrong)
-
-
-def temperature_zero(lab: TraceContext) -> Finding:
-    """Tokens at temperature 0."""
-    tokens = lab.using("temperature", besides=TRUNCATIONS)
-    tokens = tokens.where(lambda situation: situation.question.params["temperature"] == 0)
-    if not len(tokens):
-        raise NotTestable("no token of the trace was sampled at temperature 0")
-    wrong = int((tokens.probabilities(tokens.rows(lab.semantics)) == 0).sum())
-    words = f"{wrong} of {len(tokens)} tokens at temperature 0 are not the arg max"
-    return Finding(Verdict.DEVIATES if wrong else Verdict.CONFORMS, words, len(tokens), false_alarm=0.0)
-
-
-def by_order(lab: TraceContext, stage: str, counts: Readings) -> Finding:
-    """Whether the temperature comes before or after a stage; the counts are another check's."""
-    own = lab.semantics
-    tokens = lab.using("temperature", stage)
-    joint = next(entry for entry in own.order if stage in parts(entry))
-    orders = {
-        f"temperature before {stage}": moved(own.order, "temperature", before=parts(joint)[0]),
-        f"{stage} before temperature": moved(own.order, "temperature", after=stage),
-    }
-    stages = [*own.stages]
-    mine, other = orders if stages.index("temperature") < stages.index(stage) else [*orders][::-1]
-    right = {f"{mine}{words}": replace(reading, order=orders[mine]) for words, reading in counts.items()}
-    wrong = {f"{other}{words}": replace(reading, order=orders[other]) for words, reading in counts.items()}
-    return decide(tokens, right, {**wrong, **ignoring(lab, stage)})
-
-
-def top_p_order(lab: TraceContext) -> Finding:
-    """Tokens at other temperatures under a top_p; how many it keeps is another check's."""
-    counts = {f", {words}": reading for words, reading in by_count(lab.semantics).items()}
-    return by_order(lab, "top_p", counts)
-
-
-def crossing(lab: TraceContext, more: int) -> Finding:
-    """Whether top_p keeps so many tokens too many, the other fault left to another check."""
-    readings = by_count(lab.semantics)
-    bad = next(name for name, reading in readings.items() if reading.crossing_tokens == more)
-    right = {name: reading for name, reading in readings.items() if name != bad}
-    return decide(lab.using("top_p"), right, {bad: readings[bad], **ignoring(lab, "top_p")})
-
-
-def top_k(lab: TraceContext) -> Finding:
-    """Tokens under a top_k."""
-    return decide(lab.using("top_k"), *by_size(lab.semantics))
-
-
-def joint(lab: TraceContext) -> Finding:
-    """Tokens under a top_k and a top_p."""
-    return decide(lab.using("top_k", "top_p"), *by_joint(lab.semantics))
-
-
-def scope(lab: TraceContext, name: str, counts: str) -> Finding:
-    """Which tokens a penalty counts."""
-    tokens = lab.using(name, besides=("temperature",)).where(lambda situation: situation.has_prompt)
-    if not len(tokens):
-        raise NotTestable("the trace does not tell its prompts")
-    readings = {
-        "sampled tokens only": replace(lab.semantics, **{counts: OUTPUT}),
-        "the prompt, too": replace(lab.semantics, **{counts: PROMPT_AND_OUTPUT}),
-    }
-    prompt = getattr(lab.semantics, counts).prompt
-    mine, other = [*readings][::-1] if prompt else [*readings]
-    return decide(tokens, {mine: readings[mine]}, {other: readings[other]})
-
-
-def frequency_counts(lab: TraceContext) -> Finding:
-    """Tokens under a frequency penalty."""
-    own = lab.semantics
-    wrong = {**ignoring(lab, "frequency_penalty"), "once for all": replace(own, frequency_multiplies=False)}
-    tokens = lab.using("frequency_penalty", besides=("temperature",))
-    return decide(tokens, {"times the count": own}, wrong)
-
-
-def penalty_order(lab: TraceContext) -> Finding:
-    """Tokens under a penalty at another temperature than 1."""
-    own, names = lab.semantics, ("presence_penalty", "frequency_penalty")
-    lab.require(*names, "temperature")
-    known = {name: lab.found(name, "temperature") for name in names}
-    name = next((name for name in names if len(known[name])), names[0])
-    tokens = some(known[name], f"temperature and {' or '.join(names)}")
-    late = replace(own, order=moved(own.order, name, after="temperature"))
-    return decide(tokens, {"penalty before temperature": own}, {"penalty after it": late})
-
-
-def bias_order(lab: TraceContext) -> Finding:
-    """Biased tokens at another temperature than 1."""
-    own = lab.semantics
-    early, late = (moved(own.order, "logit_bias", **{side: "temperature"}) for side in ("before", "after"))
-    readings = {
-        "bias before temperature": replace(own, order=early),
-        "bias after temperature": replace(own, order=late),
-    }
-    stages = [*own.stages]
-    first = stages.index("logit_bias") < stages.index("temperature")
-    mine, other = readings if first else [*readings][::-1]
-    return decide(
-        lab.using("logit_bias", "temperature"),
-        {mine: readings[mine]},
-        {other: readings[other]},
-    )
-
-
-def uniformity(lab: TraceContext) -> Finding:
+def uniformity(context: TraceContext) -> Finding:
     """Turn tokens into uniforms; truncations and penalties are left to their own checks."""
-    tokens = lab.using(besides=("temperature",))
-    rows, inside = tokens.rows(lab.semantics), np.random.default_rng(0).random(len(tokens))
-    uniforms = placed(tokens.below(rows), tokens.probabilities(rows), inside)
-    couples = uniforms[: len(uniforms) // 2 * 2].reshape(-1, 2)
-    single = pearson([cells(uniforms, BINS)], [np.full(BINS, 1 / BINS)])
-    joint = pearson(
-        [pair_cells(couples[:, 0], couples[:, 1], PAIR_BINS)], [np.full(PAIR_BINS**2, PAIR_BINS**-2.0)]
-    )
-    worst = min(single.p_value, joint.p_value)
-    words = (
-        f"p-value {single.p_value:.2g} for {BINS} equal parts, {joint.p_value:.2g} for pairs of neighbours"
-    )
-    detects = f"a relative error of {single.effect:.2g} of the parts, of {joint.effect:.2g} of the pairs"
-    if not single.degrees:
-        return Finding(Verdict.INCONCLUSIVE, f"{len(uniforms)} tokens are too few", len(uniforms))
-    verdict = Verdict.DEVIATES if worst < FALSE_ALARM / 2 else Verdict.CONFORMS
-    return Finding(verdict, words, len(uniforms), detects)
+    tokens = PLAIN.of(context.tokens)
+    rows, inside = tokens.rows(context.semantics), np.random.default_rng(0).random(len(tokens))
+    return uniformity_of(placed(tokens.below(rows), tokens.probabilities(rows), inside))
 
 
-def mass(lab: TraceContext) -> Finding:
+def mass(context: TraceContext) -> Finding:
     """Add the listed probabilities up."""
-    lists = [listed for record in lab.records for listed in record.top_logprobs if listed]
+    lists = [listed for record in context.records for listed in record.top_logprobs if listed]
     if not lists:
         raise NotTestable("the trace lists no log probabilities")
     different = {id(listed): listed for listed in lists}.values()
@@ -274,9 +108,9 @@ def mass(lab: TraceContext) -> Finding:
     return Finding(verdict, words, len(lists), false_alarm=0.0)
 
 
-def chosen_is_listed(lab: TraceContext) -> Finding:
+def chosen_is_listed(context: TraceContext) -> Finding:
     """Compare each sampled token's value with that in the list."""
-    pairs = [pair for record in lab.records for pair in values(record)]
+    pairs = [pair for record in context.records for pair in values(record)]
     if not pairs:
         raise NotTestable("the trace does not tell the reported values of sampled tokens")
     wrong = [(own, listed) for own, listed in pairs if abs(own - listed) > CLOSE]
@@ -299,10 +133,10 @@ def values(record: Record) -> list[tuple[float, float]]:
     return found
 
 
-def seed_repeats(lab: TraceContext) -> Finding:
+def seed_repeats(context: TraceContext) -> Finding:
     """Compare completions of equal requests with equal seeds."""
     found: dict[str, list[Record]] = defaultdict(list)
-    for record in lab.records:
+    for record in context.records:
         if record.params.get("seed") is not None and record.prompt_ids is not None:
             asked = (record.prompt_ids, sorted(record.params.items(), key=str), record.choice)
             found[repr((record.engine, record.version, record.model, *asked))].append(record)
@@ -314,9 +148,9 @@ def seed_repeats(lab: TraceContext) -> Finding:
     return Finding(Verdict.DEVIATES if wrong else Verdict.CONFORMS, words, len(twice), false_alarm=0.0)
 
 
-def finish_reason(lab: TraceContext) -> Finding:
+def finish_reason(context: TraceContext) -> Finding:
     """Completions that are shorter than max_tokens end with `stop`, the others with `length` where nothing stopped them."""
-    due = due_reasons(lab.records)
+    due = due_reasons(context.records)
     wrong = [(record, reason) for record, reason in due if record.finish_reason != reason]
     if wrong:
         record, reason = wrong[0]
@@ -359,19 +193,7 @@ def due_reasons(records: Sequence[Record]) -> list[tuple[Record, str]]:
 RUNS: dict[str, Run] = {
     "reported.mass": mass,
     "reported.chosen-is-listed": chosen_is_listed,
-    "temperature.scale": temperature_scale,
-    "temperature.zero": temperature_zero,
-    "truncation.temperature-order": top_p_order,
-    "truncation.crossing-token": lambda lab: crossing(lab, -1),
-    "truncation.no-token-more": lambda lab: crossing(lab, 1),
-    "truncation.top-k": top_k,
-    "truncation.joint": joint,
-    "truncation.min-p-order": lambda lab: by_order(lab, "min_p", {"": lab.semantics}),
-    "penalties.presence-scope": lambda lab: scope(lab, "presence_penalty", "presence_counts"),
-    "penalties.repetition-scope": lambda lab: scope(lab, "repetition_penalty", "repetition_scope"),
-    "penalties.frequency-counts": frequency_counts,
-    "penalties.temperature-order": penalty_order,
-    "bias.temperature-order": bias_order,
+    **{name: partial(compared, name) for name in CASES},
     "randomness.uniformity": uniformity,
     "randomness.seed-repeats": seed_repeats,
     "output.finish-reason": finish_reason,

@@ -1,4 +1,4 @@
-"""The sampled tokens of a trace as draws from questions."""
+"""The sampled tokens of a trace as draws from cases."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ GUARD = 1e-4  # of mass: a boundary of top_p closer than this to a token's may b
 class Situation:
     """What tokens were sampled from, as far as the trace tells.
 
-    Ids count in the question: the known tokens, then one that stands for all others and cannot be drawn, then, where
+    Ids count in the case: the known tokens, then one that stands for all others and cannot be drawn, then, where
     nothing but their sum matters, one that stands for all others and can.
 
     Args:
-        question: Logits of the model, up to a constant where that plays no part; parameters and past.
+        case: Logits of the model, up to a constant where that plays no part; parameters and past.
         has_prompt: Whether the prompt is known.
         mode: Which distribution the log probabilities are of.
     """
 
-    question: SamplingCase
+    case: SamplingCase
     has_prompt: bool
     mode: str
 
     @cached_property
     def uses(self) -> frozenset[str]:
         """The parameters that do something."""
-        given = self.question.params
+        given = self.case.params
         return frozenset(name for name in given if given[name] != NEUTRAL[name])
 
 
@@ -53,14 +53,14 @@ class Step(NamedTuple):
 
     Args:
         situation: What it was sampled from.
-        token: Which it was, as the question counts.
+        token: Which it was, as the case counts.
     """
 
     situation: Situation
     token: int
 
 
-# A situation, and the places of the known tokens in its question.
+# A situation, and the places of the known tokens in its case.
 Known = tuple[Situation, Mapping[int, int]]
 
 
@@ -72,12 +72,7 @@ def steps_of(records: Iterable[Record]) -> Iterator[Step]:
 
 
 def steps_in(record: Record, seen: dict[Any, Known | None] | None = None) -> Iterator[Step]:
-    """Yield the usable tokens of one record.
-
-    Args:
-        record: The record.
-        seen: Situations of other records, to which its own are added; the lists of a trace are one where they are equal.
-    """
+    """Yield the usable tokens of one record."""
     seen = {} if seen is None else seen
     given = {name: record.params[name] for name in NEUTRAL if record.params.get(name) is not None}
     levels = record.log_normalizers or [None] * len(record.token_ids)
@@ -107,28 +102,28 @@ def known_at(record: Record, place: int, given: Mapping[str, Any]) -> Known | No
     prompt = tuple(local.get(token, other) for token in record.prompt_ids or ())
     logprobs = np.array([entry.logprob for entry in listed])
     logits = np.append(logprobs, -math.inf).astype(np.float32) + np.float32(level)
-    question = SamplingCase(logits, own, prompt, tuple(local.get(token, other) for token in past))
-    situation = Situation(question, record.prompt_ids is not None, record.logprob_mode)
+    case = SamplingCase(logits, own, prompt, tuple(local.get(token, other) for token in past))
+    situation = Situation(case, record.prompt_ids is not None, record.logprob_mode)
     rest = max(1 - float(np.exp(logprobs).sum()), 0.0)
-    ahead = not_seen(question, record.logprob_mode)
+    ahead = not_seen(case, record.logprob_mode)
     unknown = rest_bound(rest, level, ahead) if "temperature" in ahead.params else rest
     if unknown <= NEGLIGIBLE:
         return situation, local
     if situation.uses <= {"logit_bias"} and rest < 1:
         whole = np.append(logits, np.float32(math.log(rest)))
-        return replace(situation, question=replace(question, logits=whole)), local
+        return replace(situation, case=replace(case, logits=whole)), local
     return None
 
 
-def not_seen(question: SamplingCase, mode: str) -> SamplingCase:
-    """Return a question with the parameters, neutral ones too, that log probabilities of a mode do not show yet."""
-    given = {**NEUTRAL, **question.params}
+def not_seen(case: SamplingCase, mode: str) -> SamplingCase:
+    """Return a case with the parameters, neutral ones too, that log probabilities of a mode do not show yet."""
+    given = {**NEUTRAL, **case.params}
     left = given if mode == "raw" else {name: given[name] for name in NOT_SEEN[mode]}
-    return replace(question, params=left)
+    return replace(case, params=left)
 
 
 def level_at(record: Record, place: int, given: Mapping[str, Any]) -> float | None:
-    """Return what to add to log probabilities for a question's logits; None if it is not known and matters.
+    """Return what to add to log probabilities for a case's logits; None if it is not known and matters.
 
     Nothing but the repetition penalty, which multiplies logits or divides them, is not the same for all levels.
     """
@@ -137,30 +132,25 @@ def level_at(record: Record, place: int, given: Mapping[str, Any]) -> float | No
     return None if record.log_normalizers is None else record.log_normalizers[place]
 
 
-def rest_bound(rest: float, level: float, question: SamplingCase) -> float:
+def rest_bound(rest: float, level: float, case: SamplingCase) -> float:
     """Return the largest mass that tokens of which nothing is known can have, truncations left out of the account.
 
     Each has a share q of m = rest e^level, and its logit is log(q m). A repetition penalty multiplies this by something from
     low = min(penalty, 1 / penalty) to 1 / low, and a temperature t divides it, so that the token weighs (q m)^a with some
     a >= low / t: at most q^(low / t) times the largest m^a. As the shares add up to 1, the sum of q^(low / t) over V tokens is
     at most V^max(0, 1 - low / t).
-
-    Args:
-        rest: Their mass before anything.
-        level: What logits are above log probabilities.
-        question: What is known; the last of its logits stands for them.
     """
     if rest <= 0:
         return 0.0
-    given = {**NEUTRAL, **question.params}
+    given = {**NEUTRAL, **case.params}
     t, penalty, biases = given["temperature"], given["repetition_penalty"], given["logit_bias"]
     low, high = sorted((penalty, 1 / penalty))
-    added = np.zeros(len(question.logits))
+    added = np.zeros(len(case.logits))
     added[[*biases]] = [*biases.values()]
-    least, most = shifts(question)
+    least, most = shifts(case)
     gaps: list[float] = []
     for order in (bias_first, bias_last):
-        known = [order(question.logits[:-1], added[:-1], least[:-1], x) for x in (low, high)]
+        known = [order(case.logits[:-1], added[:-1], least[:-1], x) for x in (low, high)]
         others = [order(math.log(rest) + level, 0.0, most[-1], x) for x in (low, high)]
         gaps.append(float(max(others) - np.minimum(*known).max(initial=-math.inf)))
     if t == 0:
@@ -169,11 +159,11 @@ def rest_bound(rest: float, level: float, question: SamplingCase) -> float:
     return math.exp(min(max(gaps) / t + spread, 0.0))
 
 
-def shifts(question: SamplingCase) -> tuple[Row, Row]:
+def shifts(case: SamplingCase) -> tuple[Row, Row]:
     """Return the least and the most that frequency and presence penalty can add to each logit, whatever they count."""
-    past = np.array((*question.prompt_ids, *question.output_ids), dtype=np.int64)
-    count = np.bincount(past, minlength=len(question.logits))
-    given = {**NEUTRAL, **question.params}
+    past = np.array((*case.prompt_ids, *case.output_ids), dtype=np.int64)
+    count = np.bincount(past, minlength=len(case.logits))
+    given = {**NEUTRAL, **case.params}
     added = (-given["frequency_penalty"] * count, -given["presence_penalty"] * np.minimum(count, 1))
     return np.minimum(added, 0.0).sum(axis=0), np.maximum(added, 0.0).sum(axis=0)
 
@@ -188,28 +178,28 @@ def bias_last(logit: Any, bias: Any, shift: Any, factor: float) -> Any:
     return (logit + shift) * factor + bias
 
 
-def row_of(step: Step, reading: Semantics) -> Row:
-    """Return what a reading draws from at a step."""
-    return row(step.situation, reading)
+def row_of(step: Step, semantics: Semantics) -> Row:
+    """Return what a hypothesis draws from at a step."""
+    return row(step.situation, semantics)
 
 
-def row(situation: Situation, reading: Semantics) -> Row:
-    """Return what a reading draws from; stages that the trace's log probabilities have in them already are left out."""
+def row(situation: Situation, semantics: Semantics) -> Row:
+    """Return what a hypothesis draws from; stages that the trace's log probabilities have in them already are left out."""
     if situation.mode != "raw":
-        left = tuple(stage for stage in reading.order if set(parts(stage)) & NOT_SEEN[situation.mode])
-        reading = replace(reading, order=left)
-    return probabilities(situation.question, reading)
+        left = tuple(stage for stage in semantics.order if set(parts(stage)) & NOT_SEEN[situation.mode])
+        semantics = replace(semantics, order=left)
+    return probabilities(situation.case, semantics)
 
 
-def delicate(situation: Situation, reading: Semantics) -> bool:
+def delicate(situation: Situation, semantics: Semantics) -> bool:
     """Whether rounding could move a boundary of top_p over a token."""
-    question = situation.question
-    p = question.params.get("top_p", 1.0)
+    case = situation.case
+    p = case.params.get("top_p", 1.0)
     if not 0 < p < 1:
         return False
     near = (
-        replace(situation, question=replace(question, params={**question.params, "top_p": p + e}))
+        replace(situation, case=replace(case, params={**case.params, "top_p": p + e}))
         for e in (-GUARD, GUARD)
     )
-    kept = [row(other, reading) > 0 for other in near]
+    kept = [row(other, semantics) > 0 for other in near]
     return bool((kept[0] != kept[1]).any())

@@ -19,7 +19,7 @@ class Tokens:
     Args:
         situations: What they were sampled from, each once.
         which: By token the place of its situation, int64 [N].
-        drawn: By token which it was, as the situation's question counts, int64 [N].
+        drawn: By token which it was, as the situation's case counts, int64 [N].
     """
 
     situations: Sequence[Situation]
@@ -50,16 +50,12 @@ class Tokens:
         situations = [situation for situation, keep in zip(self.situations, kept, strict=True) if keep]
         return Tokens(situations, left[self.which[tokens]], self.drawn[tokens])
 
-    def rows(self, reading: Semantics) -> list[Row]:
-        """By situation what a reading draws from."""
-        return [row(situation, reading) for situation in self.situations]
+    def rows(self, semantics: Semantics) -> list[Row]:
+        """By situation what a hypothesis draws from."""
+        return [row(situation, semantics) for situation in self.situations]
 
     def probabilities(self, rows: Sequence[Row]) -> Row:
-        """By token the probability that it had, float64 [N].
-
-        Args:
-            rows: By situation what is drawn from.
-        """
+        """By token the probability that it had, float64 [N]."""
         begins = np.cumsum([0, *(len(row) for row in rows)])[:-1]
         return np.concatenate(rows)[begins[self.which] + self.drawn]
 
@@ -69,9 +65,5 @@ class Tokens:
             return np.log(self.probabilities(rows))
 
     def below(self, rows: Sequence[Row]) -> Row:
-        """By token the probability of all that come before it in its question, float64 [N].
-
-        Args:
-            rows: By situation what is drawn from.
-        """
+        """By token the probability of all that come before it in its case, float64 [N]."""
         return self.probabilities([np.cumsum(row) - row for row in rows])

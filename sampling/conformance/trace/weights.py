@@ -12,12 +12,7 @@ MOST = 64  # completions that are compared, each with all its prompt: weights at
 
 
 def against_weights(records: Sequence[Record], reference: ReferenceWeights) -> str:
-    """How far the log probabilities of a trace are from the reference's, in words.
-
-    Args:
-        records: Of the trace.
-        reference: The weights.
-    """
+    """How far the log probabilities of a trace are from the reference's, in words."""
     comparable = [record for record in records if record.prompt_ids and record.logprob_mode == "raw"]
     if not comparable:
         return "the model's identity could not be tested: the trace has no raw log probabilities behind prompts of known ids"

@@ -31,26 +31,26 @@ DETECTS = f"a difference of {CLOSE:g} nats in any value that was looked at"
 found = partial(certain, detects=DETECTS)
 
 
-def distribution(lab: CheckContext) -> Finding:
+def distribution(context: CheckContext) -> Finding:
     """Ask for the values at temperatures below and above 1, and with a nucleus."""
-    lab.need(["temperature"])
-    return by_mode(lab, [{"temperature": 2.0}, {"temperature": 0.5}, {"temperature": 2.0, "top_p": 0.8}])
+    context.need(["temperature"])
+    return by_mode(context, [{"temperature": 2.0}, {"temperature": 0.5}, {"temperature": 2.0, "top_p": 0.8}])
 
 
-def zero_temperature(lab: CheckContext) -> Finding:
+def zero_temperature(context: CheckContext) -> Finding:
     """Ask for the values at temperature 0."""
-    if not lab.semantics.zero_temperature:
-        raise NotTestable(f"the dialect {lab.semantics.name!r} does not take temperature 0")
-    return by_mode(lab, [{"temperature": 0}])
+    if not context.semantics.zero_temperature:
+        raise NotTestable(f"the dialect {context.semantics.name!r} does not take temperature 0")
+    return by_mode(context, [{"temperature": 0}])
 
 
-def truncation(lab: CheckContext) -> Finding:
+def truncation(context: CheckContext) -> Finding:
     """Ask for the values when tokens are cut off."""
     cuts = {"top_p": 0.7, "top_k": 5, "min_p": 0.3}
-    return by_mode(lab, [{name: value} for name, value in cuts.items()])
+    return by_mode(context, [{name: value} for name, value in cuts.items()])
 
 
-def penalties_and_bias(lab: CheckContext) -> Finding:
+def penalties_and_bias(context: CheckContext) -> Finding:
     """Ask for the values of tokens that have a bias or were sampled before."""
     values = {
         "logit_bias": {RANKED[1]: 2.0, RANKED[2]: -2.0},
@@ -58,10 +58,10 @@ def penalties_and_bias(lab: CheckContext) -> Finding:
         "frequency_penalty": 1.0,
         "repetition_penalty": 2.0,
     }
-    return by_mode(lab, [{name: value} for name, value in values.items()])
+    return by_mode(context, [{name: value} for name, value in values.items()])
 
 
-def by_mode(lab: CheckContext, settings: Sequence[Mapping[str, Any]]) -> Finding:
+def by_mode(context: CheckContext, settings: Sequence[Mapping[str, Any]]) -> Finding:
     """Compare all values with those of each mode; that they show nothing of what has no effect says nothing.
 
     Raises:
@@ -69,26 +69,28 @@ def by_mode(lab: CheckContext, settings: Sequence[Mapping[str, Any]]) -> Finding
         Refused: Nor are they all taken.
     """
     logits = spaced(offset=2.0)
-    names = TokenNames.learnt(lab, len(logits))
-    acting = [params for params in settings if len(lab.acting(list(params))) == len(params)]
+    names = TokenNames.learnt(context, len(logits))
+    acting = [params for params in settings if len(context.acting(list(params))) == len(params)]
     if not acting:
-        lab.need_acting(*dict.fromkeys(name for params in settings for name in lab.having(list(params))))
+        context.need_acting(
+            *dict.fromkeys(name for params in settings for name in context.having(list(params)))
+        )
     wrong: list[str] = []
     for params in acting:
         asked = {**params, **WANTED, "top_logprobs": len(logits)}
-        question = SamplingCase(logits, asked, output_ids=(RANKED[0], RANKED[0]))
-        told = told_values(names, only(lab.report(question)))
-        differs = difference(told, logprobs(question, lab.semantics))
+        case = SamplingCase(logits, asked, output_ids=(RANKED[0], RANKED[0]))
+        told = told_values(names, only(context.report(case)))
+        differs = difference(told, logprobs(case, context.semantics))
         if differs > CLOSE:
             words = ", ".join(f"{name} {value}" for name, value in params.items())
-            wrong.append(f"at {words} {fitting(lab, question, told)} (off by {differs:.2g} nats)")
+            wrong.append(f"at {words} {fitting(context, case, told)} (off by {differs:.2g} nats)")
     if wrong:
         return found(
             Verdict.DEVIATES,
-            f"not the mode {lab.semantics.logprob_mode!r}: {'; '.join(wrong)}",
+            f"not the mode {context.semantics.logprob_mode!r}: {'; '.join(wrong)}",
             len(acting),
         )
-    return found(Verdict.CONFORMS, f"the values of the mode {lab.semantics.logprob_mode!r}", len(acting))
+    return found(Verdict.CONFORMS, f"the values of the mode {context.semantics.logprob_mode!r}", len(acting))
 
 
 def told_values(names: TokenNames, entry: Entry) -> dict[int, float]:
@@ -111,25 +113,25 @@ def difference(told: Mapping[int, float], row: Row) -> float:
     return worst
 
 
-def fitting(lab: CheckContext, question: SamplingCase, told: Mapping[int, float]) -> str:
+def fitting(context: CheckContext, case: SamplingCase, told: Mapping[int, float]) -> str:
     """Which mode's values these are, in words."""
-    rows = {mode: logprobs(question, lab.semantics, mode) for mode in MODES}
+    rows = {mode: logprobs(case, context.semantics, mode) for mode in MODES}
     fits = [repr(mode) for mode, row in rows.items() if difference(told, row) <= CLOSE]
     return f"those of the mode {' or '.join(fits)}" if fits else "those of no mode"
 
 
-def reports(lab: CheckContext, question: SamplingCase) -> list[Entry]:
+def reports(context: CheckContext, case: SamplingCase) -> list[Entry]:
     """Return the entry of the one token of each of several reports."""
-    return [only(lab.report(question)) for _ in range(REPORTS)]
+    return [only(context.report(case)) for _ in range(REPORTS)]
 
 
-def mass(lab: CheckContext) -> Finding:
+def mass(context: CheckContext) -> Finding:
     """Ask for the sum of the listed probabilities, of a part of the tokens and of all."""
     settings: list[Mapping[str, Any]] = [{}, {"temperature": 0.5}, {"temperature": 2.0}]
     largest, whole = 0.0, 0.0
     for params in settings:
         for count in (5, len(RANKED)):
-            entry = only(lab.report(SamplingCase(spaced(), {**params, **WANTED, "top_logprobs": count})))
+            entry = only(context.report(SamplingCase(spaced(), {**params, **WANTED, "top_logprobs": count})))
             values = [one.logprob for one in entry.alternatives]
             if not values:
                 raise Refused(f"top_logprobs {count} gives an empty list")
@@ -141,11 +143,11 @@ def mass(lab: CheckContext) -> Finding:
     return found(verdict, words, 2 * len(settings), detects=f"a mass of {CLOSE:g}")
 
 
-def chosen_is_listed(lab: CheckContext) -> Finding:
+def chosen_is_listed(context: CheckContext) -> Finding:
     """Ask for the value in a token's entry and that in the list."""
-    question = SamplingCase(spaced(0.1), {**WANTED, "top_logprobs": len(RANKED), "temperature": 1.5})
+    case = SamplingCase(spaced(0.1), {**WANTED, "top_logprobs": len(RANKED), "temperature": 1.5})
     listed = 0
-    for entry in reports(lab, question):
+    for entry in reports(context, case):
         for one in entry.alternatives:
             if one.key == entry.key:
                 listed += 1
@@ -160,26 +162,28 @@ def chosen_is_listed(lab: CheckContext) -> Finding:
     )
 
 
-def count(lab: CheckContext) -> Finding:
+def count(context: CheckContext) -> Finding:
     """How many alternatives there are, which, in which order, and what stands for ranks that are not listed."""
-    names = TokenNames.learnt(lab, len(WIDE))
+    names = TokenNames.learnt(context, len(WIDE))
     unlisted: set[float] = set()
     lengths: dict[int, set[int]] = {}
     for asked in (0, 1, 5, LARGEST):
-        question = SamplingCase(WIDE, {**WANTED, "top_logprobs": asked})
-        row = logprobs(question, lab.semantics)
-        for entry in reports(lab, question):
+        case = SamplingCase(WIDE, {**WANTED, "top_logprobs": asked})
+        row = logprobs(case, context.semantics)
+        for entry in reports(context, case):
             sampled = names.id_of(entry)
             ids = [names.id_of(one) for one in entry.alternatives]
             lengths.setdefault(asked, set()).add(len(ids))
-            wrong = misplaced(lab, row, sampled, asked, ids) or misvalued(lab, row, sampled, entry.logprob)
+            wrong = misplaced(context, row, sampled, asked, ids) or misvalued(
+                context, row, sampled, entry.logprob
+            )
             if wrong:
                 return found(Verdict.DEVIATES, f"top_logprobs {asked}: {wrong}", REPORTS)
-            if hidden(lab, row, sampled):
+            if hidden(context, row, sampled):
                 unlisted.add(entry.logprob)
     words = ", ".join(f"{asked} asked: {' or '.join(map(str, sorted(n)))}" for asked, n in lengths.items())
     value = (
-        f"; a rank behind {lab.semantics.max_reported_rank} is reported as {min(unlisted):g}"
+        f"; a rank behind {context.semantics.max_reported_rank} is reported as {min(unlisted):g}"
         if unlisted
         else ""
     )
@@ -188,20 +192,20 @@ def count(lab: CheckContext) -> Finding:
     )
 
 
-def misplaced(lab: CheckContext, row: Row, sampled: int, asked: int, ids: Sequence[int]) -> str:
+def misplaced(context: CheckContext, row: Row, sampled: int, asked: int, ids: Sequence[int]) -> str:
     """Return what is wrong with a list of alternatives; nothing if it is as the dialect has it."""
     best = [int(token) for token in np.argsort(-row, kind="stable")[:asked]]
-    if lab.semantics.sampled_first:
+    if context.semantics.sampled_first:
         best = [sampled, *(token for token in best if token != sampled)]
-        best = best[:asked] if lab.semantics.at_most_k else best
+        best = best[:asked] if context.semantics.at_most_k else best
     if len(ids) != len(best):
         return f"{len(ids)} are listed, {len(best)} should be"
     return "" if list(ids) == best else f"ids {list(ids)} are listed, {best} should be"
 
 
-def misvalued(lab: CheckContext, row: Row, sampled: int, value: float) -> str:
+def misvalued(context: CheckContext, row: Row, sampled: int, value: float) -> str:
     """Return what is wrong with the value of the sampled token."""
-    if hidden(lab, row, sampled):
+    if hidden(context, row, sampled):
         return (
             ""
             if value == SENTINEL
@@ -211,18 +215,18 @@ def misvalued(lab: CheckContext, row: Row, sampled: int, value: float) -> str:
     return "" if right else f"the sampled token has {value:.4f}, not {row[sampled]:.4f}"
 
 
-def hidden(lab: CheckContext, row: Row, sampled: int) -> bool:
+def hidden(context: CheckContext, row: Row, sampled: int) -> bool:
     """Whether a token's rank is one that is not reported."""
-    ranks = lab.semantics.max_reported_rank
+    ranks = context.semantics.max_reported_rank
     return ranks is not None and int((row > row[sampled]).sum()) >= ranks
 
 
-def joined_bytes(lab: CheckContext) -> Finding:
+def joined_bytes(context: CheckContext) -> Finding:
     """Ask for the bytes of all tokens of a message, next to its text; characters in pieces among them."""
-    question = SamplingCase(spaced(0.05), {**WANTED, "max_tokens": 8})
+    case = SamplingCase(spaced(0.05), {**WANTED, "max_tokens": 8})
     tokens = 0
     for _ in range(MESSAGES):
-        choice = lab.report(question)
+        choice = context.report(case)
         entries, content = entries_of(choice), content_of(choice)
         tokens += len(entries)
         if all(entry.raw is None for entry in entries):

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from sampling.conformance.check_context import CheckContext
 from sampling.conformance.combine_findings import combine_findings
-from sampling.conformance.comparison import NULL, e_words
 from sampling.conformance.endings import Refused
 from sampling.conformance.fixtures import spaced
 from sampling.conformance.oracle import Row
 from sampling.conformance.sampling_case import SamplingCase
+from sampling.conformance.sequential_test import e_words
 from sampling.conformance.statistics.binomial import detectable_factors, repeats_tail, tail
 from sampling.conformance.statistics.eprocess import LARGEST
 from sampling.conformance.statistics.pearson import Pearson, pearson
@@ -24,26 +24,27 @@ from sampling.conformance.verdict import FALSE_ALARM, Finding, Verdict
 
 Tokens = NDArray[np.int64]
 
+NULL = "the dialect's distribution"
 REPEATS = 64
 REQUESTS = 200  # of two choices each
 SLOW, FAST = 2_000, 20_000  # draws for a callable of one token a call, and for one of many
 BINS, PAIR_BINS = 16, 5
 RARE = 1e-6
-HEAD = 11  # the one likely token of the question about rare ones
+HEAD = 11  # the one likely token of the case about rare ones
 WIDTH = 32_768
 FLAT = SamplingCase(spaced(0.1))
 
 
-def seed_repeats(lab: CheckContext) -> Finding:
-    """Ask under the same seeds again: alone, in another order, and with another question in between."""
-    needs_seeds(lab)
-    seeds = lab.seeds(REPEATS)
-    first = lab.target.draw(FLAT, seeds)
-    lab.draws(SamplingCase(spaced()), 3)
-    backwards = lab.target.draw(FLAT, seeds[::-1])[::-1]
-    alone = np.array([lab.target.single(FLAT, seed) for seed in seeds])
+def seed_repeats(context: CheckContext) -> Finding:
+    """Ask under the same seeds again: alone, in another order, and with another case in between."""
+    needs_seeds(context)
+    seeds = context.seeds(REPEATS)
+    first = context.target.draw(FLAT, seeds)
+    context.draws(SamplingCase(spaced()), 3)
+    backwards = context.target.draw(FLAT, seeds[::-1])[::-1]
+    alone = np.array([context.target.single(FLAT, seed) for seed in seeds])
     same = int(((first == backwards) & (first == alone)).sum())
-    chance = float((lab.expected(FLAT) ** 2).sum())
+    chance = float((context.expected(FLAT) ** 2).sum())
     detects = f"a request in {REPEATS} that is not repeated"
     words = f"{same} of {REPEATS} seeds gave the same token in another order, in another batch and alone"
     if same == REPEATS:
@@ -55,46 +56,46 @@ def seed_repeats(lab: CheckContext) -> Finding:
     return Finding(verdict, words, 3 * REPEATS, detects, false_alarm=0.0)
 
 
-def needs_seeds(lab: CheckContext) -> None:
+def needs_seeds(context: CheckContext) -> None:
     """End the check where there are no seeds.
 
     Raises:
         Refused: The target takes none.
     """
-    if not lab.takes_seeds:
+    if not context.takes_seeds:
         raise Refused("seed refused")
 
 
-def seeds_differ(lab: CheckContext) -> Finding:
+def seeds_differ(context: CheckContext) -> Finding:
     """Draw under seeds one apart, 2^16 apart and, where they are taken, 2^32 apart."""
-    needs_seeds(lab)
-    count = draws_of(lab)
+    needs_seeds(context)
+    count = draws_of(context)
     strides = {"1 apart": 1, "2^16 apart": 2**16, "2^32 apart": 2**32}
     findings: list[tuple[str, Finding]] = []
     for name, stride in strides.items():
         seeds = [stride * step for step in range(1, count + 1)]
         try:
-            tokens = lab.target.draw(FLAT, seeds)
+            tokens = context.target.draw(FLAT, seeds)
         except Refused:
             continue  # a narrower seed than the API's is a matter of its range, not of independence
-        findings.append((f"seeds {name}", independent(tokens, lab.expected(FLAT), "seed")))
-    return combine_findings([*findings, ("batches with the same first seed", batches_differ(lab))])
+        findings.append((f"seeds {name}", independent(tokens, context.expected(FLAT), "seed")))
+    return combine_findings([*findings, ("batches with the same first seed", batches_differ(context))])
 
 
-def batches_differ(lab: CheckContext) -> Finding:
+def batches_differ(context: CheckContext) -> Finding:
     """Two batches whose first seeds are the same, the others not."""
-    first, *others = lab.seeds(2 * REPEATS + 1)
-    one, other = (lab.target.draw(FLAT, [first, *half]) for half in (others[:REPEATS], others[REPEATS:]))
+    first, *others = context.seeds(2 * REPEATS + 1)
+    one, other = (context.target.draw(FLAT, [first, *half]) for half in (others[:REPEATS], others[REPEATS:]))
     same = int((one == other)[1:].sum())
-    chance = float((lab.expected(FLAT) ** 2).sum())
+    chance = float((context.expected(FLAT) ** 2).sum())
     words = f"{same} of {REPEATS} tokens under different seeds are the same, {REPEATS * chance:.0f} expected"
     verdict = Verdict.DEVIATES if tail(same, REPEATS, chance) < FALSE_ALARM else Verdict.CONFORMS
     return Finding(verdict, words, 2 * REPEATS, "one seed for a whole batch")
 
 
-def draws_of(lab: CheckContext) -> int:
+def draws_of(context: CheckContext) -> int:
     """How many draws a test of randomness gets."""
-    return min(FAST if lab.target.batched else SLOW, lab.most_draws)
+    return min(FAST if context.target.batched else SLOW, context.most_draws)
 
 
 def independent(tokens: Tokens, p: Row, what: str) -> Finding:
@@ -128,23 +129,23 @@ def judged(tests: Mapping[str, Pearson], draws: int) -> Finding:
     return Finding(verdict, f"{values}; {draws} draws", draws, detects)
 
 
-def choices_differ(lab: CheckContext) -> Finding:
+def choices_differ(context: CheckContext) -> Finding:
     """Two choices of each of many seeded requests."""
-    needs_seeds(lab)
-    names = TokenNames.learnt(lab, len(FLAT.logits))
+    needs_seeds(context)
+    names = TokenNames.learnt(context, len(FLAT.logits))
     asked = SamplingCase(FLAT.logits, {"n": 2, "max_tokens": 1, "logprobs": True})
     drawn: list[int] = []
     for _ in range(REQUESTS):
-        choices = lab.choices(asked)
+        choices = context.choices(asked)
         if len(choices) != 2:
             return Finding(Verdict.DEVIATES, f"n 2 gives {len(choices)} choices")
         drawn += [names.sampled(choice)[0] for choice in choices]
     first, second = np.array(drawn[::2]), np.array(drawn[1::2])
     if (first == second).all():
-        p = lab.expected(FLAT)
+        p = context.expected(FLAT)
         words = f"the two choices were the same in each of {len(first)} requests"
         return Finding(Verdict.DEVIATES, words, len(drawn), e_values={NULL: product(1 / p[first])})
-    return independent(np.array(drawn), lab.expected(FLAT), "choice")
+    return independent(np.array(drawn), context.expected(FLAT), "choice")
 
 
 def product(factors: Row) -> float:
@@ -152,25 +153,25 @@ def product(factors: Row) -> float:
     return math.exp(min(float(np.log(factors).sum()), math.log(LARGEST)))
 
 
-def unseeded_vary(lab: CheckContext) -> Finding:
+def unseeded_vary(context: CheckContext) -> Finding:
     """Send requests without a seed: some in calls of their own, then many."""
-    alone = [lab.target.single(FLAT, None) for _ in range(REPEATS)]
-    more = lab.target.draw(FLAT, [None] * (draws_of(lab) - REPEATS))
-    return independent(np.append(alone, more), lab.expected(FLAT), "request")
+    alone = [context.target.single(FLAT, None) for _ in range(REPEATS)]
+    more = context.target.draw(FLAT, [None] * (draws_of(context) - REPEATS))
+    return independent(np.append(alone, more), context.expected(FLAT), "request")
 
 
-def uniformity(lab: CheckContext) -> Finding:
+def uniformity(context: CheckContext) -> Finding:
     """Two tokens of each of many requests, in several contexts: the transforms are uniform, and so are the pairs."""
-    count = min(5 * draws_of(lab), lab.most_draws) // 4
+    count = min(5 * draws_of(context), context.most_draws) // 4
     contexts = [SamplingCase(spaced(step)) for step in (0.2, 0.5)]
     first: list[Row] = []
     second: list[Row] = []
-    for question in contexts:
-        seeds = lab.seeds(count)
-        tokens = lab.target.draw(question, seeds)
-        p = lab.expected(question)
-        first.append(transform(tokens, p, lab.rng.random(count)))
-        second.append(transform(followers(lab, question, tokens, seeds), p, lab.rng.random(count)))
+    for case in contexts:
+        seeds = context.seeds(count)
+        tokens = context.target.draw(case, seeds)
+        p = context.expected(case)
+        first.append(transform(tokens, p, context.rng.random(count)))
+        second.append(transform(followers(context, case, tokens, seeds), p, context.rng.random(count)))
     u, v = np.concatenate(first), np.concatenate(second)
     tests = {
         "uniformity": pearson([cells(np.concatenate([u, v]), BINS)], [np.full(BINS, 1 / BINS)]),
@@ -182,25 +183,25 @@ def uniformity(lab: CheckContext) -> Finding:
 
 
 def followers(
-    lab: CheckContext, question: SamplingCase, tokens: Tokens, seeds: Sequence[int | None]
+    context: CheckContext, case: SamplingCase, tokens: Tokens, seeds: Sequence[int | None]
 ) -> Tokens:
     """Return the second token of requests whose first one is known."""
     after = np.empty_like(tokens)
     for token in np.unique(tokens):
         rows = np.flatnonzero(tokens == token)
-        longer = SamplingCase(question.logits, question.params, question.prompt_ids, (int(token),))
-        after[rows] = lab.target.draw(longer, [seeds[int(row)] for row in rows])
+        longer = SamplingCase(case.logits, case.params, case.prompt_ids, (int(token),))
+        after[rows] = context.target.draw(longer, [seeds[int(row)] for row in rows])
     return after
 
 
-def tail_resolution(lab: CheckContext) -> Finding:
+def tail_resolution(context: CheckContext) -> Finding:
     """One likely token and tens of thousands of a millionth each."""
     logits = np.full(WIDTH, math.log(RARE / (1 - RARE * (WIDTH - 1))), dtype=np.float32)
     logits[HEAD] = 0.0
-    question = SamplingCase(logits)
-    mass = 1.0 - float(lab.expected(question)[HEAD])
-    count = draws_of(lab)
-    tokens = lab.draws(question, count)
+    case = SamplingCase(logits)
+    mass = 1.0 - float(context.expected(case)[HEAD])
+    count = draws_of(context)
+    tokens = context.draws(case, count)
     rare = tokens[tokens != HEAD]
     upper, again = int((rare >= WIDTH // 2).sum()), len(rare) - len(np.unique(rare))
     limit = FALSE_ALARM / 3

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from sampling.conformance.answers import content_of, entries_of
+from sampling.conformance.apart import SAME
 from sampling.conformance.check_context import SEEDS, CheckContext
-from sampling.conformance.comparison import SAME, AlternativeHypothesis, SequentialTest, plan
-from sampling.conformance.distributions import alike
 from sampling.conformance.endings import CheckEnded, CouldNotRun, NotTestable, Refused
 from sampling.conformance.fixtures import RANKED, STRONG, after_past, spaced
 from sampling.conformance.oracle import Row
 from sampling.conformance.sampling_case import SamplingCase
+from sampling.conformance.sequential_test import Alternative, SequentialTest, distinct, planned_draws
 from sampling.conformance.target import Tokens
 from sampling.conformance.token_names import SURE, TokenNames, only
 from sampling.conformance.verdict import FALSE_ALARM, Finding, Verdict, certain
@@ -53,23 +53,23 @@ class Writing:
     """A message of four different letters, always the same.
 
     Args:
-        lab: The lab.
+        context: The context.
     """
 
-    def __init__(self, lab: CheckContext) -> None:
-        names = TokenNames.learnt(lab, len(RANKED))
+    def __init__(self, context: CheckContext) -> None:
+        names = TokenNames.learnt(context, len(RANKED))
         plain = [token for token, (text, _) in enumerate(names.keys) if len(text) == 1 and text.isalnum()]
         if len(plain) < LENGTH:
             raise NotTestable(f"of {len(names.keys)} tokens only {len(plain)} are single letters")
-        self._lab, self._ids = lab, plain[:LENGTH]
+        self._lab, self._ids = context, plain[:LENGTH]
         self.letters = "".join(names.keys[token][0] for token in self._ids)
 
     def choice(self, **fields: Any) -> dict[str, Any]:
         """Ask for the message, with further fields."""
-        return self._lab.report(replace(self.question, params={**self.question.params, **fields}))
+        return self._lab.report(replace(self.case, params={**self.case.params, **fields}))
 
     @property
-    def question(self) -> SamplingCase:
+    def case(self) -> SamplingCase:
         """Logits that are written one after another: a penalty takes out each as soon as it is."""
         logits = np.full(len(RANKED), -100, dtype=np.float32)
         params: dict[str, Any] = {"max_tokens": LENGTH, "logprobs": True}
@@ -82,9 +82,9 @@ class Writing:
         return SamplingCase(logits, params)
 
 
-def stop_left_out(lab: CheckContext) -> Finding:
+def stop_left_out(context: CheckContext) -> Finding:
     """Stop strings of one token, across two, and two at a time."""
-    writing = Writing(lab)
+    writing = Writing(context)
     whole = content_of(writing.choice())
     if whole != writing.letters:
         raise CouldNotRun(f"without stop strings the message is {whole!r}, not {writing.letters!r}")
@@ -103,9 +103,9 @@ def stop_left_out(lab: CheckContext) -> Finding:
     return found(Verdict.CONFORMS, f"{len(stops)} stops end {whole!r} where they should", len(stops))
 
 
-def finish_reason(lab: CheckContext) -> Finding:
+def finish_reason(context: CheckContext) -> Finding:
     """Ask for a message that is cut by max_tokens, and one that a stop string ends."""
-    writing = Writing(lab)
+    writing = Writing(context)
     reasons = {
         "length": writing.choice().get("finish_reason"),
         "stop": writing.choice(stop=[writing.letters[2]]).get("finish_reason"),
@@ -116,9 +116,9 @@ def finish_reason(lab: CheckContext) -> Finding:
     return found(Verdict.CONFORMS, "'length' at max_tokens, 'stop' at a stop string", 2)
 
 
-def constrained(lab: CheckContext) -> Finding:
+def constrained(context: CheckContext) -> Finding:
     """Ask for the first token of a JSON object, with a nucleus that keeps unlikely legal tokens and would not in the whole."""
-    names = TokenNames.learnt(lab, len(RANKED))
+    names = TokenNames.learnt(context, len(RANKED))
     raw = [bytes(raw or ()) for _, raw in names.keys]
     legal = np.array([text in BEGINNINGS for text in raw])
     if legal.sum() < 2:
@@ -126,57 +126,63 @@ def constrained(lab: CheckContext) -> Finding:
     spaces = np.array([bool(text) and not text.strip(WHITE_SPACE) for text in raw])
     logits = np.where(legal, 0, 1).astype(np.float32)
     logits[np.flatnonzero(legal)[0]] = 2
-    nuclei = dict.fromkeys(lab.acting(["top_p"]), NUCLEUS)
+    nuclei = dict.fromkeys(context.acting(["top_p"]), NUCLEUS)
 
     def drawn(first: Kept, last: Kept, values: Logits = logits) -> list[Row]:
-        nucleus = lab.expected(SamplingCase(np.where(first, values, -np.inf).astype(np.float32), nuclei))
+        nucleus = context.expected(SamplingCase(np.where(first, values, -np.inf).astype(np.float32), nuclei))
         return [np.where(last, nucleus, 0.0) / nucleus[last].sum()]
 
     every = np.ones_like(legal)
-    rivals = [
-        AlternativeHypothesis("any token: the format has no effect", Verdict.IGNORED, drawn(every, every)),
-        AlternativeHypothesis("legal tokens alike", Verdict.DEVIATES, drawn(legal, legal, logits * 0)),
-        AlternativeHypothesis("illegal tokens taken out last", Verdict.DEVIATES, drawn(every, legal)),
-        AlternativeHypothesis("white space may come first", Verdict.AMBIGUOUS, drawn(legal | spaces, every)),
+    nucleus = drawn(legal, every)
+    own = {"the legal tokens, and of these the nucleus": nucleus}
+    others = [
+        Alternative("any token: the format has no effect", Verdict.IGNORED, drawn(every, every)),
+        Alternative("legal tokens alike", Verdict.DEVIATES, drawn(legal, legal, logits * 0)),
+        Alternative("illegal tokens taken out last", Verdict.DEVIATES, drawn(every, legal)),
+        Alternative("white space may come first", Verdict.AMBIGUOUS, drawn(legal | spaces, every)),
     ]
-    own = drawn(legal, every)
-    rivals = [rival for rival in rivals if not alike(own, rival.rows, SAME)]
+    others = distinct(own, others, SAME)
+    planned = planned_draws(nucleus, others)
+    test = SequentialTest(own, others, planned=planned)
     params = {"response_format": JSON, "max_tokens": 1, "logprobs": True, **nuclei}
-    trial = SequentialTest(own, rivals, planned=plan(own, rivals))
-    for _ in range(trial.planned):
-        trial.add(0, np.array([names.id_of(only(lab.report(SamplingCase(logits, params))))]))
-    return trial.finding()
+    for _ in range(planned):
+        test.add(0, np.array([names.id_of(only(context.report(SamplingCase(logits, params))))]))
+    return test.finding()
 
 
-def parameters(lab: CheckContext) -> Finding:
+def parameters(context: CheckContext) -> Finding:
     """Every parameter by itself: does it change what is sampled as it should, and are values that are not allowed refused?"""
-    plain = lab.draws(after_past(), ASKED)
-    looks: dict[str, Look] = {name: partial(changes, lab, plain, name) for name in STRONG}
-    looks["seed"] = partial(seed_decides, lab)
-    if lab.target.reports:
-        names = TokenNames.learnt(lab, len(RANKED))
-        looks |= {name: partial(shows, lab, names, name) for name in SHOWN}
-        looks["n"] = partial(gives_choices, lab)
+    plain = context.draws(after_past(), ASKED)
+    looks: dict[str, Look] = {name: partial(changes, context, plain, name) for name in STRONG}
+    looks["seed"] = partial(seed_decides, context)
+    if context.target.reports:
+        names = TokenNames.learnt(context, len(RANKED))
+        looks |= {name: partial(shows, context, names, name) for name in SHOWN}
+        looks["n"] = partial(gives_choices, context)
     fates = {name: fate_of(look) for name, look in looks.items()}
     groups = {fate: [name for name, one in fates.items() if one == fate] for fate in FATES}
     taken = [
-        f"{name} {value}" for name, value in WRONG if fate_of(partial(takes, lab, name, value)) != "refused"
+        f"{name} {value}"
+        for name, value in WRONG
+        if fate_of(partial(takes, context, name, value)) != "refused"
     ]
     words = [f"{fate}: {', '.join(names)}" for fate, names in groups.items() if names]
     words += [f"not allowed, but taken: {', '.join(taken)}"] if taken else []
     draws = ASKED * (len(STRONG) + 1)
-    return Finding(fates_verdict(lab, groups, taken), "; ".join(words), draws, FATE_DETECTS)
+    return Finding(fates_verdict(context, groups, taken), "; ".join(words), draws, FATE_DETECTS)
 
 
-def fates_verdict(lab: CheckContext, groups: Mapping[str, Sequence[str]], taken: Sequence[str]) -> Verdict:
+def fates_verdict(
+    context: CheckContext, groups: Mapping[str, Sequence[str]], taken: Sequence[str]
+) -> Verdict:
     """Return the verdict on what becomes of parameters; those that the dialect does not have count for nothing."""
     ours = {
-        fate: [n for n in names if n not in STRONG or n in lab.semantics.stages]
+        fate: [n for n in names if n not in STRONG or n in context.semantics.stages]
         for fate, names in groups.items()
     }
     if ours["ignored"]:
         return Verdict.IGNORED
-    if taken and lab.verdict_on("ranges") is Verdict.DEVIATES:
+    if taken and context.semantics.silent_verdict("ranges") is Verdict.DEVIATES:
         return Verdict.DEVIATES
     if ours["not answered"]:
         return Verdict.INCONCLUSIVE
@@ -193,24 +199,18 @@ def fate_of(look: Look) -> str:
         return "not answered"
 
 
-def changes(lab: CheckContext, plain: Tokens, name: str) -> bool:
-    """Whether a parameter changes what is drawn, and towards what the dialect expects of it.
-
-    Args:
-        lab: The lab.
-        plain: Draws without it.
-        name: The parameter.
-    """
+def changes(context: CheckContext, plain: Tokens, name: str) -> bool:
+    """Whether a parameter changes what is drawn, and towards what the dialect expects of it."""
     asked = after_past(**{name: STRONG[name]})
     without, under = (
-        np.bincount(tokens, minlength=len(RANKED)) for tokens in (plain, lab.draws(asked, ASKED))
+        np.bincount(tokens, minlength=len(RANKED)) for tokens in (plain, context.draws(asked, ASKED))
     )
     drawn = without + under > 0
     if drawn.sum() < 2 or contingency([without[drawn], under[drawn]]) >= FALSE_ALARM:
         return False
-    if name not in lab.semantics.stages:
+    if name not in context.semantics.stages:
         return True  # the dialect does not say what to expect
-    wanted, unchanged = lab.expected(asked), lab.expected(after_past())
+    wanted, unchanged = context.expected(asked), context.expected(after_past())
     return distance(under, wanted) < distance(under, unchanged)
 
 
@@ -225,19 +225,19 @@ def distance(counts: NDArray[np.int64], p: Row) -> float:
     return float(np.abs(counts / counts.sum() - p).sum()) / 2
 
 
-def takes(lab: CheckContext, name: str, value: object) -> bool:
+def takes(context: CheckContext, name: str, value: object) -> bool:
     """Whether a value of a parameter is answered with a token."""
-    return len(lab.draws(after_past(**{name: value}), 1)) == 1
+    return len(context.draws(after_past(**{name: value}), 1)) == 1
 
 
-def seed_decides(lab: CheckContext) -> bool:
+def seed_decides(context: CheckContext) -> bool:
     """Whether the same seeds give the same tokens again, and others not all the same one."""
-    seeds = [int(seed) for seed in lab.rng.integers(SEEDS, size=32)]
-    first, again = (lab.target.draw(SamplingCase(spaced(0.1)), seeds) for _ in range(2))
+    seeds = [int(seed) for seed in context.rng.integers(SEEDS, size=32)]
+    first, again = (context.target.draw(SamplingCase(spaced(0.1)), seeds) for _ in range(2))
     return bool((first == again).all() and (first != first[0]).any())
 
 
-def shows(lab: CheckContext, names: TokenNames, name: str) -> bool:
+def shows(context: CheckContext, names: TokenNames, name: str) -> bool:
     """Whether a field shows in the answer of a sampler that writes one letter again and again."""
     letter = next(token for token, (text, _) in enumerate(names.keys) if len(text) == 1 and text.isalnum())
     logits = np.zeros(len(RANKED), dtype=np.float32)
@@ -245,12 +245,12 @@ def shows(lab: CheckContext, names: TokenNames, name: str) -> bool:
     written = names.keys[letter][0]
     fields, shown = SHOWN[name]
     given = {key: [written] if value is WRITTEN else value for key, value in fields.items()}
-    return shown(lab.report(SamplingCase(logits, given)))
+    return shown(context.report(SamplingCase(logits, given)))
 
 
-def gives_choices(lab: CheckContext) -> bool:
+def gives_choices(context: CheckContext) -> bool:
     """Whether n 2 gives two choices."""
-    return len(lab.choices(SamplingCase(spaced(), {"n": 2}))) == 2
+    return len(context.choices(SamplingCase(spaced(), {"n": 2}))) == 2
 
 
 def alternatives_of(choice: Choice) -> int:
