@@ -58,8 +58,8 @@ def answers_of_rule(case: Case, logits: Tensor, rule: Rule) -> tuple[Tensor, Mar
 
 def compared(case: Case, tokens: Tensor, logits: Tensor) -> dict[str, Any]:
     """How the rule's tokens compare with the engine's."""
-    truncated = case["top_k"] is not None or case["top_p"] is not None
-    rule = rule_of_batch(cast("Rule", case["rule"]), [truncated])
+    rule = cast("Rule", case["rule"])
+    rule = rule_of_batch(rule, [any(case[name] is not None for name in RULES[rule].sorted_by)])
     own, margin = answers_of_rule(case, logits, rule)
     equal = own == tokens
     close = ~equal & ~margin.decided & (margin.runner_up == tokens)

@@ -44,13 +44,22 @@ def hashed_case(rule: str, v: int, rows: int, cut: dict[str, Any], generator: to
     }
 
 
-def stream_cases(rule: str, highest_seed: int = 2**63 - 1, *, one_seed: bool = False) -> list[Case]:
+def stream_cases(
+    rule: str,
+    highest_seed: int = 2**63 - 1,
+    *,
+    one_seed: bool = False,
+    cuts: Sequence[dict[str, Any]] = TRUNCATIONS,
+    longer: int = 1,
+) -> list[Case]:
     """Batches whose rows draw several tokens each, one after the other, from a stream.
 
     Args:
         rule: Its name.
         highest_seed: That the engine takes.
         one_seed: Whether all rows of a batch have the same.
+        cuts: The truncations.
+        longer: How many times as many steps there are.
     """
     generator = torch.Generator().manual_seed(19)
     seeds = [
@@ -59,8 +68,8 @@ def stream_cases(rule: str, highest_seed: int = 2**63 - 1, *, one_seed: bool = F
         if -highest_seed <= seed <= highest_seed and (highest_seed > 2**32 or seed >= 0)
     ]
     made = []
-    for place, (v, rows, steps) in enumerate(STREAMS):
-        for cut in TRUNCATIONS:
+    for place, (v, rows, steps) in enumerate((v, rows, steps * longer) for v, rows, steps in STREAMS):
+        for cut in cuts:
             case = hashed_case(rule, v, rows * steps, cut, generator)
             row_seeds = [seeds[(place + (0 if one_seed else row)) % len(seeds)] for row in range(rows)]
             made.append(
@@ -68,4 +77,19 @@ def stream_cases(rule: str, highest_seed: int = 2**63 - 1, *, one_seed: bool = F
                 | {"rows": rows, "seed": row_seeds * steps, "choice": [0] * rows * steps}
                 | {"position": [step for step in range(steps) for _ in range(rows)]}
             )
+    return made
+
+
+def constant_cases(rule: str, forbidden: int) -> list[Case]:
+    """Streams over a model whose logits are the same at each step, and which does not say its first tokens.
+
+    Args:
+        rule: Its name.
+        forbidden: How many tokens have the logit -10000: those that begin and end texts.
+    """
+    made = stream_cases(rule, 2**32 - 2, one_seed=True, cuts=TRUNCATIONS[:2], longer=2)
+    for case in made:
+        row = case["logits"][:1].clone()
+        row[:, :forbidden] = -1e4
+        case["logits"] = row.repeat(len(case["seed"]), 1)
     return made

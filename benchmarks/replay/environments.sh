@@ -8,6 +8,9 @@ bash "$conformance" "$folder" vllm transformers-serve
 python3 -m venv "$folder/llama.cpp"
 "$folder/llama.cpp/bin/pip" install --quiet torch==2.13.0 numpy==2.4.6 xllamacpp==2026.10.11549
 
+python3 -m venv "$folder/ctranslate2"
+"$folder/ctranslate2/bin/pip" install --quiet torch==2.13.0 numpy==2.3.5 ctranslate2==4.8.5
+
 # Of two engines that need a GPU, the files that draw; Triton's interpreter runs their kernels.
 python3 -m venv "$folder/triton"
 pip=$folder/triton/bin/pip

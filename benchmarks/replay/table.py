@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from benchmarks.replay.cases import Case, hashed_cases, stream_cases
+from benchmarks.replay.cases import Case, constant_cases, hashed_cases, stream_cases
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,13 @@ NUMPY = Engine(
     "numpy.random.default_rng(seed).choice(V, p=softmax), a generator for each row",
     stream_cases,
 )
+CTRANSLATE2 = Engine(
+    "ctranslate2_generator.py",
+    "ctranslate2",
+    "ctranslate2 4.8.5, torch 2.13.0, numpy 2.3.5",
+    "Generator.generate_batch of one worker over a model whose logits are chosen numbers, the same at each step",
+    partial(constant_cases, forbidden=3),
+)
 ENGINES: dict[str, Engine] = {
     "vllm-0.33": VLLM,
     "vllm-0.33-fp64": VLLM,
@@ -86,4 +93,5 @@ ENGINES: dict[str, Engine] = {
     "transformers": TRANSFORMERS,
     "llama.cpp": LLAMA_CPP,
     "numpy": NUMPY,
+    "ctranslate2": CTRANSLATE2,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -25,10 +26,9 @@ class EffectiveParams:
     params: SamplingParams
     arg_max: bool = False
 
-    @property
-    def sorts(self) -> bool:
-        """Return True if top_k, top_p or the arg max asks for the order of the tokens."""
-        return self.arg_max or any(getattr(self.params, name) != NEUTRAL[name] for name in ("top_k", "top_p"))
+    def uses(self, names: Collection[str]) -> bool:
+        """Return True if one of these parameters is not neutral, or the arg max is taken."""
+        return self.arg_max or any(getattr(self.params, name) != NEUTRAL[name] for name in names)
 
 
 def top_k_of(value: object, dialect: Dialect) -> int:

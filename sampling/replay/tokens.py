@@ -117,7 +117,7 @@ def replay_tokens(
     style = get_dialect(dialect or RULES[rule].dialect)
     request = Request.of(batch, style).to(rows.device)
     history = history_of(request, prompt_ids, output_ids, count, rows.device)
-    rule = rule_of_batch(rule, [checked_params(one, style).sorts for one in batch])
+    rule = rule_of_batch(rule, [checked_params(one, style).uses(RULES[rule].sorted_by) for one in batch])
     processed = Pipeline(*request.plan.edits, *request.plan.final)(rows, history)
     drawing = RULES[rule]
     if drawing.counts_prompt and bool((history.prompt_lengths == 0).any()):

@@ -337,7 +337,7 @@ class Sampler:
         def numbers(values: list[int]) -> Tensor:
             return torch.tensor(values, dtype=torch.int64, device=self.device)
 
-        rule = rule_of_batch(self.rule, [one.effective.sorts for one in self.slots if one])
+        rule = self._rule_of_batch()
         seeds, choices = RULES[rule].keyed(
             numbers([seed_key(one.seed) for one in filled]), numbers([one.choice for one in filled])
         )
@@ -352,6 +352,10 @@ class Sampler:
             num_top_logprobs=max((one.effective.params.top_logprobs for one in filled), default=0),
             max_history=self.max_history,
         )
+
+    def _rule_of_batch(self) -> Rule:
+        names = RULES[self.rule].sorted_by
+        return rule_of_batch(self.rule, [one.effective.uses(names) for one in self.slots if one])
 
     def _random_words(self) -> tuple[Tensor, Tensor] | None:
         """Return the random words of this step, int64 [B]; None where the rule asks for others."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Literal, cast
 
 from sampling.core.errors import InvalidArgument
+from sampling.sampler.rules.ctranslate2 import CTRANSLATE2, CTRANSLATE2_SORTED
 from sampling.sampler.rules.exponential_race import TRANSFORMERS, VLLM_V1
 from sampling.sampler.rules.gumbel import GUMBEL
 from sampling.sampler.rules.integer import INTEGER
@@ -32,9 +33,24 @@ Rule = Literal[
     "llama.cpp",
     "llama.cpp-sorted",
     "numpy",
+    "ctranslate2",
+    "ctranslate2-sorted",
 ]
 OWN = (INTEGER, GUMBEL)
-ENGINES = (VLLM, VLLM_FP64, VLLM_V1, VLLM_CPU, SGLANG, RANKED, TRANSFORMERS, LLAMA_CPP, SORTED, NUMPY)
+ENGINES = (
+    VLLM,
+    VLLM_FP64,
+    VLLM_V1,
+    VLLM_CPU,
+    SGLANG,
+    RANKED,
+    TRANSFORMERS,
+    LLAMA_CPP,
+    SORTED,
+    NUMPY,
+    CTRANSLATE2,
+    CTRANSLATE2_SORTED,
+)
 RULES: dict[str, DrawRule] = {rule.name: rule for rule in (*OWN, *ENGINES)}
 
 
@@ -49,20 +65,20 @@ def checked_rule(rule: Rule) -> Rule:
     return rule
 
 
-def rule_of_batch(rule: Rule, truncates: Sequence[bool]) -> Rule:
+def rule_of_batch(rule: Rule, sorts: Sequence[bool]) -> Rule:
     """Return the rule that a batch follows, which for some engines is another one where rows are sorted.
 
     Args:
         rule: As it was asked for.
-        truncates: Whether top_k or top_p is in use, or the row is greedy, for each row.
+        sorts: Whether a parameter that sorts is in use, or the row is greedy, for each row.
 
     Raises:
         InvalidArgument: The rows differ in that, of an engine that draws each by itself.
     """
     asked = RULES[rule]
-    if asked.when_truncated is None or not any(truncates):
+    if asked.when_sorted is None or not any(sorts):
         return rule
-    if asked.each_row_sorts and not all(truncates):
-        words = f"all with top_k or top_p, or all without: the rule {rule} sorts each row that has one"
+    if asked.each_row_sorts and not all(sorts):
+        words = f"all with {' or '.join(asked.sorted_by)}, or all without: the rule {rule} sorts rows that have one"
         raise InvalidArgument("params", "requests of both kinds", words)
-    return cast("Rule", asked.when_truncated)
+    return cast("Rule", asked.when_sorted)

@@ -2,25 +2,18 @@
 
 The candidates lie in the order of their ids until top_k or top_p sorts them.
 
-Source: llama.cpp b11549, src/llama-sampler.cpp (llama_sampler_dist_apply); libstdc++, std::generate_canonical.
+Source: llama.cpp b11549, src/llama-sampler.cpp (llama_sampler_dist_apply).
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 from sampling_kernels.philox import WORD
 from torch import Tensor
 
 from sampling.sampler.rules.inverse_cdf import InverseCdf
-
-
-def uniform(seed: int, position: int) -> float:
-    """Return (w0 + w1 2^32) / 2^64 of the two words of std::mt19937 that a token takes."""
-    words = np.random.RandomState(seed & WORD).randint(0, 2**32, size=2 * position + 2, dtype=np.uint32)
-    low, high = words[-2:].astype(np.float64)
-    return min(float((low + high * 2.0**32) * 2.0**-64), 1 - 2.0**-53)
+from sampling.sampler.rules.mersenne_twister import uniform
 
 
 def running_sums(logits: Tensor) -> Tensor:
@@ -34,7 +27,7 @@ LLAMA_CPP = InverseCdf(
     source="llama.cpp b11549, src/llama-sampler.cpp (llama_sampler_dist_apply)",
     dialect="llama.cpp",
     no_seeds=(-1, WORD),
-    when_truncated="llama.cpp-sorted",
+    when_sorted="llama.cpp-sorted",
     each_row_sorts=True,
     on_host=True,
     uniform=uniform,
@@ -42,4 +35,4 @@ LLAMA_CPP = InverseCdf(
     inclusive=True,
     tolerance=2.0**-22,
 )
-SORTED = replace(LLAMA_CPP, name="llama.cpp-sorted", ranked=True, when_truncated=None)
+SORTED = replace(LLAMA_CPP, name="llama.cpp-sorted", ranked=True, when_sorted=None)

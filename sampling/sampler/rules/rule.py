@@ -78,8 +78,9 @@ class DrawRule:
         counts_prompt: Whether the position is the index of the last known token, prompt included, instead of the number of
             tokens sampled so far.
         dialect: The name of the dialect that the engine reads its parameters in.
-        when_truncated: The name of the rule that a batch follows in which top_k, top_p or a greedy row is in use.
-        each_row_sorts: Whether a row follows `when_truncated` by its own parameters, so that the rows of a batch have to agree.
+        when_sorted: The name of the rule that a batch follows in which rows are sorted.
+        sorted_by: The parameters whose use sorts a row; the arg max of a greedy row does so, too.
+        each_row_sorts: Whether a row follows `when_sorted` by its own parameters, so that the rows of a batch have to agree.
         on_host: Whether the rule reads a stream of numbers on the host, so that no graph can hold it.
         stream: Where in its stream each row is, of the positions of a batch, int64 [B].
     """
@@ -91,7 +92,8 @@ class DrawRule:
     no_seeds: tuple[int, ...] = ()
     counts_prompt: bool = False
     dialect: DialectName = "qstash"
-    when_truncated: str | None = None
+    when_sorted: str | None = None
+    sorted_by: tuple[str, ...] = ("top_k", "top_p")
     each_row_sorts: bool = False
     on_host: bool = False
     stream: Callable[[Tensor], Tensor] = a_stream_for_each_row

@@ -37,4 +37,4 @@ RANKED = NoisyArgMax(
     tolerance=2.0**-17,  # the engine's probabilities are float32
     ranked=True,
 )
-SGLANG = replace(RANKED, name="sglang-0.5.23", ranked=False, when_truncated=RANKED.name)
+SGLANG = replace(RANKED, name="sglang-0.5.23", ranked=False, when_sorted=RANKED.name)
