@@ -94,13 +94,13 @@ class DialectIdentification:
         """How many tokens were drawn."""
         return int(sum(found.sum() for found in self.counts.values()))
 
-    def ask(self, lab: CheckContext, name: str, count: int) -> None:
+    def ask(self, context: CheckContext, name: str, count: int) -> None:
         """Draw for one question; its parameters are noted if it is refused."""
         question = QUESTIONS[name]
         try:
-            tokens = lab.draws(question, count)
+            tokens = context.draws(question, count)
         except Refused:
-            self.refused |= {one for one in question.params if refuses(lab, question, one)}
+            self.refused |= {one for one in question.params if refuses(context, question, one)}
             return
         self.answers.append((name, tokens))
         found = np.bincount(tokens, minlength=len(question.logits))
@@ -144,16 +144,16 @@ def each(look: Callable[[SamplingCase, Semantics], T], semantics: Semantics) -> 
     return {words: look(question, semantics) for words, question in QUESTIONS.items()}
 
 
-def refuses(lab: CheckContext, question: SamplingCase, parameter: str) -> bool:
+def refuses(context: CheckContext, question: SamplingCase, parameter: str) -> bool:
     """Whether one parameter of a question is refused by itself."""
     try:
-        lab.draws(replace(question, params={parameter: question.params[parameter]}), 1)
+        context.draws(replace(question, params={parameter: question.params[parameter]}), 1)
     except Refused:
         return True
     return False
 
 
-def identify(lab: CheckContext) -> Identification:
+def identify(context: CheckContext) -> Identification:
     """Ask what tells the dialects apart, and exclude those under which the answers are next to impossible.
 
     The evidence against a dialect is the mean of the others' likelihood ratios to it, an e-process; it is out when that
@@ -165,12 +165,12 @@ def identify(lab: CheckContext) -> Identification:
     dialects = {name: Semantics.of(dialect) for name, dialect in DIALECTS.items()}
     interview = DialectIdentification(dialects)
     for name in QUESTIONS:
-        interview.ask(lab, name, FIRST)
-    done, count = FIRST, min(planned(interview), lab.most_draws)
+        interview.ask(context, name, FIRST)
+    done, count = FIRST, min(planned(interview), context.most_draws)
     while done < count:
         step = min(done, count - done)
         for name in interview.answered:
-            interview.ask(lab, name, step)
+            interview.ask(context, name, step)
         done += step
     return identified(interview, dialects)
 

@@ -27,14 +27,14 @@ class Kind:
 
     Args:
         runs: By check id the function that answers it; a check without one is not testable on this kind.
-        lab: Makes the lab from the target, the semantics and `verify`'s further arguments; `legs` and `notes` are the report's.
+        context: Makes what checks work with from the target, the semantics and `verify`'s further arguments.
         identify: Says which dialects the target is consistent with; None where the target cannot be asked.
         reason: Why a check may be missing.
         cost: What a check takes: the cheapest come first, then the identification. None: as in the table, that last.
     """
 
     runs: Mapping[str, Run]
-    lab: Callable[..., Any]
+    context: Callable[..., Any]
     identify: Callable[[Any], Identification | None]
     reason: str
     cost: Callable[[str], int] | None = None

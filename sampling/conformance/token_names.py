@@ -25,7 +25,7 @@ class TokenNames:
         self._ids = {key: token for token, key in enumerate(keys) if self.keys.count(key) == 1}
 
     @staticmethod
-    def learnt(lab: CheckContext, width: int) -> TokenNames:
+    def learnt(context: CheckContext, width: int) -> TokenNames:
         """Ask for every id below a width once, and see what it is called.
 
         Raises:
@@ -35,7 +35,7 @@ class TokenNames:
         for token in range(width):
             logits = np.zeros(width, dtype=np.float32)
             logits[token] = SURE
-            keys.append(only(lab.report(SamplingCase(logits, {"logprobs": True, "max_tokens": 1}))).key)
+            keys.append(only(context.report(SamplingCase(logits, {"logprobs": True, "max_tokens": 1}))).key)
         return TokenNames(keys)
 
     def id_of(self, listed: Listed) -> int:

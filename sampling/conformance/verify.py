@@ -100,7 +100,7 @@ class Verification:
             settings["reference"] = reference
         self.wanted, self._identifies = ids(checks), checks is None
         check_settings(self.target.kind, settings)
-        self._lab = self._kind.lab(self.target, Semantics.of(self._dialect), **settings)
+        self._context = self._kind.context(self.target, Semantics.of(self._dialect), **settings)
         self.found: dict[str, Finding] = {}
         self._identified: Identification | Finding | None = None
         self._asked = False  # whether it was tried to identify the target
@@ -111,8 +111,8 @@ class Verification:
         Raises:
             CouldNotRun: See `verify`.
         """
-        if isinstance(self._lab, CheckContext):
-            self._lab.reach()
+        if isinstance(self._context, CheckContext):
+            self._context.reach()
         cost = self._kind.cost
         try:
             for number, name in enumerate(sorted(self.wanted, key=cost) if cost else self.wanted):
@@ -120,9 +120,9 @@ class Verification:
                     self._identify()
                 if self.progress:
                     self.progress(name, number, len(self.wanted))
-                self.found[name] = outcome(name, partial(run, self._kind, name, self._lab))
+                self.found[name] = outcome(name, partial(run, self._kind, name, self._context))
             self._identify()  # again, with all that the checks have drawn
-            notes = outcome("notes", lambda: self._lab.notes)
+            notes = outcome("notes", lambda: self._context.notes)
         finally:
             if isinstance(self.target, EndpointTarget):
                 self.target.close()
@@ -139,14 +139,14 @@ class Verification:
         """Identify the target, where all checks are asked for."""
         self._asked = True
         if self._identifies:
-            found = outcome("identification", partial(identity, self._kind, self._lab))
+            found = outcome("identification", partial(identity, self._kind, self._context))
             if self._identified is None or isinstance(found, Identification):
                 self._identified = found
 
     def _report(self, told: list[str], ended: str = "") -> Report:
         """Return the report, its checks in the order of the table."""
         target, identified = self.target, self._identified
-        header = Header(self._dialect.name, target.name, target.version, target.kind, self._lab.legs)
+        header = Header(self._dialect.name, target.name, target.version, target.kind, self._context.legs)
         if isinstance(identified, Finding):
             told, identified = [*told, f"not identified: {identified.evidence}"], None
         found = {name: self.found[name] for name in self.wanted}
@@ -169,7 +169,7 @@ def ids(checks: Iterable[str] | None) -> list[str]:
     return [name for name in CHECKS if name in asked]
 
 
-def run(kind: Kind, name: str, lab: Any) -> Finding:
+def run(kind: Kind, name: str, context: Any) -> Finding:
     """Run one check.
 
     Raises:
@@ -177,13 +177,13 @@ def run(kind: Kind, name: str, lab: Any) -> Finding:
     """
     if name not in kind.runs:
         raise NotTestable(kind.reason)
-    return kind.runs[name](lab)
+    return kind.runs[name](context)
 
 
-def identity(kind: Kind, lab: Any) -> Identification | None:
+def identity(kind: Kind, context: Any) -> Identification | None:
     """Which dialects the target is consistent with; None if no token could be drawn."""
     try:
-        found = kind.identify(lab)
+        found = kind.identify(context)
     except CheckEnded:
         return None
     return found if found and found.draws else None

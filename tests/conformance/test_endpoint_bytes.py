@@ -110,9 +110,9 @@ def test_ids_in_entries_are_known_without_asking():
                 entry["id"] = 32 + ord(entry["token"]) - 65
         return told
 
-    survey = EndpointProfile(lettered(answer=answer).client)
-    assert survey.known_ids() == {text: 32 + ord(text) - 65 for text in survey.listed()}
-    assert survey.texts().items() <= survey.known_ids().items()
+    profile = EndpointProfile(lettered(answer=answer).client)
+    assert profile.known_ids() == {text: 32 + ord(text) - 65 for text in profile.listed()}
+    assert profile.texts().items() <= profile.known_ids().items()
 
 
 def test_a_tokenizer_of_the_endpoints_own_is_asked():

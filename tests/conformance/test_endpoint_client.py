@@ -248,10 +248,10 @@ def test_every_check_is_run_or_has_a_reason_not_to_and_every_run_has_a_cost():
 
 def test_what_a_survey_finds_without_log_probabilities(toy: LanguageModel):
     """The differences found by bisection are those of the model's own log probabilities."""
-    survey = EndpointProfile(in_process(toy).client)
-    survey.known[EndpointProfile.listed.__wrapped__] = {}, None
-    found = survey.fence()
-    model = survey.logprobs_in(found.messages)
+    profile = EndpointProfile(in_process(toy).client)
+    profile.known[EndpointProfile.listed.__wrapped__] = {}, None
+    found = profile.support()
+    model = profile.logprobs_in(found.messages)
     known = [(token.logprob, model[token.text]) for token in found.tokens if token.text in model]
     shift = known[0][0] - known[0][1]
     assert len(known) >= 4

@@ -292,8 +292,8 @@ def test_no_id_beyond_those_that_are_told_is_forced():
                 position["top_logprobs"][-1] |= {"token": "Ã", "id": 200}
         return told
 
-    survey = EndpointProfile(lettered(ask=ask, answer=with_ids).client)
-    assert len(survey.texts()) >= 10
+    profile = EndpointProfile(lettered(ask=ask, answer=with_ids).client)
+    assert len(profile.texts()) >= 10
     assert max(forced) == 200
 
 

@@ -80,8 +80,8 @@ def test_a_sampler_that_refuses_every_parameter_is_neither_identified_nor_passed
     report = verify(stubborn, checks=["temperature.range", BAN])
     assert report.checks["temperature.range"].verdict is Verdict.CONFORMS
     assert report.exit_code == 2
-    lab = CheckContext(CallableTarget(stubborn), PLAIN)
-    assert identity(KINDS["callable"], lab) is None
+    context = CheckContext(CallableTarget(stubborn), PLAIN)
+    assert identity(KINDS["callable"], context) is None
 
 
 def test_what_raises_has_refused_and_is_quoted() -> None:

@@ -61,19 +61,19 @@ class Writing:
         plain = [token for token, (text, _) in enumerate(names.keys) if len(text) == 1 and text.isalnum()]
         if len(plain) < LENGTH:
             raise NotTestable(f"of {len(names.keys)} tokens only {len(plain)} are single letters")
-        self._lab, self._ids = context, plain[:LENGTH]
+        self._context, self._ids = context, plain[:LENGTH]
         self.letters = "".join(names.keys[token][0] for token in self._ids)
 
     def choice(self, **fields: Any) -> dict[str, Any]:
         """Ask for the message, with further fields."""
-        return self._lab.report(replace(self.case, params={**self.case.params, **fields}))
+        return self._context.report(replace(self.case, params={**self.case.params, **fields}))
 
     @property
     def case(self) -> SamplingCase:
         """Logits that are written one after another: a penalty takes out each as soon as it is."""
         logits = np.full(len(RANKED), -100, dtype=np.float32)
         params: dict[str, Any] = {"max_tokens": LENGTH, "logprobs": True}
-        if self._lab.semantics.zero_temperature and "presence_penalty" in self._lab.semantics.stages:
+        if self._context.semantics.zero_temperature and "presence_penalty" in self._context.semantics.stages:
             logits[self._ids] = 10 - 0.4 * np.arange(LENGTH)
             params |= {"temperature": 0, "presence_penalty": 2}
         else:

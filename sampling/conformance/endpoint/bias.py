@@ -20,10 +20,10 @@ LEAST_MASS = 0.02
 def force(context: EndpointContext) -> Finding:
     """Force ids, one at a time, at the highest temperature."""
     try:
-        known = context.survey.texts()
+        known = context.profile.texts()
     except Unfenced as end:
         return Finding(Verdict.UNSUPPORTED if end.refusal else Verdict.IGNORED, str(end))
-    n, drawn = context.survey.per_request(), 0
+    n, drawn = context.profile.per_request(), 0
     for text, token in [*known.items()][:TRIED]:
         reply = context.ask(n=n, temperature=2, logit_bias={str(token): FORCE}, **context.seeds())
         drawn += len(reply.choices)
@@ -41,18 +41,18 @@ def force(context: EndpointContext) -> Finding:
 def ban(context: EndpointContext) -> Finding:
     """Ban likely tokens in the model's own distribution."""
     try:
-        known = context.survey.texts()
+        known = context.profile.texts()
     except Unfenced as end:
         if end.refusal:
             return Finding(Verdict.UNSUPPORTED, str(end))
         raise
-    listed = context.survey.listed()
+    listed = context.profile.listed()
     banned = {text: math.exp(value) for text, value in listed.items() if text in known}
     least = max(banned.values(), default=0.0)
     if least < LEAST_MASS:
         raise NotTestable("no token with a known id is likely enough in the model's own distribution")
     text = max(banned, key=banned.__getitem__)
-    n, drawn = context.survey.per_request(), 0
+    n, drawn = context.profile.per_request(), 0
     while drawn < min(draws_to_exclude(least), MOST):
         reply = context.ask(n=n, logit_bias={str(known[text]): BAN}, **context.seeds())
         drawn += len(reply.choices)

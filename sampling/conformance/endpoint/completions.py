@@ -79,7 +79,7 @@ def told(choice: Choice) -> list[Position]:
 
 def moments(context: EndpointContext, messages: Messages, params: Mapping[str, Any]) -> Iterator[Moment]:
     """Yield the positions of one request's choices at which a token that was sampled before is listed."""
-    n = context.survey.per_request()
+    n = context.profile.per_request()
     fields = {"max_tokens": LENGTH, "logprobs": True, "top_logprobs": LISTED, **params, **context.seeds()}
     rows = [told(choice) for choice in choices_of(context.ask(messages, n=n, **fields), n).choices]
     for row in rows:
@@ -116,7 +116,7 @@ def value_shift(context: EndpointContext) -> float:
     Raises:
         NotTestable: No such tokens are listed.
     """
-    fields = {"max_tokens": LENGTH, "logprobs": True, "top_logprobs": LISTED, **context.survey.greedy()}
+    fields = {"max_tokens": LENGTH, "logprobs": True, "top_logprobs": LISTED, **context.profile.greedy()}
     for messages in STORIES:
         plain, penal = (
             told(context.ask(messages, **fields, presence_penalty=value).choices[0]) for value in (0, SLIGHT)
@@ -219,10 +219,10 @@ def in_prompt(context: EndpointContext, params: Mapping[str, Any]) -> Natural:
     Raises:
         NotTestable: Those tokens are not likely there.
     """
-    first = context.survey.contexts()[0]
+    first = context.profile.contexts()[0]
     plain = [text for text in (first.texts[place] for place in first.told) if text.strip() == text][:6:2]
     messages = (*(message for text in plain for message in asking(text)), *first.messages)
-    position = context.survey.position_in(messages)
+    position = context.profile.position_in(messages)
     found = None if position is None else context_of(messages, entries_of(position), listed=True)
     if found is None or not found.breadth:
         raise NotTestable("no context in which some likely tokens are in the prompt and others are not")
@@ -248,7 +248,7 @@ def penalty_order(context: EndpointContext) -> Finding:
 def per_choice(context: EndpointContext) -> Finding:
     """Tokens that other choices of the request have sampled, under a presence penalty of 2."""
     require_raw(context)
-    if context.survey.per_request() == 1:
+    if context.profile.per_request() == 1:
         raise NotTestable("one request gives one choice, or n choices that are all the same")
 
     def known(past: Callable[[Moment], tuple[int, ...]]) -> RowOf:

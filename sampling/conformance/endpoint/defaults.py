@@ -226,8 +226,8 @@ def noticed(logs: Sequence[float]) -> bool:
 
 def defaults_of(context: EndpointContext) -> str:
     """Return what the endpoint does with fields that are left out, in words."""
-    context.survey.plain()  # which fields are taken is known then
-    names = [name for name in context.survey.manners.neutral if kind_of(name) in HYPOTHESES]
+    context.profile.plain()  # which fields are taken is known then
+    names = [name for name in context.profile.manners.neutral if kind_of(name) in HYPOTHESES]
     if not names:
         return "whether defaults of its own are in force is not known: no field is taken with a value without effect"
     try:
@@ -279,7 +279,7 @@ def differing(context: EndpointContext, names: Sequence[str]) -> str:
     asked = {"messages": [*LETTERS], "logprobs": True, "top_logprobs": LISTED}
     try:
         without, neutral = (
-            values_of(context.survey.manners.ask(asked, without=left).choices[0].positions[0])
+            values_of(context.profile.manners.ask(asked, without=left).choices[0].positions[0])
             for left in ((*names,), ())
         )
     except CheckEnded:
@@ -307,19 +307,19 @@ def looked(context: EndpointContext, names: Sequence[str]) -> list[Seen]:
     Raises:
         CheckEnded: Neither are log probabilities listed, nor do biases single tokens out.
     """
-    return listed(context, names) if context.survey.listed() else biased(context, names)
+    return listed(context, names) if context.profile.listed() else biased(context, names)
 
 
 def listed(context: EndpointContext, names: Sequence[str]) -> list[Seen]:
     """Tokens of long messages, with what is listed beside them."""
-    n = min(context.survey.per_request(), CHOICES)
+    n = min(context.profile.per_request(), CHOICES)
     asked = {"messages": [*POEM], "max_tokens": LENGTH, "logprobs": True, "top_logprobs": LISTED, "n": n}
     found: list[Seen] = []
     texts: list[str] = []
     enough = Enough(names)
     for _ in range(REQUESTS):
         new: list[Seen] = []
-        for choice in context.survey.manners.ask({**asked, **context.seeds()}, without=(*names,)).choices:
+        for choice in context.profile.manners.ask({**asked, **context.seeds()}, without=(*names,)).choices:
             texts.append(choice.text)
             new += seen_in(choice)
         found += new
@@ -373,17 +373,17 @@ def place_of(position: Position, entries: Sequence[Entry]) -> int | None:
 
 def biased(context: EndpointContext, names: Sequence[str]) -> list[Seen]:
     """Draws from tokens that biases single out."""
-    support = context.survey.fence()
+    support = context.profile.support()
     asked: dict[str, Any] = {
         "messages": [*support.messages],
         **BiasedCase(support, slope(len(support.tokens))).fields,
     }
     values = np.log(softmax(slope(len(support.tokens))))
-    none, n = np.zeros(len(values), dtype=bool), context.survey.per_request()
+    none, n = np.zeros(len(values), dtype=bool), context.profile.per_request()
     found: list[Seen] = []
     enough = Enough(names)
     for _ in range(REQUESTS):
-        reply = context.survey.manners.ask({**asked, "n": n, **context.seeds()}, without=(*names,))
+        reply = context.profile.manners.ask({**asked, "n": n, **context.seeds()}, without=(*names,))
         places = [support.index(choice.text) for choice in reply.choices]
         if None in places:
             raise NotTestable("a token from outside of the support was sampled (see bias.force)")

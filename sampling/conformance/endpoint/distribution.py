@@ -32,10 +32,10 @@ def ground(context: EndpointContext) -> Ground:
         NotTestable: Neither can be had.
     """
     try:
-        return BiasedGround(context.survey.fence())
+        return BiasedGround(context.profile.support())
     except NotTestable as unfenced:
         try:
-            return NaturalGround(context.survey.contexts())
+            return NaturalGround(context.profile.contexts())
         except NotTestable as unknown:
             raise NotTestable(f"{unfenced}; {unknown}") from None
 
@@ -124,7 +124,7 @@ def disabled(context: EndpointContext) -> Finding:
 def bias_order(context: EndpointContext) -> Finding:
     """Ask for a temperature of 0.5, and the largest biases for the least likely tokens."""
     comparison = COMPARISONS["bias.temperature-order"].comparison(context.semantics)
-    support = context.survey.fence()
+    support = context.profile.support()
     require_effect(context, BiasedGround(support), "temperature")
     case = BiasedCase(support, slope(len(support.tokens))[::-1], {"temperature": 0.5})
     return decide(context, [case], comparison)

@@ -28,7 +28,7 @@ def draws(context: EndpointContext, case: EndpointCase, count: int = 1) -> NDArr
 
 def per_request(context: EndpointContext, case: EndpointCase) -> int:
     """How many draws one request gives: n, but 1 at temperature 0 where the endpoint refuses more."""
-    return context.survey.per_request(case.fields)
+    return context.profile.per_request(case.fields)
 
 
 def request(context: EndpointContext, case: EndpointCase, number: int) -> tuple[Messages, dict[str, Any]]:
@@ -81,7 +81,7 @@ def fill(context: EndpointContext, cases: Sequence[EndpointCase], number: int, m
     missing = [
         (turn, cases[which]) for turn, which in turns if turn >= len(context.pools[repr(cases[which])])
     ]
-    replies = context.survey.ask_all([request(context, case, turn) for turn, case in missing])
+    replies = context.profile.ask_all([request(context, case, turn) for turn, case in missing])
     reply_of(replies[0])
     for (_, case), reply in zip(missing, replies, strict=True):
         if isinstance(reply, CheckEnded):

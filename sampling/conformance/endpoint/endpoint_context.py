@@ -47,7 +47,7 @@ class EndpointContext:
         typed("reference", reference, LoadedModel | None, "a model as `sampling.load` gives it, or None")
         self.client, self.semantics, self.seed = target.client, semantics, seed
         self.reference = None if reference is None else ReferenceWeights(reference, semantics.name)
-        self.survey = EndpointProfile(target.client, self.reference, semantics)
+        self.profile = EndpointProfile(target.client, self.reference, semantics)
         self.rng = np.random.default_rng(seed)
         self.pools: dict[str, list[Reply]] = {}  # responses by the case that they are to
         self.thresholds: dict[Duel, list[float]] = {}  # as far as they were measured
@@ -57,7 +57,7 @@ class EndpointContext:
 
     def ask(self, messages: Messages = LETTERS, **fields: Any) -> Reply:
         """Ask for one token, unless the fields say otherwise."""
-        return self.survey.ask(messages, **fields)
+        return self.profile.ask(messages, **fields)
 
     def ask_all(self, requests: Sequence[Mapping[str, Any]], messages: Messages = LETTERS) -> list[Reply]:
         """Ask several things of one context, as many at a time as may be.
@@ -65,15 +65,17 @@ class EndpointContext:
         Raises:
             CheckEnded: One of them has no response.
         """
-        return [reply_of(reply) for reply in self.survey.ask_all([(messages, fields) for fields in requests])]
+        return [
+            reply_of(reply) for reply in self.profile.ask_all([(messages, fields) for fields in requests])
+        ]
 
     def seeds(self) -> dict[str, Any]:
         """Return a fresh seed as a field, where one is accepted."""
-        return {"seed": int(self.rng.integers(2**31))} if self.survey.takes_seed() else {}
+        return {"seed": int(self.rng.integers(2**31))} if self.profile.takes_seed() else {}
 
     def seed_of(self, case: str, number: int) -> dict[str, Any]:
         """Return the seed of a case's numbered request as a field, where one is accepted; no other request changes it."""
-        if not self.survey.takes_seed():
+        if not self.profile.takes_seed():
             return {}
         dice = np.random.default_rng([self.seed, number, crc32(case.encode())])
         return {"seed": int(dice.integers(2**31))}
@@ -84,8 +86,8 @@ class EndpointContext:
         Raises:
             Refused: It refuses even a request that asks for nothing special.
         """
-        self.survey.plain()
-        return self.survey.manners.refusal(fields)
+        self.profile.plain()
+        return self.profile.manners.refusal(fields)
 
     @property
     def legs(self) -> tuple[str, ...]:
@@ -97,14 +99,14 @@ class EndpointContext:
         """What the endpoint's model is, as far as it was looked at, and what it took to ask."""
         identity = self._identity()
         spent = f"{self.client.budget.sent} requests were sent"
-        return (identity, *self.defaults, *self.survey.manners.notes, spent)
+        return (identity, *self.defaults, *self.profile.manners.notes, spent)
 
     def _identity(self) -> str:
         """Return what the endpoint's model is, as far as it was looked at."""
         if self.reference is None:
             return "the model's identity was not tested: no reference weights were given"
         try:
-            return against_weights(self.survey, self.reference)
+            return against_weights(self.profile, self.reference)
         except CheckEnded as end:
             return f"the model's identity could not be tested: {end}"
 

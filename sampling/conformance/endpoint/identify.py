@@ -38,7 +38,7 @@ def identify(context: EndpointContext) -> Identification | None:
 
 
 def identified(context: EndpointContext) -> Identification:
-    """Weigh the dialects against each other on draws from fenced questions.
+    """Weigh the dialects against each other on draws from biased cases.
 
     Raises:
         CheckEnded: The endpoint does not answer as it has to.
@@ -52,7 +52,7 @@ def identified(context: EndpointContext) -> Identification:
         rows = {name: question.row(reading) for name, reading in readings.items()}
         # what a check has drawn is taken in whole
         requests = max(LEAST_REQUESTS, len(context.pools.get(repr(question), [])))
-        least, most = drawn + requests * context.survey.per_request(), drawn + DRAWS
+        least, most = drawn + requests * context.profile.per_request(), drawn + DRAWS
         try:
             for _, tokens in batches(context, [question]):
                 seen.add(tokens, rows)

@@ -56,16 +56,16 @@ ONE_LEFT: dict[str, Any] = {"top_k": 1, "min_p": 0.99}
 finding = partial(certain, detects="messages, not draws: any difference shows")
 
 
-def answer(lab: EndpointContext, **fields: Any) -> Choice:
+def answer(context: EndpointContext, **fields: Any) -> Choice:
     """Return the most likely answer to a question."""
-    return lab.ask(QUESTION, **{"max_tokens": LONG, **lab.survey.greedy(), **fields}).choices[0]
+    return context.ask(QUESTION, **{"max_tokens": LONG, **context.profile.greedy(), **fields}).choices[0]
 
 
-def stop_left_out(lab: EndpointContext) -> Finding:
+def stop_left_out(context: EndpointContext) -> Finding:
     """Stop at a piece of the answer that is known to come."""
-    whole = answer(lab).text
+    whole = answer(context).text
     stop, before = stop_in(whole)
-    cut = answer(lab, stop=[stop]).text
+    cut = answer(context, stop=[stop]).text
     if cut == before:
         return finding(
             Verdict.CONFORMS, f"with the stop string {stop!r} the text ends before it: {cut[-20:]!r}"
@@ -78,7 +78,7 @@ def stop_left_out(lab: EndpointContext) -> Finding:
         return finding(
             Verdict.DEVIATES, f"the text ends too early: {cut[-20:]!r} before the stop string {stop!r}"
         )
-    if answer(lab).text == whole and answer(lab, stop=[stop]).text == cut:
+    if answer(context).text == whole and answer(context, stop=[stop]).text == cut:
         words = f"each time: {cut[-20:]!r}, and not {before[-20:]!r}, before the stop string {stop!r}"
         return finding(Verdict.DEVIATES, f"the text before it is another one {words}")
     raise CheckEnded("two requests for the most likely answer gave different texts")
@@ -99,18 +99,18 @@ def begun_before(text: str, at: int) -> int:
     return next((size for size in (2, 1) if text[at : at + size] in text[: at - size + 1]), 0)
 
 
-def finish_reason(lab: EndpointContext) -> Finding:
+def finish_reason(context: EndpointContext) -> Finding:
     """End by length, by a stop string and, if the answer is short, by itself; then the same in a stream."""
-    whole = answer(lab)
+    whole = answer(context)
     stop, _ = stop_in(whole.text)
-    usage = lab.ask(QUESTION, max_tokens=LONG, **lab.survey.greedy()).counts
-    short, text = max(2, lab.survey.manners.least), ""
-    told = {"a stop string": (answer(lab, stop=[stop]).finish_reason, "stop")}
+    usage = context.ask(QUESTION, max_tokens=LONG, **context.profile.greedy()).counts
+    short, text = max(2, context.profile.manners.least), ""
+    told = {"a stop string": (answer(context, stop=[stop]).finish_reason, "stop")}
     if usage is not None and usage.completion_tokens < LONG:
         told["its own end"] = (whole.finish_reason, "stop")
     if usage is None or usage.completion_tokens > short:
-        told["max_tokens"] = (answer(lab, max_tokens=short).finish_reason, "length")
-        text, reason = streamed(lab, max_tokens=short)
+        told["max_tokens"] = (answer(context, max_tokens=short).finish_reason, "length")
+        text, reason = streamed(context, max_tokens=short)
         told["max_tokens in a stream"] = (reason, "length")
     wrong = [f"{shown(got)} at {what}" for what, (got, wanted) in told.items() if got != wanted]
     if wrong:
@@ -122,26 +122,26 @@ def finish_reason(lab: EndpointContext) -> Finding:
     return finding(Verdict.CONFORMS, "; ".join(f"{got!r} at {what}" for what, (got, _) in told.items()))
 
 
-def streamed(lab: EndpointContext, **fields: Any) -> tuple[str, object]:
+def streamed(context: EndpointContext, **fields: Any) -> tuple[str, object]:
     """Text and reason to finish of the most likely answer, streamed."""
-    asked = {"messages": list(QUESTION), **lab.survey.greedy(), **fields}
-    chunks = [chunk.choices[0] for chunk in lab.survey.manners.ask_stream(asked) if chunk.choices]
+    asked = {"messages": list(QUESTION), **context.profile.greedy(), **fields}
+    chunks = [chunk.choices[0] for chunk in context.profile.manners.ask_stream(asked) if chunk.choices]
     reasons = [choice.finish_reason for choice in chunks if choice.finish_reason is not None]
     return "".join(choice.delta.content or "" for choice in chunks), reasons[-1] if reasons else None
 
 
-def constrained(lab: EndpointContext) -> Finding:
+def constrained(context: EndpointContext) -> Finding:
     """Ask for JSON, plainly and with biases that would force letters."""
-    plain = lab.ask(
-        QUESTION, max_tokens=JSON_TOKENS, response_format=JSON_FORMAT, **lab.survey.greedy()
+    plain = context.ask(
+        QUESTION, max_tokens=JSON_TOKENS, response_format=JSON_FORMAT, **context.profile.greedy()
     ).choices[0]
-    tokens = lab.survey.fence().tokens
+    tokens = context.profile.support().tokens
     biases = {str(token.id): 60 for token in tokens}
-    forced = lab.ask(QUESTION, max_tokens=8, response_format=JSON_FORMAT, logit_bias=biases).choices[0]
+    forced = context.ask(QUESTION, max_tokens=8, response_format=JSON_FORMAT, logit_bias=biases).choices[0]
     texts = (plain.text, forced.text)
     if not all(text.lstrip()[:1] in ("{", "") for text in texts):
         begun = next(text for text in texts if text.lstrip()[:1] not in ("{", ""))
-        same = plain.text == answer(lab, max_tokens=JSON_TOKENS).text
+        same = plain.text == answer(context, max_tokens=JSON_TOKENS).text
         return finding(
             Verdict.IGNORED if same else Verdict.DEVIATES,
             f"a JSON object was asked for, and {begun[:30]!r} came",
@@ -160,34 +160,39 @@ def constrained(lab: EndpointContext) -> Finding:
     return finding(Verdict.CONFORMS, f"{words}; shares within the legal set were not measured")
 
 
-def parameters(lab: EndpointContext) -> Finding:
+def parameters(context: EndpointContext) -> Finding:
     """For every field of the page and the dialect: is an allowed value taken and honoured, and are others refused?"""
-    lab.survey.plain()  # where not even this is answered, nothing was refused
-    fields = {**FIELDS, **{name: values for name, values in FURTHER.items() if name in lab.semantics.stages}}
-    fields["max_tokens"] = (max(2, lab.survey.manners.least), fields["max_tokens"][1])
-    refused = [name for name, (good, _) in fields.items() if good is not None and not taken(lab, name, good)]
+    context.profile.plain()  # where not even this is answered, nothing was refused
+    fields = {
+        **FIELDS,
+        **{name: values for name, values in FURTHER.items() if name in context.semantics.stages},
+    }
+    fields["max_tokens"] = (max(2, context.profile.manners.least), fields["max_tokens"][1])
+    refused = [
+        name for name, (good, _) in fields.items() if good is not None and not taken(context, name, good)
+    ]
     found: dict[str, list[str]] = {HONOURED: [], CLAMPED: [], WITHOUT: [], UNSEEN: []}
     for name, (_, others) in fields.items():
         for bad in others:
-            if name not in refused and not lab.refuses(**{name: bad}):
-                found[fate(lab, name, bad)].append(f"{name} {json.dumps(bad)}")
-    without = unheeded(lab, refused)
+            if name not in refused and not context.refuses(**{name: bad}):
+                found[fate(context, name, bad)].append(f"{name} {json.dumps(bad)}")
+    without = unheeded(context, refused)
     words = [f"refused: {', '.join(refused)}"] if refused else []
     words += [f"without effect: {', '.join(without)}"] if without else []
     fates = [f"{', '.join(what)} ({how})" for how, what in found.items() if what]
     words += [f"taken though out of range or unknown: {'; '.join(fates)}"] if fates else []
-    lab.defaults = lab.defaults or (defaults_of(lab),)
-    return finding(verdict_on(lab, refused, without, found), "; ".join(words) or all_good(fields))
+    context.defaults = context.defaults or (defaults_of(context),)
+    return finding(verdict_on(context, refused, without, found), "; ".join(words) or all_good(fields))
 
 
 def verdict_on(
-    lab: EndpointContext, refused: list[str], without: list[str], found: Mapping[str, list[str]]
+    context: EndpointContext, refused: list[str], without: list[str], found: Mapping[str, list[str]]
 ) -> Verdict:
     """Return the verdict on what was refused, had no effect, or was taken though it should not be."""
     if without or found[WITHOUT]:
         return Verdict.IGNORED
     if any(found.values()):
-        return Verdict.AMBIGUOUS if "ranges" in lab.semantics.silent else Verdict.DEVIATES
+        return Verdict.AMBIGUOUS if "ranges" in context.semantics.silent else Verdict.DEVIATES
     return Verdict.UNSUPPORTED if refused else Verdict.CONFORMS
 
 
@@ -197,30 +202,30 @@ def all_good(fields: Mapping[str, Any]) -> str:
     return f"taken, honoured where one request shows it, and refused out of range: {names}"
 
 
-def taken(lab: EndpointContext, name: str, value: Any) -> bool:
+def taken(context: EndpointContext, name: str, value: Any) -> bool:
     """Whether an allowed value is taken, biases at least as numbers with a fraction."""
-    refusal = lab.refuses(**{name: value})
+    refusal = context.refuses(**{name: value})
     if refusal and name == "logit_bias":
         broken = {token: float(bias) for token, bias in value.items()}
-        if not lab.refuses(logit_bias=broken):
-            lab.survey.manners.note(
+        if not context.refuses(logit_bias=broken):
+            context.profile.manners.note(
                 "whole numbers in logit_bias", refusal, "they were sent as 1.0 is written"
             )
             return True
     return not refusal
 
 
-def unheeded(lab: EndpointContext, refused: list[str]) -> list[str]:
+def unheeded(context: EndpointContext, refused: list[str]) -> list[str]:
     """Fields that one request shows to have no effect."""
-    most = max(2, lab.survey.manners.least)
+    most = max(2, context.profile.manners.least)
     seen = {
-        "n": lambda: len(lab.ask(n=2).choices) == 2,
-        "logprobs": lambda: raw(lab, logprobs=True).choices[0].logprobs is not None,
-        "max_tokens": lambda: used(raw(lab, max_tokens=most)) <= most,
+        "n": lambda: len(context.ask(n=2).choices) == 2,
+        "logprobs": lambda: raw(context, logprobs=True).choices[0].logprobs is not None,
+        "max_tokens": lambda: used(raw(context, max_tokens=most)) <= most,
         **{
-            name: partial(leaves_one, lab, {name: value})
+            name: partial(leaves_one, context, {name: value})
             for name, value in ONE_LEFT.items()
-            if name in lab.semantics.stages
+            if name in context.semantics.stages
         },
     }
     return [name for name, heeded in seen.items() if name not in refused and can_tell(heeded)]

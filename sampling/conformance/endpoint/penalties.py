@@ -96,7 +96,7 @@ class Shifts:
 
 def few(context: EndpointContext) -> TokenSupport:
     """Return a support of a few tokens."""
-    return context.survey.fence().first(FEW)
+    return context.profile.support().first(FEW)
 
 
 def sequences(
@@ -126,7 +126,7 @@ def compared(
     both: Mapping[str, Any] | None = None,
 ) -> Finding:
     """Sample with and without a penalty until one side is excluded."""
-    support, n, drawn = few(context), context.survey.per_request(), 0
+    support, n, drawn = few(context), context.profile.per_request(), 0
     rounds = ROUNDS if n > 1 else 4 * ROUNDS
     for done in range(1, rounds + 1):
         size = n if n > 1 else 8
@@ -153,7 +153,7 @@ def batch(
     context: EndpointContext, support: TokenSupport, length: int, size: int, params: Mapping[str, Any]
 ) -> Sequences:
     """So many completions, in as many requests as it takes."""
-    n = context.survey.per_request()
+    n = context.profile.per_request()
     found = [sequences(context, support, length, n, **params) for _ in range(max(1, size // n))]
     return [tokens for part in found for tokens in part]
 
@@ -184,14 +184,14 @@ def lowered_at_end(context: EndpointContext, drawn: BiasedCase) -> bool:
     """
     token = drawn.support.tokens[drawn.in_prompt[0]]
     message = {"role": "user", "content": token.text}
-    support = context.survey.fence_in((*context.survey.fence().messages, message))
+    support = context.profile.support_in((*context.profile.support().messages, message))
     place = support.index(token.text)
     if place is None:
         raise NotTestable(f"{token.text!r} is not listed behind itself")
     logits = np.zeros(len(support.tokens))
     logits[place] = AHEAD
     case = BiasedCase(support, logits, drawn.params, (place,))
-    reply = context.ask(support.messages, **{**case.fields, **context.survey.greedy()})
+    reply = context.ask(support.messages, **{**case.fields, **context.profile.greedy()})
     found = support.index(reply.choices[0].text)
     if found is None:
         raise NotTestable("the most likely token is none of the biased ones (see bias.force)")
@@ -201,7 +201,7 @@ def lowered_at_end(context: EndpointContext, drawn: BiasedCase) -> bool:
 def supported(context: EndpointContext) -> bool:
     """Whether biases keep other tokens out; otherwise penalties are looked at in completions as they are."""
     try:
-        context.survey.fence()
+        context.profile.support()
     except NotTestable:
         return False
     return True
@@ -226,9 +226,9 @@ def with_prompt(context: EndpointContext) -> tuple[TokenSupport, tuple[int, ...]
     Raises:
         NotTestable: No such context is found.
     """
-    plain = context.survey.fence()
+    plain = context.profile.support()
     inside = single_tokens(context, plain)
-    support = context.survey.fence_in((*(said(plain, place) for place in inside), *plain.messages))
+    support = context.profile.support_in((*(said(plain, place) for place in inside), *plain.messages))
     texts = {plain.tokens[place].text for place in inside}
     here = tuple(place for place, token in enumerate(support.tokens) if token.text in texts)
     if not here or len(here) == len(support.tokens):
@@ -245,7 +245,7 @@ def single_tokens(context: EndpointContext, support: TokenSupport) -> list[int]:
     """Three tokens whose texts, as messages, are the shortest prompts there are: one token each."""
     lengths: dict[int, int] = {}
     places = range(min(6, len(support.tokens)))
-    replies = context.survey.ask_all([((said(support, place),), {}) for place in places])
+    replies = context.profile.ask_all([((said(support, place),), {}) for place in places])
     for place, reply in zip(places, replies, strict=True):
         usage = reply_of(reply).counts
         if usage is None:
@@ -387,7 +387,7 @@ def per_choice(context: EndpointContext) -> Finding:
     """Ask for a second token like the first, where other choices of the request have sampled the other tokens."""
     if not supported(context):
         return completions.per_choice(context)
-    if context.survey.per_request() == 1:
+    if context.profile.per_request() == 1:
         raise NotTestable("one request gives one choice, or n choices that are all the same")
     p = 2.0
     shifts = Shifts({"own tokens only": -p}, {"the tokens of all choices": 0.0})

@@ -37,10 +37,10 @@ CANDIDATES = (
 )
 ENDED = 4  # messages in a row that may end before they begin
 MOST_PROBES = 180
-LONGEST = 64  # characters of a token of a fence
-WIDEST, PLENTY, NARROWEST = 16, 12, 6  # tokens of a fence
+LONGEST = 64  # characters of a token of a support
+WIDEST, PLENTY, NARROWEST = 16, 12, 6  # tokens of a support
 CLOSE = 1e-3  # nats by which one value told twice may differ
-LOWEST = -35.0  # a log probability; no bias lifts what is below into a fence
+LOWEST = -35.0  # a log probability; no bias lifts what is below into a support
 FORCE = 100.0
 SPAN, PRECISION = 48.0, 0.004  # of log probability differences that are searched for, and how closely
 CHOICES = (16, 8, 4, 2)  # of one request, as many as are taken
@@ -81,7 +81,7 @@ class TokenSupport:
     told: bool
 
     def first(self, count: int) -> TokenSupport:
-        """Return the fence of the first so many tokens."""
+        """Return the support of the first so many tokens."""
         return replace(self, tokens=self.tokens[:count])
 
     def index(self, text: str) -> int | None:
@@ -104,11 +104,11 @@ def once(method: Callable[[EndpointProfile], R]) -> Callable[[EndpointProfile], 
     """Ask for something once; what it came to, trouble included, is kept."""
 
     @wraps(method)
-    def kept(survey: EndpointProfile) -> R:
-        known = survey.known
+    def kept(profile: EndpointProfile) -> R:
+        known = profile.known
         if method not in known:
             try:
-                known[method] = method(survey), None
+                known[method] = method(profile), None
             except CheckEnded as error:
                 known[method] = None, error
         value, trouble = known[method]
@@ -221,12 +221,12 @@ class EndpointProfile:
         return missing.positions[0]  # says what is missing
 
     @once
-    def fence(self) -> TokenSupport:
-        """Return the fence in the context of letters."""
-        return self.fence_in(LETTERS)
+    def support(self) -> TokenSupport:
+        """Return the support in the context of letters."""
+        return self.support_in(LETTERS)
 
-    def fence_in(self, messages: Messages) -> TokenSupport:
-        """Return the fence in some context.
+    def support_in(self, messages: Messages) -> TokenSupport:
+        """Return the support in some context.
 
         Raises:
             NotTestable: Too few tokens can be told apart.
@@ -297,10 +297,12 @@ class EndpointProfile:
     def _broad(self) -> tuple[Messages, dict[str, Any]]:
         """Return a context in which many tokens are likely, and the biases for that; or messages hardly ever the same."""
         try:
-            fence = self.fence()
+            support = self.support()
         except NotTestable:
             return LETTERS, {"max_tokens": MESSAGE}
-        return fence.messages, {"logit_bias": {str(token.id): 60 - token.logprob for token in fence.tokens}}
+        return support.messages, {
+            "logit_bias": {str(token.id): 60 - token.logprob for token in support.tokens}
+        }
 
     @once
     def _when_cold(self) -> int:
@@ -388,7 +390,7 @@ class EndpointProfile:
         return found if sum(map(math.exp, found.values())) <= 1 + CLOSE else {}
 
     def _enough(self, found: Mapping[str, int], asked: int) -> bool:
-        """Whether the texts that are known make a fence, after so many ids that were forced.
+        """Whether the texts that are known make a support, after so many ids that were forced.
 
         Where entries tell the ids, these are enough: there are engines that end when an id is not in their vocabulary.
         """

@@ -40,18 +40,18 @@ FOLLOWING = "choice i of seed s is choice 0 of seed s + i"
 USUAL = (0, 1, 42, 1234)  # seeds that engines take where none is given
 
 
-def completion(lab: EndpointContext, n: int = 1, **fields: Any) -> list[str]:
+def completion(context: EndpointContext, n: int = 1, **fields: Any) -> list[str]:
     """Return the texts of a request whose tokens are hardly ever the same by chance."""
-    reply = lab.ask(ground(lab).flat(12).messages, n=n, **long(lab, fields))
+    reply = context.ask(ground(context).flat(12).messages, n=n, **long(context, fields))
     return [choice.text for choice in choices_of(reply, n).choices]
 
 
-def long(lab: EndpointContext, fields: Mapping[str, Any]) -> dict[str, Any]:
+def long(context: EndpointContext, fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of such a request."""
-    return {**ground(lab).flat(12).fields, "max_tokens": LENGTH, "temperature": 2, **fields}
+    return {**ground(context).flat(12).fields, "max_tokens": LENGTH, "temperature": 2, **fields}
 
 
-def texts_of(lab: EndpointContext, seeds: Mapping[str, int]) -> dict[str, str]:
+def texts_of(context: EndpointContext, seeds: Mapping[str, int]) -> dict[str, str]:
     """Return the texts of such requests under seeds, by what the seeds are called; those that are refused left out.
 
     One after the other: beside others a seed may not hold, which is another check's.
@@ -59,21 +59,21 @@ def texts_of(lab: EndpointContext, seeds: Mapping[str, int]) -> dict[str, str]:
     told: dict[str, str] = {}
     for name, seed in seeds.items():
         try:
-            told[name] = completion(lab, seed=seed)[0]
+            told[name] = completion(context, seed=seed)[0]
         except (Refused, Unanswered):  # some engines fail where they should refuse
             continue
     return told
 
 
-def seed_repeats(lab: EndpointContext) -> Finding:
+def seed_repeats(context: EndpointContext) -> Finding:
     """Ask for the same seeded requests, alone and among others."""
-    if not lab.survey.takes_seed():
-        lab.ask(seed=1)  # says how it is refused
+    if not context.profile.takes_seed():
+        context.ask(seed=1)  # says how it is refused
     with ThreadPoolExecutor(NEIGHBOURS) as pool:
-        alone = {seed: completion(lab, seed=seed) for seed in SEEDS}
-        again = {seed: completion(lab, seed=seed) for seed in SEEDS}
-        beside = [pool.submit(completion, lab, seed=1000 + other) for other in range(2 * NEIGHBOURS)]
-        among = {seed: completion(lab, seed=seed) for seed in SEEDS}
+        alone = {seed: completion(context, seed=seed) for seed in SEEDS}
+        again = {seed: completion(context, seed=seed) for seed in SEEDS}
+        beside = [pool.submit(completion, context, seed=1000 + other) for other in range(2 * NEIGHBOURS)]
+        among = {seed: completion(context, seed=seed) for seed in SEEDS}
         for other in beside:
             other.result()
     drawn = 3 * len(SEEDS) * LENGTH
@@ -90,104 +90,104 @@ def seed_repeats(lab: EndpointContext) -> Finding:
     return Finding(Verdict.CONFORMS, words, drawn, "any change of a token", false_alarm=0.0)
 
 
-def seeds_differ(lab: EndpointContext) -> Finding:
+def seeds_differ(context: EndpointContext) -> Finding:
     """Consecutive seeds, one draw each, from four equally likely tokens; and seeds that a rule may take for another."""
-    if not lab.survey.takes_seed():
-        lab.ask(seed=1)
-    told = texts_of(lab, RELATED)
+    if not context.profile.takes_seed():
+        context.ask(seed=1)
+    told = texts_of(context, RELATED)
     same = [name for name, text in told.items() if name != NULL and name != NONE and text == told.get(NULL)]
     if len(told) > 2 and len(set(told.values())) == 1:
         return Finding(
             Verdict.DEVIATES, "fits 'one seed for all': all seeds give one and the same text", len(told)
         )
-    rules, wrong = [*minus_one(lab, told), *following(lab, told)], list[str]()
+    rules, wrong = [*minus_one(context, told), *following(context, told)], list[str]()
     if same:
         names = " and ".join(same)
         wrong.append(f"'seeds that differ are the same': with s = {RELATED[NULL]}, {names} give what s gives")
-    if FOLLOWING in rules and not lab.semantics.choices_follow_seeds:
+    if FOLLOWING in rules and not context.semantics.choices_follow_seeds:
         wrong.append(f"{FOLLOWING!r}: different seeds share their tokens where n is above 1")
     if wrong:
         return Finding(Verdict.DEVIATES, f"fits {'; fits '.join(wrong)}", len(told), false_alarm=0.0)
-    asked = ground(lab).flat(EQUAL)
-    tokens = firsts(lab, asked, [{"seed": seed} for seed in range(1, SINGLE + 1)])
-    found = spread(lab, asked, tokens, "consecutive seeds")
+    asked = ground(context).flat(EQUAL)
+    tokens = firsts(context, asked, [{"seed": seed} for seed in range(1, SINGLE + 1)])
+    found = spread(context, asked, tokens, "consecutive seeds")
     return replace(found, evidence="; ".join([found.evidence, *rules]))
 
 
-def minus_one(lab: EndpointContext, told: Mapping[str, str]) -> list[str]:
+def minus_one(context: EndpointContext, told: Mapping[str, str]) -> list[str]:
     """Return what a seed of -1 is."""
     if NONE not in told:
         return ["a seed of -1 is refused"]
-    return [] if completion(lab, seed=-1)[0] == told[NONE] else ["a seed of -1 is none"]
+    return [] if completion(context, seed=-1)[0] == told[NONE] else ["a seed of -1 is none"]
 
 
-def following(lab: EndpointContext, told: Mapping[str, str]) -> list[str]:
+def following(context: EndpointContext, told: Mapping[str, str]) -> list[str]:
     """Whether the second choice of a seed is the first of the next."""
-    if lab.survey.per_request() == 1 or NEXT not in told:
+    if context.profile.per_request() == 1 or NEXT not in told:
         return []
-    return [FOLLOWING] if completion(lab, 2, seed=RELATED[NULL])[1] == told[NEXT] else []
+    return [FOLLOWING] if completion(context, 2, seed=RELATED[NULL])[1] == told[NEXT] else []
 
 
-def unseeded_vary(lab: EndpointContext) -> Finding:
+def unseeded_vary(context: EndpointContext) -> Finding:
     """Send requests without a seed, some of them over fresh connections and behind seeded ones; then first draws of many.
 
     A generator that every connection begins anew, and a seed that stays behind in it, show in longer texts.
     """
-    completion(lab)  # what has to be learnt first is no part of a stream
-    lab.survey.takes_seed()
+    completion(context)  # what has to be learnt first is no part of a stream
+    context.profile.takes_seed()
     streams: list[list[str]] = []
     for _ in range(CONNECTIONS):
-        lab.client.close()
-        streams.append([completion(lab)[0] for _ in range(2)])
+        context.client.close()
+        streams.append([completion(context)[0] for _ in range(2)])
     drawn = CONNECTIONS * 2 * LENGTH
     if len({text for stream in streams for text in stream}) == 1:
-        return Finding(Verdict.DEVIATES, f"fits {same_seed(lab, streams[0][0])!r}", drawn)
+        return Finding(Verdict.DEVIATES, f"fits {same_seed(context, streams[0][0])!r}", drawn)
     if all(stream == streams[0] for stream in streams):
         words = (
             "fits 'every connection begins the same stream': what comes first over one comes first over all"
         )
         return Finding(Verdict.DEVIATES, words, drawn)
-    if lab.survey.takes_seed():
-        behind = [(completion(lab, seed=SEEDS[0]), completion(lab))[1] for _ in range(2)]
+    if context.profile.takes_seed():
+        behind = [(completion(context, seed=SEEDS[0]), completion(context))[1] for _ in range(2)]
         if behind[0] == behind[1]:
             words = "fits 'a seed stays for those who ask without one': they repeat what follows it"
             return Finding(Verdict.DEVIATES, words, drawn)
-    asked = ground(lab).flat(EQUAL)
-    return spread(lab, asked, firsts(lab, asked, [{}] * SINGLE), "requests without a seed")
+    asked = ground(context).flat(EQUAL)
+    return spread(context, asked, firsts(context, asked, [{}] * SINGLE), "requests without a seed")
 
 
-def same_seed(lab: EndpointContext, text: str) -> str:
+def same_seed(context: EndpointContext, text: str) -> str:
     """Return the reading of a text that comes to every request without a seed."""
     words = "every request without a seed has the same one"
-    if not lab.survey.takes_seed():
+    if not context.profile.takes_seed():
         return words
-    told = texts_of(lab, {str(seed): seed for seed in USUAL})
+    told = texts_of(context, {str(seed): seed for seed in USUAL})
     if len(set(told.values())) == 1:
         return ALWAYS
     return next((f"{words}, {name}" for name, other in told.items() if other == text), words)
 
 
-def firsts(lab: EndpointContext, asked: EndpointCase, fields: Sequence[Mapping[str, Any]]) -> list[int]:
-    """One draw from a question for each request, as places in the fence."""
-    replies = lab.ask_all([{**asked.fields, **each} for each in fields], asked.messages)
+def firsts(context: EndpointContext, asked: EndpointCase, fields: Sequence[Mapping[str, Any]]) -> list[int]:
+    """One draw from a question for each request, as places in the support."""
+    replies = context.ask_all([{**asked.fields, **each} for each in fields], asked.messages)
     return places_of(asked, [reply.choices[0] for reply in replies])
 
 
 def places_of(asked: EndpointCase, choices: Sequence[Choice]) -> list[int]:
-    """Return the places in the fence of what choices have sampled.
+    """Return the places in the support of what choices have sampled.
 
     Raises:
         NotTestable: One of them is not in it.
     """
     places = [asked.place(choice) for choice in choices]
     if None in places:
-        raise NotTestable("a token from outside of the fence was sampled (see bias.force)")
+        raise NotTestable("a token from outside of the support was sampled (see bias.force)")
     return [place for place in places if place is not None]
 
 
-def spread(lab: EndpointContext, asked: EndpointCase, tokens: Sequence[int], what: str) -> Finding:
+def spread(context: EndpointContext, asked: EndpointCase, tokens: Sequence[int], what: str) -> Finding:
     """Whether draws are spread as they should be, and each is independent of the one before."""
-    p = asked.row(lab.semantics)[: asked.tokens]
+    p = asked.row(context.semantics)[: asked.tokens]
     tokens = [token for token in tokens if token < len(p)]
     if len(tokens) < FLAT_DRAWS // 2:
         raise CheckEnded(f"only {len(tokens)} draws are among the tokens whose probabilities are known")
@@ -204,28 +204,28 @@ def spread(lab: EndpointContext, asked: EndpointCase, tokens: Sequence[int], wha
 MOST_CHOICES = 8  # of a request, where so many are taken
 
 
-def choices_differ(lab: EndpointContext) -> Finding:
+def choices_differ(context: EndpointContext) -> Finding:
     """Ask for the choices of seeded requests, in neighbouring pairs; and whether their order is that of their probabilities.
 
     That choices share their tokens with those of other seeds is said by the check of these.
     """
-    asked, taken = ground(lab).flat(3), lab.survey.per_request()
+    asked, taken = ground(context).flat(3), context.profile.per_request()
     n = min(MOST_CHOICES, taken) if taken > 1 else MOST_CHOICES
-    if taken == 1 and len(lab.ask(asked.messages, n=n, **asked.fields).choices) == 1:
+    if taken == 1 and len(context.ask(asked.messages, n=n, **asked.fields).choices) == 1:
         return certain(Verdict.IGNORED, f"one choice comes for n = {n}", detects="choices, not draws")
     # some engines sort by them where they are asked for
-    shown = {"logprobs": True} if lab.survey.listed() else {}
+    shown = {"logprobs": True} if context.profile.listed() else {}
     count = -(-FLAT_DRAWS // n)
-    requests = [{"n": n, **shown, **asked.fields, **lab.seeds()} for _ in range(count)]
-    replies = lab.ask_all(requests, asked.messages)
+    requests = [{"n": n, **shown, **asked.fields, **context.seeds()} for _ in range(count)]
+    replies = context.ask_all(requests, asked.messages)
     tokens = [places_of(asked, choices_of(reply, n).choices) for reply in replies]
     every, order = [place for places in tokens for place in places], log_sorted(tokens)
     if order >= -math.log(FALSE_ALARM):
-        shape = spread(lab, asked, [*lab.rng.permutation(every)], "choices of seeded requests")
+        shape = spread(context, asked, [*context.rng.permutation(every)], "choices of seeded requests")
         words = "fits 'sorted by score': the choices of a request come in the order of their probabilities"
         verdict = Verdict.AMBIGUOUS if shape.verdict is Verdict.CONFORMS else shape.verdict
         return replace(shape, verdict=verdict, evidence=f"{words}; {shape.evidence}")
-    return spread(lab, asked, every, "choices of seeded requests")
+    return spread(context, asked, every, "choices of seeded requests")
 
 
 def log_sorted(requests: Sequence[Sequence[int]]) -> float:
@@ -244,18 +244,18 @@ def log_sorted(requests: Sequence[Sequence[int]]) -> float:
     return total
 
 
-def uniformity(lab: EndpointContext) -> Finding:
+def uniformity(context: EndpointContext) -> Finding:
     """Turn draws from one question into uniforms; look at their shares, and at pairs of neighbours."""
-    asked = [ground(lab).case({"top_p": 1})]
-    p = asked[0].row(lab.semantics)[: asked[0].tokens]
-    each = lab.survey.per_request()
+    asked = [ground(context).case({"top_p": 1})]
+    p = asked[0].row(context.semantics)[: asked[0].tokens]
+    each = context.profile.per_request()
     needed = -(-DRAWS // each) if each > 1 else ALONE
     # in no order of the endpoint's: choices may come sorted, which is another check's
     tokens = np.concatenate(
-        [lab.rng.permutation(part) for _, part in islice(batches(lab, asked, needed), needed)]
+        [context.rng.permutation(part) for _, part in islice(batches(context, asked, needed), needed)]
     )
     tokens = tokens[tokens < len(p)]
-    return uniformity_of(transform(tokens, p, lab.rng.random(len(tokens))))
+    return uniformity_of(transform(tokens, p, context.rng.random(len(tokens))))
 
 
 RUNS: dict[str, Run] = {

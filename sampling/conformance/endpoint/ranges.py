@@ -36,10 +36,10 @@ def fate(context: EndpointContext, name: str, value: Any) -> str:
 
 def raw(context: EndpointContext, messages: Messages = QUESTION, **fields: Any) -> Reply:
     """Ask with fields as they are."""
-    return context.survey.manners.ask_as_is({"messages": list(messages), **fields})
+    return context.profile.manners.ask_as_is({"messages": list(messages), **fields})
 
 
-def no_such_thing(_lab: EndpointContext, _value: Any) -> str:
+def no_such_thing(_context: EndpointContext, _value: Any) -> str:
     """Of a value that means nothing, nothing can be honoured."""
     return WITHOUT
 
@@ -56,13 +56,13 @@ def logprobs(context: EndpointContext, value: Any) -> str:
 
 def number_of_tokens(context: EndpointContext, value: float) -> str:
     """How many tokens come, where more would."""
-    greedy: dict[str, Any] = context.survey.greedy()
+    greedy: dict[str, Any] = context.profile.greedy()
     counts = raw(context, **greedy, max_tokens=value).counts
     if counts is None:
         return UNSEEN
     if counts.completion_tokens == value:
         return HONOURED
-    return CLAMPED if counts.completion_tokens <= max(value + 1, context.survey.manners.least) else WITHOUT
+    return CLAMPED if counts.completion_tokens <= max(value + 1, context.profile.manners.least) else WITHOUT
 
 
 def number_of_choices(context: EndpointContext, value: int) -> str:
@@ -78,7 +78,7 @@ def seed(context: EndpointContext, value: Any) -> str:
 
 def stops(context: EndpointContext, value: list[str]) -> str:
     """Where the most likely answer ends."""
-    greedy: dict[str, Any] = {"max_tokens": LONG, **context.survey.greedy()}
+    greedy: dict[str, Any] = {"max_tokens": LONG, **context.profile.greedy()}
     whole, cut = raw(context, **greedy).choices[0].text, raw(context, stop=value, **greedy).choices[0].text
     found = [whole.index(stop) for stop in value if stop in whole]
     if not found:
@@ -92,11 +92,11 @@ def biases(context: EndpointContext, value: Any) -> str:
     """Whether a bias above another one wins, where at the largest allowed value it would not."""
     if not isinstance(value, Mapping):
         return WITHOUT
-    tokens = sorted(context.survey.fence().tokens, key=lambda token: token.logprob)
+    tokens = sorted(context.profile.support().tokens, key=lambda token: token.logprob)
     low, high = tokens[0], tokens[-1]
     beyond = max(value.values())
     bias = FORCE + low.logprob - high.logprob + (beyond - FORCE) / 2
-    greedy = context.survey.greedy()
+    greedy = context.profile.greedy()
     if bias <= FORCE:
         both = {str(low.id): beyond, str(high.id): bias}
         if context.ask(logit_bias=both, **greedy).choices[0].text == low.text:
@@ -113,7 +113,7 @@ def leaves_one(context: EndpointContext, params: Mapping[str, Any]) -> bool:
     if not tops:
         raise NotTestable("in no context is the likeliest token known and clear")
     case, top = tops[0]
-    requests = -(-LOOKS // context.survey.per_request(params))
+    requests = -(-LOOKS // context.profile.per_request(params))
     return bool((draws(context, case, requests) == top).all())
 
 
@@ -135,7 +135,7 @@ def top_p(context: EndpointContext, value: float) -> str:
 
 
 LOOKED_AT: Mapping[str, Look] = {
-    "frequency_penalty": numeric(lambda _lab, _value: UNSEEN),
+    "frequency_penalty": numeric(lambda _context, _value: UNSEEN),
     "logit_bias": biases,
     "logprobs": logprobs,
     "max_tokens": number_of_tokens,

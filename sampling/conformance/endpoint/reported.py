@@ -39,80 +39,80 @@ EXACT = "values, not draws: any difference above the tolerance shows"
 found = partial(certain, detects=EXACT)
 
 
-def distribution(lab: EndpointContext) -> Finding:
+def distribution(context: EndpointContext) -> Finding:
     """Compare the values at T = 1 and T = 0.5."""
-    return by_mode(lab, {"temperature": 0.5})
+    return by_mode(context, {"temperature": 0.5})
 
 
-def zero_temperature(lab: EndpointContext) -> Finding:
+def zero_temperature(context: EndpointContext) -> Finding:
     """Look at the values at temperature 0."""
-    return by_mode(lab, {"temperature": 0})
+    return by_mode(context, {"temperature": 0})
 
 
-def truncation(lab: EndpointContext) -> Finding:
+def truncation(context: EndpointContext) -> Finding:
     """Look at the values when top_p keeps a single token."""
-    return by_mode(lab, {"top_p": 1e-3})
+    return by_mode(context, {"top_p": 1e-3})
 
 
-def penalties_and_bias(lab: EndpointContext) -> Finding:
+def penalties_and_bias(context: EndpointContext) -> Finding:
     """Look at the values when a listed token is biased, and when the first token of two is penalised."""
-    listed = list(lab.survey.listed())
-    known = [text for text in listed if text in lab.survey.texts()]
+    listed = list(context.profile.listed())
+    known = [text for text in listed if text in context.profile.texts()]
     if not known:
         raise NotTestable("no token with a known id is among the 20 most likely")
     token = listed.index(known[-1])
-    biased = by_mode(lab, {"logit_bias": {token: 1.5}})
+    biased = by_mode(context, {"logit_bias": {token: 1.5}})
     if biased.verdict is not Verdict.CONFORMS:
         return biased
     try:
-        penal = penalised(lab)
+        penal = penalised(context)
     except NotTestable as untold:
         return replace(biased, evidence=f"{biased.evidence}; {untold}")
     return replace(penal, evidence=f"{biased.evidence}; {penal.evidence}")
 
 
-def penalised(lab: EndpointContext) -> Finding:
+def penalised(context: EndpointContext) -> Finding:
     """Force a token until it is listed behind itself, and see which modes give the values there under a presence penalty.
 
     Raises:
         NotTestable: The dialect has no such penalty, or none of the tokens is listed behind itself.
     """
-    if "presence_penalty" not in lab.semantics.stages:
-        raise NotTestable(f"the dialect {lab.semantics.name!r} has no presence_penalty")
-    for text in islice(lab.survey.texts(), TRIED):
-        behind = repeated(lab, text, 0.0)
+    if "presence_penalty" not in context.semantics.stages:
+        raise NotTestable(f"the dialect {context.semantics.name!r} has no presence_penalty")
+    for text in islice(context.profile.texts(), TRIED):
+        behind = repeated(context, text, 0.0)
         place = next((i for i, values in enumerate(behind) if text in values and len(values) >= 3), None)
         if place is not None:
-            plain, told = behind[place], repeated(lab, text, 2.0)
+            plain, told = behind[place], repeated(context, text, 2.0)
             row = np.array([*plain.values()], dtype=np.float32)
             question = SamplingCase(row, {"presence_penalty": 2.0}, output_ids=([*plain].index(text),))
             where = f"behind {text!r} with a presence penalty of 2"
-            return by_fit(lab, where, question, plain, told[place] if place < len(told) else {})
+            return by_fit(context, where, question, plain, told[place] if place < len(told) else {})
     raise NotTestable("no token with a known id is listed behind itself, where penalties would show")
 
 
-def repeated(lab: EndpointContext, text: str, penalty: float) -> list[dict[str, float]]:
+def repeated(context: EndpointContext, text: str, penalty: float) -> list[dict[str, float]]:
     """Return the values behind a token, behind two of it, and so on; none if it cannot be forced."""
-    bias = {str(lab.survey.texts()[text]): FORCE}
-    reply = lab.ask(max_tokens=REPEATED, presence_penalty=penalty, logit_bias=bias, **WANTED)
+    bias = {str(context.profile.texts()[text]): FORCE}
+    reply = context.ask(max_tokens=REPEATED, presence_penalty=penalty, logit_bias=bias, **WANTED)
     positions = reply.choices[0].positions
     forced = all(position.token == text for position in positions)
     return [values_of(position) for position in positions[1:]] if forced else []
 
 
-def by_mode(lab: EndpointContext, params: Mapping[str, Any]) -> Finding:
+def by_mode(context: EndpointContext, params: Mapping[str, Any]) -> Finding:
     """Ask under some parameters, and see which of the three modes gives the values that come.
 
     Ids of `logit_bias` count in the list of the plain request.
     """
-    plain, told = lab.survey.listed(), told_under(lab, params)
+    plain, told = context.profile.listed(), told_under(context, params)
     words = ", ".join(f"{name} {value}" for name, value in params.items() if name != "logit_bias")
     question = SamplingCase(np.array([*plain.values()], dtype=np.float32), params)
-    return by_fit(lab, f"at {words or 'a bias of 1.5'}", question, plain, told)
+    return by_fit(context, f"at {words or 'a bias of 1.5'}", question, plain, told)
 
 
 def by_fit(
-    lab: EndpointContext,
+    context: EndpointContext,
     where: str,
     question: SamplingCase,
     plain: Mapping[str, float],
@@ -122,7 +122,7 @@ def by_fit(
 
     The question is of the values without the parameters, which `plain` has by text; `told` is what came with them.
     """
-    fitting, own = fitting_modes(lab, question, plain, told), lab.semantics.logprob_mode
+    fitting, own = fitting_modes(context, question, plain, told), context.semantics.logprob_mode
     if own in fitting:
         return found(Verdict.CONFORMS, f"{where} the values are those of {' or '.join(fitting)}")
     if fitting:
@@ -131,34 +131,34 @@ def by_fit(
     return found(Verdict.DEVIATES, f"{where} the values fit no mode: {slope_words(plain, told)}")
 
 
-def modes_that_fit(lab: EndpointContext, params: Mapping[str, Any]) -> list[str]:
+def modes_that_fit(context: EndpointContext, params: Mapping[str, Any]) -> list[str]:
     """Return the modes that give the values which come under some parameters."""
-    plain = lab.survey.listed()
+    plain = context.profile.listed()
     question = SamplingCase(np.array([*plain.values()], dtype=np.float32), params)
-    return fitting_modes(lab, question, plain, told_under(lab, params))
+    return fitting_modes(context, question, plain, told_under(context, params))
 
 
 def fitting_modes(
-    lab: EndpointContext, question: SamplingCase, plain: Mapping[str, float], told: Mapping[str, float]
+    context: EndpointContext, question: SamplingCase, plain: Mapping[str, float], told: Mapping[str, float]
 ) -> list[str]:
     """Return the modes of a question that give some values, as closely as the endpoint repeats itself."""
-    close = max(CLOSE, 4 * noise(lab))
-    rows = {mode: logprobs(question, lab.semantics, mode) for mode in MODES}
+    close = max(CLOSE, 4 * noise(context))
+    rows = {mode: logprobs(question, context.semantics, mode) for mode in MODES}
     return [mode for mode, row in rows.items() if fits(dict(zip(plain, row, strict=True)), told, close)]
 
 
-def told_under(lab: EndpointContext, params: Mapping[str, Any]) -> dict[str, float]:
+def told_under(context: EndpointContext, params: Mapping[str, Any]) -> dict[str, float]:
     """Return the values that come under some parameters."""
-    texts, ids, fields = [*lab.survey.listed()], lab.survey.texts, dict(params)
+    texts, ids, fields = [*context.profile.listed()], context.profile.texts, dict(params)
     if "logit_bias" in params:
         biases = params["logit_bias"].items()
         fields["logit_bias"] = {str(ids()[texts[token]]): bias for token, bias in biases}
-    return values_of(lab.survey.next_position(**fields))
+    return values_of(context.profile.next_position(**fields))
 
 
-def noise(lab: EndpointContext) -> float:
+def noise(context: EndpointContext) -> float:
     """By how much the values of the plain request differ when they are asked for again."""
-    plain, position = lab.survey.listed(), lab.survey.next_position()
+    plain, position = context.profile.listed(), context.profile.next_position()
     wrong = unlikely(position)
     if wrong:
         raise Malformed(wrong)
@@ -190,22 +190,22 @@ def slope_words(plain: Mapping[str, float], told: Mapping[str, float]) -> str:
     return f"a slope of {slope:.3f} and a shift of {shift:.3f} against temperature 1"
 
 
-def choices_of_some(lab: EndpointContext, **fields: Any) -> list[Choice]:
+def choices_of_some(context: EndpointContext, **fields: Any) -> list[Choice]:
     """Return the choices of a request for a few tokens, but for those that are empty and say nothing.
 
     Raises:
         Missing: None says anything.
     """
-    reply = lab.ask(n=lab.survey.per_request(), max_tokens=4, **WANTED, **lab.seeds(), **fields)
+    reply = context.ask(n=context.profile.per_request(), max_tokens=4, **WANTED, **context.seeds(), **fields)
     told = [choice for choice in reply.choices if choice.entered] or [c for c in reply.choices if c.text]
     if not told:
         raise Missing("all messages are empty")
     return told
 
 
-def mass(lab: EndpointContext) -> Finding:
+def mass(context: EndpointContext) -> Finding:
     """Add the listed probabilities up."""
-    choices = [choice for t in (0.5, 1.0, 2.0) for choice in choices_of_some(lab, temperature=t)]
+    choices = [choice for t in (0.5, 1.0, 2.0) for choice in choices_of_some(context, temperature=t)]
     positions = [position for choice in choices for position in choice.positions]
     wrong = next((words for words in map(unlikely, positions) if words), "")
     if wrong:
@@ -216,10 +216,10 @@ def mass(lab: EndpointContext) -> Finding:
     return found(Verdict.CONFORMS, words, len(positions))
 
 
-def chosen_is_listed(lab: EndpointContext) -> Finding:
+def chosen_is_listed(context: EndpointContext) -> Finding:
     """Compare each sampled token's value with that of its entry in the list, and the first one's text with the message's."""
-    requests = -(-BEGINNINGS // lab.survey.per_request())
-    choices = [choice for _ in range(requests) for choice in choices_of_some(lab)]
+    requests = -(-BEGINNINGS // context.profile.per_request())
+    choices = [choice for _ in range(requests) for choice in choices_of_some(context)]
     positions = [position for choice in choices for position in choice.positions]
     pairs = [(p, alike) for p in positions if (alike := [e for e in p.top_logprobs if looks_like(p, e)])]
     if not pairs:
@@ -260,18 +260,18 @@ def same(one: float, other: float) -> bool:
     return one == other or abs(one - other) <= 1e-6 or (math.isnan(one) and math.isnan(other))
 
 
-def count(lab: EndpointContext) -> Finding:
+def count(context: EndpointContext) -> Finding:
     """Ask for 0, 3 and 20 alternatives, or as many as may be asked for, and force a token that is not among the 20."""
-    lab.survey.listed()  # finds how many may be
-    most = lab.survey.manners.listed
-    told = {asked: listed_when(lab, asked) for asked in sorted({0, min(3, most), most})}
+    context.profile.listed()  # finds how many may be
+    most = context.profile.manners.listed
+    told = {asked: listed_when(context, asked) for asked in sorted({0, min(3, most), most})}
     if not any(lengths - {NONE, FORMLESS} for lengths in told.values()):
-        lab.survey.next_position()  # says what is wrong with them
-    extra = 0 if lab.semantics.at_most_k else 1
+        context.profile.next_position()  # says what is wrong with them
+    extra = 0 if context.semantics.at_most_k else 1
     wrong = {k: lengths for k, lengths in told.items() if not lengths <= set(range(k, k + extra + 1))}
     named = {k: " or ".join(LENGTHS.get(n, str(n)) for n in sorted(lengths)) for k, lengths in told.items()}
     words = ", ".join(f"{k} asked: {lengths}" for k, lengths in named.items())
-    unlisted, meant = sentinel(lab) if most == LISTED else (None, False)
+    unlisted, meant = sentinel(context) if most == LISTED else (None, False)
     good = not wrong and (unlisted is None or (unlisted.logprob <= SENTINEL if meant else unlisted.possible))
     if unlisted is not None:
         words += f"; a token behind the first {LISTED} is reported as {unlisted.logprob:g}"
@@ -283,11 +283,11 @@ FORMLESS = -2  # that of one beside an entry without the fields of an entry
 LENGTHS = {NONE: "no log probabilities at all", FORMLESS: "an entry without `token` and `logprob`"}
 
 
-def listed_when(lab: EndpointContext, asked: int) -> set[int]:
+def listed_when(context: EndpointContext, asked: int) -> set[int]:
     """How many alternatives are listed when so many are asked for."""
-    n = lab.survey.per_request()
+    n = context.profile.per_request()
     lengths: set[int] = set()
-    for choice in lab.ask(logprobs=True, top_logprobs=asked, n=n, **lab.seeds()).choices:
+    for choice in context.ask(logprobs=True, top_logprobs=asked, n=n, **context.seeds()).choices:
         try:
             lengths.add(len(choice.positions[0].top_logprobs))
         except Missing:
@@ -297,22 +297,22 @@ def listed_when(lab: EndpointContext, asked: int) -> set[int]:
     return lengths
 
 
-def sentinel(lab: EndpointContext) -> tuple[Entry | None, bool]:
+def sentinel(context: EndpointContext) -> tuple[Entry | None, bool]:
     """Return the entry of a forced token that is not listed, and whether it should be one that stands for none.
 
     None where no token can be forced, or none of those has an entry.
     """
-    listed = lab.survey.listed()
-    meant = lab.semantics.logprob_mode == "raw" and lab.semantics.max_reported_rank is not None
+    listed = context.profile.listed()
+    meant = context.semantics.logprob_mode == "raw" and context.semantics.max_reported_rank is not None
     try:
-        texts = lab.survey.texts()
+        texts = context.profile.texts()
     except NotTestable:
         return None, meant
     unlisted = [token for text, token in texts.items() if text not in listed]
     others = (token for token in chain(*CANDIDATES) if token not in texts.values())
     for token in islice(chain(unlisted, others), TRIED):
         try:
-            entry = lab.ask(logit_bias={str(token): FORCE}, **WANTED).choices[0].positions[0]
+            entry = context.ask(logit_bias={str(token): FORCE}, **WANTED).choices[0].positions[0]
         except Missing:
             continue
         if entry.token not in listed:
@@ -320,18 +320,18 @@ def sentinel(lab: EndpointContext) -> tuple[Entry | None, bool]:
     return None, meant
 
 
-def joined_bytes(lab: EndpointContext) -> Finding:
+def joined_bytes(context: EndpointContext) -> Finding:
     """Join the tokens' bytes and compare them with the message, in long and in broken text."""
-    n = lab.survey.per_request()
-    replies = [lab.ask(n=n, max_tokens=16, temperature=t, **WANTED, **lab.seeds()) for t in (1, 2)]
-    choices = [choice for reply in (*replies, *broken(lab)) for choice in reply.choices]
+    n = context.profile.per_request()
+    replies = [context.ask(n=n, max_tokens=16, temperature=t, **WANTED, **context.seeds()) for t in (1, 2)]
+    choices = [choice for reply in (*replies, *broken(context)) for choice in reply.choices]
     told = [choice for choice in choices if choice.entered]
     untold = sum(bool(choice.text) for choice in choices if not choice.entered)
     tokens = sum(len(choice.positions) for choice in told or choices[:1])
     for choice in told:
         if choice.text and all(position.bytes is None for position in choice.positions):
             raise Missing("no entry has `bytes`")
-        wrong = difference(choice, lost=lab.semantics.whole_characters)
+        wrong = difference(choice, lost=context.semantics.whole_characters)
         if wrong:
             return found(Verdict.DEVIATES, wrong, tokens)
     left = f"; {untold} messages have no entries, and were not judged" if untold else ""
@@ -371,34 +371,36 @@ CUT = 40  # characters that are shown
 FRAGMENTS = (98, 120, 150, 200, 230)  # parts of characters in byte-level vocabularies
 
 
-def broken(lab: EndpointContext) -> list[Reply]:
+def broken(context: EndpointContext) -> list[Reply]:
     """Return replies to requests that force parts of characters, alone and among whole ones; none where none can be forced."""
     found: list[Reply] = []
     try:
-        lab.survey.texts()
+        context.profile.texts()
         for token in FRAGMENTS:
-            alone = lab.ask(logit_bias={str(token): FORCE}, **WANTED)
+            alone = context.ask(logit_bias={str(token): FORCE}, **WANTED)
             first = alone.choices[0]
             ended = not first.text and first.finish_reason == "stop"
             if not ended:
                 found.append(alone)
             if not ended and first.text.strip(BROKEN) == "" and first.entered:
-                found.append(among_whole(lab, token, first.positions[0].logprob))
+                found.append(among_whole(context, token, first.positions[0].logprob))
     except (Refused, NotTestable, Malformed):
         pass
     return found
 
 
-def among_whole(lab: EndpointContext, token: int, logprob: float) -> Reply:
+def among_whole(context: EndpointContext, token: int, logprob: float) -> Reply:
     """Return the reply to a request for tokens of which about half are a part of a character, which no other ever finishes.
 
     Raises:
-        CheckEnded: Biases do not fence tokens.
+        CheckEnded: Biases do not single tokens out.
     """
-    whole = lab.survey.fence().tokens[0]
+    whole = context.profile.support().tokens[0]
     biases = {str(token): MIDDLE - logprob, str(whole.id): MIDDLE - whole.logprob}
     held = {name: min(bias, FORCE) for name, bias in biases.items()}
-    return lab.ask(n=lab.survey.per_request(), max_tokens=16, temperature=2, logit_bias=held, **WANTED)
+    return context.ask(
+        n=context.profile.per_request(), max_tokens=16, temperature=2, logit_bias=held, **WANTED
+    )
 
 
 MIDDLE = 60.0  # how far above log probabilities

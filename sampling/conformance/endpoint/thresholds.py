@@ -37,7 +37,7 @@ def arg_max(context: EndpointContext, tempered: bool) -> dict[str, Any]:
     Raises:
         NotTestable: There are none.
     """
-    support = context.survey.fence()
+    support = context.profile.support()
     for way in WAYS[:2] if tempered else WAYS:
         equal = BiasedCase(support, np.zeros(len(support.tokens)), way)
         try:
@@ -58,7 +58,7 @@ def shift(context: EndpointContext, name: str, low: float, high: float, **both: 
     Raises:
         NotTestable: Behind no token it can be seen.
     """
-    support = context.survey.fence()
+    support = context.profile.support()
     for first, other in pairs(context, support):
         duels = [Duel(first, other, (*both.items(), (name, value))) for value in (low, high)]
         measure(context, support, duels)
@@ -77,7 +77,7 @@ def counted(context: EndpointContext) -> tuple[list[float], list[float]]:
     Raises:
         NotTestable: Behind no token of the support both are seen.
     """
-    support = context.survey.fence()
+    support = context.profile.support()
     for first, other in pairs(context, support):
         duels = {name: [Duel(first, other, ((name, value),)) for value in VALUES] for name in COUNTING}
         measure(context, support, duels["frequency_penalty"])

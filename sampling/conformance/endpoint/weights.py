@@ -77,18 +77,18 @@ class ReferenceWeights:
         return tuple(known[text] for text in texts if text in known)
 
 
-def against_weights(survey: EndpointProfile, reference: ReferenceWeights) -> str:
+def against_weights(profile: EndpointProfile, reference: ReferenceWeights) -> str:
     """How far the listed log probabilities of the plain request are from the reference's, in words.
 
     Args:
-        survey: The endpoint's.
+        profile: The endpoint's.
         reference: The weights.
 
     Raises:
         CheckEnded: The endpoint lists no log probabilities.
     """
-    found = [of_prompt(survey, reference)]
-    listed = survey.listed()
+    found = [of_prompt(profile, reference)]
+    listed = profile.listed()
     if listed:
         own = reference.likeliest(LETTERS, 10 * len(listed))
         gaps = [abs(own[text] - value) for text, value in listed.items() if text in own]
@@ -102,10 +102,10 @@ def against_weights(survey: EndpointProfile, reference: ReferenceWeights) -> str
     return "; in a whole prompt ".join(words[::-1])
 
 
-def of_prompt(survey: EndpointProfile, reference: ReferenceWeights) -> str:
+def of_prompt(profile: EndpointProfile, reference: ReferenceWeights) -> str:
     """How far the log probabilities of a prompt's own tokens are from the reference's; nothing where none are told."""
     ids = reference.prompt(LETTERS)
-    told = whole_prompt(survey.client, LETTERS, ids)
+    told = whole_prompt(profile.client, LETTERS, ids)
     if not told:
         return ""
     if [token for token, _ in told] != ids[1:]:

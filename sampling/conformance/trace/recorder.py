@@ -31,8 +31,12 @@ from sampling.version import __version__
 
 Setting = tuple[dict[str, Any], int]
 
-WIDTH = 12  # tokens that biases fence
-IN_PROMPT = (0, 2, 4)  # places in the fence of tokens from the prompt, so that it shows what penalties count
+WIDTH = 12  # tokens that biases single out
+IN_PROMPT = (
+    0,
+    2,
+    4,
+)  # places in the support of tokens from the prompt, so that it shows what penalties count
 TOGETHER = 16  # choices of one request
 
 # What is recorded in turns: parameters and tokens. Each tells readings apart that the others do not.
@@ -88,7 +92,7 @@ def from_loop(loaded: LoadedModel, dialect: Dialect, count: int, seed: int) -> I
     prompt = prepare(loaded, ChatRequest.parse({"messages": LETTERS}, dialect), dialect).prompt_ids
     said = Said(loaded, prompt)
     row = torch.log_softmax(said.first[0], -1)
-    wanted = zip(fenced(loaded, prompt, row), slope(WIDTH), strict=True)
+    wanted = zip(biased(loaded, prompt, row), slope(WIDTH), strict=True)
     bias = {str(token): round(HEIGHT + float(w) - float(row[token]), 3) for token, w in wanted}
     taken = [setting for setting in SETTINGS if takes(dialect, setting[0])]
     for asked in requests(taken, count, TOGETHER, seed):
@@ -102,8 +106,8 @@ def takes(dialect: Dialect, params: Mapping[str, Any]) -> bool:
     return has and (dialect.zero_temperature or params.get("temperature") != 0)
 
 
-def fenced(loaded: LoadedModel, prompt: Sequence[int], row: torch.Tensor) -> list[int]:
-    """Tokens for a fence: the most likely ones, and among them some of the prompt."""
+def biased(loaded: LoadedModel, prompt: Sequence[int], row: torch.Tensor) -> list[int]:
+    """Tokens for a support: the most likely ones, and among them some of the prompt."""
     ordinary = [
         token
         for token in row.argsort(descending=True).tolist()
@@ -165,7 +169,7 @@ def known(logits: torch.Tensor, others: list[int]) -> list[Alternative]:
 
 
 def from_endpoint(target: EndpointTarget, count: int, seed: int) -> Iterator[Record]:
-    """Record so many completions of an endpoint: of one token each, from a fenced support, as their ids are known then.
+    """Record so many completions of an endpoint: of one token each, from a support set by biases, as their ids are known then.
 
     Yields:
         The records, without the ids of their prompt; their log probabilities are those of the plain request.
@@ -179,24 +183,24 @@ def from_endpoint(target: EndpointTarget, count: int, seed: int) -> Iterator[Rec
 
 def recorded(target: EndpointTarget, count: int, seed: int) -> Iterator[Record]:
     """Record an endpoint whose connections somebody else closes."""
-    survey = EndpointProfile(target.client)
-    fence = survey.fence()
-    if not fence.told:
+    profile = EndpointProfile(target.client)
+    support = profile.support()
+    if not support.told:
         raise NotTestable(
             "the endpoint tells no log probabilities of tokens with known ids, and a trace has them"
         )
-    together = survey.per_request()
-    said = [Alternative(id=token.id, logprob=token.logprob) for token in fence.tokens]
-    for asked in requests_to(survey, count, together, seed):
-        fields, n = fields_of(fence, asked), min(asked.n, survey.per_request(asked.params))
-        replies = (survey.ask(fence.messages, n=n, **fields) for _ in range(0, asked.n, n))
+    together = profile.per_request()
+    said = [Alternative(id=token.id, logprob=token.logprob) for token in support.tokens]
+    for asked in requests_to(profile, count, together, seed):
+        fields, n = fields_of(support, asked), min(asked.n, profile.per_request(asked.params))
+        replies = (profile.ask(support.messages, n=n, **fields) for _ in range(0, asked.n, n))
         for reply, (index, choice) in ((r, pair) for r in replies for pair in enumerate(r.choices[:n])):
-            place = fence.index(choice.text)
+            place = support.index(choice.text)
             if place is not None:
                 yield Record(
                     prompt_ids=None,
-                    token_ids=[fence.tokens[place].id],
-                    params={**neutral_beside(survey, fields), **fields, "max_tokens": survey.manners.least},
+                    token_ids=[support.tokens[place].id],
+                    params={**neutral_beside(profile, fields), **fields, "max_tokens": profile.manners.least},
                     top_logprobs=[said],
                     engine=target.name,
                     version=reply.system_fingerprint or "",
@@ -206,9 +210,9 @@ def recorded(target: EndpointTarget, count: int, seed: int) -> Iterator[Record]:
                 )
 
 
-def neutral_beside(survey: EndpointProfile, fields: Mapping[str, Any]) -> dict[str, Any]:
+def neutral_beside(profile: EndpointProfile, fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values without effect that a request has beside its own, as the page writes them: no top_k is 0 there."""
-    sent = survey.manners.beside(fields)
+    sent = profile.manners.beside(fields)
     return {name: value for name, value in NEUTRAL.items() if name in sent}
 
 
@@ -224,7 +228,7 @@ def reason_of(told: object) -> Reason | None:
     raise Malformed(f"finish_reason: got {shown(told)}, must be {', '.join(map(repr, REASONS))} or null")
 
 
-def requests_to(survey: EndpointProfile, count: int, together: int, seed: int) -> Iterator[Asked]:
+def requests_to(profile: EndpointProfile, count: int, together: int, seed: int) -> Iterator[Asked]:
     """Yield requests that an endpoint takes, seeded if it takes seeds: one such of each setting is tried before.
 
     Raises:
@@ -232,24 +236,24 @@ def requests_to(survey: EndpointProfile, count: int, together: int, seed: int) -
     """
     # a penalty on a single token shows nothing where the prompt's ids and the logits' level are not known
     single = [setting for setting in SETTINGS if setting[1] == 1]
-    size, seeds = turn(single, count, together), seed if survey.takes_seed() else None
-    taken = [setting for setting in single if accepted(survey, next(requests([setting], size, size, seeds)))]
+    size, seeds = turn(single, count, together), seed if profile.takes_seed() else None
+    taken = [setting for setting in single if accepted(profile, next(requests([setting], size, size, seeds)))]
     if not taken:
         raise NotTestable(f"no request with a bias on each of some tokens and n = {size} is taken")
     return requests(taken, count, size, seeds)
 
 
-def accepted(survey: EndpointProfile, asked: Asked) -> bool:
+def accepted(profile: EndpointProfile, asked: Asked) -> bool:
     """Whether an endpoint takes a request."""
-    fence = survey.fence()
+    support = profile.support()
     try:
-        n = min(asked.n, survey.per_request(asked.params))
-        survey.ask(fence.messages, n=n, **fields_of(fence, asked))
+        n = min(asked.n, profile.per_request(asked.params))
+        profile.ask(support.messages, n=n, **fields_of(support, asked))
     except Refused:
         return False
     return True
 
 
-def fields_of(fence: TokenSupport, asked: Asked) -> dict[str, Any]:
-    """Return the fields of a request whose support biases fence."""
-    return BiasedCase(fence, slope(len(fence.tokens)), asked.params).fields
+def fields_of(support: TokenSupport, asked: Asked) -> dict[str, Any]:
+    """Return the fields of a request whose biases single tokens out."""
+    return BiasedCase(support, slope(len(support.tokens)), asked.params).fields
