@@ -9,6 +9,7 @@ from typing import get_args
 import torch
 from sampling_kernels.candidates.candidates import Candidates
 from sampling_kernels.candidates.float_filters import filter_min_p, filter_top_p
+from sampling_kernels.candidates.wide_nucleus import Nucleus, wide_nucleus
 from sampling_kernels.fixed_point import ONE, to_fixed_point
 from sampling_kernels.host_sync import can_sync
 from sampling_kernels.sort_key import TieBreak
@@ -149,6 +150,13 @@ class TopP(Truncation):
             tie_break=self.tie_break or "lowest_id",
         )
         return extend_to_ties(kept, candidates.logits) if self.keep_ties else kept, certain
+
+    def wide_nucleus(self, logits: Tensor) -> Nucleus | None:
+        """Return the nucleus of one row, where float64 decides it; looks at values."""
+        p = float(self.p[0, 0])
+        if p >= 1:
+            return None
+        return wide_nucleus(logits, p, tie_break=self.tie_break or "lowest_id", keep_ties=self.keep_ties)
 
     def neutral(self, logits: Tensor, width: int) -> Tensor:
         """Return where p is 1."""

@@ -10,19 +10,21 @@ import torch
 from sampling_kernels.blocks import BlockedLogits
 from sampling_kernels.candidates.blocks import CandidateBlocks
 from sampling_kernels.candidates.candidates import Candidates
+from sampling_kernels.candidates.constants import NUM_CANDIDATES
 from sampling_kernels.candidates.normalizer_bounds import sum_exp_blocks
+from sampling_kernels.candidates.wide_nucleus import Nucleus
 from sampling_kernels.host_sync import TILE_ELEMENTS, can_sync, map_row_tiles
 from sampling_kernels.logarithm import log_normalizer
 from sampling_kernels.validity import validity_of_maximum
 from sampling_kernels.weighted_logits import WeightedLogits, mask_logits
-from sampling_kernels.weights import weights
+from sampling_kernels.weights import FRACTION_BITS, weights
 from torch import Tensor
 
 from sampling.core.history import History
 from sampling.pipeline.pipeline import apply_edits
 from sampling.processors.base import Rows
 from sampling.processors.run_stages import run_on_candidates, run_on_full_rows
-from sampling.scoring.bits import pack, pack_ids, unpack
+from sampling.scoring.bits import WORD, pack, pack_ids, unpack
 from sampling.scoring.request import Request
 
 Outside = Literal["raise", "keep", "-inf"]
@@ -72,6 +74,11 @@ class MeasureKept:
     def __init__(self, token_ids: Tensor, width: int, *, with_words: bool) -> None:
         self.token_ids, self.width, self.with_words = token_ids, width, with_words
 
+    @property
+    def columns(self) -> int:
+        """Return how many columns a measurement has."""
+        return FIGURES + self.with_words * -(-self.width // WORD)
+
     def select(self, rows: Rows) -> MeasureKept:
         """Take some rows."""
         return MeasureKept(self.token_ids[rows], self.width, with_words=self.with_words)
@@ -90,6 +97,13 @@ class MeasureKept:
         here = (kept & (ids == self.token_ids[:, None])).any(-1, keepdim=True)
         words = pack_ids(ids, kept, self.width) if self.with_words else None
         return self._figures(weights(candidates.logits), kept, here, words), candidates.certain
+
+    def of_nucleus(self, nucleus: Nucleus) -> Tensor:
+        """Measure one row's wide nucleus; the normalizer within 2^-24 of it."""
+        z = (nucleus.normalizer * 2.0**FRACTION_BITS).long()
+        here = nucleus.kept.gather(1, self.token_ids[:, None]).long()
+        figures = [z, nucleus.kept.sum(-1, keepdim=True), here]
+        return torch.cat([*figures, pack(nucleus.kept)] if self.with_words else figures, -1)
 
     def _figures(self, w: Tensor | None, kept: Tensor, here: Tensor, words: Tensor | None) -> Tensor:
         assert w is not None
@@ -156,14 +170,15 @@ def measure_edited(
     kept = edited if words is None else map_row_tiles(keep_given, edited, words)
     rows, status = valid_rows(BlockedLogits.of(kept))
     maximum, temperature = rows.maximum, request.temperature.expand(len(edited), 1)
-    total = sum_exp(rows, maximum, temperature)
     finalizer = MeasureKept(token_ids, edited.shape[1], with_words=with_words)
-    found = figures(request, rows, total, finalizer, given=words is not None)
+    if words is None:
+        found, total = figures(request, rows, temperature, finalizer)
+    else:
+        found = run_on_full_rows(request.without_truncations, rows.logits, finalizer)
+        total = sum_exp(BlockedLogits.of(edited), maximum, temperature)
     z, counts, here = found[:, 0], found[:, 1], found[:, 2] == 1
     distance = distance_of(edited.gather(1, token_ids[:, None]), maximum, temperature)[:, 0]
     normalizer, scored = log_normalizer(z), found[:, FIGURES:]
-    if words is not None:
-        total = sum_exp(BlockedLogits.of(edited), maximum, temperature)
     mass = torch.zeros_like(normalizer)
     if request.truncates or words is not None:
         mass = (normalizer - total[:, 0].log()).clamp(max=0).masked_fill(request.greedy[:, 0], 0.0)
@@ -215,30 +230,70 @@ def sum_exp(rows: BlockedLogits, maximum: Tensor, temperature: Tensor) -> Tensor
 
 
 def figures(
-    request: Request, rows: BlockedLogits, total: Tensor, finalizer: MeasureKept, *, given: bool
-) -> Tensor:
-    """Run the last stages to their end, from candidates where these are certain.
+    request: Request, rows: BlockedLogits, temperature: Tensor, finalizer: MeasureKept
+) -> tuple[Tensor, Tensor]:
+    """Run the last stages to their end.
+
+    Where the host may look, a row that is not wide is run over candidates; if these leave a doubt, or it is wide, its nucleus
+    is found in float64; and what that leaves in doubt is run in full.
 
     Args:
-        request: The stages; where the kept sets are given, without their truncations.
+        request: The stages.
         rows: Valid rows.
-        total: Their `sum_exp`.
+        temperature: float32 [R, 1].
         finalizer: What is measured.
-        given: Whether the rows hold kept sets only.
 
     Returns:
-        int64 [R, FIGURES + W].
+        int64 [R, FIGURES + W], and what the whole rows' `sum_exp` is, float64 [R, 1].
     """
-    stages = request.without_truncations if given else request.plan.final
-    if not can_sync(total) or not any(stage.truncates for stage in stages):
-        return run_on_full_rows(stages, rows.logits, finalizer)
-    blocks = CandidateBlocks.of(rows)
-    if request.truncates_last:
-        blocks = replace(blocks, normalizer=total)
-    found, certain = run_on_candidates(stages, blocks, finalizer)
+    stages = request.plan.final
+    if not can_sync(temperature) or not request.truncates:
+        total = sum_exp(rows, rows.maximum, temperature)
+        return run_on_full_rows(stages, rows.logits, finalizer), total
+    wide = are_wide(request, rows, temperature)
+    narrow = (~wide).nonzero()[:, 0]
+    found = torch.zeros(len(wide), finalizer.columns, dtype=torch.int64)
+    total, certain = torch.zeros(len(wide), 1, dtype=torch.float64), torch.zeros_like(wide)
+    if len(narrow):
+        some = rows if len(narrow) == len(wide) else rows.select(narrow)
+        sums = sum_exp(some, some.maximum, temperature[narrow])
+        blocks = CandidateBlocks.of(some)
+        if request.truncates_last:
+            blocks = replace(blocks, normalizer=sums)
+        selected = [stage.select(narrow) for stage in stages]
+        found[narrow], certain[narrow] = run_on_candidates(selected, blocks, finalizer.select(narrow))
+        total[narrow] = sums
+    for row in (~certain).nonzero()[:, 0].tolist():
+        one = slice(row, row + 1)
+        nucleus = wide_nucleus_of(request.select(one), rows.logits[one])
+        if nucleus is not None:
+            found[one], total[row], certain[row] = (
+                finalizer.select(one).of_nucleus(nucleus),
+                nucleus.total,
+                True,
+            )
     rest = (~certain).nonzero()[:, 0]
-    if len(rest) == 0:
-        return found
-    selected = [stage.select(rest) for stage in stages]
-    logits = rows.logits if len(rest) == len(certain) else rows.logits[rest]
-    return found.index_copy(0, rest, run_on_full_rows(selected, logits, finalizer.select(rest)))
+    if len(rest):
+        some = rows.select(rest)
+        selected = [stage.select(rest) for stage in stages]
+        found[rest] = run_on_full_rows(selected, some.logits, finalizer.select(rest))
+        total[rest] = sum_exp(some, some.maximum, temperature[rest])
+    return found, total
+
+
+def are_wide(request: Request, rows: BlockedLogits, temperature: Tensor) -> Tensor:
+    """Return where top_p, alone, asks for more than candidates can weigh, none more than the likeliest, bool [R]."""
+    if request.top_p is None:
+        return torch.zeros_like(temperature[:, 0], dtype=torch.bool)
+    least = ((rows.maxima - rows.maximum) / temperature).exp_().sum(-1)
+    return request.top_p.p.expand(len(least), 1)[:, 0] * least > NUM_CANDIDATES + 1
+
+
+def wide_nucleus_of(request: Request, logits: Tensor) -> Nucleus | None:
+    """Return the nucleus of one row, if top_p is the only truncation and float64 decides."""
+    if request.top_p is None:
+        return None
+    rows = WeightedLogits(logits)
+    for stage in request.plan.final[:-1]:
+        rows = stage.process_rows(rows)
+    return request.top_p.wide_nucleus(rows.logits)

@@ -15,7 +15,7 @@ from sampling.core.whole_numbers import whole_tensor
 from sampling.dialects import Dialect
 from sampling.pipeline.effective import checked_params
 from sampling.pipeline.plan import StepPlan, make_plan
-from sampling.processors import MinTokens, OrderPreservingStage, Temperature
+from sampling.processors import MinTokens, OrderPreservingStage, Temperature, TopP
 from sampling.processors.base import Rows
 from sampling.processors.penalties import CountPenalty
 
@@ -75,6 +75,12 @@ class Request:
         """Return whether no temperature comes behind a truncation."""
         kinds = [stage.truncates for stage in self.plan.order_preserving]
         return kinds == sorted(kinds)
+
+    @property
+    def top_p(self) -> TopP | None:
+        """Return the last stage, if it is the only truncation and a top_p."""
+        *before, last = [*self.plan.final] or [None]
+        return last if isinstance(last, TopP) and not any(one and one.truncates for one in before) else None
 
     @property
     def without_truncations(self) -> tuple[OrderPreservingStage, ...]:
