@@ -32,6 +32,7 @@ CHUNK_ELEMENTS = (
     8 * TILE_ELEMENTS
 )  # float32 logits at a time; twice as many where that is not over a 16th of them
 SHARE = 16
+LONG_ROW = 2**14  # tokens; of shorter rows several at once are run in full
 FIGURES = 3
 
 
@@ -290,8 +291,8 @@ def are_wide(request: Request, rows: BlockedLogits, temperature: Tensor) -> Tens
 
 
 def wide_nucleus_of(request: Request, logits: Tensor) -> Nucleus | None:
-    """Return the nucleus of one row, if top_p is the only truncation and float64 decides."""
-    if request.top_p is None:
+    """Return the nucleus of one row, if top_p is the only truncation, rows are long enough to go alone and float64 decides."""
+    if request.top_p is None or logits.shape[1] < LONG_ROW:
         return None
     rows = WeightedLogits(logits)
     for stage in request.plan.final[:-1]:

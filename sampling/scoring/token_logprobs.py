@@ -56,10 +56,10 @@ def token_logprobs(
         logprobs[i] = z_t - ln sum_{j in S} e^{z_j},        log_kept_mass[i] = ln sum_{j in S} e^{z_j} - ln sum_j e^{z_j}.
 
     S is the exact set: its boundary is decided in integers, so a token at it is never in S by a rounding. The log probabilities
-    have the bits that `Sampler` reports in the mode `processed`. The gradient in the logits l is that of the log softmax
-    over S, which is held fixed: (dz_j / dl_j) ([j = t] - p_j) for j in S and 0 elsewhere, p being the probabilities over S;
-    dz / dl is 1 / T, times r or 1 / r where a repetition penalty r holds. At temperature 0 the arg max has the log probability
-    0, its set the mass 1, and there is no gradient.
+    have the bits that `Sampler` reports in the mode `processed`; where hundreds of tokens are kept, up to a rounding. The
+    gradient in the logits l is that of the log softmax over S, which is held fixed: (dz_j / dl_j) ([j = t] - p_j) for j in S
+    and 0 elsewhere, p being the probabilities over S; dz / dl is 1 / T, times r or 1 / r where a repetition penalty r holds. At
+    temperature 0 the arg max has the log probability 0, its set the mass 1, and there is no gradient.
 
     Nothing is sorted. Rows are taken some at a time: besides the logits and the results it takes at most a quarter of the
     logits' memory and, for the backward pass, the gradient itself (of 64 MiB of logits or more).

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import oracle
@@ -57,6 +58,12 @@ def test_an_exact_hit_is_left_in_doubt(p: float) -> None:
 
 def test_less_than_the_margin_is_left_in_doubt() -> None:
     """A boundary within what the definition's exponential may be off."""
-    logits = torch.tensor([[0.0, 0.0, 1e-9]])
-    assert wide_nucleus(logits, 2 / 3) is None
-    assert wide_nucleus(logits, 0.6) is not None
+    logits = torch.tensor([[0.0, -1.0, -2.0]])
+    total = 1 + math.exp(-1) + math.exp(-2)
+    for prefix, count in ((1.0, 1), (1 + math.exp(-1), 2)):
+        for nearly in (1 - 1e-10, 1.0, 1 + 1e-10):
+            assert wide_nucleus(logits, prefix / total * nearly) is None
+        for off, kept in ((1 - 1e-6, count), (1 + 1e-6, count + 1)):
+            found = wide_nucleus(logits, prefix / total * off)
+            assert found is not None
+            assert found.kept.sum() == kept

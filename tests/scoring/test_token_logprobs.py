@@ -15,6 +15,7 @@ from sampling import (
     Dialect,
     InvalidArgument,
     InvalidRequest,
+    Pipeline,
     Sampler,
     SamplingParams,
     dialect,
@@ -104,23 +105,50 @@ def test_narrow_logits_are_widened(dtype: torch.dtype) -> None:
 
 @pytest.mark.parametrize("scale", [0.01, 1.0, 6.0])
 @pytest.mark.parametrize(
-    "fields", [{"top_p": 0.9}, {"top_p": 0.9, "top_k": 50}, {"top_p": 0.6, "temperature": 0.5}]
+    ("name", "fields"),
+    [
+        ("vllm", {"top_p": 0.9}),
+        ("vllm", {"top_p": 0.9, "top_k": 50}),
+        ("vllm", {"top_p": 0.6, "temperature": 0.5}),
+        ("llama.cpp", {"top_p": 0.6, "temperature": 0.5}),  # behind top_p
+    ],
 )
-def test_few_and_many_kept_tokens(fields: dict[str, Any], scale: float) -> None:
+def test_few_and_many_kept_tokens(name: Any, fields: dict[str, Any], scale: float) -> None:
     """Sets from a handful to most of the tokens: found among candidates, and in whole rows."""
     request, logits = SamplingParams(**fields), rows(5, 1500, ties=False, scale=scale, count=3)
-    sets = [expected(row, 0, request, "vllm").kept for row in logits]
+    sets = [expected(row, 0, request, name).kept for row in logits]
     tokens = drawn(sets, 6)
     leaf = logits.clone().requires_grad_()
-    scored = token_logprobs(leaf, tokens, request, dialect="vllm")
+    scored = token_logprobs(leaf, tokens, request, dialect=name)
     scored.logprobs.sum().backward()
     assert scored.kept_counts.tolist() == [*map(len, sets)]
     for i, token in enumerate(tokens):
-        wanted = expected(logits[i], token, request, "vllm")
+        wanted = expected(logits[i], token, request, name)
         assert scored.logprobs[i].item() == pytest.approx(wanted.logprob, abs=2e-6)
         assert scored.log_kept_mass[i].item() == pytest.approx(math.log(wanted.mass), abs=3e-5)
         assert leaf.grad is not None
         assert (leaf.grad[i].double() - wanted.gradient).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("temperature", [1.0, 1.7])
+def test_rows_that_are_long_and_flat(temperature: float) -> None:
+    """Half of 20,000 tokens kept: the set is the sampler's, values and gradients are those of float64 over it."""
+    request = SamplingParams(top_p=0.7, temperature=temperature)
+    logits = rows(11, 20000, ties=False, scale=1.0, count=3)
+    kept = Pipeline.from_params(request, dialect="vllm")(logits) > -math.inf
+    tokens = kept.int().argmax(-1)
+    leaf, wide = logits.clone().requires_grad_(), logits.double().requires_grad_()
+    scored = token_logprobs(leaf, tokens, request, dialect="vllm")
+    scored.logprobs.sum().backward()
+    wanted = (wide / temperature).masked_fill(~kept, -math.inf).log_softmax(-1).gather(-1, tokens[:, None])
+    wanted.sum().backward()
+    mass = ((logits.double() / temperature).softmax(-1) * kept).sum(-1)
+    assert torch.equal(scored.kept_counts, kept.sum(-1))
+    assert torch.allclose(scored.logprobs.double(), wanted[:, 0], atol=2e-6, rtol=0)
+    assert torch.allclose(scored.log_kept_mass.double().exp(), mass, atol=2e-5)
+    assert leaf.grad is not None
+    assert wide.grad is not None
+    assert (leaf.grad.double() - wide.grad).abs().max() < 1e-6
 
 
 def test_the_same_bits_as_a_sampler_reports() -> None:
