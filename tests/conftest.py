@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import warnings
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -38,24 +37,9 @@ def compiled() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
 
 @pytest.fixture
-def traced(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Has torch's compiler trace and guard what the library compiles, and run the trace as it is, without machine code.
+def traced() -> Iterator[None]:
+    """Has torch's compiler trace and guard what the library compiles, without making machine code."""
+    from traced import tracing
 
-    For tests of what is traced, and how often, in a fraction of the time. The backend is a test's own, so that no graph of
-    another one serves.
-    """
-    import torch
-
-    from sampling.model.forward import compiled_advance
-    from sampling.sampler.strategy import graph_of_candidates, graph_of_full_rows
-
-    def as_it_is(graph: Any, _inputs: Any, **_options: Any) -> Any:
-        return graph.forward
-
-    kept = (compiled_advance, graph_of_candidates, graph_of_full_rows)
-    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=as_it_is))
-    for graphs in kept:
-        graphs.cache_clear()
-    yield
-    for graphs in kept:
-        graphs.cache_clear()
+    with tracing():
+        yield

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 import torch
+from torch._dynamo.utils import counters
+from traced import tracing
 
 from sampling import Sampler, SamplingParams
 
@@ -43,27 +45,33 @@ def test_more_edits_than_are_in_sight_compiled() -> None:
 @pytest.mark.compiled
 @pytest.mark.usefixtures("compiled")
 def test_compiled_samplers_of_different_vocabularies_sample_and_accept_apart() -> None:
-    """One after the other in one process: the second graph is one for any vocabulary and number of alternatives."""
+    """One after the other in one process: after the first, which is only traced, one graph is made for all of them."""
     torch.manual_seed(0)
-    for width, alternatives in ((1003, 20), (2003, 5)):
-        params = [
-            SamplingParams(seed=1, top_p=0.9, logprobs=True, top_logprobs=alternatives),
-            SamplingParams(seed=2, top_p=0.8, presence_penalty=1.5),
-            SamplingParams(seed=3, top_p=0.9, logprobs=True),
-        ]
-        stepping, apart = (
-            Sampler(params, vocab_size=width, max_history=8, compile=on) for on in (False, True)
-        )
-        forced = [width - 1, 7, 7]  # the highest id at once: a higher one than before asks for another graph
-        stepping.accept(forced)
-        apart.accept(forced)
-        for step in range(3):
-            logits = 4 * torch.randn(3, width)
-            expected = stepping.step(logits)
-            first, second = apart.sample(logits), apart.sample(logits)
-            for out in (first, second):
-                for name in ("token_ids", "logprobs", "ranks", "top_token_ids", "top_logprobs", "status"):
-                    assert torch.equal(getattr(out, name), getattr(expected, name)), name
-            apart.accept(first.token_ids if step % 2 else first.token_ids.tolist())
-            assert apart.history.sampled.tolist() == [step + 2] * 3
-        assert torch.equal(apart.history.tokens, stepping.history.tokens)
+    with tracing():
+        check_sampling_and_accepting(1003, 20)
+    check_sampling_and_accepting(2003, 5)
+    graphs = counters["stats"]["unique_graphs"]
+    check_sampling_and_accepting(4001, 7)
+    assert counters["stats"]["unique_graphs"] == graphs
+
+
+def check_sampling_and_accepting(width: int, alternatives: int) -> None:
+    """A compiled sampler that samples and accepts gives what an eager one gives that steps."""
+    params = [
+        SamplingParams(seed=1, top_p=0.9, logprobs=True, top_logprobs=alternatives),
+        SamplingParams(seed=2, top_p=0.8, presence_penalty=1.5),
+        SamplingParams(seed=3, top_p=0.9, logprobs=True),
+    ]
+    stepping, apart = (Sampler(params, vocab_size=width, max_history=8, compile=on) for on in (False, True))
+    for sampler in (stepping, apart):
+        sampler.accept([width - 1, 7, 7])  # the highest id at once: later, it would ask for another graph
+    for step in range(3):
+        logits = 4 * torch.randn(3, width)
+        expected = stepping.step(logits)
+        first, second = apart.sample(logits), apart.sample(logits)
+        for out in (first, second):
+            for name in ("token_ids", "logprobs", "ranks", "top_token_ids", "top_logprobs", "status"):
+                assert torch.equal(getattr(out, name), getattr(expected, name)), name
+        apart.accept(first.token_ids if step % 2 else first.token_ids.tolist())
+        assert apart.history.sampled.tolist() == [step + 2] * 3
+    assert torch.equal(apart.history.tokens, stepping.history.tokens)
