@@ -56,14 +56,15 @@ def test_one_graph_with_its_gradient(compiled: Callable[[Any], Any]) -> None:
             assert torch.equal(graph(logits, tokens)[0], expected[0])
 
 
-@pytest.mark.compiled
-def test_other_requests_are_compiled_anew(compiled: Callable[[Any], Any]) -> None:
+@pytest.mark.usefixtures("traced")
+def test_other_requests_are_compiled_anew() -> None:
     logits, tokens = rows(2), rows(2).argmax(-1)
 
     def score(logits: Tensor, params: SamplingParams, kept: Tensor | None) -> Tensor:
         return token_logprobs(logits, tokens, params, dialect="vllm", kept=kept).logprobs
 
-    graph, narrow, wide = compiled(score), SamplingParams(top_p=0.5), SamplingParams(top_p=0.99)
+    graph = torch.compile(score, fullgraph=True)
+    narrow, wide = SamplingParams(top_p=0.5), SamplingParams(top_p=0.99)
     for params in (narrow, wide, narrow, wide):
         assert torch.equal(graph(logits, params, None), score(logits, params, None))
     kept = logits > 2
