@@ -47,8 +47,9 @@ nitpicky = True
 # library's own types that signatures show and nobody imports.
 OTHERS = r"(torch|numpy|collections|pathlib|typing|transformers)\.[\w.\[]+|Tensor|PreTrainedTokenizerFast|GenerationConfig"
 INTERNAL = (
-    "CallableTarget|Candidates|CouldNotRun|EndpointTarget|Kept|Llama|Outside|PreparedRequests|Prompts|Ranges|RefusalPart|Report|"
-    "ResponseMessage|Rules|Slots|Snapshot|StageFunction|Step|StepInputs|Table|TextPart|TokenCounts|TraceTarget|WeightedLogits"
+    "CallableTarget|Candidates|CouldNotRun|EndpointTarget|Kept|Llama|Outside|PreparedRequests|Prompts|Ranges|"
+    "RefusalPart|Report|ResponseMessage|Rules|SamplingMask|Slots|Snapshot|StageFunction|Step|StepInputs|Table|"
+    "TextPart|TokenCounts|TraceTarget|WeightedLogits"
 )
 nitpick_ignore_regex = [(r"py:.*", OTHERS), (r"py:.*", rf"(sampling(_kernels)?\.[\w.]+\.)?({INTERNAL})")]
 # Links to folders lead somewhere in the repository alone; tests/test_docs.py looks whether they are there.

@@ -329,6 +329,33 @@ def test_histories_as_tensors_and_lists() -> None:
     assert torch.equal(lists.logprobs, tensors.logprobs)
 
 
+@pytest.mark.parametrize("form", ["sliced", "transposed"])
+def test_logits_that_are_no_block_of_memory(form: str) -> None:
+    request, logits = SamplingParams(top_p=0.9, temperature=0.7), rows(12, 640, ties=False, count=5)
+    tokens = logits.argmax(-1)
+    plain = logits.clone().requires_grad_()
+    padded = torch.cat([logits, torch.full((5, 60), 9.0)], -1) if form == "sliced" else logits.T.contiguous()
+    leaf = padded.requires_grad_()
+    found = [
+        token_logprobs(one, tokens, request).logprobs
+        for one in (plain, leaf[:, :640] if form == "sliced" else leaf.T)
+    ]
+    assert torch.equal(*found)
+    sum(one.sum() for one in found).backward()  # pyright: ignore[reportAttributeAccessIssue]
+    assert plain.grad is not None
+    assert leaf.grad is not None
+    assert torch.equal(plain.grad, leaf.grad[:, :640] if form == "sliced" else leaf.grad.T)
+
+
+def test_in_inference_mode() -> None:
+    logits, request = rows(13, ties=False), SamplingParams(frequency_penalty=0.5)
+    with torch.inference_mode():
+        inside = token_logprobs(logits, [0] * 10, request, output_ids=OUTPUTS)
+    assert torch.equal(
+        inside.logprobs, token_logprobs(logits, [0] * 10, request, output_ids=OUTPUTS).logprobs
+    )
+
+
 def test_no_rows() -> None:
     leaf = torch.zeros(0, 7, requires_grad=True)
     scored = token_logprobs(leaf, [], HALF)
