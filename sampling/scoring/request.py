@@ -37,7 +37,7 @@ class Request:
     @staticmethod
     def of(params: SamplingParams | Sequence[SamplingParams], dialect: Dialect) -> Request:
         """Plan for one request, or for one of each row."""
-        batch = [params] if isinstance(params, SamplingParams) or not isinstance(params, Sequence) else params  # pyright: ignore[reportUnnecessaryIsInstance]
+        batch = params if isinstance(params, Sequence) else [params]
         plan = make_plan([checked_params(one, dialect) for one in batch], dialect)
         greedy = [one.temperature == 0 or one.temperature < dialect.greedy_below for one in batch]
         return Request(plan, torch.tensor(greedy, dtype=torch.bool)[:, None])
