@@ -11,6 +11,12 @@ python3 -m venv "$folder/llama.cpp"
 python3 -m venv "$folder/ctranslate2"
 "$folder/ctranslate2/bin/pip" install --quiet torch==2.13.0 numpy==2.3.5 ctranslate2==4.8.5
 
+python3 -m venv "$folder/mlx"
+"$folder/mlx/bin/pip" install --quiet torch==2.13.0 numpy==2.4.6 "mlx[cpu]==0.32.4" mlx-lm==0.32.2 transformers==5.23.0
+
+python3 -m venv "$folder/jax"
+"$folder/jax/bin/pip" install --quiet torch==2.13.0 numpy==2.4.6 jax==0.10.0 jaxlib==0.10.0
+
 # Of two engines that need a GPU, the files that draw; Triton's interpreter runs their kernels.
 python3 -m venv "$folder/triton"
 pip=$folder/triton/bin/pip

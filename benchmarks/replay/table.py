@@ -84,6 +84,20 @@ CTRANSLATE2 = Engine(
     "Generator.generate_batch of one worker over a model whose logits are chosen numbers, the same at each step",
     partial(constant_cases, forbidden=3),
 )
+MLX = Engine(
+    "mlx_lm_sampling.py",
+    "mlx",
+    "mlx 0.32.4 (CPU), mlx-lm 0.32.2, torch 2.13.0, numpy 2.4.6",
+    "mlx_lm.sample_utils.categorical_sampling after mx.random.seed, one row a call",
+    stream_cases,
+)
+JAX = Engine(
+    "jax_categorical.py",
+    "jax",
+    "jax 0.10.0 (CPU, x64), torch 2.13.0",
+    "jax.random.categorical under jax.random.fold_in(jax.random.key(seed), position), one row a call",
+    hashed_cases,
+)
 ENGINES: dict[str, Engine] = {
     "vllm-0.33": VLLM,
     "vllm-0.33-fp64": VLLM,
@@ -94,4 +108,6 @@ ENGINES: dict[str, Engine] = {
     "llama.cpp": LLAMA_CPP,
     "numpy": NUMPY,
     "ctranslate2": CTRANSLATE2,
+    "mlx": MLX,
+    "jax": JAX,
 }

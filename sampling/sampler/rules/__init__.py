@@ -10,8 +10,10 @@ from sampling.sampler.rules.ctranslate2 import CTRANSLATE2, CTRANSLATE2_SORTED
 from sampling.sampler.rules.exponential_race import TRANSFORMERS, VLLM_V1
 from sampling.sampler.rules.gumbel import GUMBEL
 from sampling.sampler.rules.integer import INTEGER
+from sampling.sampler.rules.jax_categorical import JAX
 from sampling.sampler.rules.keys import RngKeys
 from sampling.sampler.rules.llama_cpp import LLAMA_CPP, SORTED
+from sampling.sampler.rules.mlx import MLX
 from sampling.sampler.rules.numpy_choice import NUMPY
 from sampling.sampler.rules.rule import DrawRule, Margin, seed_key
 from sampling.sampler.rules.sglang_0_5_23 import RANKED, SGLANG
@@ -35,6 +37,8 @@ Rule = Literal[
     "numpy",
     "ctranslate2",
     "ctranslate2-sorted",
+    "mlx",
+    "jax",
 ]
 OWN = (INTEGER, GUMBEL)
 ENGINES = (
@@ -50,6 +54,8 @@ ENGINES = (
     NUMPY,
     CTRANSLATE2,
     CTRANSLATE2_SORTED,
+    MLX,
+    JAX,
 )
 RULES: dict[str, DrawRule] = {rule.name: rule for rule in (*OWN, *ENGINES)}
 
