@@ -29,10 +29,9 @@ def value_of(text: str) -> object:
     return text
 
 
-def add_numbers(parser: Any, *flags: tuple[str, str, str]) -> None:
-    """Add flags of numbers to a parser or a group: the name of each, what stands for its value, and what it says."""
-    for name, value, words in flags:
-        parser.add_argument(f"--{name}", type=value_of, metavar=value, help=words)
+def flag(parser: Any, name: str, value: str, words: str, **how: Any) -> None:
+    """Add a flag to a parser or a group: its name, what stands for its value, and what it says."""
+    parser.add_argument(f"--{name}", metavar=value, help=words, **how)
 
 
 NUMBERS = (
@@ -55,13 +54,11 @@ JSON_FIELDS = ("logit_bias", "response_format", "stream_options", "stop_token_id
 
 def add_model_flags(parser: argparse.ArgumentParser) -> None:
     """Add the model, where and how it runs, and the dialect."""
-    parser.add_argument("--model", metavar="DIR", help="a Llama-3 directory; the built-in toy when left out")
+    flag(parser, "model", "DIR", "a Llama-3 directory; the built-in toy when left out")
     parser.add_argument(
         "--device", default="cpu", help="where to run, such as cpu or cuda (default: %(default)s)"
     )
-    parser.add_argument(
-        "--dtype", metavar="TYPE", help="float32 or bfloat16; the checkpoint's own when left out"
-    )
+    flag(parser, "dtype", "TYPE", "float32 or bfloat16; the checkpoint's own when left out")
     parser.add_argument(
         "--compile", action="store_true", help="decode by compiled steps: faster, after a while of compiling"
     )
@@ -93,56 +90,42 @@ SERVER_SECONDS = (
 def add_server_flags(parser: argparse.ArgumentParser) -> None:
     """Add the model and how it is served."""
     add_model_flags(parser)
-    parser.add_argument(
-        "--served-model-name",
-        nargs="+",
-        metavar="NAME",
-        help="names to answer to; the directory's when left out",
-    )
+    words = "names to answer to; the directory's when left out"
+    flag(parser, "served-model-name", "NAME", words, nargs="+")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    parser.add_argument(
-        "--api-key", metavar="KEY", help="bearer token that requests need; or set SAMPLING_API_KEY"
+    flag(parser, "api-key", "KEY", "bearer token that requests need; or set SAMPLING_API_KEY")
+    words = (
+        "let web pages of this origin use the server, such as http://localhost:3000; * for all; repeatable"
     )
-    parser.add_argument(
-        "--cors",
-        action="append",
-        metavar="ORIGIN",
-        help="let web pages of this origin use the server, such as http://localhost:3000; * for all; repeatable",
-    )
+    flag(parser, "cors", "ORIGIN", words, action="append")
     for name, default, words in SERVER_NUMBERS:
-        parser.add_argument(f"--{name}", type=value_of, default=default, metavar="N", help=words)
-    add_numbers(parser, *((name, "SECONDS", f"seconds {words}") for name, words in SERVER_SECONDS))
+        flag(parser, name, "N", words, type=value_of, default=default)
+    for name, words in SERVER_SECONDS:
+        flag(parser, name, "SECONDS", f"seconds {words}", type=value_of)
 
 
 def add_request_flags(parser: argparse.ArgumentParser, *, one_choice: bool) -> None:
     """Add the text, the model and the fields of a request; those of choices and of streams only where there are several."""
     parser.add_argument("text", help="the user's message")
-    parser.add_argument("--system", metavar="TEXT", help="a system message before it")
-    parser.add_argument(
-        "--prefill", metavar="TEXT", help="the beginning of the answer, which the model continues"
-    )
+    flag(parser, "system", "TEXT", "a system message before it")
+    flag(parser, "prefill", "TEXT", "the beginning of the answer, which the model continues")
     add_model_flags(parser)
     fields = parser.add_argument_group("fields of the request")
-    add_numbers(fields, *((name, "N", words) for name, words in NUMBERS))
-    fields.add_argument("--logit-bias", metavar="JSON", help="biases on token ids, such as '{\"42\": -100}'")
-    fields.add_argument(
-        "--stop", action="append", metavar="TEXT", help="end before this text; up to four times"
-    )
-    fields.add_argument("--stop-token-ids", metavar="JSON", help="end at these, such as '[2]' (vllm, sglang)")
+    for name, words in NUMBERS:
+        flag(fields, name, "N", words, type=value_of)
+    flag(fields, "logit-bias", "JSON", "biases on token ids, such as '{\"42\": -100}'")
+    flag(fields, "stop", "TEXT", "end before this text; up to four times", action="append")
+    flag(fields, "stop-token-ids", "JSON", "end at these, such as '[2]' (vllm, sglang)")
     fields.add_argument(
         "--ignore-eos", action="store_true", default=None, help="go on after end tokens (vllm, sglang)"
     )
     fields.add_argument("--logprobs", action="store_true", default=None, help="return log probabilities")
-    fields.add_argument("--response-format", metavar="JSON", help='such as \'{"type": "json_object"}\'')
+    flag(fields, "response-format", "JSON", 'such as \'{"type": "json_object"}\'')
     if not one_choice:
-        add_numbers(fields, ("n", "N", "how many choices"))
-        words = "such as '{\"include_usage\": true}', with --stream"
-        fields.add_argument("--stream-options", metavar="JSON", help=words)
-    fields.add_argument(
-        "--chat-template-kwargs",
-        metavar="JSON",
-        help='what else the chat template may read, such as \'{"date_string": "01 Jan 2026"}\'',
-    )
+        flag(fields, "n", "N", "how many choices", type=value_of)
+        flag(fields, "stream-options", "JSON", "such as '{\"include_usage\": true}', with --stream")
+    words = 'what else the chat template may read, such as \'{"date_string": "01 Jan 2026"}\''
+    flag(fields, "chat-template-kwargs", "JSON", words)
 
 
 def request_of(options: argparse.Namespace) -> dict[str, Any]:
