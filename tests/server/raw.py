@@ -35,7 +35,8 @@ def head(*lines: str, line: str = f"POST {CHAT} HTTP/1.1") -> bytes:
 
 def chat(server: Live, *lines: str, version: str = "1.1", **fields: object) -> bytes:
     """A chat completion request."""
-    body = json.dumps({"model": server.service.names[0], "messages": QUESTION, **fields}).encode()
+    whole = {"model": server.service.names[0], "messages": QUESTION, "temperature": 0, **fields}
+    body = json.dumps(whole).encode()
     return head(f"Content-Length: {len(body)}", *lines, line=f"POST {CHAT} HTTP/{version}") + body
 
 
