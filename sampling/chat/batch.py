@@ -43,9 +43,8 @@ class ChatBatch:
     def alone(completion: Completion) -> ChatBatch:
         """Return a batch of one completion and no room for others."""
         prepared = completion.prepared
-        batch = ChatBatch(
-            prepared.loaded, prepared.dialect, rows=prepared.request.n, capacity=prepared.capacity
-        )
+        longest = len(prepared.prompt_ids) + prepared.max_tokens
+        batch = ChatBatch(prepared.loaded, prepared.dialect, rows=prepared.request.n, capacity=longest)
         batch.add(completion)
         return batch
 

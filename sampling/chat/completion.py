@@ -91,7 +91,8 @@ class Completion:
     def replay(self) -> dict[str, Any]:
         """Fields that the request lacks to give the same output again."""
         prepared = self.prepared
-        fields: dict[str, Any] = {"seed": prepared.params.seed} if prepared.fresh_seed else {}
+        fresh = prepared.request.params.seed is None
+        fields: dict[str, Any] = {"seed": prepared.params.seed} if fresh else {}
         if prepared.clock:
             given = prepared.request.chat_template_kwargs
             fields["chat_template_kwargs"] = {**given, CLOCK: {**given.get(CLOCK, {}), **prepared.clock}}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from sampling.chat.choice import StopRules
 from sampling.chat.loaded_model import LoadedModel
@@ -45,21 +44,6 @@ class PreparedRequest:
     def vocabulary(self) -> Vocabulary:
         """What tokens stand for."""
         return self.loaded.vocabulary
-
-    @property
-    def defaults(self) -> Mapping[str, Any]:
-        """What the dialect takes from the checkpoint's `generation_config.json` for fields that are left out."""
-        return self.loaded.defaults(self.dialect)
-
-    @property
-    def fresh_seed(self) -> bool:
-        """Whether the seed is not the request's own."""
-        return self.request.params.seed is None
-
-    @property
-    def capacity(self) -> int:
-        """Most tokens of a choice, the prompt's included."""
-        return len(self.prompt_ids) + self.max_tokens
 
     @property
     def stop_rules(self) -> StopRules:

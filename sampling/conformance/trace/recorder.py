@@ -149,7 +149,7 @@ def completed(said: Said, dialect: Dialect, params: dict[str, Any], n: int) -> I
         yield Record(
             prompt_ids=list(said.prompt),
             token_ids=ids,
-            params={**completion.prepared.defaults, **params},
+            params={**said.loaded.defaults(dialect), **params},
             top_logprobs=[known(row, [token, *biased]) for row, token in zip(rows, ids, strict=True)],
             log_normalizers=rows.logsumexp(-1).tolist(),
             logprobs=[token.logprob for token in choice.tokens] if dialect.logprob_mode == "raw" else None,
