@@ -67,8 +67,9 @@ class ServerOptions:
     def __post_init__(self) -> None:
         """Check every option."""
         dialect_named(self.dialect)
-        for name in ("max_batch", "max_queue", "max_body", "max_unread", "max_connections"):
-            integer(name, getattr(self, name), 0 if name == "max_queue" else 1, LARGEST)
+        integer("max_queue", self.max_queue, 0, LARGEST)
+        for name in ("max_batch", "max_body", "max_unread", "max_connections"):
+            integer(name, getattr(self, name), 1, LARGEST)
         for name in ("keep_alive", "head_timeout", "body_timeout", "write_timeout"):
             number(name, getattr(self, name), SHORTEST, LONGEST)
         if self.max_context is not None:

@@ -18,7 +18,7 @@ from sampling.text.json_text import MOST_DIGITS
 
 
 class End(NamedTuple):
-    """An end of a range: the numbers from here on, but for those `beyond` of which the number itself is none."""
+    """An end of a range: the numbers from here on; where it is `beyond`, the number itself does not belong to the range."""
 
     number: Decimal
     beyond: bool

@@ -218,7 +218,7 @@ class Client:
         return self._text(self._claim(fields), self.url, tries)
 
     def post(self, path: str, body: Mapping[str, Any]) -> str:
-        """Return what is answered at a path behind the root, where `/v1` is, to a body without the model; nobody need be there.
+        """Return what is answered at a path behind the root, where `/v1` is, to a body without the model; few servers have it.
 
         Raises:
             CheckEnded: There is none.

@@ -136,7 +136,7 @@ def value_shift(context: EndpointContext) -> float:
 
 
 def decide(context: EndpointContext, turns: Sequence[Mapping[str, Any]], comparison: Comparison) -> Finding:
-    """Sample completions until one side is excluded.
+    """Sample completions, under parameters in turns, until one side is excluded.
 
     Raises:
         CheckEnded: The endpoint does not list the model's own values.
