@@ -430,11 +430,9 @@ def of_answers() -> tuple[Case, ...]:
     count, parts, stop = "reported.count", "reported.bytes", "output.stop-left-out"
     unlogged = asking(lambda asked: lost("logprobs")(lost("top_logprobs")(asked)))
     ignored = dict.fromkeys(LISTS, Verdict.IGNORED)
-    whole_n = dict.fromkeys((COUNTS, *LISTS[:2], "temperature.scale"), Verdict.CONFORMS)
     formless = ("0 asked: an entry without `token`",)
     shown = answers(whole_characters)
     return (
-        Case("n is refused, whatever it is", asking(without("n")), {CHOICES: Verdict.UNSUPPORTED, **whole_n}),
         Case("n is ignored", asking(lost("n")), {CHOICES: Verdict.IGNORED}, ("one choice comes for n = 8",)),
         Case("log probabilities do not come", unlogged, ignored, near=CHECKS[:1]),
         Case("an entry without its token", answers(unlisted), deviates(count), formless),

@@ -8,7 +8,7 @@ import pytest
 from conformance.cases import FATES, clamped, unclamped
 from conformance.letters import lettered
 from conformance.proxy import Fields
-from conformance.quirks import QUIRKS, Quirk, at_most
+from conformance.quirks import QUIRKS, Quirk, at_most, without
 from conformance.transports import Fault, in_process
 
 from sampling import load, verify
@@ -36,6 +36,17 @@ def toy() -> LanguageModel:
 def test_the_same_of_the_library_itself(toy: LanguageModel, quirk: str, check: str):
     report = verify(in_process(toy, ask=QUIRKS[quirk]), checks=[check])
     assert report.checks[check].verdict is Verdict.CONFORMS, report.checks[check].evidence
+
+
+def test_an_endpoint_without_n_is_judged_by_requests_that_do_not_name_it():
+    told = {
+        "randomness.choices-differ": Verdict.UNSUPPORTED,
+        "penalties.frequency-counts": Verdict.CONFORMS,
+        "reported.mass": Verdict.CONFORMS,
+        "temperature.scale": Verdict.CONFORMS,
+    }
+    report = verify(lettered(ask=without("n")), checks=[*told])
+    assert {name: finding.verdict for name, finding in report.checks.items()} == told
 
 
 def manners(ask: Quirk, dialect: str = "qstash") -> tuple[Manners, list[Fields]]:
