@@ -7,7 +7,7 @@ every draw; "anything else" is one of the others. Pearson's test looks once, at 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -173,10 +173,8 @@ class SequentialTest:
         """Name what fits where the null hypotheses are out."""
         possible, draws = self.possible(seen), against.crossed or self.draws
         what = f"{next(iter(self.null))!r}: e-value {e_words(against.e_value)}, out after {draws} draws"
-        verdicts = {other.verdict for other in possible}
-        verdict = verdicts.pop() if len(verdicts) == 1 else Verdict.DEVIATES
         words = " or ".join(other.name for other in possible) or NONE_FITS
-        return verdict, f"{words}; {what}", draws
+        return verdict_of({other.verdict for other in possible}), f"{words}; {what}", draws
 
     def possible(self, seen: Likelihoods | None = None) -> list[Alternative]:
         """Return the alternatives that the draws do not exclude, not even by themselves, the likeliest first."""
@@ -223,6 +221,13 @@ class SequentialTest:
         if test.degrees:
             words.append(f"any other of a relative error of {test.effect:.2g} (root mean square)")
         return "; ".join(words)
+
+
+def verdict_of(verdicts: Collection[Verdict]) -> Verdict:
+    """Return the verdict where each of some alternatives fits: if one is to be ignored, nothing else has to be assumed."""
+    if Verdict.IGNORED in verdicts:
+        return Verdict.IGNORED
+    return next(iter(verdicts)) if len(verdicts) == 1 else Verdict.DEVIATES
 
 
 def distinct(

@@ -67,3 +67,17 @@ def test_pearsons_test_looks_at_the_planned_draws_and_at_no_others() -> None:
     both = np.concatenate([even, np.zeros(400, dtype=np.int64)])
     assert p_value(400, even) == p_value(400, both) == 1.0
     assert p_value(800, both) < SHARE
+
+
+def test_of_alternatives_that_both_fit_to_be_ignored_is_the_verdict() -> None:
+    """Forty ones exclude a fair coin; nine tenths and nineteen twentieths of ones both fit them."""
+    late = Alternative("late", Verdict.DEVIATES, [np.array([0.1, 0.9])])
+    for verdict in (Verdict.IGNORED, Verdict.AMBIGUOUS):
+        test = SequentialTest(
+            {"own": [FAIR]}, [late, Alternative("other", verdict, [np.array([0.05, 0.95])])]
+        )
+        test.add(0, np.array([1] * 37 + [0] * 3, dtype=np.int64))
+        found = test.finding()
+        assert "late" in found.evidence
+        assert "other" in found.evidence
+        assert found.verdict is (Verdict.IGNORED if verdict is Verdict.IGNORED else Verdict.DEVIATES)
