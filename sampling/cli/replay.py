@@ -61,6 +61,7 @@ def rules_of(name: str) -> Sequence[Rule]:
 def source_of(options: argparse.Namespace) -> LogitsOf:
     """Return where the logits are from: a file, or a model."""
     if options.logits is None:
+        options.device = given(options.device, "cpu")
         return logits_of_model(load_with_progress(options))
-    refuse(options, "left out: the logits are in a file", "model", "dtype")
+    refuse(options, "left out: the logits are in a file", "model", "device", "dtype")
     return logits_of_file(Path(options.logits))

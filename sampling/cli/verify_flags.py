@@ -58,7 +58,7 @@ def add_replay_flags(parser: argparse.ArgumentParser) -> None:
     source.add_argument(
         "--model", metavar="DIR", help="a model that computes them; the built-in toy when left out"
     )
-    source.add_argument("--device", default="cpu", help="where it runs (default: %(default)s)")
+    source.add_argument("--device", help="where it runs (default: cpu)")
     source.add_argument(
         "--dtype", metavar="TYPE", help="float32 or bfloat16; the checkpoint's own when left out"
     )

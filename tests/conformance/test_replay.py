@@ -110,3 +110,39 @@ def test_a_trace_that_lacks_what_some_rules_need_is_tried_by_the_others(
     _, told = replayed(capsys, *written(tmp_path, [1], params={}))
     assert "seed" in told["rules"]["vllm-0.33"]["untried"]
     assert not told["rules"]["sglang-0.5.23"]["untried"]
+
+
+@pytest.mark.parametrize("rule", ["auto", "vllm-0.33"])
+@pytest.mark.parametrize(
+    ("logits", "words"),
+    [
+        (torch.zeros(30, V, dtype=torch.float64), "record 1.logits: got torch.float64"),
+        (torch.zeros(30, V, dtype=torch.int32), "record 1.logits: got torch.int32"),
+        (torch.zeros(30, 0), "record 1.logits: got (30, 0)"),
+        (torch.full((30, V), torch.nan), "record 1.logits: got 'row 0 with NaN"),
+        (torch.zeros(30, 1), "record 1.token_ids: got"),
+    ],
+)
+def test_logits_that_no_rule_can_be_tried_with_are_one_error(
+    logits: torch.Tensor, words: str, rule: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = written(tmp_path, [1])
+    save_file({"of 0": logits}, tmp_path / "logits.safetensors")
+    assert main(["replay", *flags, "--rule", rule]) == 2
+    told = capsys.readouterr()
+    assert words in told.err
+    assert not told.out
+
+
+def test_a_device_beside_a_file_of_logits_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["replay", *written(tmp_path, [1]), "--device", "cpu"]) == 2
+    assert "device: got 'cpu', must be left out" in capsys.readouterr().err
+
+
+def test_a_choice_that_no_rule_can_have_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["replay", *written(tmp_path, [1], choice=2**32)]) == 2
+    assert "line 1.choice: got 4294967296" in capsys.readouterr().err

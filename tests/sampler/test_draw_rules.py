@@ -139,6 +139,13 @@ def test_the_margin_of_rows_without_a_second_token_or_any(rule: Rule) -> None:
     assert margin.decided.tolist() == [True, False]
 
 
+@pytest.mark.parametrize("rule", RULES)
+def test_no_rows_draw_nothing(rule: Rule) -> None:
+    drawn = draw(torch.empty(0, V), seed=1, position=0, rule=rule)
+    assert (drawn.shape, drawn.dtype) == ((0,), torch.int64)
+    assert draw_margin(torch.empty(0, V), seed=1, position=0, rule=rule).distance.shape == (0,)
+
+
 def test_the_margin_of_the_integer_rule_is_the_way_to_the_next_token() -> None:
     logits = torch.randn(200, 9, generator=torch.Generator().manual_seed(4))
     seeds = range(200)

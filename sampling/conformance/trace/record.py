@@ -50,7 +50,7 @@ class Head(BaseModel):
     engine: str
     version: str = ""
     model: str = ""
-    choice: Natural = 0
+    choice: Annotated[int, Field(ge=0, lt=2**32)] = 0
     finish_reason: Reason | None = None
     logits: str | None = None
 

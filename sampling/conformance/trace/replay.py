@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from sampling_kernels.validity import row_validity
 from torch import Tensor
 
 from sampling.chat.request import SAMPLING_FIELDS
@@ -20,10 +21,12 @@ from sampling.conformance.trace.logits import LogitsOf
 from sampling.conformance.trace.record import Record
 from sampling.conformance.verdict import FALSE_ALARM
 from sampling.core.errors import InvalidArgument
+from sampling.core.logits import checked_logits
 from sampling.core.params import SamplingParams
 from sampling.dialects import Dialect, get_dialect
 from sampling.pipeline.effective import top_k_of
 from sampling.replay.tokens import ReplayedTokens, replay_tokens
+from sampling.sampler.logprobs import checked_ids
 from sampling.sampler.rules import RULES, Rule
 
 ERROR = 0.01
@@ -163,10 +166,29 @@ def replay_trace(
         if not record.token_ids:
             continue
         logits = logits_of(record, number)
+        check_record(record, number, logits)
         for one in found.values():
             if len(found) == 1 or one.alive:
                 add_record(one, record, number, logits, dialect, logit_error, alone=len(found) == 1)
     return Replay({**found}, len(read), (*shared_noise(read, found.values()),))
+
+
+def check_record(record: Record, number: int, logits: Tensor) -> None:
+    """Refuse logits and tokens that no rule can be tried with.
+
+    Raises:
+        InvalidArgument: The logits have another form or type, or a row without a distribution; or a token is not one of theirs.
+    """
+    where = f"trace, record {number}"
+    try:
+        width = checked_logits(logits).shape[1]
+        checked_ids(record.token_ids, len(logits), width, lowest=0)
+    except InvalidArgument as error:
+        raise InvalidArgument(f"{where}.{error.param}", error.value, error.allowed) from None
+    invalid = row_validity(logits).nonzero()[:, 0].tolist()
+    if invalid:
+        words = "numbers that can be sampled"
+        raise InvalidArgument(f"{where}.logits", f"row {invalid[0]} with NaN, +inf or nothing left", words)
 
 
 def add_record(

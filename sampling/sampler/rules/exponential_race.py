@@ -40,7 +40,9 @@ class ExponentialRace(DrawRule):
     def _quotients(self, logits: Tensor, keys: RngKeys) -> Tensor:
         v = logits.shape[1]
         starts = zip(keys.seed.tolist(), keys.position.tolist(), strict=True)
-        variates = torch.stack([exponentials(seed, position * v, v) for seed, position in starts])
+        variates = torch.empty_like(logits, dtype=torch.float32, device="cpu")
+        for row, (seed, position) in zip(variates, starts, strict=True):
+            row.copy_(exponentials(seed, position * v, v))
         return logits.softmax(-1) / variates.to(logits.device)
 
 

@@ -31,7 +31,9 @@ def splitmix64(z: Tensor) -> Tensor:
 def noise(keys: RngKeys, columns: Tensor) -> Tensor:
     """Return float64 [B, C]: -ln(-ln u) with u from the upper 53 bits of SplitMix64 at (column + 1) steps."""
     starts = zip(keys.seed.tolist(), keys.position.tolist(), strict=True)
-    numbers = torch.tensor([integers_31(*start) for start in starts], device=columns.device)
+    numbers = torch.tensor(
+        [integers_31(*start) for start in starts], dtype=torch.int64, device=columns.device
+    )
     key = splitmix64(numbers)[:, None]
     u = (shifted(splitmix64(key + (columns + 1) * GAMMA), 11).double() + 0.5) * 2.0**-53
     return -(-u.log()).log()
