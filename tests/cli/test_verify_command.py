@@ -362,9 +362,9 @@ def test_the_help_tells_the_defaults_that_hold(monkeypatch):
 
 def test_record_then_verify_the_trace(capsys, tmp_path: Path):
     file, other = tmp_path / "trace.jsonl", tmp_path / "difr.json"
-    code, _, err = run(capsys, "record", "--out", str(file), "--difr", str(other), "--requests", "64")
-    assert (code, err) == (0, f"64 completions in {file}\n")
-    assert len(json.loads(other.read_text())["samples"][0]["outputs"]) == 64
+    code, _, err = run(capsys, "record", "--out", str(file), "--difr", str(other), "--requests", "224")
+    assert (code, err) == (0, f"224 completions in {file}\n")
+    assert len(json.loads(other.read_text())["samples"][0]["outputs"]) == 224
     code, out, _ = run(
         capsys, "verify", "--trace", str(file), "--checks", "reported.mass", "temperature.zero"
     )
