@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # vLLM on a CPU: a seeded row draws by Gumbel noise of SplitMix64, keyed by one number of its generator a token.
-# Guessed: V1 draws by the exponential race on the row's torch.Generator (random_sample), so torch alone replays a CPU server: softmax divided by
+# Guess: V1 draws by the exponential race on the row's torch.Generator (random_sample), so torch alone replays a CPU server: softmax divided by
 # V exponential variates a token.
 # Happens: that is the path of other devices. On x86 and ARM the sampler takes a = torch.randint(0, 2**31) from the row's generator for each token, and
 # a kernel of the extension draws: noise of token t is -ln(-ln u), u = (top 53 bits of SplitMix64 number t + 1 from the state m(a), + 1/2) / 2^53, with
