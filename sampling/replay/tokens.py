@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from sampling_kernels.validity import replace_invalid_rows
@@ -30,8 +30,7 @@ class ReplayedTokens:
     Args:
         recorded: The tokens, int64 [N].
         drawn: What the rule draws, int64 [N]; -1 where the row cannot be sampled.
-        margin: How clear each draw is.
-        tolerance: Within which distance the runner-up may have been drawn as well, float64 [N].
+        margin: How clear each draw is; its tolerance has the error of the logits in it.
         logprobs: ln of the recorded tokens' probabilities under the processed distribution, float32 [N]; -inf for a token
             outside of the kept set.
     """
@@ -39,13 +38,12 @@ class ReplayedTokens:
     recorded: Tensor
     drawn: Tensor
     margin: Margin
-    tolerance: Tensor
     logprobs: Tensor
 
     @property
     def decided(self) -> Tensor:
         """Return True where the rule leaves no doubt, bool [N]."""
-        return (self.margin.distance > self.tolerance) | (self.tolerance == 0)
+        return self.margin.decided
 
     @property
     def as_said(self) -> Tensor:
@@ -132,7 +130,6 @@ def replay_tokens(
     return ReplayedTokens(
         ids,
         torch.where(status > 0, -1, drawn),
-        margin,
-        margin.tolerance + 2 * error,
+        replace(margin, tolerance=margin.tolerance + 2 * error),
         logprobs(processed, ids).logprobs,
     )

@@ -88,6 +88,7 @@ def test_neighbouring_seeds_are_warned_of(tmp_path: Path, capsys: pytest.Capture
         ({"logits": None}, [], "record 1.logits: got None"),
         ({"params": {}}, ["--rule", "vllm-0.33"], "record 1.seed: got None"),
         ({"prompt_ids": None}, ["--rule", "vllm-0.33"], "record 1.prompt_ids: got None"),
+        ({"prompt_ids": [1, 60]}, [], "record 1.prompt_ids: got 60, must be token ids below 60"),
         ({}, ["--rule", "nothing"], "rule: got 'nothing'"),
         ({}, ["--dtype", "float32"], "dtype: got 'float32'"),
         ({}, ["--logit-error", "-1"], "logit_error: got -1"),

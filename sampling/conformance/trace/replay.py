@@ -185,6 +185,11 @@ def check_record(record: Record, number: int, logits: Tensor) -> None:
         checked_ids(record.token_ids, len(logits), width, lowest=0)
     except InvalidArgument as error:
         raise InvalidArgument(f"{where}.{error.param}", error.value, error.allowed) from None
+    highest = max(record.prompt_ids or (), default=-1)
+    if highest >= width:
+        raise InvalidArgument(
+            f"{where}.prompt_ids", highest, f"token ids below {width}, as the logits have them"
+        )
     invalid = row_validity(logits).nonzero()[:, 0].tolist()
     if invalid:
         words = "numbers that can be sampled"

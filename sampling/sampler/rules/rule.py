@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -66,7 +67,7 @@ class Margin:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DrawRule:
+class DrawRule(ABC):
     """How an engine makes a token of processed logits, a seed, a position and a choice.
 
     Args:
@@ -137,14 +138,14 @@ class DrawRule:
         """
         return RngKeys(seed, self.stream(position), choice, words)
 
+    @abstractmethod
     def of_full_rows(self, rows: WeightedLogits, keys: RngKeys) -> Tensor:
         """Return token ids, int64 [B]."""
-        raise NotImplementedError
 
+    @abstractmethod
     def of_candidates(self, candidates: Candidates, keys: RngKeys) -> tuple[Tensor, Tensor]:
         """Return columns of the candidates, int64 [B], and whether they are certain, bool [B]."""
-        raise NotImplementedError
 
+    @abstractmethod
     def margin(self, rows: WeightedLogits, keys: RngKeys) -> Margin:
         """Return how clear each draw from full rows is."""
-        raise NotImplementedError
