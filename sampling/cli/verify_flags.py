@@ -80,9 +80,14 @@ def add_record_flags(parser: argparse.ArgumentParser) -> None:
     words = "an endpoint; the library's own loop when left out"
     parser.add_argument("url", nargs="?", metavar="URL", help=words)
     flag(parser, "out", "FILE", "where the trace goes, JSON Lines", required=True)
-    flag(parser, "requests", "N", "completions to record (default: 1000)", type=value_of, default=1000)
+    flag(parser, "answers", "FILE", "requests and responses of vLLM or SGLang, JSON Lines, instead")
+    flag(parser, "requests", "N", "completions to record (default: 1000)", type=value_of)
+    words = "whole answers of so many tokens at most, of a server that tells token ids, or by --rule"
+    flag(parser, "max-tokens", "N", words, type=value_of)
+    flag(parser, "rule", "NAME", "how the own loop draws whole answers")
+    flag(parser, "logits", "FILE", "where the logits of those go, safetensors")
     flag(parser, "reference", "DIR", "weights of the own loop; the built-in toy when left out")
-    parser.add_argument("--dialect", help="how the own loop samples (default: qstash)")
-    flag(parser, "seed", "N", "of the requests' seeds (default: 0)", type=value_of, default=0)
-    flag(parser, "difr", "FILE", "the same of the own loop in the format of Token-DiFR, too")
+    parser.add_argument("--dialect", help="how the own loop samples (default: qstash, or the rule's)")
+    flag(parser, "seed", "N", "of the requests' seeds (default: 0)", type=value_of)
+    flag(parser, "difr", "FILE", "the same in the format of Token-DiFR, too, where prompts' ids are known")
     add_endpoint_flags(parser)

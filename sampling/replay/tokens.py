@@ -72,6 +72,7 @@ def replay_tokens(
     prompt_ids: Prompts | None = None,
     output_ids: Prompts | None = None,
     choices: Whole = 0,
+    positions: Whole | None = None,
     logit_error: float = 0.0,
 ) -> ReplayedTokens:
     """Draw recorded tokens again, by the rule of an engine, and compare.
@@ -85,6 +86,8 @@ def replay_tokens(
         prompt_ids: The prompt of each row, as `History.start` takes them. Needed where a penalty or the rule counts it.
         output_ids: What each row had sampled before, likewise.
         choices: Index of each row's choice among the n of its request.
+        positions: Where each row stands in its stream; as the rule counts the history when left out. A generator that B rows
+            share has served m B + r rows before row r of the batch after m others.
         logit_error: How far the engine's logits may be from these, at least 0: as much is added to the rule's tolerance twice.
 
     Returns:
@@ -123,7 +126,8 @@ def replay_tokens(
     seeds = torch.tensor([drawing.seed_key(one.seed) for one in batch], device=rows.device)
     # Each row is a batch of its own, whatever the others are.
     seeds, numbers = drawing.keyed(seeds, word("choices", choices, count, rows.device))
-    keys = RngKeys(seeds, drawing.position(history), numbers)
+    own = drawing.position(history) if positions is None else word("positions", positions, count, rows.device)
+    keys = RngKeys(seeds, own, numbers)
     valid, status = replace_invalid_rows(processed)
     drawn = drawing.of_full_rows(WeightedLogits(valid), keys)
     margin = drawing.margin(WeightedLogits(valid), keys)

@@ -147,3 +147,100 @@ def test_a_choice_that_no_rule_can_have_is_refused(
 ) -> None:
     assert main(["replay", *written(tmp_path, [1], choice=2**32)]) == 2
     assert "line 1.choice: got 4294967296" in capsys.readouterr().err
+
+
+def test_a_trace_as_written_before_is_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the fields that there were: no request order, no kept sets."""
+    logits, tokens = answer(1)
+    old = {
+        "prompt_ids": PROMPT,
+        "token_ids": tokens,
+        "params": {"seed": 1},
+        "logprob_mode": "raw",
+        "log_normalizers": None,
+        "logprobs": None,
+        "engine": "vllm",
+        "version": "0.33",
+        "model": "",
+        "choice": 0,
+        "finish_reason": None,
+        "logits": "a",
+        "top_logprobs": [[] for _ in tokens],
+    }
+    (tmp_path / "t").write_text(json.dumps(old))
+    save_file({"a": logits}, tmp_path / "l")
+    code, told = replayed(capsys, str(tmp_path / "t"), "--logits", str(tmp_path / "l"))
+    assert (code, told["rule"], told["rules"]["vllm-0.33"]["as_said"]) == (0, "vllm-0.33", 30)
+
+
+def test_unseeded_and_greedy_records_do_not_stop_a_rule(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = written(tmp_path, [1, 2, 3])
+    trace = Path(flags[0])
+    lines = [json.loads(line) for line in trace.read_text().splitlines()]
+    lines[0]["params"] = {}
+    logits, _ = answer(2)
+    lines[1] |= {"params": {"temperature": 0}, "token_ids": logits.argmax(-1).tolist()}
+    trace.write_text("\n".join(map(json.dumps, lines)))
+    for named in ([], ["--rule", "vllm-0.33"]):
+        code, told = replayed(capsys, *flags, *named)
+        rule = told["rules"]["vllm-0.33"]
+        assert (code, rule["tokens"], rule["as_said"], rule["greedy"]) == (0, 60, 60, 30)
+        assert rule["left_out"] == [1]
+        assert any("vllm-0.33: left out 1 records without a seed" in note for note in told["notes"])
+    lines[1]["token_ids"][4] = (lines[1]["token_ids"][4] + 1) % V
+    trace.write_text("\n".join(map(json.dumps, lines)))
+    code, told = replayed(capsys, *flags)
+    first = told["rules"]["vllm-0.33"]["first"]
+    assert (code, told["rule"], first["record"], first["position"]) == (1, "vllm-0.33", 2, 4)
+
+
+def test_batches_on_one_generator_are_replayed_in_their_order(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As torch itself draws them: three rows at a time, then two, of the generator that is seeded once."""
+    flags = written(tmp_path, [7] * 5)
+    trace = Path(flags[0])
+    lines = [json.loads(line) for line in trace.read_text().splitlines()]
+    logits, _ = answer(7)
+    generator, before = torch.Generator().manual_seed(7), 0
+    for batch in (lines[:3], lines[3:]):
+        drawn = [
+            row.softmax(-1).expand(len(batch), -1).multinomial(1, generator=generator)[:, 0].tolist()
+            for row in logits
+        ]
+        for place, line in enumerate(batch):
+            line |= {
+                "token_ids": [step[place] for step in drawn],
+                "draws_before": before + place,
+                "rows": len(batch),
+            }
+        before += len(batch) * len(logits)
+    trace.write_text("\n".join(map(json.dumps, lines)))
+    code, told = replayed(capsys, *flags)
+    assert (code, told["rule"], told["rules"]["transformers"]["as_said"]) == (0, "transformers", 150)
+    lines[3] |= {"draws_before": 0}
+    trace.write_text("\n".join(map(json.dumps, lines)))
+    assert replayed(capsys, *flags)[1]["rules"]["transformers"]["first"]["record"] == 4
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"kept": [[1]] * 30}, "line 1.kept.0: got '1 ids', must be a set that has the sampled token"),
+        ({"kept": [[1]]}, "line 1.kept: got 1, must be as long as token_ids (30)"),
+        ({"kept": [[1, 1]] * 30, "token_ids": [1] * 30}, "line 1.kept.0: got [1, 1]"),
+        ({"rows": 0}, "line 1.rows: got 0"),
+        ({"draws_before": -1}, "line 1.draws_before: got -1"),
+        (
+            {"params": {"seed": 1, "response_format": {"type": "json_object"}}},
+            "record 1.response_format: got {'type': 'json_object'}",
+        ),
+    ],
+)
+def test_what_a_trace_cannot_have_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], fields: dict[str, Any], words: str
+) -> None:
+    assert main(["replay", *written(tmp_path, [1], **fields), "--rule", "vllm-0.33"]) == 2
+    assert words in capsys.readouterr().err

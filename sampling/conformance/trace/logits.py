@@ -11,6 +11,7 @@ from torch import Tensor
 from sampling.chat.loaded_model import LoadedModel
 from sampling.conformance.trace.record import Record
 from sampling.core.errors import InvalidArgument
+from sampling.scoring.kept import Kept
 
 LogitsOf = Callable[[Record, int], Tensor]
 
@@ -33,28 +34,62 @@ def logits_of_model(loaded: LoadedModel) -> LogitsOf:
     return logits_of
 
 
+class TensorFile:
+    """The tensors beside a trace, in a file of safetensors, under the names that records have.
+
+    Args:
+        path: The file.
+        flag: What named it, for the message.
+
+    Raises:
+        InvalidArgument: It cannot be read.
+    """
+
+    def __init__(self, path: Path, flag: str = "logits") -> None:
+        try:
+            self._file = safe_open(path, "pt")
+        except (OSError, SafetensorError) as error:
+            words = f"a file of safetensors that can be read ({error})"
+            raise InvalidArgument(flag, str(path), words) from error
+        self._path, self._names = path, {*self._file.keys()}
+
+    def logits_of(self, record: Record, number: int) -> Tensor:
+        """Return the logits of a record, [T, V].
+
+        Raises:
+            InvalidArgument: There are none, or not a row for each token.
+        """
+        where = f"trace, record {number}.logits"
+        found = self._tensor(record.logits, where)
+        if found.dim() != 2 or len(found) != len(record.token_ids):
+            words = f"a tensor [{len(record.token_ids)}, V], a row for each token"
+            raise InvalidArgument(where, f"a tensor of shape {tuple(found.shape)}", words)
+        return found
+
+    def kept_of(self, record: Record, number: int) -> Kept | None:
+        """Return the kept sets that a record names or has, as `token_logprobs` takes them; None where it has none.
+
+        Raises:
+            InvalidArgument: There are none of that name.
+        """
+        name, where = record.kept, f"trace, record {number}.kept"
+        if not isinstance(name, str):
+            return name
+        parts = {part: f"{name}.{part}" for part in ("token_ids", "offsets")}
+        if {*parts.values()} <= self._names:
+            return {part: self._tensor(parts[part], where).tolist() for part in parts}
+        return self._tensor(name, where)
+
+    def _tensor(self, name: str | None, where: str) -> Tensor:
+        if name not in self._names:
+            raise InvalidArgument(where, name, f"the name of a tensor in {self._path.name}")
+        return self._file.get_tensor(name)
+
+
 def logits_of_file(path: Path) -> LogitsOf:
     """Return what reads the logits of a record from a file of safetensors, in which the record names its tensor [T, V].
 
     Raises:
         InvalidArgument: The file cannot be read.
     """
-    try:
-        file = safe_open(path, "pt")
-    except (OSError, SafetensorError) as error:
-        raise InvalidArgument(
-            "logits", str(path), f"a file of safetensors that can be read ({error})"
-        ) from error
-    names = {*file.keys()}
-
-    def logits_of(record: Record, number: int) -> Tensor:
-        where = f"trace, record {number}.logits"
-        if record.logits not in names:
-            raise InvalidArgument(where, record.logits, f"the name of a tensor in {path.name}")
-        found = file.get_tensor(record.logits)
-        if found.dim() != 2 or len(found) != len(record.token_ids):
-            words = f"a tensor [{len(record.token_ids)}, V], a row for each token"
-            raise InvalidArgument(where, f"a tensor of shape {tuple(found.shape)}", words)
-        return found
-
-    return logits_of
+    return TensorFile(path).logits_of

@@ -51,8 +51,11 @@ class Head(BaseModel):
     version: str = ""
     model: str = ""
     choice: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    draws_before: Natural = 0
+    rows: Annotated[int, Field(ge=1, lt=2**32)] = 1
     finish_reason: Reason | None = None
     logits: str | None = None
+    kept: list[list[Natural]] | str | None = None
 
 
 H = TypeVar("H", bound=Head)
@@ -75,8 +78,11 @@ class Record(Head):
         version: Its version.
         model: The model's name.
         choice: Which of the n choices of its request.
+        draws_before: Of a generator that requests share: how many rows it had drawn for before the first token.
+        rows: Likewise: for how many rows, this one included, each step drew.
         finish_reason: "stop" or "length".
         logits: The name of its tensor of logits, [T, V], in a file of safetensors beside the trace.
+        kept: By position the ids that the engine's truncations kept; or the name of them in such a file.
     """
 
     top_logprobs: list[list[Alternative]]
@@ -135,8 +141,7 @@ def record_of(told: dict[str, Any], lists: list[list[Alternative]], number: int)
     """
     head = validated(Head, {name: told[name] for name in told if name != "top_logprobs"}, number)
     record = Record.model_construct(**dict(head), top_logprobs=lists)
-    check_lengths(record, number)
-    check_mode(record, number)
+    check_head(record, number)
     return record
 
 
@@ -147,8 +152,7 @@ def checked(told: object, number: int) -> Record:
         InvalidArgument: It is none; the message names the line and the field.
     """
     record = validated(Record, told, number)
-    check_lengths(record, number)
-    check_mode(record, number)
+    check_head(record, number)
     check_params(record, number)
     check_values(record, number)
     return record
@@ -170,11 +174,18 @@ def validated(kind: type[H], told: object, number: int) -> H:
         ) from None
 
 
+def check_head(record: Record, number: int) -> None:
+    """Check what every record has of its own."""
+    check_lengths(record, number)
+    check_mode(record, number)
+    check_kept(record, number)
+
+
 def check_lengths(record: Record, number: int) -> None:
     """Check that what is told by position is told for each token."""
-    for name in ("top_logprobs", "log_normalizers", "logprobs"):
+    for name in ("top_logprobs", "log_normalizers", "logprobs", "kept"):
         told = getattr(record, name)
-        if told is not None and len(told) != len(record.token_ids):
+        if isinstance(told, list) and len(told) != len(record.token_ids):
             words = f"as long as token_ids ({len(record.token_ids)})"
             raise InvalidArgument(f"trace, line {number}.{name}", len(told), words)
 
@@ -184,6 +195,17 @@ def check_mode(record: Record, number: int) -> None:
     if record.log_normalizers is not None and record.logprob_mode != "raw":
         words = f"null or left out where logprob_mode is {record.logprob_mode!r}; only 'raw' has a use for it"
         raise InvalidArgument(f"trace, line {number}.log_normalizers", record.log_normalizers, words)
+
+
+def check_kept(record: Record, number: int) -> None:
+    """Check that each set has the token that was sampled from it, and nothing twice."""
+    sets = record.kept if isinstance(record.kept, list) else []
+    for place, (token, ids) in enumerate(zip(record.token_ids, sets, strict=False)):
+        named = f"trace, line {number}.kept.{place}"
+        if token not in ids:
+            raise InvalidArgument(named, f"{len(ids)} ids", f"a set that has the sampled token, {token}")
+        if len({*ids}) < len(ids):
+            raise InvalidArgument(named, ids, "a list of different tokens")
 
 
 def check_params(record: Record, number: int) -> None:

@@ -20,14 +20,16 @@ from sampling.chat.request import SAMPLING_FIELDS
 from sampling.conformance.trace.logits import LogitsOf
 from sampling.conformance.trace.record import Record
 from sampling.conformance.verdict import FALSE_ALARM
-from sampling.core.errors import InvalidArgument
+from sampling.core.errors import InvalidArgument, InvalidRequest
 from sampling.core.logits import checked_logits
 from sampling.core.params import SamplingParams
 from sampling.dialects import Dialect, get_dialect
 from sampling.pipeline.effective import top_k_of
+from sampling.replay.greedy import greedy_tokens, is_greedy
 from sampling.replay.tokens import ReplayedTokens, replay_tokens
 from sampling.sampler.logprobs import checked_ids
 from sampling.sampler.rules import RULES, Rule
+from sampling.sampler.rules.exponential_race import one_call_for_all_rows
 
 ERROR = 0.01
 ENOUGH = -math.log(FALSE_ALARM)
@@ -67,6 +69,8 @@ class RuleReplay:
         within_margin: How many are the runner-up of a draw that is too close to tell.
         differing: How many the rule cannot have drawn.
         log_e_value: ln of the evidence for the rule, against tokens that are drawn without it.
+        greedy: How many were sampled at temperature 0, so that the arg max judges them; they are no evidence for the rule.
+        left_out: The numbers of the records without a seed, of which nobody can know what the rule drew.
         first: The first that differs.
         untried: Why the trace cannot be replayed by this rule; "" if it can.
     """
@@ -78,6 +82,8 @@ class RuleReplay:
     within_margin: int = 0
     differing: int = 0
     log_e_value: float = 0.0
+    greedy: int = 0
+    left_out: list[int] = field(default_factory=list[int])
     first: Difference | None = None
     untried: str = ""
 
@@ -91,14 +97,15 @@ class RuleReplay:
         """Return True if there is enough evidence for the rule."""
         return not self.untried and self.log_e_value >= ENOUGH
 
-    def add(self, number: int, begin: int, said: ReplayedTokens) -> None:
+    def add(self, number: int, begin: int, said: ReplayedTokens, *, greedy: bool) -> None:
         """Take in tokens of a record, of which the first stands at a position."""
         self.tokens += len(said.recorded)
         self.decided += int(said.decided.sum())
         self.as_said += int(said.as_said.sum())
         self.within_margin += int(said.within_margin.sum())
         self.differing += int(said.differs.sum())
-        told = said.decided & ~said.within_margin
+        self.greedy += len(said.recorded) if greedy else 0
+        told = said.decided & ~said.within_margin & (not greedy)
         gained = (1 - ERROR) * said.as_said / said.logprobs.double().exp().clamp(min=1e-300) + ERROR
         self.log_e_value += float(gained[told].log().sum())
         if self.first is None and bool(said.differs.any()):
@@ -170,7 +177,30 @@ def replay_trace(
         for one in found.values():
             if len(found) == 1 or one.alive:
                 add_record(one, record, number, logits, dialect, logit_error, alone=len(found) == 1)
-    return Replay({**found}, len(read), (*shared_noise(read, found.values()),))
+    for one in found.values():
+        if one.left_out and not one.tokens and not one.untried:
+            one.untried = str(no_seed(one))
+            if len(found) == 1:
+                raise no_seed(one)
+    return Replay({**found}, len(read), (*told_apart(found.values()), *shared_noise(read, found.values())))
+
+
+def no_seed(one: RuleReplay) -> InvalidArgument:
+    """Return the error of a trace none of whose records can be replayed for want of a seed."""
+    words = f"given: without one, what the rule {one.rule} draws cannot be known"
+    return InvalidArgument(f"trace, record {one.left_out[0]}.seed", None, words)
+
+
+def told_apart(replays: Iterable[RuleReplay]) -> Iterator[str]:
+    """Yield what a rule that is not out does not judge: records without a seed, and greedy tokens."""
+    for one in replays:
+        if one.alive and one.left_out:
+            yield (
+                f"{one.rule}: left out {len(one.left_out)} records without a seed, the first of them record "
+                f"{one.left_out[0]}: nobody can know what they drew"
+            )
+        if one.alive and one.greedy:
+            yield f"{one.rule}: {one.greedy} tokens of temperature 0 are judged by the arg max"
 
 
 def check_record(record: Record, number: int, logits: Tensor) -> None:
@@ -207,11 +237,15 @@ def add_record(
     alone: bool,
 ) -> None:
     """Replay a record by a rule."""
-    chosen = dialect or get_dialect(RULES[one.rule].dialect)
+    rule, chosen = RULES[one.rule], dialect or get_dialect(RULES[one.rule].dialect)
     try:
         params = params_of(record, chosen)
+        greedy = is_greedy(params, chosen)
+        if not greedy and rule.unseeded is None and not rule.is_seed(params.seed):
+            one.left_out.append(number)
+            return
         for begin, said in replayed(record, logits, params, one.rule, chosen, logit_error):
-            one.add(number, begin, said)
+            one.add(number, begin, said, greedy=greedy)
     except InvalidArgument as error:
         named = InvalidArgument(f"trace, record {number}.{error.param}", error.value, error.allowed)
         if alone:
@@ -227,28 +261,36 @@ def replayed(
     prompt, tokens = record.prompt_ids, record.token_ids
     for begin in range(0, len(tokens), size):
         part = range(begin, min(begin + size, len(tokens)))
-        yield (
-            begin,
-            replay_tokens(
-                logits[part.start : part.stop],
-                tokens[part.start : part.stop],
-                params,
-                rule=rule,
-                dialect=dialect,
-                prompt_ids=None if prompt is None else [prompt for _ in part],
-                output_ids=[tokens[:place] for place in part],
-                choices=record.choice,
-                logit_error=logit_error,
-            ),
-        )
+        here = slice(part.start, part.stop)
+        given: dict[str, Any] = {
+            "dialect": dialect,
+            "prompt_ids": None if prompt is None else [prompt for _ in part],
+            "output_ids": [tokens[:place] for place in part],
+            "logit_error": logit_error,
+        }
+        if is_greedy(params, dialect):
+            yield begin, greedy_tokens(logits[here], tokens[here], params, **given)
+        else:
+            given |= {"choices": record.choice, "positions": stream_positions(record, part, rule)}
+            yield begin, replay_tokens(logits[here], tokens[here], params, rule=rule, **given)
+
+
+def stream_positions(record: Record, part: Sequence[int], rule: Rule) -> list[int] | None:
+    """Return where tokens stand in a generator that requests share; None for a rule whose requests have one each."""
+    if RULES[rule].stream is not one_call_for_all_rows:
+        return None
+    return [record.draws_before + place * record.rows for place in part]
 
 
 def params_of(record: Record, dialect: Dialect) -> SamplingParams:
     """Return the sampling parameters of a record as a dialect's requests write them.
 
     Raises:
-        InvalidRequest: The dialect does not have one of them.
+        InvalidRequest: The dialect does not have one of them, or tokens were constrained, of which a replay knows nothing.
     """
+    constrained = record.params.get("response_format")
+    if constrained is not None and constrained != {"type": "text"}:
+        raise InvalidRequest("response_format", constrained, "left out: a replay has no grammar")
     given: dict[str, Any] = {
         name: record.params[name] for name in SAMPLING_FIELDS if record.params.get(name) is not None
     }
@@ -262,10 +304,12 @@ def shared_noise(records: Sequence[Record], rules: Iterable[RuleReplay]) -> Iter
     for one in rules:
         if not one.fits:
             continue
-        rule = RULES[one.rule]
+        rule, left_out = RULES[one.rule], {*one.left_out}
         seen: dict[tuple[int, int], tuple[int | None, int]] = {}
-        for record in records:
+        for number, record in enumerate(records, start=1):
             given = record.params.get("seed")
+            if number in left_out or record.params.get("temperature") == 0:
+                continue
             seeds, choices = rule.keyed(torch.tensor([rule.seed_key(given)]), torch.tensor([record.choice]))
             other = seen.setdefault((int(seeds), int(choices)), (given, record.choice))
             if other != (given, record.choice):
