@@ -6,21 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from sampling_kernels.validity import replace_invalid_rows
-from sampling_kernels.weighted_logits import WeightedLogits
 from torch import Tensor
 
 from sampling.core.errors import InvalidArgument
-from sampling.core.history import Prompts
-from sampling.core.logits import float32_logits
+from sampling.core.history import History, Prompts
+from sampling.core.logits import checked_logits
 from sampling.core.params import SamplingParams, number
 from sampling.dialects import Dialect, DialectName, get_dialect
 from sampling.pipeline.effective import checked_params
-from sampling.pipeline.pipeline import Pipeline
+from sampling.pipeline.pipeline import apply_edits
+from sampling.replay.draw_again import Drawn, draw_again
+from sampling.replay.past import past_of
 from sampling.sampler.draw import Whole, word
-from sampling.sampler.logprobs import checked_ids, logprobs
+from sampling.sampler.logprobs import checked_ids
 from sampling.sampler.rules import RULES, Margin, RngKeys, Rule, checked_rule, rule_of_batch
-from sampling.scoring.request import Request, history_of
+from sampling.scoring.measure import chunks
+from sampling.scoring.request import Request
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class ReplayedTokens:
         drawn: What the rule draws, int64 [N]; -1 where the row cannot be sampled.
         margin: How clear each draw is; its tolerance has the error of the logits in it.
         logprobs: ln of the recorded tokens' probabilities under the processed distribution, float32 [N]; -inf for a token
-            outside of the kept set.
+            outside of the kept set, NaN where the row cannot be sampled.
     """
 
     recorded: Tensor
@@ -107,33 +108,30 @@ def replay_tokens(
     """
     rule = checked_rule(rule)
     error = number("logit_error", logit_error, 0.0, 1e3)
-    rows = float32_logits(logits)
-    count, width = rows.shape
-    batch = [params] * count if isinstance(params, SamplingParams) else list(params)
-    if len(batch) != count:
+    count, width = checked_logits(logits).shape
+    batch = [params] if isinstance(params, SamplingParams) else list(params)
+    if batch != [params] and len(batch) != count:
         raise InvalidArgument(
             "params", f"{len(batch)} SamplingParams", f"one, or one for each of {count} rows"
         )
-    ids = checked_ids(token_ids, count, width).to(rows.device, torch.int64)
+    ids = checked_ids(token_ids, count, width).to(logits.device, torch.int64)
     style = get_dialect(dialect or RULES[rule].dialect)
-    request = Request.of(batch, style).to(rows.device)
-    history = history_of(request, prompt_ids, output_ids, count, rows.device)
+    request = Request.of(params, style).to(logits.device)
+    past = past_of(request, prompt_ids, output_ids, count, logits.device)
     rule = rule_of_batch(rule, [checked_params(one, style).uses(RULES[rule].sorted_by) for one in batch])
-    processed = Pipeline(*request.plan.edits, *request.plan.final)(rows, history)
     drawing = RULES[rule]
-    if drawing.counts_prompt and bool((history.prompt_lengths == 0).any()):
+    if drawing.counts_prompt and bool((past.prompt_lengths == 0).any()):
         raise InvalidArgument("prompt_ids", prompt_ids and "an empty prompt", drawing.words_of_prompt)
-    seeds = torch.tensor([drawing.seed_key(one.seed) for one in batch], device=rows.device)
+    seeds = torch.tensor([drawing.seed_key(one.seed) for one in batch], device=logits.device).expand(count)
     # Each row is a batch of its own, whatever the others are.
-    seeds, numbers = drawing.keyed(seeds, word("choices", choices, count, rows.device))
-    own = drawing.position(history) if positions is None else word("positions", positions, count, rows.device)
+    seeds, numbers = drawing.keyed(seeds, word("choices", choices, count, logits.device))
+    own = drawing.position(past) if positions is None else word("positions", positions, count, logits.device)
     keys = RngKeys(seeds, own, numbers)
-    valid, status = replace_invalid_rows(processed)
-    drawn = drawing.of_full_rows(WeightedLogits(valid), keys)
-    margin = drawing.margin(WeightedLogits(valid), keys)
-    return ReplayedTokens(
-        ids,
-        torch.where(status > 0, -1, drawn),
-        replace(margin, tolerance=margin.tolerance + 2 * error),
-        logprobs(processed, ids).logprobs,
-    )
+    found = Drawn.nothing(count, logits.device)
+    for rows in chunks(logits):
+        some, edited = request.select(rows), logits[rows].float()
+        if isinstance(past, History):
+            edited = apply_edits(some.plan.edits, edited, past.select(range(count)[rows]))
+        found.write(rows, draw_again(drawing, some, edited, ids[rows], keys.select(rows)))
+    margin = replace(found.margin, tolerance=found.margin.tolerance + 2 * error)
+    return ReplayedTokens(ids, found.tokens, margin, found.logprobs)

@@ -172,7 +172,7 @@ def draw_margin(
     """Measure how clear each draw is: how far its token is from another one.
 
     Where the margin is not `decided`, an engine that follows the rule may have drawn the runner-up, by the last bit of a
-    logarithm or of a sum. It is measured on the full rows, which takes longer than the draw.
+    logarithm or of a sum. That takes longer than the draw.
 
     Args:
         logits: As in `draw`, and so are all others.
@@ -198,8 +198,6 @@ def draw_margin(
     valid, status = replace_invalid_rows(float32_logits(logits))
     keys = keys_of(RULES[rule], valid, seed, position, choice, history)
     margin = RULES[rule].margin(WeightedLogits(valid), keys)
-    return Margin(
-        torch.where(status > 0, -1, margin.runner_up),
-        torch.where(status > 0, 0.0, margin.distance),
-        torch.where(status > 0, torch.inf, margin.tolerance),
-    )
+    wrong = (status > 0).nonzero()[:, 0]
+    margin.write(wrong, Margin.unknown(len(wrong), wrong.device))
+    return margin

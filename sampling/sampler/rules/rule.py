@@ -5,18 +5,33 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
+import torch
 from sampling_kernels.candidates.candidates import Candidates
 from sampling_kernels.weighted_logits import WeightedLogits
 from torch import Tensor
 
 from sampling.core.errors import InvalidArgument
-from sampling.core.history import History
 from sampling.core.params import HIGHEST_SEED, LOWEST_SEED, integer
 from sampling.dialects import DialectName
 from sampling.sampler.rules.keys import RngKeys
 
 Keyed = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+
+
+class Past(Protocol):
+    """What is known of the tokens before a draw, int64 [B] each."""
+
+    @property
+    def lengths(self) -> Tensor:
+        """Return how many tokens each row has, its prompt's among them."""
+        ...
+
+    @property
+    def sampled(self) -> Tensor:
+        """Return how many of them were sampled."""
+        ...
 
 
 def choice_counts(seed: Tensor, choice: Tensor) -> tuple[Tensor, Tensor]:
@@ -64,6 +79,17 @@ class Margin:
     def decided(self) -> Tensor:
         """Return True where no rounding can have changed the token, bool [B]."""
         return (self.distance > self.tolerance) | (self.tolerance == 0)
+
+    @staticmethod
+    def unknown(rows: int, device: torch.device) -> Margin:
+        """Return the margin of rows that cannot be drawn from: nothing is decided."""
+        nothing = torch.zeros(rows, dtype=torch.float64, device=device)
+        return Margin(torch.full((rows,), -1, device=device), nothing, nothing + torch.inf)
+
+    def write(self, rows: Tensor | slice, other: Margin) -> None:
+        """Put another margin, of R draws, in the place of some rows."""
+        self.runner_up[rows], self.distance[rows] = other.runner_up, other.distance
+        self.tolerance[rows] = other.tolerance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +147,7 @@ class DrawRule(ABC):
         """Say why a prompt has to be there."""
         return f"a prompt of at least one token: the rule {self.name} counts its tokens"
 
-    def position(self, history: History) -> Tensor:
+    def position(self, history: Past) -> Tensor:
         """Return the position of each row's next draw, int64 [B]."""
         return history.lengths - 1 if self.counts_prompt else history.sampled
 
@@ -149,3 +175,7 @@ class DrawRule(ABC):
     @abstractmethod
     def margin(self, rows: WeightedLogits, keys: RngKeys) -> Margin:
         """Return how clear each draw from full rows is."""
+
+    def drawn(self, rows: WeightedLogits, keys: RngKeys) -> tuple[Tensor, Margin]:
+        """Return token ids, int64 [B], with how clear each draw is."""
+        return self.of_full_rows(rows, keys), self.margin(rows, keys)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from sampling.sampler.rules.keys import RngKeys
-from sampling.sampler.rules.murmur3 import murmur3
+from sampling.sampler.rules.murmur3 import murmur3, murmur3_int32
 from sampling.sampler.rules.noisy_arg_max import NoisyArgMax
 from sampling.sampler.rules.rule import choice_is_ignored
 
@@ -26,6 +26,11 @@ def noise(keys: RngKeys, columns: Tensor) -> Tensor:
     return -(-x.log().clamp(min=torch.finfo(x.dtype).min, max=-(2.0**-32))).log()
 
 
+def tail(keys: RngKeys, columns: Tensor) -> Tensor:
+    """Return what bounds the noise: -ln x is at least 1 - x."""
+    return ~murmur3_int32(keys.seed, keys.position, columns)
+
+
 RANKED = NoisyArgMax(
     name="sglang-0.5.23-ranked",
     source="sglang 0.5.23, sglang/srt/layers/sampler.py",
@@ -34,6 +39,7 @@ RANKED = NoisyArgMax(
     unseeded=42,
     counts_prompt=True,
     noise=noise,
+    tail=tail,
     tolerance=2.0**-17,  # the engine's probabilities are float32
     ranked=True,
 )

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from sampling.sampler.rules.keys import RngKeys
-from sampling.sampler.rules.murmur3 import murmur3
-from sampling.sampler.rules.noisy_arg_max import Noise, NoisyArgMax
+from sampling.sampler.rules.murmur3 import murmur3, murmur3_int32
+from sampling.sampler.rules.noisy_arg_max import NoisyArgMax, OfColumns
 from sampling.sampler.rules.rule import choice_adds_to_seed
 
 HIGH_WORD = 0x9E3779B9  # where the hash of the upper word starts
@@ -38,6 +38,11 @@ def noise32(keys: RngKeys, columns: Tensor) -> Tensor:
     return -log32(-log1p_of_negative(u))
 
 
+def tail32(keys: RngKeys, columns: Tensor) -> Tensor:
+    """Return what bounds the noise: -ln(1 - u) is at least u."""
+    return murmur3_int32(keys.seed, keys.position, columns)
+
+
 def noise64(keys: RngKeys, columns: Tensor) -> Tensor:
     """Return float64 [B, C]: -ln(-ln u) with u from the upper 53 bits of two hashes."""
     low = murmur3(keys.seed, keys.position, columns)
@@ -46,8 +51,13 @@ def noise64(keys: RngKeys, columns: Tensor) -> Tensor:
     return -(-u.clamp(max=1 - 2.0**-53).log()).log()
 
 
-def vllm_rule(name: str, noise: Noise, tolerance: float) -> NoisyArgMax:
-    """Return the rule with one of the two noises."""
+def tail64(keys: RngKeys, columns: Tensor) -> Tensor:
+    """Return what bounds the noise: -ln u is at least 1 - u, of which the upper hash has the first 32 bits."""
+    return ~murmur3_int32(keys.seed, keys.position, columns, start=HIGH_WORD)
+
+
+def vllm_rule(name: str, noise: OfColumns, tail: OfColumns, tolerance: float) -> NoisyArgMax:
+    """Return the rule with one of the two noises and its bound."""
     return NoisyArgMax(
         name=name,
         source="vllm 0.33.0, vllm/v1/worker/gpu/sample/gumbel.py",
@@ -56,9 +66,10 @@ def vllm_rule(name: str, noise: Noise, tolerance: float) -> NoisyArgMax:
         no_seeds=(-1,),
         counts_prompt=True,
         noise=noise,
+        tail=tail,
         tolerance=tolerance,
     )
 
 
-VLLM = vllm_rule("vllm-0.33", noise32, 2.0**-18)
-VLLM_FP64 = vllm_rule("vllm-0.33-fp64", noise64, 2.0**-46)
+VLLM = vllm_rule("vllm-0.33", noise32, tail32, 2.0**-18)
+VLLM_FP64 = vllm_rule("vllm-0.33-fp64", noise64, tail64, 2.0**-46)
