@@ -109,8 +109,9 @@ def replay_tokens(
     rule = checked_rule(rule)
     error = number("logit_error", logit_error, 0.0, 1e3)
     count, width = checked_logits(logits).shape
-    batch = [params] if isinstance(params, SamplingParams) else list(params)
-    if batch != [params] and len(batch) != count:
+    single = isinstance(params, SamplingParams)
+    batch = [params] if single else list(params)
+    if not single and len(batch) != count:
         raise InvalidArgument(
             "params", f"{len(batch)} SamplingParams", f"one, or one for each of {count} rows"
         )
@@ -122,7 +123,8 @@ def replay_tokens(
     drawing = RULES[rule]
     if drawing.counts_prompt and bool((past.prompt_lengths == 0).any()):
         raise InvalidArgument("prompt_ids", prompt_ids and "an empty prompt", drawing.words_of_prompt)
-    seeds = torch.tensor([drawing.seed_key(one.seed) for one in batch], device=logits.device).expand(count)
+    seeds = torch.tensor([drawing.seed_key(one.seed) for one in batch], dtype=torch.int64)
+    seeds = seeds.to(logits.device).expand(count)
     # Each row is a batch of its own, whatever the others are.
     seeds, numbers = drawing.keyed(seeds, word("choices", choices, count, logits.device))
     own = drawing.position(past) if positions is None else word("positions", positions, count, logits.device)
