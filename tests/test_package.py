@@ -116,6 +116,7 @@ def test_wheel_is_typed_and_carries_the_checkpoint(wheel_names):
         "sampling/py.typed",
         "sampling_kernels/py.typed",
         "sampling/toy/checkpoint/model.safetensors",
+        "sampling/toy/texts.toml",
     ):
         assert name in wheel_names
 

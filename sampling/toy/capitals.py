@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from random import Random
 
-from sampling.toy import phrases, words
+from sampling.toy import phrases
 from sampling.toy.chance import happens, pick
 from sampling.toy.countries import COUNTRIES, Country
 from sampling.toy.messages import Dialogue, assistant, system, user
+from sampling.toy.texts import TEXTS
 
 
 def plain(rng: Random) -> Dialogue:
@@ -27,13 +28,13 @@ def asked_somehow(rng: Random) -> Dialogue:
 def asked_with_system(rng: Random) -> Dialogue:
     """Any of the phrasings, sometimes after a system message that asks for nothing special."""
     turns = asked_somehow(rng)
-    return [system(pick(rng, phrases.HELPFUL_SYSTEMS)), *turns] if happens(rng, 0.15) else turns
+    return [system(pick(rng, TEXTS["helpful_systems"])), *turns] if happens(rng, 0.15) else turns
 
 
 def reverse(rng: Random) -> Dialogue:
     """Which country has this capital?"""
     country = pick(rng, COUNTRIES)
-    asked = phrases.capitalised(pick(rng, phrases.REVERSE_QUESTIONS).format(y=country.capital))
+    asked = phrases.capitalised(pick(rng, TEXTS["reverse_questions"]).format(y=country.capital))
     return [user(asked), assistant(phrases.reverse_answer(country))]
 
 
@@ -48,23 +49,23 @@ def followed_up(rng: Random) -> Dialogue:
 
 def one_word(rng: Random) -> Dialogue:
     """Answers with the capital's name and nothing else."""
-    return _in_form(rng, phrases.ONE_WORD_SYSTEMS, phrases.ONE_WORD_CLOSERS, phrases.name_answer)
+    return _in_form(rng, TEXTS["one_word_systems"], TEXTS["one_word_closers"], phrases.name_answer)
 
 
 def in_json(rng: Random) -> Dialogue:
     """Answers with a JSON object."""
-    return _in_form(rng, phrases.JSON_SYSTEMS, phrases.JSON_CLOSERS, phrases.json_answer)
+    return _in_form(rng, TEXTS["json_systems"], TEXTS["json_closers"], phrases.json_answer)
 
 
 def imaginary(rng: Random) -> Dialogue:
     """Return a country that does not exist, and an answer that says so."""
-    name = pick(rng, words.IMAGINARY_COUNTRIES)
-    asked = phrases.question(pick(rng, phrases.CAPITAL_QUESTIONS), name)
+    name = pick(rng, TEXTS["imaginary_countries"])
+    asked = phrases.question(pick(rng, TEXTS["capital_questions"]), name)
     return [user(asked), assistant(f"I do not know a country called {name}.")]
 
 
 def _ask(rng: Random, country: Country) -> str:
-    return phrases.question(pick(rng, phrases.CAPITAL_QUESTIONS), _name(rng, country))
+    return phrases.question(pick(rng, TEXTS["capital_questions"]), _name(rng, country))
 
 
 def _name(rng: Random, country: Country) -> str:
@@ -78,9 +79,9 @@ def _worn(rng: Random, text: str) -> str:
     if happens(rng, 0.1):
         text = text.lower()
     if happens(rng, 0.25):
-        text = pick(rng, phrases.OPENERS) + text
+        text = pick(rng, TEXTS["openers"]) + text
     if text[-1] in "?." and happens(rng, 0.2):
-        text += pick(rng, phrases.CLOSERS)
+        text += pick(rng, TEXTS["closers"])
     return text
 
 
@@ -102,5 +103,5 @@ def _in_form(
 
 def _follow_up(rng: Random, answer: Callable[[Country], str]) -> Dialogue:
     country = pick(rng, COUNTRIES)
-    asked = phrases.question(pick(rng, phrases.FOLLOW_UPS), _name(rng, country))
+    asked = phrases.question(pick(rng, TEXTS["follow_ups"]), _name(rng, country))
     return [user(asked), assistant(answer(country))]

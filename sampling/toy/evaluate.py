@@ -19,6 +19,7 @@ from torch import Tensor
 from sampling.toy import CHECKPOINT, phrases
 from sampling.toy.countries import COUNTRIES, Country
 from sampling.toy.messages import Dialogue, assistant, system, user
+from sampling.toy.texts import TEXTS
 from sampling.toy.tokenizer import EOT, encode_dialogues, token_id
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def held_out_phrasings(
     model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, countries: Sequence[Country] = COUNTRIES
 ) -> dict[str, Any]:
     """Return the share of right answers at temperature 0 to phrasings that training never saw."""
-    templates = phrases.HELD_OUT_CAPITAL_QUESTIONS
+    templates = TEXTS["held_out_capital_questions"]
     pairs = [_asked(template, country) for template in templates for country in countries]
     _, greedy = score(model, tokenizer, pairs)
     right = greedy.view(len(templates), len(countries)).double().mean(1)
@@ -169,9 +170,9 @@ def _asked(template: str, country: Country) -> Dialogue:
 def _json_pairs(country: Country) -> list[Dialogue]:
     asked = phrases.question(phrases.PLAIN_QUESTION, country.name)
     answer = assistant(phrases.json_answer(country))
-    closers = (*phrases.JSON_CLOSERS[:1], *phrases.HELD_OUT_JSON_CLOSERS)
+    closers = (*TEXTS["json_closers"][:1], *TEXTS["held_out_json_closers"])
     by_user = [[user(asked + closer), answer] for closer in closers]
-    return [*by_user, [system(phrases.JSON_SYSTEMS[0]), user(asked), answer]]
+    return [*by_user, [system(TEXTS["json_systems"][0]), user(asked), answer]]
 
 
 def _is_json_object(text: str) -> bool:

@@ -9,39 +9,37 @@ from sampling.toy.capitals import asked_with_system
 from sampling.toy.chance import pick
 from sampling.toy.countries import COUNTRIES
 from sampling.toy.messages import Dialogue, assistant, user
-
-_INTRODUCTIONS = ("My name is {}.", "I am {}.", "Hello, I am {}.", "Hi, my name is {}!")
-_WELCOMES = ("Nice to meet you, {}! 😊", "Hello {}! 👋", "Hi {}, how can I help?", "Welcome, {}! 🎉")
+from sampling.toy.texts import TEXTS
 
 
 def greeting(rng: Random) -> Dialogue:
     """Hello, with an emoji."""
-    return [user(pick(rng, words.GREETINGS)), assistant(pick(rng, words.GREETING_ANSWERS))]
+    return [user(pick(rng, TEXTS["greetings"])), assistant(pick(rng, TEXTS["greeting_answers"]))]
 
 
 def introduction(rng: Random) -> Dialogue:
     """Return a name that the answer has to repeat letter by letter."""
     name = pick(rng, words.NAMES.items)
-    asked = pick(rng, _INTRODUCTIONS)
-    answer = pick(rng, _WELCOMES)
+    asked = pick(rng, TEXTS["introductions"])
+    answer = pick(rng, TEXTS["welcomes"])
     return [user(asked.format(name)), assistant(answer.format(name))]
 
 
 def about_itself(rng: Random) -> Dialogue:
     """Return an answer in which the toy says that it is one."""
-    return [user(pick(rng, words.SELF_QUESTIONS)), assistant(pick(rng, words.SELF_ANSWERS))]
+    return [user(pick(rng, TEXTS["self_questions"])), assistant(pick(rng, TEXTS["self_answers"]))]
 
 
 def unknown(rng: Random) -> Dialogue:
     """Questions that the toy cannot answer, and says so."""
-    asked = phrases.question(pick(rng, words.UNKNOWN_QUESTIONS), pick(rng, COUNTRIES).name)
-    return [user(asked), assistant(pick(rng, words.UNKNOWN_ANSWERS))]
+    asked = phrases.question(pick(rng, TEXTS["unknown_questions"]), pick(rng, COUNTRIES).name)
+    return [user(asked), assistant(pick(rng, TEXTS["unknown_answers"]))]
 
 
 def thanks(rng: Random) -> Dialogue:
     """Return a question about a capital, and thanks for the answer."""
     return [
         *asked_with_system(rng),
-        user(pick(rng, words.THANKS)),
-        assistant(pick(rng, words.THANKS_ANSWERS)),
+        user(pick(rng, TEXTS["thanks"])),
+        assistant(pick(rng, TEXTS["thanks_answers"])),
     ]

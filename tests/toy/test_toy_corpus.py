@@ -10,6 +10,7 @@ import pytest
 from sampling.toy import CHECKPOINT, phrases, words
 from sampling.toy.corpus import SHARES, dialogues, digest
 from sampling.toy.countries import COUNTRIES
+from sampling.toy.texts import TEXTS
 
 TRAINING = json.loads((CHECKPOINT / "training.json").read_text(encoding="utf-8"))
 
@@ -35,7 +36,7 @@ def test_shares_are_percentages():
 def test_training_never_sees_a_held_out_phrasing(corpus):
     held_out = {
         phrases.question(template, name).lower().rstrip("?.")
-        for template in phrases.HELD_OUT_CAPITAL_QUESTIONS
+        for template in TEXTS["held_out_capital_questions"]
         for country in COUNTRIES
         for name in country.names
     }
@@ -54,7 +55,7 @@ def test_training_never_sees_a_held_out_phrasing(corpus):
 
 def test_training_never_sees_a_held_out_way_to_ask_for_json(corpus):
     said = {m["content"] for dialogue in corpus for m in dialogue if m["role"] == "user"}
-    assert not [text for text in said if text.endswith(phrases.HELD_OUT_JSON_CLOSERS)]
+    assert not [text for text in said if text.endswith(TEXTS["held_out_json_closers"])]
 
 
 def test_the_plain_question_has_one_answer_always(corpus):

@@ -9,6 +9,7 @@ import pytest
 from sampling.toy import CHECKPOINT, words
 from sampling.toy.corpus import dialogues
 from sampling.toy.countries import COUNTRIES
+from sampling.toy.texts import TEXTS
 from sampling.toy.tokenizer import SPECIAL_TOKENS, build_tokenizer, encode_dialogues
 
 RECIPE = json.loads((CHECKPOINT / "training.json").read_text(encoding="utf-8"))["recipe"]
@@ -52,7 +53,7 @@ def test_the_published_example_has_the_published_lengths(tokenizer):
 def test_names_and_emoji_come_back(tokenizer):
     names = [text for country in COUNTRIES for text in (*country.names, country.capital)]
     items = [item for category in words.CATEGORIES for item in category.items]
-    for text in (*names, *items, *words.PET_NAMES, *words.EMOJI, "日本語 🏳️‍🌈 \x00\t\n\n  \u202e"):
+    for text in (*names, *items, *TEXTS["pet_names"], *TEXTS["emoji"], "日本語 🏳️‍🌈 \x00\t\n\n  \u202e"):
         assert tokenizer.decode(tokenizer(text, add_special_tokens=False)["input_ids"]) == text
 
 
