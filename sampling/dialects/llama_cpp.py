@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sampling.core.history import Scope
-from sampling.dialects.fields import OPENAI_FIELDS
+from sampling.dialects.fields import fields_of
 from sampling.dialects.rules import (
     ANY_BIAS,
     ANY_PENALTY,
@@ -11,62 +11,6 @@ from sampling.dialects.rules import (
     MANY_STOP_STRINGS,
     PENALTIES,
     Dialect,
-)
-
-# llama.cpp, tools/server/server-schema.cpp and README.md
-FIELDS = (
-    *OPENAI_FIELDS,
-    "adaptive_decay",
-    "adaptive_target",
-    "add_generation_prompt",
-    "backend_sampling",
-    "cache_prompt",
-    "chat_template_kwargs",
-    "dry_allowed_length",
-    "dry_base",
-    "dry_multiplier",
-    "dry_penalty_last_n",
-    "dry_sequence_breakers",
-    "dynatemp_exponent",
-    "dynatemp_range",
-    "echo",
-    "grammar",
-    "grammar_lazy",
-    "grammar_triggers",
-    "id_slot",
-    "json_schema",
-    "lora",
-    "min_keep",
-    "mirostat",
-    "mirostat_eta",
-    "mirostat_tau",
-    "n_cache_reuse",
-    "n_cmpl",
-    "n_discard",
-    "n_indent",
-    "n_keep",
-    "n_predict",
-    "n_probs",
-    "parse_tool_calls",
-    "post_sampling_probs",
-    "preserved_tokens",
-    "reasoning_budget_tokens",
-    "reasoning_format",
-    "repeat_last_n",
-    "repeat_penalty",
-    "response_fields",
-    "return_progress",
-    "return_tokens",
-    "samplers",
-    "sse_ping_interval",
-    "t_max_predict_ms",
-    "t_max_prompt_ms",
-    "timings_per_token",
-    "top_n_sigma",
-    "typical_p",
-    "verbose",
-    "xtc_probability",
-    "xtc_threshold",
 )
 
 LLAMA_CPP = Dialect(
@@ -78,7 +22,7 @@ LLAMA_CPP = Dialect(
     top_k_ties="arbitrary",
     top_p_ties="arbitrary",
     parse_control_tokens=True,
-    fields=FIELDS,
+    fields=fields_of("openai", "llama_cpp"),
     max_tokens_minus_one=True,
     silent_assistant=True,
     part_separator="\n",

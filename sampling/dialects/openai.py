@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sampling.dialects.fields import OPENAI_FIELDS
+from sampling.dialects.fields import fields_of
 from sampling.dialects.rules import WITH_DEVELOPER, Dialect
 
 OPENAI = Dialect(
@@ -12,7 +12,7 @@ OPENAI = Dialect(
     max_reported_rank=20,
     gives_stop_reason=False,
     usage_when_asked=True,
-    fields=OPENAI_FIELDS,
+    fields=fields_of("openai"),
     stream_options=("include_usage", "include_obfuscation"),
     roles=WITH_DEVELOPER,
     silent_assistant=True,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sampling.core.history import OUTPUT
-from sampling.dialects.fields import TEMPLATE_FIELDS
+from sampling.dialects.fields import fields_of
 from sampling.dialects.rules import PENALTIES, TRUNCATIONS, Dialect
 
 QSTASH = Dialect(
@@ -13,5 +13,5 @@ QSTASH = Dialect(
     repetition_scope=OUTPUT,
     max_reported_rank=20,
     id_prefix="cmpl-",
-    fields=TEMPLATE_FIELDS,
+    fields=fields_of("template"),
 )

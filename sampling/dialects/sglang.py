@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sampling.core.history import OUTPUT
-from sampling.dialects.fields import OPENAI_FIELDS, STOP_FIELDS
+from sampling.dialects.fields import fields_of
 from sampling.dialects.rules import (
     ANY_BIAS,
     ANY_TEMPERATURE,
@@ -11,60 +11,6 @@ from sampling.dialects.rules import (
     SAMPLING_DEFAULTS,
     WITH_DEVELOPER,
     Dialect,
-)
-
-# SGLang 0.5.23, sglang/srt/entrypoints/openai/protocol.py
-FIELDS = (
-    *OPENAI_FIELDS,
-    *STOP_FIELDS,
-    "bootstrap_host",
-    "bootstrap_port",
-    "bootstrap_room",
-    "cache_salt",
-    "chat_template_kwargs",
-    "continue_final_message",
-    "custom_logit_processor",
-    "custom_params",
-    "data_parallel_rank",
-    "disagg_prefill_dp_rank",
-    "ebnf",
-    "extra_key",
-    "images_config",
-    "input_ids",
-    "lora_path",
-    "max_dynamic_patch",
-    "min_dynamic_patch",
-    "mm_processor_kwargs",
-    "no_stop_trim",
-    "priority",
-    "reasoning",
-    "regex",
-    "return_cached_tokens_details",
-    "return_flat_raw_output_top_logprobs",
-    "return_flat_raw_top_logprobs_b64",
-    "return_hidden_states",
-    "return_input_ids_in_sglext",
-    "return_meta_info",
-    "return_output_ids_in_sglext",
-    "return_prompt_token_ids",
-    "return_routed_experts",
-    "return_sampling_mask",
-    "return_spec_tokens_details",
-    "return_token_ids",
-    "rid",
-    "routed_dp_rank",
-    "routed_experts_start_len",
-    "sampling_logprobs_mode",
-    "separate_reasoning",
-    "session_id",
-    "session_params",
-    "stop_regex",
-    "stream_reasoning",
-    "task",
-    "thinking",
-    "use_audio_in_video",
-    "video_config",
-    "watermark",
 )
 
 SGLANG = Dialect(
@@ -90,7 +36,7 @@ SGLANG = Dialect(
     logprob_mode="temperature",
     parse_control_tokens=True,
     usage_when_asked=True,
-    fields=FIELDS,
+    fields=fields_of("openai", "stop", "sglang"),
     stream_options=CONTINUOUS,
     ignore_eos_ignores_stop_ids=True,
     roles=WITH_DEVELOPER,

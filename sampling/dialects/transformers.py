@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sampling.core.params import SMALLEST
-from sampling.dialects.fields import TEMPLATE_FIELDS
+from sampling.dialects.fields import fields_of
 from sampling.dialects.rules import (
     ANY_BIAS,
     ANY_TEMPERATURE,
@@ -12,9 +12,6 @@ from sampling.dialects.rules import (
     TRUNCATIONS,
     Dialect,
 )
-
-# transformers 5.23, cli/serving/chat_completion.py; what its templates read
-FIELDS = (*TEMPLATE_FIELDS, "generation_config", "max_completion_tokens")
 
 TRANSFORMERS = Dialect(
     name="transformers",
@@ -28,7 +25,7 @@ TRANSFORMERS = Dialect(
     greedy_arg_max=True,
     logprob_mode="processed",
     parse_control_tokens=True,
-    fields=FIELDS,
+    fields=fields_of("template", "transformers"),
     silent_assistant=True,
     part_separator=" ",
     highest=(ANY_TEMPERATURE, ("logit_bias", ANY_BIAS)),

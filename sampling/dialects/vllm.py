@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sampling.dialects.fields import OPENAI_FIELDS, STOP_FIELDS, TEMPLATE_FIELDS
+from sampling.dialects.fields import fields_of
 from sampling.dialects.rules import (
     ANY_BIAS,
     CONTINUOUS,
@@ -12,50 +12,6 @@ from sampling.dialects.rules import (
     SAMPLING_DEFAULTS,
     WITH_DEVELOPER,
     Dialect,
-)
-
-# vLLM 0.32, vllm/entrypoints/openai/chat_completion/protocol.py; best_of is an older version's, which this one lets pass.
-FIELDS = (
-    *OPENAI_FIELDS,
-    *STOP_FIELDS,
-    *TEMPLATE_FIELDS,
-    "add_special_tokens",
-    "allowed_token_ids",
-    "bad_words",
-    "best_of",
-    "cache_salt",
-    "chat_template",
-    "documents",
-    "ec_transfer_params",
-    "echo",
-    "include_reasoning",
-    "include_stop_str_in_output",
-    "kv_transfer_params",
-    "length_penalty",
-    "logprob_token_ids",
-    "media_io_kwargs",
-    "mm_payload",
-    "mm_processor_kwargs",
-    "priority",
-    "prompt_logprobs",
-    "repetition_detection",
-    "request_id",
-    "return_mm_kwargs",
-    "return_prompt_text",
-    "return_token_ids",
-    "return_token_offsets",
-    "return_tokens_as_token_ids",
-    "routed_experts_prompt_start",
-    "session_id",
-    "spaces_between_special_tokens",
-    "stream_interval",
-    "structured_outputs",
-    "thinking_token_budget",
-    "truncate_prompt_tokens",
-    "truncation_side",
-    "use_beam_search",
-    "vllm_xargs",
-    "watermarking",
 )
 
 VLLM = Dialect(
@@ -71,7 +27,7 @@ VLLM = Dialect(
     sampled_first=True,
     at_most_k=False,
     usage_when_asked=True,
-    fields=FIELDS,
+    fields=fields_of("openai", "stop", "template", "vllm"),
     stream_options=CONTINUOUS,
     continuous_needs_usage=True,
     stop_strings_from=1,

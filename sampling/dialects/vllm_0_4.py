@@ -2,29 +2,8 @@
 
 from __future__ import annotations
 
-from sampling.dialects.fields import STOP_FIELDS
+from sampling.dialects.fields import fields_of
 from sampling.dialects.rules import ANY_TEMPERATURE, MANY_STOP_STRINGS, PENALTIES, TRUNCATIONS, Dialect
-
-# vLLM 0.4.3, vllm/entrypoints/openai/protocol.py
-FIELDS = (
-    *STOP_FIELDS,
-    "add_generation_prompt",
-    "add_special_tokens",
-    "best_of",
-    "early_stopping",
-    "echo",
-    "guided_choice",
-    "guided_decoding_backend",
-    "guided_grammar",
-    "guided_json",
-    "guided_regex",
-    "guided_whitespace_pattern",
-    "include_stop_str_in_output",
-    "length_penalty",
-    "spaces_between_special_tokens",
-    "use_beam_search",
-    "user",
-)
 
 VLLM_0_4 = Dialect(
     name="vllm-0.4",
@@ -42,7 +21,7 @@ VLLM_0_4 = Dialect(
     end_token_entry=True,
     blank_special_tokens=True,
     sampled_first=True,
-    fields=FIELDS,
+    fields=fields_of("stop", "vllm_0_4"),
     stop_strings_from=0,
     part_separator="\n",
     highest=(ANY_TEMPERATURE,),
