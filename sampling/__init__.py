@@ -53,7 +53,9 @@ from sampling.version import __version__
 if TYPE_CHECKING:
     from sampling.chat.language_model import LanguageModel, load
     from sampling.chat.typed import ChatCompletion, ChatCompletionChunk, ChatFields, ChatMessage
+    from sampling.conformance.probe.write import write_probe
     from sampling.conformance.verify import verify
+    from sampling.probe import Probe
     from sampling.replay.tokens import ReplayedTokens, replay_tokens
     from sampling.scoring.compare import KeptComparison, compare_kept
     from sampling.scoring.token_logprobs import ScoredTokens, token_logprobs
@@ -87,6 +89,7 @@ __all__ = [
     "OrderPreservingStage",
     "Pipeline",
     "PresencePenalty",
+    "Probe",
     "Processor",
     "RepetitionPenalty",
     "ReplayedTokens",
@@ -118,6 +121,7 @@ __all__ = [
     "stage",
     "token_logprobs",
     "verify",
+    "write_probe",
 ]
 
 # What reads checkpoints, is for training or needs an extra: imported when first asked for. The core needs torch and numpy only.
@@ -134,7 +138,9 @@ ELSEWHERE = {
     "load": "sampling.chat.language_model",
     "replay_tokens": "sampling.replay.tokens",
     "token_logprobs": "sampling.scoring.token_logprobs",
+    "Probe": "sampling.probe",
     "verify": "sampling.conformance.verify",
+    "write_probe": "sampling.conformance.probe.write",
 }
 
 
@@ -146,9 +152,9 @@ if not TYPE_CHECKING:  # a type checker knows the names, and that there are no o
             try:
                 return getattr(importlib.import_module(ELSEWHERE[name]), name)
             except ModuleNotFoundError as error:
-                if name == "verify":
+                if name in ("verify", "write_probe"):
                     error.add_note(
-                        "sampling.verify needs the extra 'verify': pip install 'sampling-reference[verify]'"
+                        f"sampling.{name} needs the extra 'verify': pip install 'sampling-reference[verify]'"
                     )
                 raise
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

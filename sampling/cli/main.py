@@ -12,13 +12,14 @@ from collections.abc import Sequence
 
 from sampling.cli.options import OneLineParser, add_request_flags, add_server_flags
 from sampling.cli.processes import one_speaker
-from sampling.cli.verify_flags import add_record_flags, add_replay_flags, add_verify_flags
+from sampling.cli.verify_flags import add_probe_flags, add_record_flags, add_replay_flags, add_verify_flags
 from sampling.core.errors import SamplingError, one_line
 from sampling.core.interruption import INTERRUPTED, at_once, raise_again
 from sampling.version import __version__
 
 FAILED = 2  # 1 is a result of `verify`
 EXTRAS = {
+    "gguf": "gguf",
     "rich": "cli",
     "starlette": "serve",
     "uvicorn": "serve",
@@ -38,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"sampling {__version__}")
     commands = top.add_subparsers(
         dest="command",
-        metavar="{chat,explain,serve,verify,record,replay}",
+        metavar="{chat,explain,serve,verify,probe,record,replay}",
         required=True,
         parser_class=OneLineParser,
     )
@@ -55,6 +56,9 @@ def parser() -> argparse.ArgumentParser:
     serve = commands.add_parser("serve", help="answer over HTTP")
     add_server_flags(serve)
     add_verify_flags(commands.add_parser("verify", help="find out which sampling semantics an engine has"))
+    add_probe_flags(
+        commands.add_parser("probe", help="write a checkpoint whose logits are known, for verify")
+    )
     add_record_flags(commands.add_parser("record", help="write completions down as a trace"))
     add_replay_flags(
         commands.add_parser("replay", help="say what an engine must have sampled, token by token")

@@ -16,6 +16,9 @@ from sampling.cli.targets import reference_of, seed_of, target_of
 from sampling.conformance.endings import CheckEnded
 from sampling.conformance.endpoint.costs import estimate
 from sampling.conformance.endpoint.target import EndpointTarget
+from sampling.conformance.probe.costs import estimate as estimate_probe
+from sampling.conformance.probe.endpoint import EndpointEngine
+from sampling.conformance.probe.target import ProbeTarget
 from sampling.conformance.report import Report
 from sampling.conformance.verdict import Verdict
 from sampling.conformance.verify import Target, Verification, ids
@@ -35,9 +38,8 @@ def run_verify(options: argparse.Namespace) -> int:
     target = target_of(options)
     settings: dict[str, Any] = {} if target.kind == "trace" else {"seed": seed_of(options)}
     if options.dry_run:
-        print(
-            estimate(checks) if target.kind == "endpoint" else "no requests: what it takes is on this machine"
-        )
+        told = {"endpoint": estimate, "probe": estimate_probe}.get(target.kind)
+        print(told(checks) if told else "no requests: what it takes is on this machine")
         return 0
     if options.reference is not None:
         settings["reference"] = reference_of(options.reference)
@@ -122,7 +124,10 @@ def progress_of(verification: Verification) -> Generator[Callable[[str, int, int
 def told(verification: Verification) -> str:
     """How many requests were sent, and how the checks so far ended."""
     target, ended = verification.target, [finding.verdict for finding in verification.found.values()]
-    sent = [f"{target.client.budget.sent} requests"] if isinstance(target, EndpointTarget) else []
+    asked = target.engine if isinstance(target, ProbeTarget) else target
+    sent = (
+        [f"{asked.client.budget.sent} requests"] if isinstance(asked, EndpointTarget | EndpointEngine) else []
+    )
     return ", ".join(
         [*sent, *(f"{ended.count(verdict)} {verdict}" for verdict in Verdict if verdict in ended)]
     )

@@ -26,6 +26,9 @@ def add_verify_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("url", nargs="?", metavar="URL", help="an OpenAI-compatible endpoint")
     flag(parser, "callable", "MODULE:FUNCTION", "a sampler in Python instead")
     flag(parser, "trace", "FILE", "a recorded trace instead")
+    words = "a probe checkpoint that the engine has loaded: nothing but text is asked of it"
+    flag(parser, "probe", "DIR", words)
+    flag(parser, "prompts", "KIND", "what a callable takes with --probe: ids (default) or text")
     parser.add_argument(
         "--dialect", default="qstash", help=f"what it should be: {', '.join(DIALECTS)} (default: %(default)s)"
     )
@@ -48,6 +51,15 @@ def add_verify_flags(parser: argparse.ArgumentParser) -> None:
     flag(out, "junit", "FILE", "as JUnit XML")
     flag(out, "html", "FILE", "as one HTML page")
     out.add_argument("--methods", action="store_true", help="print a paragraph of methods, too")
+
+
+def add_probe_flags(parser: argparse.ArgumentParser) -> None:
+    """Add where a probe checkpoint goes, and what it is like."""
+    parser.add_argument("folder", metavar="DIR", help="a new or an empty folder")
+    flag(parser, "vocab", "V", "its width (default: 4096, or the tokenizer's)", type=value_of)
+    flag(parser, "tokenizer", "DIR", "a tokenizer to use; one token a character when left out")
+    parser.add_argument("--gguf", action="store_true", help="write checkpoint.gguf there as well")
+    flag(parser, "dtype", "TYPE", "float32, bfloat16 or float16 (default: %(default)s)", default="float32")
 
 
 def add_replay_flags(parser: argparse.ArgumentParser) -> None:

@@ -14,7 +14,7 @@ from sampling.conformance.sequential_test import Alternative, SequentialTest, di
 from sampling.conformance.verdict import Finding
 
 if TYPE_CHECKING:
-    from sampling.conformance.check_context import CheckContext
+    from sampling.conformance.case_context import CaseContext
 
 FIRST = 64  # draws of each case in the first round; every round doubles them
 LEAST = 250  # draws of each case, so that Pearson's test has a few cells
@@ -22,14 +22,14 @@ NAMING = 1000  # draws of each case before an alternative is named
 
 
 def compare(
-    context: CheckContext, comparison: Comparison, cases: Sequence[SamplingCase], *, least: int | None = None
+    context: CaseContext, comparison: Comparison, cases: Sequence[SamplingCase], *, least: int | None = None
 ) -> Finding:
     """Draw from cases until the tokens say which hypothesis the target has, or the promised number is reached."""
     return sequential_test(context, comparison, cases, least=least).finding()
 
 
 def sequential_test(
-    context: CheckContext, comparison: Comparison, cases: Sequence[SamplingCase], *, least: int | None = None
+    context: CaseContext, comparison: Comparison, cases: Sequence[SamplingCase], *, least: int | None = None
 ) -> SequentialTest:
     """Draw as `compare` does."""
     name, own = next(iter(comparison.null.items()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -44,6 +45,21 @@ LOWEST = float(np.finfo(np.float32).min)
 FILLER = RANKED[15]  # so unlikely that a penalty on it changes nothing that counts
 # What was sampled, as a long past: from the end rank 3 is last, ranks 2 and 1 are at places 32 and 103.
 LONG = (RANKED[1], *[FILLER] * 70, RANKED[2], *[FILLER] * 30, RANKED[3])
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How many logits the rows have that are not small; an engine's vocabulary may be narrower.
+
+    Args:
+        wide: Vocabularies with a long tail.
+        broad: A row on which a wrong temperature shows in few draws.
+        many: A row of which something may be cut off.
+    """
+
+    wide: tuple[int, ...] = WIDE
+    broad: int = 4096
+    many: int = 2048
 
 
 def spaced(step: float = 0.4, offset: float = 0.0) -> NDArray[np.float32]:

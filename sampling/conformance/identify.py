@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sampling.conformance.apart import SAME, gathered, told_apart
 from sampling.conformance.callable_test import LEAST
-from sampling.conformance.check_context import CheckContext
+from sampling.conformance.case_context import CaseContext
 from sampling.conformance.distributions import alike
 from sampling.conformance.endings import Refused
 from sampling.conformance.fixtures import CLOSE, CLOSEST, EQUAL, LONG, RANKED, spaced, tied
@@ -67,14 +67,19 @@ QUESTIONS: Mapping[str, SamplingCase] = {
 class DialectIdentification:
     """Answers to the questions that the target answers, for some dialects.
 
+    Args:
+        dialects: The dialects.
+        questions: By what dialects differ in, the question that shows it.
+
     Attributes:
         rows: By dialect and question, what would be drawn from.
         cells: And which tokens that tells apart.
     """
 
-    def __init__(self, dialects: Mapping[str, Semantics]) -> None:
-        self.rows = {name: each(probabilities, one) for name, one in dialects.items()}
-        self.cells = {name: each(told_apart, one) for name, one in dialects.items()}
+    def __init__(self, dialects: Mapping[str, Semantics], questions: Mapping[str, SamplingCase]) -> None:
+        self.questions = questions
+        self.rows = {name: each(questions, probabilities, one) for name, one in dialects.items()}
+        self.cells = {name: each(questions, told_apart, one) for name, one in dialects.items()}
         self.answers: list[tuple[str, NDArray[np.int64]]] = []
         self.counts: dict[str, NDArray[np.int64]] = {}
         self.refused: set[str] = set()
@@ -94,9 +99,9 @@ class DialectIdentification:
         """How many tokens were drawn."""
         return int(sum(found.sum() for found in self.counts.values()))
 
-    def ask(self, context: CheckContext, name: str, count: int) -> None:
+    def ask(self, context: CaseContext, name: str, count: int) -> None:
         """Draw for one question; its parameters are noted if it is refused."""
-        question = QUESTIONS[name]
+        question = self.questions[name]
         try:
             tokens = context.draws(question, count)
         except Refused:
@@ -139,12 +144,14 @@ class DialectIdentification:
         return max(asked, key=gain)
 
 
-def each(look: Callable[[SamplingCase, Semantics], T], semantics: Semantics) -> dict[str, T]:
+def each(
+    questions: Mapping[str, SamplingCase], look: Callable[[SamplingCase, Semantics], T], semantics: Semantics
+) -> dict[str, T]:
     """Return what a reading makes of every question."""
-    return {words: look(question, semantics) for words, question in QUESTIONS.items()}
+    return {words: look(question, semantics) for words, question in questions.items()}
 
 
-def refuses(context: CheckContext, question: SamplingCase, parameter: str) -> bool:
+def refuses(context: CaseContext, question: SamplingCase, parameter: str) -> bool:
     """Whether one parameter of a question is refused by itself."""
     try:
         context.draws(replace(question, params={parameter: question.params[parameter]}), 1)
@@ -153,7 +160,7 @@ def refuses(context: CheckContext, question: SamplingCase, parameter: str) -> bo
     return False
 
 
-def identify(context: CheckContext) -> Identification:
+def identify(context: CaseContext) -> Identification:
     """Ask what tells the dialects apart, and exclude those under which the answers are next to impossible.
 
     The evidence against a dialect is the mean of the others' likelihood ratios to it, an e-process; it is out when that
@@ -163,8 +170,9 @@ def identify(context: CheckContext) -> Identification:
     The dialects that are left are the winners, but for those that take parameters which the target refuses.
     """
     dialects = {name: Semantics.of(dialect) for name, dialect in DIALECTS.items()}
-    interview = DialectIdentification(dialects)
-    for name in QUESTIONS:
+    questions = {name: context.posed(case) for name, case in QUESTIONS.items() if context.can_ask(case)}
+    interview = DialectIdentification(dialects, questions)
+    for name in questions:
         interview.ask(context, name, FIRST)
     done, count = FIRST, min(planned(interview), context.most_draws)
     while done < count:
@@ -237,7 +245,7 @@ def apart(interview: DialectIdentification, winners: Sequence[str]) -> dict[str,
     for name in winners[1:]:
         differs = [
             question
-            for question in QUESTIONS
+            for question in interview.questions
             if not alike(
                 interview.of(name, [question], name), interview.of(winners[0], [question], name), SAME
             )

@@ -14,6 +14,9 @@ from sampling.conformance.endpoint.endpoint_context import EndpointContext
 from sampling.conformance.endpoint.identify import identify as identify_endpoint
 from sampling.conformance.identify import identify
 from sampling.conformance.identity import Identification
+from sampling.conformance.probe.context import ProbeContext
+from sampling.conformance.probe.identify import identify_probe
+from sampling.conformance.probe.runs import RUNS as PROBE_RUNS
 from sampling.conformance.trace import checks as trace_checks
 from sampling.conformance.trace.identify import identify as identify_trace
 from sampling.conformance.verdict import Finding
@@ -44,6 +47,12 @@ KINDS: dict[str, Kind] = {
     "callable": Kind(callables.RUNS, CheckContext, identify, "a callable shows no such thing"),
     "endpoint": Kind(
         endpoint_runs.RUNS, EndpointContext, identify_endpoint, "an endpoint shows no such thing", requests_of
+    ),
+    "probe": Kind(
+        PROBE_RUNS,
+        ProbeContext,
+        identify_probe,
+        "a probe is asked without biases and log probabilities: ask without it what they show, and how texts end",
     ),
     "trace": Kind(
         trace_checks.RUNS, trace_checks.TraceContext, identify_trace, "a trace shows no such thing"

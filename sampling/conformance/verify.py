@@ -7,12 +7,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sampling.conformance.check_context import CheckContext
+from sampling.conformance.case_context import CaseContext
 from sampling.conformance.endings import CheckEnded, NotTestable
 from sampling.conformance.endpoint.target import EndpointTarget
 from sampling.conformance.identity import Identification
 from sampling.conformance.kinds import KINDS, Kind
 from sampling.conformance.outcome import outcome
+from sampling.conformance.probe.endpoint import EndpointEngine, client_of
+from sampling.conformance.probe.engine import FunctionEngine
+from sampling.conformance.probe.target import ProbeTarget
 from sampling.conformance.report import Header, Report
 from sampling.conformance.score import score_note
 from sampling.conformance.semantics import Semantics
@@ -24,14 +27,20 @@ from sampling.conformance.verdict import Finding, Verdict
 from sampling.core.errors import InvalidArgument
 from sampling.dialects import Dialect, DialectName
 from sampling.dialects import dialect as dialect_named
+from sampling.probe import Probe
 
 CHEAP = 24  # what checks may cost that come before the identification, where they are sorted by that
 
 Progress = Callable[[str, int, int], None]
-Target = CallableTarget | EndpointTarget | TraceTarget
+Target = CallableTarget | EndpointTarget | ProbeTarget | TraceTarget
 
 # By kind of target what `verify` takes besides, and what it takes with a URL to open it.
-SETTINGS = {"callable": ("depth", "seed"), "endpoint": ("seed", "reference"), "trace": ("reference",)}
+SETTINGS = {
+    "callable": ("depth", "seed"),
+    "endpoint": ("seed", "reference"),
+    "probe": ("depth", "seed"),
+    "trace": ("reference",),
+}
 OPENING = ("model", "key", "parallel")
 
 
@@ -55,7 +64,10 @@ def verify(
         checks: Ids of the checks to run; all when left out.
         progress: Called with the id of each check, its number and how many there are, before it runs.
         settings: What else a kind of target takes: for callables `depth` and `seed` of `CheckContext`, for endpoints `seed`,
-            and with a URL `model`, `key` and `parallel` of `Client`.
+            and with a URL `model`, `key` and `parallel` of `Client`. With `probe`, the folder of a probe checkpoint or
+            a `Probe`, the target is an engine that has loaded it: the URL of chat completions, or of completions of text, or a
+            callable `f(prompt, params, max_tokens, n, seed)` that returns the token ids or the text of each of n choices;
+            `prompts` is "ids" or "text", and `depth` and `seed` are as above.
 
     Returns:
         The report, with a finding for every check that was asked for.
@@ -111,7 +123,7 @@ class Verification:
         Raises:
             CouldNotRun: See `verify`.
         """
-        if isinstance(self._context, CheckContext):
+        if isinstance(self._context, CaseContext):
             self._context.reach()
         cost = self._kind.cost
         try:
@@ -124,7 +136,7 @@ class Verification:
             self._identify()  # again, with all that the checks have drawn
             notes = outcome("notes", lambda: self._context.notes)
         finally:
-            if isinstance(self.target, EndpointTarget):
+            if isinstance(self.target, EndpointTarget | ProbeTarget):
                 self.target.close()
         return self._report([notes.evidence] if isinstance(notes, Finding) else [*notes])
 
@@ -206,6 +218,8 @@ def as_target(target: Target | Callable[..., int] | str | Path, settings: dict[s
     """
     if isinstance(target, Target):
         return target
+    if settings.get("probe") is not None:
+        return on_probe(target, settings.pop("probe"), settings)
     if isinstance(target, str) and target.startswith(("http://", "https://")):
         return EndpointTarget(target, **{name: settings.pop(name) for name in OPENING if name in settings})
     if isinstance(target, str | Path):
@@ -214,3 +228,27 @@ def as_target(target: Target | Callable[..., int] | str | Path, settings: dict[s
         return CallableTarget(target)
     allowed = "a callable, the URL of an endpoint (http:// or https://), the path of a trace, or a Target"
     raise InvalidArgument("target", target, allowed)
+
+
+def on_probe(target: Callable[..., Any] | str | Path, probe: object, settings: dict[str, Any]) -> ProbeTarget:
+    """Return an engine that has loaded a probe; settings that open it are taken out.
+
+    Raises:
+        InvalidArgument: It is neither a URL nor a callable, or the probe is none.
+    """
+    known = probe if isinstance(probe, Probe) else Probe.read(folder_of(probe))
+    if isinstance(target, str) and target.startswith(("http://", "https://")):
+        opening = {name: settings.pop(name) for name in OPENING if name in settings}
+        return ProbeTarget(EndpointEngine(client_of(target, **opening), known), known)
+    if callable(target):
+        opening = {name: settings.pop(name) for name in ("prompts",) if name in settings}
+        return ProbeTarget(FunctionEngine(target, known, **opening), known)
+    allowed = "a callable that takes prompts, or the URL of an endpoint (http:// or https://): it has loaded the probe"
+    raise InvalidArgument("target", target, allowed)
+
+
+def folder_of(probe: object) -> str | Path:
+    """Return the folder that an argument names."""
+    if not isinstance(probe, str | Path):
+        raise InvalidArgument("probe", probe, "the folder of a probe checkpoint, or a Probe")
+    return probe

@@ -9,7 +9,8 @@ import pytest
 from conformance.oracle_sampler import Batched, OneByOne
 
 from sampling.conformance import callables
-from sampling.conformance.check_context import CheckContext, DrawBudget
+from sampling.conformance.case_context import DrawBudget
+from sampling.conformance.check_context import CheckContext
 from sampling.conformance.identify import identify
 from sampling.conformance.reference import reference
 from sampling.conformance.semantics import Semantics, joined, moved

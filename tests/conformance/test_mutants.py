@@ -7,7 +7,7 @@ import pytest
 from conformance.faulty import MUTANTS, Mutant
 from conformance.faulty.sampler import FaultySampler
 
-from sampling.conformance.check_context import DrawBudget
+from sampling.conformance.case_context import DrawBudget
 from sampling.conformance.reference import reference
 from sampling.conformance.table import CHECKS
 from sampling.conformance.verify import verify

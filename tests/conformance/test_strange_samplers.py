@@ -11,7 +11,8 @@ from conformance import by_hand
 from conformance.by_hand import ByHand, ByTransformers, Scrambled, ignoring
 
 from sampling.conformance.callables import RUNS
-from sampling.conformance.check_context import CheckContext, DrawBudget
+from sampling.conformance.case_context import DrawBudget
+from sampling.conformance.check_context import CheckContext
 from sampling.conformance.identify import identify
 from sampling.conformance.semantics import Semantics
 from sampling.conformance.sequential_test import Alternative, SequentialTest

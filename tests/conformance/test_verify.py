@@ -17,7 +17,8 @@ from conformance.oracle_sampler import Batched
 
 import sampling
 from sampling import InvalidArgument, verify
-from sampling.conformance.check_context import CheckContext, DrawBudget
+from sampling.conformance.case_context import DrawBudget
+from sampling.conformance.check_context import CheckContext
 from sampling.conformance.combine_findings import combine_findings
 from sampling.conformance.endings import CouldNotRun
 from sampling.conformance.endpoint.client import Budget

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,12 @@ from numpy.typing import NDArray
 from sampling.conformance.fixtures import (
     CLOSE,
     HALF,
+    HEAD,
     LONG,
     LOWEST,
     RANKED,
     TIED,
-    WIDE,
+    Sizes,
     candidates,
     long_tailed,
     shelf,
@@ -27,11 +29,9 @@ from sampling.conformance.sampling_case import SamplingCase
 
 Groups = Mapping[str, Sequence[SamplingCase]]
 Logits = NDArray[np.float32]
-
-TAILS = [long_tailed(width) for width in WIDE]
 FEW = [candidates(shares) for shares in ((0.6, 0.4), (0.4, 0.3, 0.3), (0.4, 0.3, 0.2, 0.1))]
 BANNED = candidates((0.5, 0.3, 0.15, 0.05), low=-100.0, count=3)
-LOW = [long_tailed(WIDE[0], low, count) for low, count in ((-100.0, 200), (-1e4, 1), (LOWEST, 1))]
+LOWS = ((-100.0, 200), (-1e4, 1), (LOWEST, 1))
 NEAR_HALF = np.array([-2.0, 0.0, -3.0, HALF, -2.0, -4.0, -4.0, -4.0], dtype=np.float32)
 FIRST, SECOND, THIRD, FOURTH = RANKED[:4]
 
@@ -57,20 +57,13 @@ def counted(name: str) -> SamplingCase:
 
 
 SMALL = [spaced()]
-# Two nuclei, neither of them near a boundary; of each long row one of two tokens, and one of a shelf's head.
+# Two nuclei, neither of them near a boundary.
 NUCLEI = on(SMALL, {"top_p": 0.5}, {"top_p": 0.9})
-WIDE_NUCLEI = [*on(TAILS, {"top_p": 0.25}), *on([shelf(w) for w in WIDE], {"top_p": shelf_share()})]
 MIN_P = {"min_p": 0.15}
 BAN = SamplingCase(spaced(), {"logit_bias": dict.fromkeys(RANKED[:3], -100)})
 
 # Of a case with several parameters each has to act by itself; it is left out otherwise.
 CASES: Mapping[str, Groups] = {
-    "temperature.scale": {
-        "": [
-            *on([two_levels(4096, scale=0.6)], {"temperature": 0.6}),  # shows a wrong one best
-            *on([spaced(offset=300.13)], {"temperature": 1.6}),  # so large that rounding shows
-        ]
-    },
     "temperature.zero": {
         "": [
             *on([spaced(), TIED], {"temperature": 0}),
@@ -122,31 +115,52 @@ CASES: Mapping[str, Groups] = {
     },
 }
 
+
+@cache
+def cases(sizes: Sizes) -> Mapping[str, Groups]:
+    """Return the cases of all checks that compare, by group."""
+    scaled = [
+        *on([two_levels(sizes.broad, scale=0.6)], {"temperature": 0.6}),  # shows a wrong one best
+        *on([spaced(offset=300.13)], {"temperature": 1.6}),  # so large that rounding shows
+    ]
+    return {"temperature.scale": {"": scaled}, **CASES}
+
+
 # Rows that real requests have, and sixteen logits have not: each is asked with as many draws as it takes, and no more.
 COLD = {"temperature": 0.5, "top_p": 0.25}
 BOTH = {"top_k": 50, "top_p": 0.5}
-MORE_CASES: Mapping[str, Groups] = {
-    "truncation.temperature-order": {"long tails": on(TAILS, COLD), "low logits": on(LOW, COLD)},
-    "truncation.crossing-token": {"long tails": WIDE_NUCLEI, "few candidates": on(FEW, {"top_p": 0.95})},
-    "truncation.no-token-more": {
-        "long tails": WIDE_NUCLEI,
-        "low logits": [*on([BANNED], {"top_p": 0.9}), *on(LOW, {"top_p": 0.25})],
-    },
-    "truncation.top-p-to-zero": {"top_p 0.1 of long tails": on(TAILS, {"top_p": 0.1})},
-    "truncation.top-k": {
-        "long tails": on(TAILS, {"top_k": 3}, {"top_k": 50}),
-        "few candidates": on(FEW, {"top_k": 20}),
-        "low logits": on(LOW, {"top_k": 3}, {"top_k": 50}),
-    },
-    "truncation.joint": {
-        "long tails": on(TAILS, BOTH),
-        "few candidates": on(FEW, {"top_k": 20, "top_p": 0.95}),
-        "low logits": [*on([BANNED], {"top_k": 20, "top_p": 0.9}), *on(LOW, BOTH)],
-    },
-    "truncation.min-p-order": {
-        "long tails": on(TAILS, MIN_P, {"temperature": 2.0, "min_p": 0.1}, {"top_p": 0.5, **MIN_P}),
-        "few candidates": on(FEW, {"min_p": 0.2}),
-        "low logits": on([BANNED, *LOW], {"min_p": 0.2}),
-        "a token exactly at min_p": on([NEAR_HALF], {"min_p": 0.499999999}),
-    },
-}
+
+
+@cache
+def more_cases(sizes: Sizes) -> Mapping[str, Groups]:
+    """Return them."""
+    tails = [long_tailed(width) for width in sizes.wide]
+    low = [long_tailed(sizes.wide[0], low, count) for low, count in LOWS]
+    shelves = [shelf(width) for width in sizes.wide if width > 2 * HEAD]
+    # of each long row one of two tokens, and one of a shelf's head
+    nuclei = [*on(tails, {"top_p": 0.25}), *on(shelves, {"top_p": shelf_share()})]
+    return {
+        "truncation.temperature-order": {"long tails": on(tails, COLD), "low logits": on(low, COLD)},
+        "truncation.crossing-token": {"long tails": nuclei, "few candidates": on(FEW, {"top_p": 0.95})},
+        "truncation.no-token-more": {
+            "long tails": nuclei,
+            "low logits": [*on([BANNED], {"top_p": 0.9}), *on(low, {"top_p": 0.25})],
+        },
+        "truncation.top-p-to-zero": {"top_p 0.1 of long tails": on(tails, {"top_p": 0.1})},
+        "truncation.top-k": {
+            "long tails": on(tails, {"top_k": 3}, {"top_k": 50}),
+            "few candidates": on(FEW, {"top_k": 20}),
+            "low logits": on(low, {"top_k": 3}, {"top_k": 50}),
+        },
+        "truncation.joint": {
+            "long tails": on(tails, BOTH),
+            "few candidates": on(FEW, {"top_k": 20, "top_p": 0.95}),
+            "low logits": [*on([BANNED], {"top_k": 20, "top_p": 0.9}), *on(low, BOTH)],
+        },
+        "truncation.min-p-order": {
+            "long tails": on(tails, MIN_P, {"temperature": 2.0, "min_p": 0.1}, {"top_p": 0.5, **MIN_P}),
+            "few candidates": on(FEW, {"min_p": 0.2}),
+            "low logits": on([BANNED, *low], {"min_p": 0.2}),
+            "a token exactly at min_p": on([NEAR_HALF], {"min_p": 0.499999999}),
+        },
+    }

@@ -13,7 +13,8 @@ from scipy import stats
 
 from sampling.conformance.answers import content_of, entries_of
 from sampling.conformance.apart import SAME
-from sampling.conformance.check_context import SEEDS, CheckContext
+from sampling.conformance.case_context import SEEDS
+from sampling.conformance.check_context import CheckContext
 from sampling.conformance.endings import CheckEnded, CouldNotRun, NotTestable, Refused
 from sampling.conformance.fixtures import RANKED, STRONG, after_past, spaced
 from sampling.conformance.oracle import Row

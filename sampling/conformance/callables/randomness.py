@@ -199,16 +199,26 @@ def tail_resolution(context: CheckContext) -> Finding:
     logits = np.full(WIDTH, math.log(RARE / (1 - RARE * (WIDTH - 1))), dtype=np.float32)
     logits[HEAD] = 0.0
     case = SamplingCase(logits)
-    mass = 1.0 - float(context.expected(case)[HEAD])
-    count = draws_of(context)
-    tokens = context.draws(case, count)
-    rare = tokens[tokens != HEAD]
-    upper, again = int((rare >= WIDTH // 2).sum()), len(rare) - len(np.unique(rare))
+    return rare_ones(context.draws(case, draws_of(context)), context.expected(case), HEAD)
+
+
+def rare_ones(tokens: Tokens, p: Row, head: int) -> Finding:
+    """Whether tokens of a millionth each came as often as they should, and any of them as often as the others.
+
+    Args:
+        tokens: What was drawn.
+        p: What from.
+        head: The one likely token.
+    """
+    mass, likely = 1.0 - float(p[head]), np.flatnonzero(p > RARE / 2)
+    rare = tokens[tokens != head]
+    upper = int((rare >= likely[len(likely) // 2]).sum())
+    again = len(rare) - len(np.unique(rare))
     limit = FALSE_ALARM / 3
     p_values = (
         tail(len(rare), len(tokens), mass),
         tail(upper, len(rare), 0.5),
-        repeats_tail(again, len(rare), WIDTH - 1),
+        repeats_tail(again, len(rare), len(likely) - 1),
     )
     deficit, excess = detectable_factors(len(tokens), mass, limit)
     words = (

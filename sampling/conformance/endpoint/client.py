@@ -185,12 +185,20 @@ class Client:
 
     def _read(self, text: str, fields: Mapping[str, Any]) -> Reply:
         """Return a response from its body."""
-        reply = read(Reply, text)
+        reply = self.reply_of(text)
         most = max(fields.get("n", 1), 1)
         if len(reply.choices) > most:
             raise Malformed(f"{len(reply.choices)} choices for n = {most}")
         self.fingerprint = reply.system_fingerprint or self.fingerprint
         return reply
+
+    def shaped(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the body of a request, the model left out."""
+        return dict(fields)
+
+    def reply_of(self, text: str) -> Reply:
+        """Return a response from its body."""
+        return read(Reply, text)
 
     def ask_stream(self, **fields: Any) -> list[Chunk]:
         """Send one request and read its stream to `[DONE]`.
@@ -228,7 +236,7 @@ class Client:
 
     def _claim(self, fields: Mapping[str, Any]) -> Claim:
         """Return a request's place in the transcript and, where it has to be sent, in the budget."""
-        claim = self._transcript.claim({"model": self.model, **fields})
+        claim = self._transcript.claim({"model": self.model, **self.shaped(fields)})
         if claim.received is None:
             self._count()
         return claim
@@ -259,7 +267,7 @@ class Client:
 
     def _first_model(self) -> str:
         self._count()
-        received = self._sent("GET", self.url.removesuffix("/chat/completions") + "/models")
+        received = self._sent("GET", self.url.removesuffix("/completions").removesuffix("/chat") + "/models")
         try:
             return part(Model, read(Models, accepted(received)).data[0], "data.0").id
         except (Malformed, Refused) as error:
