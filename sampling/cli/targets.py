@@ -35,20 +35,20 @@ def target_of(options: argparse.Namespace) -> Target:
     named = [name for name in ("url", "callable", "trace") if getattr(options, name) is not None]
     if len(named) != 1:
         raise InvalidArgument("target", ", ".join(named) or None, "one of URL, --callable and --trace")
-    if options.url is None:
+    (kind,) = named
+    if kind != "url":
         refuse(options, FOR_ENDPOINTS, *ENDPOINT_FLAGS, *VERIFY_FLAGS)
-    if options.callable is not None:
+    if kind == "callable":
         refuse(options, "left out: a callable is given its logits", "reference")
-    if options.trace is not None:
+    if kind == "trace":
         refuse(options, "left out: of a trace nothing is chosen by chance", "seed")
-    if options.trace is not None:
         refuse(options, "left out: a trace is no engine that has loaded it", "probe")
         return TraceTarget(Path(options.trace))
     if options.probe is not None:
         refuse(options, "left out: a probe's logits are known", "reference")
         return probe_of(options, Probe.read(options.probe))
     refuse(options, "left out: it is for --callable with --probe", "prompts")
-    if options.callable is not None:
+    if kind == "callable":
         return CallableTarget(function_of(options.callable), name=options.callable)
     return EndpointTarget(options.url, **client_settings(options, transcript_of(options)))
 

@@ -173,7 +173,10 @@ ERRORS = [
     (("explain", "x", "--n", "2"), "sampling: unrecognized arguments: --n 2"),
     (("explain", "x", "--stream-options", "{}"), "sampling: unrecognized arguments: --stream-options {}"),
     (("chat",), "sampling chat: the following arguments are required: text"),
-    (("chta", "x"), "sampling: argument {chat,explain,serve,verify,probe,record,replay}: invalid choice: 'chta'"),
+    (
+        ("chta", "x"),
+        "sampling: argument {chat,explain,serve,verify,probe,record,replay}: invalid choice: 'chta'",
+    ),
     (("chat", "x", "--tmp", "1"), "sampling: unrecognized arguments: --tmp 1"),
 ]
 
