@@ -15,8 +15,11 @@ from sampling.cli.processes import under_torchrun
 from sampling.dialects import dialect
 
 
-def load_with_progress(options: argparse.Namespace) -> LanguageModel:
-    """Load the model that the flags name; what takes long shows how far it is, on standard error."""
+def load_with_progress(options: argparse.Namespace, *, parallel: bool = True) -> LanguageModel:
+    """Load the model that the flags name; what takes long shows how far it is, on standard error.
+
+    Processes that torchrun has started share it, unless each is to have its own.
+    """
     from tqdm import tqdm
 
     terminal: TextIO | None = sys.stderr  # None where it was closed
@@ -34,7 +37,7 @@ def load_with_progress(options: argparse.Namespace) -> LanguageModel:
             device=options.device,
             dtype=options.dtype,
             compile=getattr(options, "compile", False),
-            parallel=under_torchrun(),
+            parallel=parallel and under_torchrun(),
             progress=show,
         )
 

@@ -12,10 +12,12 @@ from tqdm import tqdm
 
 from sampling.cli.flags import check_files, given, refuse, save
 from sampling.cli.loading import load_with_progress
+from sampling.cli.processes import under_torchrun
 from sampling.conformance.render.replay import as_json, print_replay
 from sampling.conformance.trace.logits import LogitsOf, logits_of_file, logits_of_model
 from sampling.conformance.trace.record import read_trace
-from sampling.conformance.trace.replay import replay_trace
+from sampling.conformance.trace.replay import Replay, replay_trace
+from sampling.conformance.trace.shard import Shard
 from sampling.core.errors import InvalidArgument
 from sampling.core.params import number
 from sampling.dialects import get_dialect
@@ -26,8 +28,6 @@ OF_MODEL = 1e-4  # how far the logits of two programs may be apart that run one 
 
 def run_replay(options: argparse.Namespace) -> int:
     """Replay a trace; the exit code is 0 where a rule fits every token, 1 where one differs, 2 where none is shown to fit."""
-    from rich.console import Console
-
     rules = rules_of(options.rule)
     chosen = None if options.dialect is None else get_dialect(options.dialect)
     error = number(
@@ -36,16 +36,25 @@ def run_replay(options: argparse.Namespace) -> int:
     check_files(options, ("json",), read=("trace",))
     records = read_trace(Path(options.trace))
     logits_of = source_of(options)
+    shard = Shard.of_group() if under_torchrun() else Shard()
     bar = tqdm(records, desc="replaying", unit="record", delay=0.5, leave=False, disable=None)
     with bar:
-        replay = replay_trace(bar, logits_of, rules, dialect=chosen, logit_error=error)
+        replay = replay_trace(bar, logits_of, rules, dialect=chosen, logit_error=error, shard=shard)
+    if shard.rank == 0:
+        report(replay, options)
+    return replay.exit_code
+
+
+def report(replay: Replay, options: argparse.Namespace) -> None:
+    """Print what became of the trace, and write the files that the flags name."""
+    from rich.console import Console
+
     if options.json == "-":
         print(json.dumps(as_json(replay), indent=1))
     else:
         print_replay(replay, Console(highlight=False))
     if options.json not in (None, "-"):
         save("json", options.json, json.dumps(as_json(replay), indent=1) + "\n")
-    return replay.exit_code
 
 
 def rules_of(name: str) -> Sequence[Rule]:
@@ -62,6 +71,6 @@ def source_of(options: argparse.Namespace) -> LogitsOf:
     """Return where the logits are from: a file, or a model."""
     if options.logits is None:
         options.device = given(options.device, "cpu")
-        return logits_of_model(load_with_progress(options))
+        return logits_of_model(load_with_progress(options, parallel=False))
     refuse(options, "left out: the logits are in a file", "model", "device", "dtype")
     return logits_of_file(Path(options.logits))

@@ -26,7 +26,9 @@ OPTIONS = [flag[0].replace("-", "_") for flag in (*SERVER_NUMBERS, *SERVER_SECON
 def run_serve(options: argparse.Namespace) -> None:
     """Serve a model until a signal comes; options and address are checked before it is loaded."""
     if under_torchrun():
-        raise InvalidArgument("torchrun", "serve", "chat or explain: a server does not spread over processes")
+        raise InvalidArgument(
+            "torchrun", "serve", "chat, explain or replay: a server does not spread over processes"
+        )
     asked, port = server_options(options), integer("port", options.port, 0, 65535)
     with bound_socket(options.host, port) as taken:
         loaded = load_with_progress(options)

@@ -9,35 +9,9 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import save_file
-from vllm_draws import PROMPT, V, answer
+from vllm_draws import PROMPT, V, answer, written
 
 from sampling.cli.main import main
-
-
-def written(
-    folder: Path, seeds: list[int], changed: tuple[int, int] | None = None, **fields: Any
-) -> list[str]:
-    """Write a trace of vLLM's tokens and their logits, and return the flags that name them."""
-    tensors: dict[str, torch.Tensor] = {}
-    lines: list[str] = []
-    for record, seed in enumerate(seeds):
-        logits, tokens = answer(seed)
-        if changed is not None and changed[0] == record:
-            tokens[changed[1]] = (tokens[changed[1]] + 1) % V
-        tensors[f"of {record}"] = logits
-        line: dict[str, Any] = {
-            "prompt_ids": PROMPT,
-            "token_ids": tokens,
-            "params": {"seed": seed},
-            "top_logprobs": [[] for _ in tokens],
-            "engine": "vllm",
-            "logits": f"of {record}",
-        }
-        lines.append(json.dumps({**line, **fields}))
-    trace, logits_file = folder / "trace.jsonl", folder / "logits.safetensors"
-    trace.write_text("\n".join(lines))
-    save_file(tensors, logits_file)
-    return [str(trace), "--logits", str(logits_file)]
 
 
 def replayed(capsys: pytest.CaptureFixture[str], *flags: str) -> tuple[int, dict[str, Any]]:
@@ -55,7 +29,7 @@ def test_the_rule_that_fits_is_found(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 def test_a_token_changed_by_hand_is_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code, told = replayed(capsys, *written(tmp_path, [1, 2, 30], changed=(1, 17)))
+    code, told = replayed(capsys, *written(tmp_path, [1, 2, 30], changed=[(1, 17)]))
     assert (code, told["rule"]) == (1, "vllm-0.33")
     best = told["rules"]["vllm-0.33"]
     assert best["differing"] == 1

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import sys
+from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,8 @@ from torch import Tensor
 
 from sampling import LanguageModel, SamplingParams, dialect, load
 from sampling.cli.main import main as command
+from sampling.cli.main import parser
+from sampling.cli.replay import run_replay
 from sampling.core.errors import CheckpointError, InvalidArgument, NotEnoughMemory
 from sampling.generate.decode import Decoder
 from sampling.model import Llama, load_llama
@@ -86,9 +90,23 @@ def refusal(folder: Path) -> str:
     return "loaded"
 
 
+def replayed(trace: Path) -> tuple[int | str, str]:
+    """How the replay of a trace ends in this process, and what it prints; its report goes beside the trace."""
+    flags = ["replay", str(trace), "--logits", str(trace.with_name("logits.safetensors"))]
+    with redirect_stdout(io.StringIO()) as printed:
+        try:
+            code = run_replay(parser().parse_args([*flags, "--json", str(trace.with_name("report.json"))]))
+        except InvalidArgument as error:
+            return str(error), ""
+    return code, printed.getvalue()
+
+
 def main(folder: Path) -> None:
-    """Use every model in the folder, then the command line."""
+    """Replay every trace in the folder, use every model, then the command line."""
     found: dict[str, Any] = {"models": {}, "refused": {}}
+    found["replayed"] = {
+        trace.parent.name: replayed(trace) for trace in sorted(folder.glob("trace-*/trace.jsonl"))
+    }
     for model in sorted(folder.glob("good-*")):
         found["models"][model.name] = seen(load_llama(model, build=parallel_llama("cpu")))
     for model in sorted(folder.glob("bad-*")):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -12,7 +13,8 @@ from typing import Any
 
 import pytest
 import torch
-from model.parallel_rank import QUESTION, REQUESTS, SHORTER, STEPS, TEXT, outgrown, seen
+from model.parallel_rank import QUESTION, REQUESTS, SHORTER, STEPS, TEXT, outgrown, replayed, seen
+from vllm_draws import written
 
 from sampling import load
 from sampling.cli.main import main
@@ -37,6 +39,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         "InvalidArgument: intermediate_size: got 81, must be a multiple of the number of processes, which is 2",
     ),
 }
+TRACES = ("trace-changed", "trace-lost")
 
 
 def torchrun(script: Path, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -46,6 +49,13 @@ def torchrun(script: Path, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*start, str(script), str(folder)], capture_output=True, text=True, env=environment, timeout=PATIENCE
     )
+
+
+def cut_off(trace: Path) -> None:
+    """Have the fourth record, the second process's, name logits that are not there."""
+    lines = [json.loads(line) for line in trace.read_text().splitlines()]
+    lines[3]["logits"] = "elsewhere"
+    trace.write_text("\n".join(map(json.dumps, lines)))
 
 
 @dataclass(frozen=True)
@@ -65,6 +75,11 @@ def run(tmp_path_factory: pytest.TempPathFactory, new_oracle: Callable[..., Any]
     oracles = {name: new_oracle(folder / name, **shape) for name, shape in GOOD.items()}
     for name, (shape, _) in BAD.items():
         new_oracle(folder / name, num_hidden_layers=1, **shape)
+    for name in TRACES:
+        (folder / name).mkdir()
+        # the wrong rules survive the two tokens of the first record; the second and the third are replayed at a time
+        written(folder / name, [1, 2, 30, 2**40, -7], changed=[(1, 17), (2, 5)], first=2)
+    cut_off(folder / "trace-lost" / "trace.jsonl")
     ended = torchrun(SCRIPT, folder)
     assert ended.returncode == 0, ended.stderr
     ranks = [torch.load(folder / f"rank-{rank}.pt") for rank in range(PROCESSES)]
@@ -153,13 +168,32 @@ def test_the_command_answers_once(run: Run) -> None:
     assert run.stderr.count("tokens/s") == 1
 
 
+def test_a_replay_reports_what_that_of_one_process_does(run: Run) -> None:
+    trace = run.folder / "trace-changed" / "trace.jsonl"
+    report = trace.with_name("report.json")
+    together = report.read_bytes()
+    report.unlink()
+    code, printed = replayed(trace)
+    assert code == 1
+    assert [rank["replayed"]["trace-changed"] for rank in run.ranks] == [(1, printed), (1, "")]
+    assert together == report.read_bytes()
+
+
+def test_a_record_that_one_process_cannot_replay_is_named_by_all(run: Run) -> None:
+    trace = run.folder / "trace-lost" / "trace.jsonl"
+    assert not trace.with_name("report.json").exists()
+    refused = replayed(trace)
+    assert "record 4.logits: got 'elsewhere'" in str(refused[0])
+    assert [rank["replayed"]["trace-lost"] for rank in run.ranks] == [refused] * PROCESSES
+
+
 def test_a_server_does_not_spread(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
     monkeypatch.setenv("RANK", "0")
     assert main(["serve", "--port", "0"]) == 2
-    words = "torchrun: got 'serve', must be chat or explain: a server does not spread over processes"
+    words = "torchrun: got 'serve', must be chat, explain or replay: a server does not spread over processes"
     assert capsys.readouterr().err == f"sampling serve: {words}\n"
 
 

@@ -8,8 +8,9 @@ holds, though a token here and there were changed, and dies within some tokens w
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from torch import Tensor
 from sampling.chat.request import SAMPLING_FIELDS
 from sampling.conformance.trace.logits import LogitsOf
 from sampling.conformance.trace.record import Record
+from sampling.conformance.trace.shard import Shard
 from sampling.conformance.verdict import FALSE_ALARM
 from sampling.core.errors import InvalidArgument, InvalidRequest
 from sampling.core.logits import checked_logits
@@ -34,6 +36,9 @@ from sampling.sampler.rules.exponential_race import one_call_for_all_rows
 ERROR = 0.01
 ENOUGH = -math.log(FALSE_ALARM)
 ELEMENTS = 2**24  # logits that are replayed at a time
+FEW = 8  # tokens of a record that come first, which a wrong rule does not survive
+
+ALONE = Shard()
 
 
 @dataclass(frozen=True)
@@ -97,20 +102,37 @@ class RuleReplay:
         """Return True if there is enough evidence for the rule."""
         return not self.untried and self.log_e_value >= ENOUGH
 
-    def add(self, number: int, begin: int, said: ReplayedTokens, *, greedy: bool) -> None:
-        """Take in tokens of a record, of which the first stands at a position."""
-        self.tokens += len(said.recorded)
-        self.decided += int(said.decided.sum())
-        self.as_said += int(said.as_said.sum())
-        self.within_margin += int(said.within_margin.sum())
-        self.differing += int(said.differs.sum())
-        self.greedy += len(said.recorded) if greedy else 0
+    def take(self, part: RuleReplay) -> None:
+        """Take in what became of some more tokens."""
+        self.tokens += part.tokens
+        self.decided += part.decided
+        self.as_said += part.as_said
+        self.within_margin += part.within_margin
+        self.differing += part.differing
+        self.log_e_value += part.log_e_value
+        self.greedy += part.greedy
+        self.left_out += part.left_out
+        self.first = self.first or part.first
+        self.untried = self.untried or part.untried
+
+    @staticmethod
+    def of(rule: Rule, number: int, begin: int, said: ReplayedTokens, *, greedy: bool) -> RuleReplay:
+        """Return what became of tokens of a record, of which the first stands at a position."""
         told = said.decided & ~said.within_margin & (not greedy)
         gained = (1 - ERROR) * said.as_said / said.logprobs.double().exp().clamp(min=1e-300) + ERROR
-        self.log_e_value += float(gained[told].log().sum())
-        if self.first is None and bool(said.differs.any()):
+        found = RuleReplay(
+            rule,
+            tokens=len(said.recorded),
+            decided=int(said.decided.sum()),
+            as_said=int(said.as_said.sum()),
+            within_margin=int(said.within_margin.sum()),
+            differing=int(said.differs.sum()),
+            log_e_value=float(gained[told].log().sum()),
+            greedy=len(said.recorded) if greedy else 0,
+        )
+        if found.differing:
             at = int(said.differs.int().argmax())
-            self.first = Difference(
+            found.first = Difference(
                 record=number,
                 position=begin + at,
                 recorded=int(said.recorded[at]),
@@ -118,6 +140,10 @@ class RuleReplay:
                 kept=bool(said.logprobs[at] > -math.inf),
                 distance=float(said.margin.distance[at]),
             )
+        return found
+
+
+Parts = Mapping[Rule, Iterable[RuleReplay]]  # what became of a record's tokens, some at a time
 
 
 @dataclass(frozen=True)
@@ -153,8 +179,12 @@ def replay_trace(
     *,
     dialect: Dialect | None = None,
     logit_error: float = 0.0,
+    shard: Shard = ALONE,
 ) -> Replay:
     """Replay a trace by each of some rules; of several, one is left alone once the evidence is against it.
+
+    Processes that share a trace take turns at its records; each finds out what one that is alone does, to the last bit. The
+    first record with tokens, which most rules do not survive, all of them replay.
 
     Args:
         records: The trace.
@@ -162,27 +192,66 @@ def replay_trace(
         rules: The rules; a single one has to be possible in every record.
         dialect: How the parameters are read; each rule's own dialect when left out.
         logit_error: How far the engine's logits may be from these.
+        shard: Which of several processes this one is.
 
     Raises:
         InvalidArgument: Logits are not there or do not fit; or the trace lacks what the only rule needs.
     """
-    found = {rule: RuleReplay(rule) for rule in rules}
-    read: list[Record] = []
-    for number, record in enumerate(records, start=1):
-        read.append(record)
+    found: dict[Rule, RuleReplay] = {rule: RuleReplay(rule) for rule in rules}
+    alone = len(found) == 1
+
+    def parts_of(number: int, record: Record) -> dict[Rule, Iterator[RuleReplay]]:
         if not record.token_ids:
-            continue
+            return {}
         logits = logits_of(record, number)
         check_record(record, number, logits)
-        for one in found.values():
-            if len(found) == 1 or one.alive:
-                add_record(one, record, number, logits, dialect, logit_error, alone=len(found) == 1)
+        tried: list[Rule] = [rule for rule in rules if alone or found[rule].alive]
+        return {
+            rule: record_parts(rule, record, number, logits, dialect, logit_error, alone=alone)
+            for rule in tried
+        }
+
+    read: list[Record] = []
+    numbered = enumerate(records, start=1)
+    while turn := list(islice(numbered, shard.count if any(one.tokens for one in found.values()) else 1)):
+        read += [record for _, record in turn]
+        for parts in [parts_of(*turn[0])] if len(turn) == 1 else shared(turn, parts_of, shard):
+            merge(found, parts)
     for one in found.values():
         if one.left_out and not one.tokens and not one.untried:
             one.untried = str(no_seed(one))
-            if len(found) == 1:
+            if alone:
                 raise no_seed(one)
     return Replay({**found}, len(read), (*told_apart(found.values()), *shared_noise(read, found.values())))
+
+
+def shared(
+    turn: Sequence[tuple[int, Record]], parts_of: Callable[[int, Record], Parts], shard: Shard
+) -> Iterator[Parts]:
+    """Yield what became of some records, of which each process replays one at most.
+
+    Raises:
+        InvalidArgument: A process could not replay its own.
+    """
+    own: dict[Rule, list[RuleReplay]] | InvalidArgument = {}
+    try:
+        for number, record in turn[shard.rank : shard.rank + 1]:
+            own = {rule: list(parts) for rule, parts in parts_of(number, record).items()}
+    except InvalidArgument as error:
+        own = error
+    for parts in shard.gather(own):
+        if isinstance(parts, InvalidArgument):
+            raise parts
+        yield parts
+
+
+def merge(found: dict[Rule, RuleReplay], parts: Parts) -> None:
+    """Take in what became of a record; of several rules, not what comes after the evidence was against one."""
+    for rule, some in parts.items():
+        one = found[rule]
+        left = iter(some)
+        while (len(found) == 1 or one.alive) and (part := next(left, None)) is not None:
+            one.take(part)
 
 
 def no_seed(one: RuleReplay) -> InvalidArgument:
@@ -226,8 +295,8 @@ def check_record(record: Record, number: int, logits: Tensor) -> None:
         raise InvalidArgument(f"{where}.logits", f"row {invalid[0]} with NaN, +inf or nothing left", words)
 
 
-def add_record(
-    one: RuleReplay,
+def record_parts(
+    name: Rule,
     record: Record,
     number: int,
     logits: Tensor,
@@ -235,22 +304,22 @@ def add_record(
     logit_error: float,
     *,
     alone: bool,
-) -> None:
-    """Replay a record by a rule."""
-    rule, chosen = RULES[one.rule], dialect or get_dialect(RULES[one.rule].dialect)
+) -> Iterator[RuleReplay]:
+    """Replay a record by a rule, some tokens at a time."""
+    rule, chosen = RULES[name], dialect or get_dialect(RULES[name].dialect)
     try:
         params = params_of(record, chosen)
         greedy = is_greedy(params, chosen)
         if not greedy and rule.unseeded is None and not rule.is_seed(params.seed):
-            one.left_out.append(number)
+            yield RuleReplay(name, left_out=[number])
             return
-        for begin, said in replayed(record, logits, params, one.rule, chosen, logit_error):
-            one.add(number, begin, said, greedy=greedy)
+        for begin, said in replayed(record, logits, params, name, chosen, logit_error):
+            yield RuleReplay.of(name, number, begin, said, greedy=greedy)
     except InvalidArgument as error:
         named = InvalidArgument(f"trace, record {number}.{error.param}", error.value, error.allowed)
         if alone:
             raise named from None
-        one.untried = str(named)
+        yield RuleReplay(name, untried=str(named))
 
 
 def replayed(
@@ -259,20 +328,21 @@ def replayed(
     """Yield the replayed tokens of a record, some at a time, with the position of the first of them."""
     size = max(1, ELEMENTS // logits.shape[1])
     prompt, tokens = record.prompt_ids, record.token_ids
-    for begin in range(0, len(tokens), size):
-        part = range(begin, min(begin + size, len(tokens)))
-        here = slice(part.start, part.stop)
+    output = torch.tensor(tokens)
+    ends = [0, *range(min(FEW, size), len(tokens), size), len(tokens)]
+    for here in map(slice, ends, ends[1:]):
+        part = range(*here.indices(len(tokens)))
         given: dict[str, Any] = {
             "dialect": dialect,
             "prompt_ids": None if prompt is None else [prompt for _ in part],
-            "output_ids": [tokens[:place] for place in part],
+            "output_ids": [output[:place] for place in part],
             "logit_error": logit_error,
         }
         if is_greedy(params, dialect):
-            yield begin, greedy_tokens(logits[here], tokens[here], params, **given)
+            yield here.start, greedy_tokens(logits[here], tokens[here], params, **given)
         else:
             given |= {"choices": record.choice, "positions": stream_positions(record, part, rule)}
-            yield begin, replay_tokens(logits[here], tokens[here], params, rule=rule, **given)
+            yield here.start, replay_tokens(logits[here], tokens[here], params, rule=rule, **given)
 
 
 def stream_positions(record: Record, part: Sequence[int], rule: Rule) -> list[int] | None:
