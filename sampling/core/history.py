@@ -285,6 +285,42 @@ class History:
         tokens = self._tokens.values.gather(-1, place.clamp(max=self._tokens.columns - 1))
         return tokens.where(place < lengths, NOTHING)
 
+    def require_ids_below(self, vocab_size: int, *, prompt: bool) -> None:
+        """Refuse token ids that logits of a width do not have.
+
+        What is known at no cost are bounds, which rows that have left may have set: only where these are too high are the
+        rows themselves looked at.
+
+        Args:
+            vocab_size: V, the width of the logits.
+            prompt: Whether the prompts count, too.
+
+        Raises:
+            InvalidArgument: There is one, as far as it is known.
+        """
+
+        def too_high() -> bool:
+            return self.highest_output_id >= vocab_size or (prompt and self.highest_prompt_id >= vocab_size)
+
+        if too_high() and not torch.compiler.is_compiling():
+            self._look_at_ids()
+        if too_high():
+            output = self.highest_output_id >= vocab_size
+            name, highest = (
+                ("output_ids", self.highest_output_id) if output else ("prompt_ids", self.highest_prompt_id)
+            )
+            raise InvalidArgument(name, highest, f"token ids below {vocab_size}, the width of the logits")
+
+    def _look_at_ids(self) -> None:
+        """Find out which ids the rows have by now."""
+        place = torch.arange(self.tokens.shape[1], device=self.tokens.device)
+        prompt, held = place < self._prompt_lengths.values, place < self._lengths.values
+        none = self.tokens.new_tensor([-1])  # of no tokens at all
+        self.highest_prompt_id, self.highest_output_id = (
+            int(torch.cat([self.tokens.where(part, -1).flatten(), none]).amax())
+            for part in (prompt, held & ~prompt)
+        )
+
     def put(self, row: int, other: History) -> None:
         """Replace one row, in place.
 

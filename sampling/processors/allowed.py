@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Protocol, Self
+from typing import Protocol, Self, cast
 
 import torch
 from torch import Tensor
@@ -28,7 +28,7 @@ class Constraint(Protocol):
             sampled: The tokens sampled so far, without the prompt.
 
         Returns:
-            bool [C], on the host; tokens from C on are not allowed.
+            bool [C], on the host; tokens from C on are not allowed, and those from V on not looked at.
         """
         ...
 
@@ -56,7 +56,8 @@ class AllowedTokens(Processor):
     name = "allowed_tokens"
 
     def __init__(self, constraints: Constraint | Sequence[Constraint | None] | None) -> None:
-        self.constraints = tuple(constraints) if isinstance(constraints, Sequence) else (constraints,)
+        given = tuple(constraints) if isinstance(constraints, Sequence) else (constraints,)
+        self.constraints = tuple(checked_constraint(self.name, one) for one in given)
         self.params = self.constraints
 
     def process(self, logits: Tensor, history: History) -> Tensor:
@@ -67,8 +68,8 @@ class AllowedTokens(Processor):
             return logits
         rows = [row for row, _ in asked]
         allowed = torch.zeros(len(rows), logits.shape[-1], dtype=torch.bool)
-        for mask, (_, constraint), tokens in zip(allowed, asked, sampled(history, rows), strict=True):
-            answer = constraint.allowed(tokens)[: len(mask)]
+        for mask, (row, constraint), tokens in zip(allowed, asked, sampled(history, rows), strict=True):
+            answer = checked_mask(constraint.allowed(tokens), row)[: len(mask)]
             mask[: len(answer)] = answer
         masked = logits.clone()
         masked[rows] = torch.where(allowed.to(logits.device), logits[rows], -math.inf)
@@ -86,6 +87,31 @@ class AllowedTokens(Processor):
             words = f"one for all rows, or one for each of the {rows} rows of the logits"
             raise InvalidArgument(self.name, f"{count} constraints", words)
         return self.constraints * rows if count == 1 else self.constraints
+
+
+def checked_constraint(name: str, value: object) -> Constraint | None:
+    """Return a constraint, or None.
+
+    Raises:
+        InvalidArgument: It has no method `allowed`.
+    """
+    if value is not None and not callable(getattr(value, "allowed", None)):
+        raise InvalidArgument(name, value, "None, or an object with a method allowed(sampled)")
+    return cast("Constraint | None", value)
+
+
+def checked_mask(answer: object, row: int) -> Tensor:
+    """Return what a constraint said, if it is a mask: anything else, such as token ids, would allow other tokens.
+
+    Raises:
+        InvalidArgument: It is no bool [C] on the host.
+    """
+    name, words = f"allowed of row {row}", "a tensor bool [C] on the host: tokens from C on are not allowed"
+    if not isinstance(answer, Tensor):
+        raise InvalidArgument(name, answer, words)
+    if answer.dtype != torch.bool or answer.dim() != 1 or answer.device.type != "cpu":
+        raise InvalidArgument(name, f"{answer.dtype} {tuple(answer.shape)} on {answer.device}", words)
+    return answer
 
 
 def sampled(history: History, rows: Sequence[int]) -> list[list[int]]:

@@ -7,10 +7,12 @@ from typing import ClassVar
 
 import torch
 from sampling_kernels.candidates.candidates import Candidates
+from sampling_kernels.host_sync import can_sync
 from sampling_kernels.sort_key import TieBreak
 from sampling_kernels.weighted_logits import WeightedLogits
 from torch import Tensor
 
+from sampling.core.errors import InvalidArgument
 from sampling.core.history import History
 from sampling.processors.base import Processor
 from sampling.processors.run_stages import process_logits
@@ -91,8 +93,9 @@ class Truncation(OrderPreservingStage):
     def process_rows(self, rows: WeightedLogits) -> WeightedLogits:
         """Mask all others."""
         rows = rows.with_weights() if self.uses_weights else rows
-        kept = self.keep(rows.logits, rows.w)
-        return rows.mask(self.formed("keep", kept, BOOL, rows.logits.shape))
+        kept = self.formed("keep", self.keep(rows.logits, rows.w), BOOL, rows.logits.shape)
+        self._check_some_kept("keep", kept, rows.logits)
+        return rows.mask(kept)
 
     def process_candidates(self, candidates: Candidates) -> Candidates:
         """Mask all others among the candidates."""
@@ -103,4 +106,21 @@ class Truncation(OrderPreservingStage):
             self.formed("keep_candidates", certain, BOOL, candidates.certain.shape)
         neutral = self.neutral(candidates.logits, candidates.vocab_size)
         self.formed("neutral", neutral, BOOL, (len(candidates.logits), 1), (1, 1))
+        self._check_some_kept("keep_candidates", kept, candidates.logits, certain)
         return candidates.mask(kept, certain, neutral[:, 0])
+
+    def _check_some_kept(
+        self, method: str, kept: Tensor, logits: Tensor, certain: Tensor | None = None
+    ) -> None:
+        """Refuse a finite row of which nothing is kept, for certain; where a look at it costs nothing.
+
+        Raises:
+            InvalidArgument: There is one.
+        """
+        if not can_sync(kept) or bool((some := kept.any(-1)).all()):
+            return
+        empty = ~some & logits.amax(-1).isfinite()
+        if bool((empty if certain is None else empty & certain).any()):
+            raise InvalidArgument(
+                f"{self.label}, {method}", "no token of a row", "at least one True in each row"
+            )

@@ -35,11 +35,7 @@ class CountPenalty(SparseEdit):
     def token_ids(self, logits: Tensor, history: History) -> tuple[Tensor, ...]:
         """Return the tokens in the processor's scope, and how often each occurred."""
         check_same_rows(history, logits)
-        words = f"token ids below {logits.shape[-1]}, the width of the logits"
-        if self.scope.prompt and history.highest_prompt_id >= logits.shape[-1]:
-            raise InvalidArgument("prompt_ids", history.highest_prompt_id, words)
-        if history.highest_output_id >= logits.shape[-1]:
-            raise InvalidArgument("tokens", history.highest_output_id, words)
+        history.require_ids_below(logits.shape[-1], prompt=self.scope.prompt)
         return history.counted(self.scope)
 
     def update(self, logits: Tensor, *known: Tensor) -> Tensor:

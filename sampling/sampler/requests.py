@@ -18,6 +18,7 @@ from sampling.core.whole_numbers import listed
 from sampling.dialects import MODES, Dialect, Mode
 from sampling.pipeline.effective import EffectiveParams, checked_params
 from sampling.processors import Constraint
+from sampling.processors.allowed import checked_constraint
 from sampling.sampler.rules import DrawRule
 
 Some = TypeVar("Some", bound=Sized)
@@ -85,7 +86,12 @@ def prepare_requests(
         words = f"{len(params)} long, as params is"
         raise InvalidArgument("prompt_ids, choices and constraints", lengths, words)
     requests = [
-        SlotRequest.of(servable_params(one, vocab_size, dialect), choice, constraint, rule)
+        SlotRequest.of(
+            servable_params(one, vocab_size, dialect),
+            choice,
+            checked_constraint("constraint", constraint),
+            rule,
+        )
         for one, choice, constraint in zip(params, choices, constraints, strict=True)
     ]
     if rule.counts_prompt and any(len(prompt) == 0 for prompt in prompts):

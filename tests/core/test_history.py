@@ -392,6 +392,23 @@ def test_the_highest_ids_are_known_wherever_rows_go() -> None:
     assert history.highest_output_id == 30
 
 
+@pytest.mark.parametrize("capacity", [None, 4])
+def test_an_id_that_is_too_high_leaves_with_its_row(capacity: int | None) -> None:
+    history = History.start([[50], [2]], capacity=capacity)
+    history.accept(torch.tensor([60, 1]))
+    with pytest.raises(InvalidArgument, match="output_ids: got 60, must be token ids below 10"):
+        history.require_ids_below(10, prompt=False)
+    history.select([1]).require_ids_below(10, prompt=True)
+    history.put(0, History.start([[50]]))
+    history.require_ids_below(10, prompt=False)
+    with pytest.raises(InvalidArgument, match="prompt_ids: got 50, must be token ids below 10"):
+        history.require_ids_below(10, prompt=True)
+    history.put(0, History.start([[]]))
+    history.require_ids_below(10, prompt=True)
+    with pytest.raises(InvalidArgument, match="prompt_ids: got 2, must be token ids below 2"):
+        history.require_ids_below(2, prompt=True)
+
+
 def test_a_full_row_stays_as_it_is_while_others_go_on() -> None:
     history = History.start([[1, 2, 3], [1]], capacity=3)
     for token in (4, 5, 6, 7):

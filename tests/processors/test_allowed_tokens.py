@@ -143,3 +143,41 @@ def test_a_row_with_nothing_left_leaves_the_others_alone() -> None:
     both = Sampler(params, vocab_size=VOCABULARY, constraints=[Spelling(), None]).step(logits)
     assert both.token_ids.tolist() == [-1, *alone.token_ids.tolist()]
     assert both.status[1] == 0
+
+
+class Saying:
+    """Says something, whatever was sampled."""
+
+    def __init__(self, answer: object) -> None:
+        self.answer = answer
+
+    def allowed(self, sampled: Sequence[int]) -> object:
+        return self.answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (torch.tensor([3, 4]), r"torch.int64 \(2,\) on cpu"),  # ids: not the tokens 0 and 1
+        (torch.full((VOCABULARY,), math.nan), r"torch.float32 \(8,\)"),
+        (torch.ones(VOCABULARY, dtype=torch.uint8), r"torch.uint8 \(8,\)"),
+        (torch.ones(1, VOCABULARY, dtype=torch.bool), r"torch.bool \(1, 8\)"),
+        (torch.ones(VOCABULARY, dtype=torch.bool, device="meta"), r"torch.bool \(8,\) on meta"),
+        ([True] * VOCABULARY, r"\[True"),
+        ({3}, r"\{3\}"),
+        (None, "None"),
+    ],
+)
+def test_what_is_no_mask_is_refused(answer: object, said: str) -> None:
+    constraints = [None, Saying(answer), None]
+    with pytest.raises(
+        InvalidArgument, match=rf"^allowed of row 1: got '?{said}.*must be a tensor bool \[C\]"
+    ):
+        AllowedTokens(constraints)(torch.zeros(3, VOCABULARY), history())  # pyright: ignore[reportArgumentType]
+
+
+def test_what_has_no_allowed_is_no_constraint() -> None:
+    with pytest.raises(InvalidArgument, match=r"^allowed_tokens: got .*with a method allowed\(sampled\)"):
+        AllowedTokens([None, object()])  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InvalidArgument, match=r"^constraint: got .*with a method allowed\(sampled\)"):
+        Sampler(num_slots=1, vocab_size=4).add(SamplingParams(), [], constraint=object())  # pyright: ignore[reportArgumentType]

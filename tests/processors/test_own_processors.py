@@ -333,3 +333,17 @@ def test_a_truncation_that_says_nothing_of_candidates_is_asked_about_whole_rows_
     exact = torch.softmax(logits.double(), -1)
     kept = chain(Temperature(1.0), AboveTheMean())(logits).isfinite()
     assert torch.equal(kept, exact >= 1 / 1000)
+
+
+def test_a_truncation_that_keeps_nothing_is_refused() -> None:
+    stage = Kept(positive)
+    logits = torch.tensor([[1.0, -1.0], [-1.0, -2.0], [2.0, 1.0]])
+    words = "got 'no token of a row', must be at least one True in each row"
+    history = History.start([[]] * 3)
+    with pytest.raises(InvalidArgument, match=f"Kept, keep_candidates: {words}"):
+        chain(Temperature(0.5), stage)(logits, history)
+    unsure = Kept(positive, sure=torch.zeros(3, dtype=torch.bool))
+    with pytest.raises(
+        InvalidArgument, match=f"Kept, keep: {words}"
+    ):  # whole rows, which are positive or not
+        chain(Temperature(0.5), unsure)(logits, history)

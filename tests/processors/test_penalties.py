@@ -162,7 +162,7 @@ def test_sampled_ids_beyond_the_logits_are_refused_by_name(penalty: Any, scope: 
     history = history_of([1], [2, 6])
     for stage in (processor, chain(LogitBias({0: 1.0}), processor)):
         with pytest.raises(
-            InvalidArgument, match="tokens: got 6, must be token ids below 6, the width of the"
+            InvalidArgument, match="output_ids: got 6, must be token ids below 6, the width of the"
         ):
             stage(torch.zeros(1, 6), history)
     assert processor(torch.zeros(1, 7), history).shape == (1, 7)
