@@ -265,8 +265,8 @@ def told_apart(replays: Iterable[RuleReplay]) -> Iterator[str]:
     for one in replays:
         if one.alive and one.left_out:
             yield (
-                f"{one.rule}: left out {len(one.left_out)} records without a seed, the first of them record "
-                f"{one.left_out[0]}: nobody can know what they drew"
+                f"{one.rule}: records without a seed are left out, {len(one.left_out)} in all, the first of them "
+                f"record {one.left_out[0]}: nobody can know what they drew"
             )
         if one.alive and one.greedy:
             yield f"{one.rule}: {one.greedy} tokens of temperature 0 are judged by the arg max"
