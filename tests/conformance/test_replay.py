@@ -162,7 +162,9 @@ def test_unseeded_and_greedy_records_do_not_stop_a_rule(
         rule = told["rules"]["vllm-0.33"]
         assert (code, rule["tokens"], rule["as_said"], rule["greedy"]) == (0, 60, 60, 30)
         assert rule["left_out"] == [1]
-        assert any("vllm-0.33: records without a seed are left out, 1 in all" in note for note in told["notes"])
+        assert any(
+            "vllm-0.33: records without a seed are left out, 1 in all" in note for note in told["notes"]
+        )
     lines[1]["token_ids"][4] = (lines[1]["token_ids"][4] + 1) % V
     trace.write_text("\n".join(map(json.dumps, lines)))
     code, told = replayed(capsys, *flags)
