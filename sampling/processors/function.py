@@ -108,6 +108,9 @@ def argument_count(function: Callable[..., Any]) -> int:
         for one in asked
         if one.default is one.empty and one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)
     ]
+    if [one.name for one in needed] == ["input_ids", "scores"]:  # logits come second there
+        words = "made a stage by sampling.adapters.transformers.as_stage"
+        raise InvalidArgument("stage", name_of(function), words)
     if len(needed) not in (1, 2) or any(one.kind not in positional for one in needed):
         names = ", ".join(one.name for one in needed)
         raise InvalidArgument(

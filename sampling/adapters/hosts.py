@@ -1,0 +1,29 @@
+"""The hosts that adapters were tested with: each stands on interfaces that its host may change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+
+from sampling.core.errors import InvalidArgument
+
+HOSTS: Mapping[str, tuple[str, ...]] = {
+    "transformers": ("5.23", "5.24"),
+}
+
+
+def check_host(name: str) -> None:
+    """Refuse a host of another version than its adapter was tested with.
+
+    Args:
+        name: Of the distribution.
+
+    Raises:
+        InvalidArgument: It is of another version, or not installed.
+    """
+    try:
+        found = version(name)
+    except PackageNotFoundError:
+        found = "not installed"
+    if not any(found == tested or found.startswith(f"{tested}.") for tested in HOSTS[name]):
+        raise InvalidArgument(name, found, f"{' or '.join(HOSTS[name])}, which this adapter was tested with")
