@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from sampling.core.errors import InvalidArgument
 
@@ -26,3 +27,20 @@ def checked_device(device: torch.device | str) -> torch.device:
         raise InvalidArgument(
             "device", str(device), f"a device that torch can use here ({reason})"
         ) from error
+
+
+def with_values(name: str, tensor: Tensor) -> Tensor:
+    """Return a tensor that holds numbers.
+
+    Args:
+        name: The field, for the message.
+        tensor: What was given.
+
+    Raises:
+        InvalidArgument: It is on torch's meta device, and has a shape alone.
+    """
+    if tensor.device.type == "meta":
+        raise InvalidArgument(
+            name, f"a tensor of shape {tuple(tensor.shape)} on meta", "a tensor that holds numbers"
+        )
+    return tensor

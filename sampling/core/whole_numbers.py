@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable
 import torch
 from torch import Tensor
 
+from sampling.core.device import with_values
 from sampling.core.errors import InvalidArgument
 from sampling.core.params import integer
 
@@ -31,7 +32,7 @@ def whole_tensor(
         words: What it must be, for the message.
 
     Raises:
-        InvalidArgument: No tensor, or one of another type or shape.
+        InvalidArgument: No tensor, or one of another type or shape, or without values.
 
     Example:
         >>> import torch
@@ -44,7 +45,7 @@ def whole_tensor(
         raise InvalidArgument(name, value.dtype, words)
     if value.dim() not in dims:
         raise InvalidArgument(name, f"a tensor of shape {tuple(value.shape)}", words)
-    return value
+    return with_values(name, value)
 
 
 def listed(name: str, value: object) -> list[object]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from sampling.core.device import with_values
 from sampling.core.errors import InvalidArgument
 from sampling.core.history import History, Prompts
 from sampling.core.logits import checked_logits
@@ -108,7 +109,7 @@ def replay_tokens(
     """
     rule = checked_rule(rule)
     error = number("logit_error", logit_error, 0.0, 1e3)
-    count, width = checked_logits(logits).shape
+    count, width = with_values("logits", checked_logits(logits)).shape
     single = isinstance(params, SamplingParams)
     batch = [params] if single else list(params)
     if not single and len(batch) != count:

@@ -9,6 +9,7 @@ import torch
 from sampling_kernels.blocks import BlockedLogits
 from torch import Tensor
 
+from sampling.core.device import with_values
 from sampling.core.history import Prompts
 from sampling.core.logits import checked_logits
 from sampling.core.params import SamplingParams
@@ -18,6 +19,7 @@ from sampling.scoring.bits import contains, tokens_of, unpack
 from sampling.scoring.inputs import Inputs
 from sampling.scoring.kept import Kept, words_of_kept
 from sampling.scoring.measure import Measured, chunks, distance_of, measure, part_of, sum_exp
+from sampling.scoring.outside import nothing_to_draw
 from sampling.scoring.request import Request
 
 SHOWN = 10  # tokens in the text
@@ -32,7 +34,8 @@ class KeptComparison:
         token_ids: int64 [D], ascending in each row.
         in_engine: True for a token that the engine alone kept, False for one that the reference alone keeps; bool [D].
         margins: How far the token's processed logit lies from the boundary, float32 [D], at least 0: below the last token that
-            the reference keeps, or above the first one that it does not. Next to nothing is a rounding, or 0 a tie.
+            the reference keeps, or above the first one that it does not. Next to nothing is a rounding, or 0 a tie; inf is no
+            boundary at all.
         probs: Its probability before truncation, float32 [D].
         kept_counts: How many tokens the reference keeps in each row, int64 [N].
         engine_counts: How many the engine kept, int64 [N].
@@ -81,10 +84,10 @@ def compare_kept(
         output_ids: What each row had sampled before.
 
     Returns:
-        The tokens that one of them keeps alone. A row that nothing can be drawn from keeps none.
+        The tokens that one of them keeps alone.
 
     Raises:
-        InvalidArgument: As `token_logprobs`.
+        InvalidArgument: As `token_logprobs`, a row that nothing can be drawn from included.
         InvalidRequest: The same.
 
     Example:
@@ -95,17 +98,18 @@ def compare_kept(
         1 rows: 1 tokens differ, in 1 rows
         row 0, token 3: the engine alone keeps it; margin 0.693, probability 0.125
     """
-    (rows, width), device = checked_logits(logits).shape, logits.device
-    logits = logits.detach()
+    logits = with_values("logits", checked_logits(logits)).detach()
+    (rows, width), device = logits.shape, logits.device
     engine = words_of_kept(kept, rows, width, device)
     anything = torch.zeros(rows, dtype=torch.int64)
-    inputs = Inputs.of(
-        Request.of(params, get_dialect(dialect)), logits, anything, prompt_ids, output_ids, None
-    )
+    request = Request.of(params, get_dialect(dialect), rows)
+    inputs = Inputs.of(request, logits, anything, prompt_ids, output_ids, None)
     found = measure(inputs.request, inputs.history, logits, inputs.token_ids, None, "-inf", with_words=True)
+    lost: list[int] = (found.kept_counts == 0).nonzero()[:, 0].tolist()
+    if lost:
+        raise nothing_to_draw(lost)
     counts = torch.cat([unpack(engine[part], width).sum(-1) for part in chunks(logits)])
-    reference = found.words.masked_fill((found.kept_counts == 0)[:, None], 0)
-    row, ids = tokens_of(engine ^ reference)
+    row, ids = tokens_of(engine ^ found.words)
     in_engine = contains(engine[row], ids)
     margins, probs = torch.zeros(len(row)), torch.zeros(len(row))
     for one in row.unique().tolist():
@@ -127,4 +131,5 @@ def of_row(
     last, first_left_out = torch.where(kept, z, torch.inf).amin(), torch.where(kept, -torch.inf, z).amax()
     own = z[ids]
     margins = torch.where(in_engine, last - own, own - first_left_out).clamp(min=0)
-    return margins.float(), (own.exp() / sum_exp(blocked, blocked.maximum, temperature)[0]).float()
+    probs = own.exp() / sum_exp(blocked, blocked.maximum, temperature)[0]
+    return margins.float(), probs.float()

@@ -45,9 +45,11 @@ class Inputs:
         """
         (rows, width), device = logits.shape, logits.device
         request.check_rows(rows)
+        history = history_of(request, prompt_ids, output_ids, rows, device)
+        history.require_ids_below(width, prompt=False)
         return Inputs(
             request.to(device),
-            history_of(request, prompt_ids, output_ids, rows, device),
+            history,
             checked_ids(token_ids, rows, width, lowest=0).to(device).long(),
             None if kept is None else words_of_kept(kept, rows, width, device),
         )

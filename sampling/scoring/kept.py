@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from sampling_kernels.host_sync import can_sync, map_row_tiles
 from torch import Tensor
 
+from sampling.core.device import with_values
 from sampling.core.errors import InvalidArgument
 from sampling.core.whole_numbers import whole_list
 from sampling.scoring.bits import WORD, pack, unpack
@@ -48,7 +49,7 @@ def words_of_kept(kept: Kept, rows: int, width: int, device: torch.device) -> Te
             where a look costs nothing, a row that keeps nothing.
     """
     if isinstance(kept, Tensor):
-        words = words_of_mask(kept, rows, width).to(device)
+        words = words_of_mask(with_values("kept", kept), rows, width).to(device)
     else:
         words = words_of_lists(*csr(kept), rows, width).to(device)
     if can_sync(words):

@@ -41,9 +41,7 @@ def refusal(logits: Tensor, inputs: Inputs, rows: list[int], outside: Outside) -
     found = measure(request, past, logits[one].detach(), ids, words, "-inf", with_words=True)
     name, token = f"token_ids[{row}]", int(ids)
     if int(found.kept_counts) == 0:
-        return InvalidArgument(
-            "logits", f"row {row} with NaN, +inf or nothing left", f"numbers that can be sampled{more}"
-        )
+        return nothing_to_draw(rows)
     if outside == "keep":
         return InvalidArgument(
             name, token, f"a token with a probability: it is banned, or the temperature is 0{more}"
@@ -61,3 +59,10 @@ def refusal(logits: Tensor, inputs: Inputs, rows: list[int], outside: Outside) -
         f"the least of theirs {share[1]:.4g}; outside='keep' or '-inf' scores it{more}"
     )
     return InvalidArgument(name, token, words)
+
+
+def nothing_to_draw(rows: list[int]) -> InvalidArgument:
+    """Return the error of rows without a distribution."""
+    more = f"; {len(rows) - 1} more rows" if len(rows) > 1 else ""
+    words = f"numbers that can be sampled{more}"
+    return InvalidArgument("logits", f"row {rows[0]} with NaN, +inf or nothing left", words)

@@ -35,9 +35,17 @@ class Request:
     greedy: Tensor
 
     @staticmethod
-    def of(params: SamplingParams | Sequence[SamplingParams], dialect: Dialect) -> Request:
-        """Plan for one request, or for one of each row."""
+    def of(
+        params: SamplingParams | Sequence[SamplingParams], dialect: Dialect, rows: int | None = None
+    ) -> Request:
+        """Plan for one request, or for one of each row.
+
+        Raises:
+            InvalidArgument: A list of others than `rows`, where that is known.
+        """
         batch = params if isinstance(params, Sequence) else [params]
+        if rows is not None and isinstance(params, Sequence) and len(params) != rows:
+            raise other_rows(len(params), rows)
         plan = make_plan([checked_params(one, dialect) for one in batch], dialect)
         greedy = [one.temperature == 0 or one.temperature < dialect.greedy_below for one in batch]
         return Request(plan, torch.tensor(greedy, dtype=torch.bool)[:, None])
@@ -45,8 +53,7 @@ class Request:
     def check_rows(self, rows: int) -> None:
         """Refuse requests of another batch than the logits."""
         if len(self.greedy) not in (1, rows):
-            words = f"one for all rows, or one for each of the {rows} rows of the logits"
-            raise InvalidArgument("params", f"{len(self.greedy)} SamplingParams", words)
+            raise other_rows(len(self.greedy), rows)
 
     def to(self, device: torch.device) -> Request:
         """Move all numbers to a device."""
@@ -86,6 +93,12 @@ class Request:
     def without_truncations(self) -> tuple[OrderPreservingStage, ...]:
         """Return the last stages but the truncations of the request; the arg max of a greedy one stays."""
         return tuple(one for one in self.plan.final if not one.truncates or one is self.plan.arg_max)
+
+
+def other_rows(count: int, rows: int) -> InvalidArgument:
+    """Return the error of requests of another batch than the logits."""
+    words = f"one for all rows, or one for each of the {rows} rows of the logits"
+    return InvalidArgument("params", f"a list of {count} SamplingParams", words)
 
 
 def history_of(

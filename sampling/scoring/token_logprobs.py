@@ -9,6 +9,7 @@ from typing import get_args
 import torch
 from torch import Tensor
 
+from sampling.core.device import with_values
 from sampling.core.errors import InvalidArgument
 from sampling.core.history import Prompts
 from sampling.core.logits import checked_logits
@@ -105,12 +106,13 @@ def token_logprobs(
         >>> token_logprobs(logits, [3], SamplingParams(top_p=0.7), dialect="vllm", outside="keep").logprobs.exp()
         tensor([0.1429], grad_fn=<ExpBackward0>)
     """
-    style, logits = get_dialect(dialect), checked_logits(logits)
+    style, logits = get_dialect(dialect), with_values("logits", checked_logits(logits))
     if outside not in list(get_args(Outside)):  # a list, for what cannot be hashed
         raise InvalidArgument("outside", outside, f"one of {', '.join(get_args(Outside))}")
     if torch.compiler.is_compiling():
         found = scored_in_graph(logits, token_ids, params, style, prompt_ids, output_ids, kept, outside)
     else:
-        inputs = Inputs.of(Request.of(params, style), logits, token_ids, prompt_ids, output_ids, kept)
+        request = Request.of(params, style, len(logits))
+        inputs = Inputs.of(request, logits, token_ids, prompt_ids, output_ids, kept)
         found = scored_now(logits, inputs, outside)
     return ScoredTokens(*found)

@@ -73,16 +73,19 @@ def test_a_runner_up_within_the_error_of_the_logits_is_too_close_to_tell() -> No
         ({"logit_error": -1}, "logit_error"),
         ({"token_ids": [1, 2, V]}, "token_ids"),
         ({"token_ids": [1, 2]}, "token_ids"),
+        ({"logits": torch.zeros(3, V, device="meta")}, "logits"),
+        ({"token_ids": torch.zeros(3, dtype=torch.int64, device="meta")}, "token_ids"),
     ],
 )
 def test_what_is_missing_or_does_not_fit_is_named(change: dict[str, Any], field: str) -> None:
     logits, tokens = answer(5, length=3)
     given: dict[str, Any] = {
+        "logits": logits,
         "token_ids": tokens,
         "params": SamplingParams(seed=5),
         "rule": "vllm-0.33",
         **past(tokens),
     }
     with pytest.raises(InvalidArgument) as caught:
-        replay_tokens(logits, **{**given, **change})
+        replay_tokens(**{**given, **change})
     assert caught.value.param == field

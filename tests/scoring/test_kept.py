@@ -88,6 +88,7 @@ def test_greedy_takes_the_largest_of_the_given() -> None:
     [
         (torch.ones(1, 4), r"kept: got 'a tensor of torch.float32', must be a bool mask \[N, V\], an int32 bitmask"),
         (torch.ones(1, 1, dtype=torch.int64), r"kept: got 'a tensor of torch.int64'"),
+        (torch.ones(1, 4, dtype=torch.bool, device="meta"), r"kept: got 'a tensor of shape \(1, 4\) on meta'"),
         (torch.ones(1, 5, dtype=torch.bool), r"mask of shape \(1, 5\)', must be \(1, 4\), for 1 rows of 4 logits"),
         (torch.ones(2, 4, dtype=torch.bool), r"mask of shape \(2, 4\)', must be \(1, 4\)"),
         (torch.ones(4, dtype=torch.bool), r"mask of shape \(4,\)', must be \(1, 4\)"),
@@ -144,3 +145,25 @@ def test_a_tie_has_no_margin_and_a_temperature_scales_it() -> None:
     assert (found.token_ids.tolist(), found.margins.tolist()) == ([1, 2], [0, 0])
     found = compare_kept(logits, [[0, 1, 3]], SamplingParams(temperature=0.5, top_k=2))
     assert (found.token_ids.tolist(), found.margins.tolist()) == ([3], [2.0])
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        (
+            [0.0, float("nan"), 0.0],
+            r"logits: got 'row 1 with NaN, \+inf or nothing left', must be numbers that",
+        ),
+        ([0.0, float("inf"), 0.0], r"logits: got 'row 1 with NaN"),
+        ([-float("inf")] * 3, r"logits: got 'row 1 with NaN, \+inf or nothing left'"),
+    ],
+)
+def test_rows_that_nothing_can_be_drawn_from_are_not_compared(row: list[float], words: str) -> None:
+    logits = torch.tensor([[1.0, 0.0, 0.0], row, row])
+    with pytest.raises(InvalidArgument, match=words + ".*; 1 more rows"):
+        compare_kept(logits, [[0], [0], [0]], SamplingParams(top_k=1))
+
+
+def test_logits_without_numbers_are_not_compared() -> None:
+    with pytest.raises(InvalidArgument, match=r"logits: got 'a tensor of shape \(1, 3\) on meta'"):
+        compare_kept(torch.zeros(1, 3, device="meta"), [[0]], SamplingParams())
