@@ -14,7 +14,7 @@ from sampling.cli.flags import check_files, given, refuse, save
 from sampling.cli.loading import load_with_progress
 from sampling.cli.processes import under_torchrun
 from sampling.conformance.render.replay import as_json, print_replay
-from sampling.conformance.trace.logits import LogitsOf, logits_of_file, logits_of_model
+from sampling.conformance.trace.logits import OF_MODEL, LogitsOf, logits_of_file, logits_of_model
 from sampling.conformance.trace.record import read_trace
 from sampling.conformance.trace.replay import Replay, replay_trace
 from sampling.conformance.trace.shard import Shard
@@ -22,8 +22,6 @@ from sampling.core.errors import InvalidArgument
 from sampling.core.params import number
 from sampling.dialects import get_dialect
 from sampling.sampler.rules import Rule
-
-OF_MODEL = 1e-4  # how far the logits of two programs may be apart that run one model in float32
 
 
 def run_replay(options: argparse.Namespace) -> int:

@@ -38,6 +38,8 @@ def target_of(options: argparse.Namespace) -> Target:
     (kind,) = named
     if kind != "url":
         refuse(options, FOR_ENDPOINTS, *ENDPOINT_FLAGS, *VERIFY_FLAGS)
+    if kind != "trace":
+        refuse(options, "left out: it is for a trace", "logits")
     if kind == "callable":
         refuse(options, "left out: a callable is given its logits", "reference")
     if kind == "trace":

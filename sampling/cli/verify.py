@@ -32,7 +32,7 @@ def run_verify(options: argparse.Namespace) -> int:
     """Verify a target and write the report; the exit code is the report's, or 2 where there is none."""
     checks = ids(options.checks)
     chosen = dialect(options.dialect)
-    check_files(options, OUTPUTS, read=("trace", "transcript"))
+    check_files(options, OUTPUTS, read=("trace", "transcript", "logits"))
     if options.methods and options.json == "-":
         raise InvalidArgument("methods", True, "left out: standard output is the JSON's alone")
     target = target_of(options)
@@ -43,6 +43,7 @@ def run_verify(options: argparse.Namespace) -> int:
         return 0
     if options.reference is not None:
         settings["reference"] = reference_of(options.reference)
+    settings |= {name: getattr(options, name) for name in ("rule", "logits") if getattr(options, name)}
     # without a selection the target is identified, too
     settings["checks"] = None if options.checks is None else checks
     try:

@@ -33,6 +33,8 @@ def add_verify_flags(parser: argparse.ArgumentParser) -> None:
         "--dialect", default="qstash", help=f"what it should be: {', '.join(DIALECTS)} (default: %(default)s)"
     )
     flag(parser, "reference", "DIR", "the weights that it should serve; 'toy' for the built-in ones")
+    flag(parser, "rule", "NAME", "the rule that it draws by, so that randomness is proved and not estimated")
+    flag(parser, "logits", "FILE", "of a trace: safetensors, in which each record names its logits")
     flag(parser, "checks", "ID", "ids of checks; all when left out", nargs="+")
     words = "of the kit's own choices, which no trace has (default: 0)"
     flag(parser, "seed", "N", words, type=value_of)

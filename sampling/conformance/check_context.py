@@ -14,6 +14,7 @@ from sampling.conformance.endings import CheckEnded, CouldNotRun
 from sampling.conformance.sampling_case import SamplingCase
 from sampling.conformance.semantics import Semantics
 from sampling.conformance.target import CallableTarget
+from sampling.sampler.rules import Rule, checked_rule
 
 PLAIN = SamplingCase(np.zeros(16, dtype=np.float32))
 HARMLESS = (PLAIN, replace(PLAIN, params={"temperature": 1.0}))
@@ -27,17 +28,25 @@ class CheckContext(CaseContext):
         semantics: The semantics of the dialect.
         depth: How many draws; by default few for a callable that gives one token a call, many for one with `many`.
         seed: Of the dice: which seeds the target is given; at least 0.
+        rule: The rule that the target draws by; the function's `rule` when left out, if it has one.
 
     Raises:
-        InvalidArgument: No such depth or seed.
+        InvalidArgument: No such depth, seed or rule.
     """
 
     def __init__(
-        self, target: CallableTarget, semantics: Semantics, depth: DrawBudget | None = None, seed: int = 0
+        self,
+        target: CallableTarget,
+        semantics: Semantics,
+        depth: DrawBudget | None = None,
+        seed: int = 0,
+        rule: Rule | None = None,
     ) -> None:
         usual = DEEP if target.batched else QUICK
         super().__init__(semantics, usual if depth is None else depth, seed)
         self.target = target
+        named = getattr(target.function, "rule", None) if rule is None else rule
+        self.rule: Rule | None = None if named is None else checked_rule(named)
 
     def reach(self) -> None:
         """Ask for one token of a plain request, with a seed and without.

@@ -25,10 +25,10 @@ from sampling.chat.response import choice_object
 from sampling.conformance.pieces import Pieces
 from sampling.core.errors import RowError
 from sampling.core.history import History
-from sampling.dialects import Dialect, DialectName
+from sampling.dialects import TRUNCATIONS, Dialect, DialectName
 from sampling.dialects import dialect as dialect_named
 from sampling.generate.decode import SampledToken
-from sampling.pipeline.effective import effective_params
+from sampling.pipeline.effective import EffectiveParams, effective_params
 from sampling.pipeline.pipeline import Pipeline
 from sampling.pipeline.plan import StepPlan, make_plan
 from sampling.processors import AllowedTokens, Processor, Temperature, Truncation
@@ -139,7 +139,8 @@ class Reference:
             seed: The request's seed; None takes a fresh one.
 
         Returns:
-            The elements of `choices`: index, message, finish_reason, logprobs and what else the dialect has.
+            The elements of `choices`: index, message, finish_reason, logprobs and what else the dialect has; where a truncation
+            is on, the ids that were kept at each position, as `sampling_mask`.
         """
         asked = Asked(row_of(logits), self.read(params), prompt_ids, output_ids, len(output_ids))
         known = self.fresh_seed() if seed is None else seed
@@ -149,14 +150,22 @@ class Reference:
     def choice(self, asked: Asked, outputs: Sequence[list[int]], index: int, seed: int) -> dict[str, Any]:
         """Sample one choice to its end; `outputs` has what each choice sampled, and grows."""
         vocabulary, request = Pieces(asked.width), asked.request
-        choice = Choice(vocabulary, self.ending(request, vocabulary))
+        choice, kept = Choice(vocabulary, self.ending(request, vocabulary)), list[list[int]]()
         while choice.finish_reason is None:
             now = Asked(asked.logits, request, asked.prompt_ids, outputs[index], asked.written)
-            token = self.drawn(self.processed(now), [seed], len(outputs[index]), index)[0]
+            processed = self.processed(now)
+            token = self.drawn(processed, [seed], len(outputs[index]), index)[0]
+            kept.append(self.kept(processed))
             choice.accept(self.measured(now, token))
             outputs[index].append(token)
         told = replace(self.dialect, whole_characters=False)  # what checks ask with has to have a name
-        return self.answer(choice_object(index, choice, request.params, vocabulary, told))
+        answered = choice_object(index, choice, request.params, vocabulary, told)
+        truncates = EffectiveParams(request.params).uses(TRUNCATIONS)
+        return self.answer(answered | ({"sampling_mask": kept} if truncates else {}))
+
+    def kept(self, processed: Tensor) -> list[int]:
+        """Return the ids of the tokens that can be drawn."""
+        return processed[0].isfinite().nonzero()[:, 0].tolist()
 
     def ending(self, request: ChatRequest, vocabulary: Pieces) -> StopRules:
         """Return what ends a choice."""

@@ -29,6 +29,7 @@ ASKS = {
     "reported.chosen-is-listed": "Has the sampled token the same log probability in its entry and in the list?",
     "reported.count": "Are k alternatives listed, or k + 1; and what stands for a value that is not reported?",
     "reported.bytes": "Do the tokens' bytes, joined, give the message's UTF-8?",
+    "reported.kept-set": "Are the sets of tokens that the engine says it kept those that its parameters keep?",
     "temperature.scale": "Does the temperature divide the logits?",
     "temperature.zero": "Is temperature 0 the arg max, the lower id among equals?",
     "temperature.limit": "Do small temperatures converge to temperature 0?",

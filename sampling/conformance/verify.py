@@ -36,10 +36,10 @@ Target = CallableTarget | EndpointTarget | ProbeTarget | TraceTarget
 
 # By kind of target what `verify` takes besides, and what it takes with a URL to open it.
 SETTINGS = {
-    "callable": ("depth", "seed"),
-    "endpoint": ("seed", "reference"),
+    "callable": ("depth", "seed", "rule"),
+    "endpoint": ("seed", "reference", "rule"),
     "probe": ("depth", "seed"),
-    "trace": ("reference",),
+    "trace": ("reference", "rule", "logits"),
 }
 OPENING = ("model", "key", "parallel")
 
@@ -64,10 +64,11 @@ def verify(
         checks: Ids of the checks to run; all when left out.
         progress: Called with the id of each check, its number and how many there are, before it runs.
         settings: What else a kind of target takes: for callables `depth` and `seed` of `CheckContext`, for endpoints `seed`,
-            and with a URL `model`, `key` and `parallel` of `Client`. With `probe`, the folder of a probe checkpoint or
-            a `Probe`, the target is an engine that has loaded it: the URL of chat completions, or of completions of text, or a
-            callable `f(prompt, params, max_tokens, n, seed)` that returns the token ids or the text of each of n choices;
-            `prompts` is "ids" or "text", and `depth` and `seed` are as above.
+            and with a URL `model`, `key` and `parallel` of `Client`; for traces `logits`, a file of them; for these three
+            `rule`, that of the draw, by which randomness is proved and not estimated (of an endpoint with a `reference`). With
+            `probe`, the folder of a probe checkpoint or a `Probe`, the target is an engine that has loaded it: the URL of chat
+            completions, or of completions of text, or a callable `f(prompt, params, max_tokens, n, seed)` that returns the
+            token ids or the text of each of n choices; `prompts` is "ids" or "text", and `depth` and `seed` are as above.
 
     Returns:
         The report, with a finding for every check that was asked for.

@@ -70,7 +70,9 @@ def test_a_trace_of_the_own_loop_conforms_and_is_identified(recorded):
     decided = {name: f for name, f in report.checks.items() if f.verdict is not Verdict.NOT_TESTABLE}
     undecided = {name: f.evidence for name, f in decided.items() if f.verdict is not Verdict.CONFORMS}
     assert undecided == {}
-    assert set(decided) == set(trace_checks.RUNS) - {"randomness.seed-repeats", "output.finish-reason"}
+    by_proof = {"reported.kept-set", "randomness.seeds-differ", "randomness.choices-differ"}
+    untold = {"randomness.seed-repeats", "output.finish-reason", *by_proof}
+    assert set(decided) == set(trace_checks.RUNS) - untold
     assert report.identified is not None
     assert report.identified.winners == ("qstash",)
     assert report.exit_code == 0

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sampling.conformance.callables.replayed import DRAWS, HEAD, RARE, proved, rare_case
 from sampling.conformance.check_context import CheckContext
 from sampling.conformance.combine_findings import combine_findings
 from sampling.conformance.endings import Refused
@@ -29,9 +31,6 @@ REPEATS = 64
 REQUESTS = 200  # of two choices each
 SLOW, FAST = 2_000, 20_000  # draws for a callable of one token a call, and for one of many
 BINS, PAIR_BINS = 16, 5
-RARE = 1e-6
-HEAD = 11  # the one likely token of the case about rare ones
-WIDTH = 32_768
 FLAT = SamplingCase(spaced(0.1))
 
 
@@ -196,9 +195,7 @@ def followers(
 
 def tail_resolution(context: CheckContext) -> Finding:
     """One likely token and tens of thousands of a millionth each."""
-    logits = np.full(WIDTH, math.log(RARE / (1 - RARE * (WIDTH - 1))), dtype=np.float32)
-    logits[HEAD] = 0.0
-    case = SamplingCase(logits)
+    case = rare_case()
     return rare_ones(context.draws(case, draws_of(context)), context.expected(case), HEAD)
 
 
@@ -230,11 +227,14 @@ def rare_ones(tokens: Tokens, p: Row, head: int) -> Finding:
     return Finding(verdict, words, len(tokens), detects)
 
 
-RUNS: Mapping[str, Callable[[CheckContext], Finding]] = {
+STATISTICS: Mapping[str, Callable[[CheckContext], Finding]] = {
     "randomness.seed-repeats": seed_repeats,
     "randomness.seeds-differ": seeds_differ,
     "randomness.choices-differ": choices_differ,
     "randomness.unseeded-vary": unseeded_vary,
     "randomness.uniformity": uniformity,
     "randomness.tail": tail_resolution,
+}
+RUNS: Mapping[str, Callable[[CheckContext], Finding]] = {
+    name: partial(proved, DRAWS[name], run) if name in DRAWS else run for name, run in STATISTICS.items()
 }

@@ -5,19 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
+import torch
 
 from sampling.conformance.answers import Entry, content_of, entries_of
 from sampling.conformance.check_context import CheckContext
 from sampling.conformance.endings import CouldNotRun, NotTestable, Refused
 from sampling.conformance.fixtures import RANKED, spaced
 from sampling.conformance.oracle import Row, logprobs
+from sampling.conformance.proof import kept_finding
 from sampling.conformance.sampling_case import SamplingCase
 from sampling.conformance.token_names import TokenNames, only
 from sampling.conformance.verdict import Finding, Verdict, certain
-from sampling.dialects import MODES
+from sampling.core.errors import InvalidArgument
+from sampling.core.params import SamplingParams
+from sampling.dialects import MODES, DialectName, get_dialect
+from sampling.scoring.compare import KeptComparison, compare_kept
 
 SENTINEL = -9999.0
 CLOSE = 1e-3  # nats
@@ -25,6 +30,11 @@ WIDE = (0.07 * (np.arange(32, dtype=np.float32) * 7 % 32)).astype(np.float32)  #
 WANTED: Mapping[str, Any] = {"logprobs": True, "max_tokens": 1}
 LARGEST = 20
 REPORTS = 40
+CUTS: Sequence[Mapping[str, Any]] = (
+    *({"top_k": 5}, {"top_p": 0.7}, {"min_p": 0.3}),
+    *({"top_p": 0.8, "temperature": 2.0}, {"top_k": 3, "top_p": 0.9}),
+)
+REPORTED_SETS = 4  # of each
 MESSAGES = 20  # of several tokens
 DETECTS = f"a difference of {CLOSE:g} nats in any value that was looked at"
 
@@ -242,6 +252,37 @@ def joined_bytes(context: CheckContext) -> Finding:
     )
 
 
+def kept_set(context: CheckContext) -> Finding:
+    """Ask for the sets that the truncations kept, of several truncations.
+
+    Raises:
+        NotTestable: The target does not tell them, or no truncation acts.
+    """
+    logits, chosen = spaced(), get_dialect(cast("DialectName", context.semantics.name))
+    names, compared = TokenNames.learnt(context, len(logits)), list[tuple[str, KeptComparison]]()
+    for params in CUTS:
+        if len(context.acting([*params])) < len(params):
+            continue
+        words = ", ".join(f"{name} {value}" for name, value in params.items())
+        for _ in range(REPORTED_SETS):
+            choice = context.report(SamplingCase(logits, {**params, **WANTED}, (RANKED[0],)))
+            sets = choice.get("sampling_mask")
+            if sets is None:
+                raise NotTestable("a choice has no `sampling_mask`, which would tell what was kept")
+            token = names.id_of(only(choice))
+            rows, asked = torch.from_numpy(logits)[None], SamplingParams(**params, ranges=chosen.ranges)
+            try:
+                if token not in sets[0]:
+                    told = f"at {words} the sampled token, {token}, is not in the set that was kept"
+                    return found(Verdict.DEVIATES, told, 1, detects="a token that no set has")
+                compared.append((f"at {words}", compare_kept(rows, sets, asked, dialect=chosen)))
+            except (TypeError, LookupError, InvalidArgument) as error:
+                raise CouldNotRun(f"a `sampling_mask` of another form: {error}") from error
+    if not compared:
+        context.need_acting("top_k", "top_p")
+    return kept_finding(compared)
+
+
 RUNS: Mapping[str, Callable[[CheckContext], Finding]] = {
     "reported.distribution": distribution,
     "reported.zero-temperature": zero_temperature,
@@ -251,4 +292,5 @@ RUNS: Mapping[str, Callable[[CheckContext], Finding]] = {
     "reported.chosen-is-listed": chosen_is_listed,
     "reported.count": count,
     "reported.bytes": joined_bytes,
+    "reported.kept-set": kept_set,
 }

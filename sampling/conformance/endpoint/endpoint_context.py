@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from itertools import islice
 from typing import Any
 from zlib import crc32
 
@@ -17,10 +19,19 @@ from sampling.conformance.endpoint.reply import Reply
 from sampling.conformance.endpoint.target import EndpointTarget
 from sampling.conformance.endpoint.trouble import Malformed
 from sampling.conformance.endpoint.weights import ReferenceWeights, against_weights
+from sampling.conformance.proof import replay_of
 from sampling.conformance.semantics import Semantics
+from sampling.conformance.trace.logits import OF_MODEL, logits_of_model
+from sampling.conformance.trace.record import Record
+from sampling.conformance.trace.replay import RuleReplay
+from sampling.conformance.trace.whole_answers import answers_of
 from sampling.conformance.typed import typed
 from sampling.conformance.verdict import Finding
+from sampling.core.errors import InvalidArgument
 from sampling.core.params import integer
+from sampling.sampler.rules import Rule, checked_rule
+
+ANSWERS, LENGTH = 16, 16  # whole answers that are replayed, and the tokens of each
 
 
 class EndpointContext:
@@ -30,10 +41,11 @@ class EndpointContext:
         target: The endpoint.
         semantics: What it should do.
         seed: Of the kit's own choices, so that a run can be taken up again.
-        reference: The weights that the endpoint should serve, for the leg that compares with them.
+        reference: The weights that the endpoint should serve, for the leg that compares with them, and for replays.
+        rule: The rule that the endpoint draws by; to be replayed, it takes the reference.
 
     Raises:
-        InvalidArgument: No such seed, or a reference that is no loaded model.
+        InvalidArgument: No such seed or rule, or a reference that is no loaded model.
     """
 
     def __init__(
@@ -42,16 +54,22 @@ class EndpointContext:
         semantics: Semantics,
         seed: int = 0,
         reference: LoadedModel | None = None,
+        rule: Rule | None = None,
     ) -> None:
         integer("seed", seed, 0)
         typed("reference", reference, LoadedModel | None, "a model as `sampling.load` gives it, or None")
+        self.rule: Rule | None = None if rule is None else checked_rule(rule)
+        if rule is not None and reference is None:
+            raise InvalidArgument("rule", rule, "left out: without reference weights nothing can be replayed")
         self.client, self.semantics, self.seed = target.client, semantics, seed
+        self._target, self.logits_of = target, None if reference is None else logits_of_model(reference)
         self.reference = None if reference is None else ReferenceWeights(reference, semantics.name)
         self.profile = EndpointProfile(target.client, self.reference, semantics)
         self.rng = np.random.default_rng(seed)
         self.pools: dict[str, list[Reply]] = {}  # responses by the case that they are to
         self.thresholds: dict[Duel, list[float]] = {}  # as far as they were measured
         self.ways: dict[bool, Mapping[str, Any]] = {}  # to the most likely token, at temperatures or not
+        self.unreplayed = ""  # in words, why the rule was of no use
         self.defaults: tuple[str, ...] = ()  # in words, once they were looked for
         self.effective: dict[str, bool] = {}  # by parameter, as far as it was asked for
 
@@ -89,6 +107,26 @@ class EndpointContext:
         self.profile.plain()
         return self.profile.manners.refusal(fields)
 
+    @cached_property
+    def answers(self) -> list[Record]:
+        """Whole answers with their token ids; none where the endpoint does not tell them."""
+        try:
+            return [*islice(answers_of(self._target, self.seed, LENGTH), ANSWERS)]
+        except (InvalidArgument, CheckEnded) as why:
+            self.unreplayed = f"nothing was replayed: {why}"
+            return []
+
+    @cached_property
+    def replayed(self) -> RuleReplay | None:
+        """What whole answers say about the rule; None where it is not known, or nothing can be replayed."""
+        if self.rule is None or self.logits_of is None or not self.answers:
+            return None
+        try:
+            return replay_of(self.answers, self.logits_of, self.rule, self.semantics.name, OF_MODEL)
+        except InvalidArgument as why:
+            self.unreplayed = f"nothing was replayed: {why}"
+            return None
+
     @property
     def legs(self) -> tuple[str, ...]:
         """Which comparisons are made."""
@@ -99,7 +137,8 @@ class EndpointContext:
         """What the endpoint's model is, as far as it was looked at, and what it took to ask."""
         identity = self._identity()
         spent = f"{self.client.budget.sent} requests were sent"
-        return (identity, *self.defaults, *self.profile.manners.notes, spent)
+        unreplayed = (self.unreplayed,) if self.unreplayed else ()
+        return (identity, *unreplayed, *self.defaults, *self.profile.manners.notes, spent)
 
     def _identity(self) -> str:
         """Return what the endpoint's model is, as far as it was looked at."""

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from itertools import islice, pairwise
 from typing import Any
 
@@ -20,6 +21,7 @@ from sampling.conformance.endpoint.endpoint_context import EndpointContext, Run,
 from sampling.conformance.endpoint.ground import EndpointCase
 from sampling.conformance.endpoint.reply import Choice
 from sampling.conformance.endpoint.trouble import Refused, Unanswered
+from sampling.conformance.proof import by_replay
 from sampling.conformance.statistics.binomial import tail
 from sampling.conformance.statistics.pearson import pearson
 from sampling.conformance.statistics.pit import transform
@@ -258,10 +260,15 @@ def uniformity(context: EndpointContext) -> Finding:
     return uniformity_of(transform(tokens, p, context.rng.random(len(tokens))))
 
 
+def proved(statistics: Run, context: EndpointContext) -> Finding:
+    """Prove by replay where the rule is known and answers tell their token ids; look at frequencies where not."""
+    return by_replay(context.replayed) or statistics(context)
+
+
 RUNS: dict[str, Run] = {
-    "randomness.seed-repeats": seed_repeats,
-    "randomness.seeds-differ": seeds_differ,
-    "randomness.choices-differ": choices_differ,
+    "randomness.seed-repeats": partial(proved, seed_repeats),
+    "randomness.seeds-differ": partial(proved, seeds_differ),
+    "randomness.choices-differ": partial(proved, choices_differ),
     "randomness.unseeded-vary": unseeded_vary,
-    "randomness.uniformity": uniformity,
+    "randomness.uniformity": partial(proved, uniformity),
 }

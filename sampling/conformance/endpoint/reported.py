@@ -26,9 +26,10 @@ from sampling.conformance.endpoint.reply import (
 )
 from sampling.conformance.endpoint.trouble import Malformed, Missing, Refused
 from sampling.conformance.oracle import logprobs
+from sampling.conformance.proof import kept_in
 from sampling.conformance.sampling_case import SamplingCase
 from sampling.conformance.verdict import Finding, Verdict, certain
-from sampling.core.errors import shown
+from sampling.core.errors import InvalidArgument, shown
 from sampling.dialects import MODES
 
 TRIED, REPEATED = 12, 8  # tokens that are forced until one is listed behind itself, and how often each
@@ -406,6 +407,16 @@ def among_whole(context: EndpointContext, token: int, logprob: float) -> Reply:
 MIDDLE = 60.0  # how far above log probabilities
 
 
+def kept_set(context: EndpointContext) -> Finding:
+    """Compare the sets that whole answers tell with those of the dialect."""
+    if context.logits_of is None:
+        raise NotTestable("the sets that an endpoint kept need its logits: reference weights")
+    try:
+        return kept_in(context.answers, context.logits_of, None, context.semantics.name)
+    except InvalidArgument as error:
+        raise Malformed(f"sampling masks: {error}") from error
+
+
 RUNS: dict[str, Run] = {
     "reported.distribution": distribution,
     "reported.zero-temperature": zero_temperature,
@@ -415,4 +426,5 @@ RUNS: dict[str, Run] = {
     "reported.chosen-is-listed": chosen_is_listed,
     "reported.count": count,
     "reported.bytes": joined_bytes,
+    "reported.kept-set": kept_set,
 }

@@ -6,6 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
+from pathlib import Path
 
 import numpy as np
 
@@ -13,11 +14,14 @@ from sampling.chat.loaded_model import LoadedModel
 from sampling.conformance.checks import COMPARISONS
 from sampling.conformance.endings import NotTestable
 from sampling.conformance.endpoint.weights import ReferenceWeights
+from sampling.conformance.proof import by_replay, kept_in, replay_of
 from sampling.conformance.semantics import Semantics
 from sampling.conformance.sequential_test import Alternative, SequentialTest, distinct
 from sampling.conformance.statistics.pit import placed
 from sampling.conformance.trace.cases import CASES, PLAIN
+from sampling.conformance.trace.logits import OF_MODEL, LogitsOf, TensorFile, logits_of_model
 from sampling.conformance.trace.record import Record
+from sampling.conformance.trace.replay import RuleReplay
 from sampling.conformance.trace.steps import delicate, steps_of
 from sampling.conformance.trace.target import TraceTarget
 from sampling.conformance.trace.tokens import Tokens
@@ -25,6 +29,8 @@ from sampling.conformance.trace.weights import against_weights
 from sampling.conformance.typed import typed
 from sampling.conformance.uniformity import uniformity_of
 from sampling.conformance.verdict import Finding, Verdict
+from sampling.core.errors import InvalidArgument
+from sampling.sampler.rules import Rule, checked_rule
 
 SAME = 1e-3  # distributions closer than this are one: log probabilities are told with few digits
 CLOSE = 1e-3
@@ -36,17 +42,35 @@ class TraceContext:
     Args:
         target: The trace.
         semantics: What its engine should do.
-        reference: The weights that its engine should have had, for the leg that compares with them.
+        reference: The weights that its engine should have had, for the leg that compares with them, and for replays.
+        rule: The rule that its engine draws by; where the logits are known, those of the dialect's engine are tried without it.
+        logits: A file of safetensors that has the logits, and kept sets, that the records name.
 
     Raises:
-        InvalidArgument: A reference that is no loaded model.
+        InvalidArgument: A reference that is no loaded model, a rule that cannot be tried, or a file that
+            lacks what the trace names.
     """
 
     def __init__(
-        self, target: TraceTarget, semantics: Semantics, reference: LoadedModel | None = None
+        self,
+        target: TraceTarget,
+        semantics: Semantics,
+        reference: LoadedModel | None = None,
+        rule: Rule | None = None,
+        logits: str | Path | None = None,
     ) -> None:
         typed("reference", reference, LoadedModel | None, "a model as `sampling.load` gives it, or None")
+        typed("logits", logits, str | Path | None, "the path of a file of safetensors, or None")
         self.records, self.semantics = target.records, semantics
+        self.rule: Rule | None = None if rule is None else checked_rule(rule)
+        self.beside = None if logits is None else TensorFile(Path(logits))
+        self.logits_of, self.logit_error = source_of(self.beside, reference)
+        if self.rule is not None and self.logits_of is None:
+            words = "left out: without logits or reference weights nothing can be replayed"
+            raise InvalidArgument("rule", rule, words)
+        if self.rule is not None or self.beside is not None:
+            self.replayed  # noqa: B018 (what is wrong with the files is said before anything runs)
+        self.kept = self._kept()
         self.reference = None if reference is None else ReferenceWeights(reference, semantics.name)
 
     @property
@@ -60,6 +84,30 @@ class TraceContext:
         found = Tokens.of(steps_of(self.records))
         return found.where(lambda situation: not delicate(situation, self.semantics))
 
+    @cached_property
+    def replayed(self) -> RuleReplay | None:
+        """What the tokens say about the rule; None where the logits are not known, or no rule fits."""
+        if self.logits_of is None:
+            return None
+        try:
+            return replay_of(self.records, self.logits_of, self.rule, self.semantics.name, self.logit_error)
+        except InvalidArgument:
+            if self.rule is not None or self.beside is not None:
+                raise
+            return None  # weights were given for another leg, and do not fit a replay
+
+    def _kept(self) -> Finding:
+        """Compare the sets that the engine kept with those of the dialect."""
+        kept_of = None if self.beside is None else self.beside.kept_of
+        try:
+            if all(record.kept is None for record in self.records):
+                raise NotTestable("the trace does not tell the sets of tokens that the engine kept")
+            if self.logits_of is None:
+                raise NotTestable("the sets of a trace need its logits: a file of them, or reference weights")
+            return kept_in(self.records, self.logits_of, kept_of, self.semantics.name)
+        except NotTestable as end:
+            return end.finding()
+
     @property
     def notes(self) -> tuple[str, ...]:
         """How much of the trace could be used, and how its log probabilities compare with the reference's."""
@@ -69,6 +117,32 @@ class TraceContext:
 
 
 Run = Callable[[TraceContext], Finding]
+
+
+def source_of(beside: TensorFile | None, reference: LoadedModel | None) -> tuple[LogitsOf | None, float]:
+    """Return where the logits are from, and how far the engine's may be from them."""
+    if beside is not None:
+        return beside.logits_of, 0.0
+    return (None, 0.0) if reference is None else (logits_of_model(reference), OF_MODEL)
+
+
+def proved(statistics: Run, context: TraceContext) -> Finding:
+    """Prove by replay where the rule is known; look at frequencies where it is not."""
+    return by_replay(context.replayed) or statistics(context)
+
+
+def needs_rule(seen: Callable[[Record], object], what: str, context: TraceContext) -> Finding:
+    """Prove by replay what frequencies in a trace do not show, where records differ in something.
+
+    Raises:
+        NotTestable: They do not, or the rule is not known.
+    """
+    if len({seen(record) for record in context.records}) < 2:
+        raise NotTestable(f"the trace has no two {what}")
+    found = by_replay(context.replayed)
+    if found is None:
+        raise NotTestable("without a known rule of the draw (and logits), a trace shows no such thing")
+    return found
 
 
 def compared(name: str, context: TraceContext) -> Finding:
@@ -194,7 +268,10 @@ RUNS: dict[str, Run] = {
     "reported.mass": mass,
     "reported.chosen-is-listed": chosen_is_listed,
     **{name: partial(compared, name) for name in CASES},
-    "randomness.uniformity": uniformity,
-    "randomness.seed-repeats": seed_repeats,
+    "reported.kept-set": lambda context: context.kept,
+    "randomness.uniformity": partial(proved, uniformity),
+    "randomness.seed-repeats": partial(proved, seed_repeats),
+    "randomness.seeds-differ": partial(needs_rule, lambda record: record.params.get("seed"), "seeds"),
+    "randomness.choices-differ": partial(needs_rule, lambda record: record.choice, "choices"),
     "output.finish-reason": finish_reason,
 }

@@ -14,6 +14,7 @@ from sampling.core.errors import InvalidArgument
 from sampling.scoring.kept import Kept
 
 LogitsOf = Callable[[Record, int], Tensor]
+OF_MODEL = 1e-4  # how far the logits of two programs may be apart that run one model in float32
 
 
 def logits_of_model(loaded: LoadedModel) -> LogitsOf:

@@ -18,6 +18,7 @@ from sampling.chat.prepared import prepare
 from sampling.chat.request import ChatRequest
 from sampling.conformance.endpoint.prompts import CONTEXTS, Messages
 from sampling.conformance.endpoint.target import EndpointTarget
+from sampling.conformance.endpoint.trouble import Refused
 from sampling.conformance.oracle import NEUTRAL
 from sampling.conformance.trace.answers import records_of
 from sampling.conformance.trace.record import Alternative, Record
@@ -39,6 +40,8 @@ SENT = {name: value for name, value in NEUTRAL.items() if name not in ("logit_bi
     "top_k": -1
 }
 TELLING = {"return_token_ids": True, "return_tokens_as_token_ids": True, "logprobs": True, "top_logprobs": 1}
+
+MASKS = {"return_meta_info": True, "return_sampling_mask": True}  # of SGLang, if its server may tell them
 
 
 def asked(seed: int) -> Iterator[tuple[Messages, dict[str, Any]]]:
@@ -64,10 +67,17 @@ def from_server(target: EndpointTarget, count: int, seed: int, length: int) -> I
 
 
 def answers_of(target: EndpointTarget, seed: int, length: int) -> Iterator[Record]:
-    """Yield records of an endpoint whose connections somebody else closes, without end."""
+    """Yield records of an endpoint whose connections somebody else closes, without end; with masks if it takes the fields."""
+    masks = MASKS
     for context, params in asked(seed):
         body = {"messages": [*context], **SENT, **params, "n": 2, "max_tokens": length, **TELLING}
-        yield from records_of(body, read_json(target.client.text(body), "answer"))
+        try:
+            text = target.client.text({**body, **masks})
+        except Refused:
+            if not masks:
+                raise
+            masks, text = {}, target.client.text(body)
+        yield from records_of(body, read_json(text, "answer"))
 
 
 def by_rule(

@@ -104,6 +104,29 @@ def infinite(entry: Entry) -> Entry:
     return {**entry, "logprob": -float("inf") if entry["logprob"] == -9999.0 else entry["logprob"]}
 
 
+class KeptOff(FaultySampler):
+    """A set that is not the one that was drawn from.
+
+    Args:
+        more: Whether it has the likeliest token that was left out, too, or lacks the least likely that was kept.
+    """
+
+    def __init__(self, more: bool) -> None:
+        super().__init__()
+        self._more, self._raw = more, Tensor()
+
+    def processed(self, asked: Asked) -> Tensor:
+        """Remember the logits."""
+        self._raw = asked.logits[0]
+        return super().processed(asked)
+
+    def kept(self, processed: Tensor) -> list[int]:
+        """One token too many, or too few."""
+        right = super().kept(processed)
+        best = self._raw.argsort(descending=True).tolist()
+        return best[: len(right) + 1] if self._more else best[: max(len(right) - 1, 1)]
+
+
 DISTRIBUTION, COUNT, BYTES = "reported.distribution", "reported.count", "reported.bytes"
 
 MUTANTS = (
@@ -176,6 +199,20 @@ MUTANTS = (
         "ollama #13497",
         BYTES,
         lambda: FaultySampler(answer=every_entry(bytes_of_text)),
+    ),
+    Mutant(
+        "kept-set-too-large",
+        "tells a set with a token that it cannot draw",
+        "SGLang #35966: sets that were rebuilt after the draw",
+        "reported.kept-set",
+        lambda: KeptOff(more=True),
+    ),
+    Mutant(
+        "kept-set-too-small",
+        "tells a set without the least likely token that it can draw",
+        "a strict comparison in the mask and another one in the draw",
+        "reported.kept-set",
+        lambda: KeptOff(more=False),
     ),
     Mutant(
         "bytes-stripped",
