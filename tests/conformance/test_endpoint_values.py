@@ -199,7 +199,7 @@ def test_texts_without_an_end_leave_short_evidence():
         "usage": {"prompt_tokens": 3, "completion_tokens": 1},
     }
     report = verify(answering(saying(told)))
-    assert len(report.checks) == 40
+    assert len(report.checks) == 41
     assert max(len(finding.evidence) for finding in report.checks.values()) < 500
     assert len(Finding(Verdict.CONFORMS, long).evidence) == LONGEST + 3
 
