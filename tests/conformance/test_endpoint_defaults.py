@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import re
 
+import numpy as np
 import pytest
 from conformance.letters import lettered
 from conformance.quirks import Quirk, defaults, without
 
 from sampling.conformance.endpoint import defaults as module
-from sampling.conformance.endpoint.defaults import Seen, defaults_of, seen_in
+from sampling.conformance.endpoint.defaults import HYPOTHESES, Seen, defaults_of, evidence, seen_in
 from sampling.conformance.endpoint.endpoint_context import EndpointContext
 from sampling.conformance.endpoint.reply import Choice, Message
 from sampling.conformance.semantics import Semantics
@@ -77,3 +79,28 @@ def test_a_sampled_token_is_found_by_its_id_or_not_looked_at():
     assert seen({"token": "", "logprob": -0.5}, *without_ids) == []
     (rare,) = seen({"token": "Z", "logprob": -9.0, "id": 7}, letter, part)
     assert rare.place is None
+
+
+def test_evidence_is_what_is_computed_by_hand_for_lists_of_any_length():
+    """Of the probabilities 1/2, 1/4, 1/8, the third came before; of 3/4, 1/8, the token drawn is none of both."""
+    long = np.log([0.5, 0.25, 0.125]), np.array([False, False, True])
+    short = np.log([0.75, 0.125]), np.array([False, False])
+    drawn = [Seen(0, *long), Seen(2, *long), Seen(None, *short)]
+    sharpened = (
+        0.25 + 0.0625 + 0.015625 + 0.125 * 0.125
+    )  # at half the temperature; others as if each were the least of the listed
+    ratios = {
+        ("temperature", 0): [2.0, 0.0, 0.0],
+        ("temperature", 0.5): [
+            0.25 / sharpened / 0.5,
+            0.015625 / sharpened / 0.125,
+            0.015625 / (0.5625 + 0.015625 + 0.015625) / 0.125,
+        ],
+        ("top_p", 0.7): [1 / 0.75, 0.0, 0.0],
+        ("top_k", 1): [2.0, 0.0, 0.0],
+        ("min_p", 0.4): [1 / 0.75, 0.0, 0.0],
+        ("a penalty", 1.0): [1 / (0.875 + 0.125 / math.e), 1 / math.e / (0.875 + 0.125 / math.e), 1.0],
+    }
+    hypotheses = [HYPOTHESES[name][value] for name, value in ratios]
+    expected = [sum(math.log(0.99 * ratio + 0.01) for ratio in drawn) for drawn in ratios.values()]
+    assert evidence(drawn, hypotheses) == pytest.approx(expected)

@@ -66,8 +66,7 @@ def test_a_sampler_takes_no_end_token_before_its_time(how: str) -> None:
     check_no_end_token_before_its_time(how)
 
 
-@pytest.mark.compiled
-@pytest.mark.usefixtures("compiled")
+@pytest.mark.usefixtures("traced")
 def test_nor_does_a_compiled_one() -> None:
     check_no_end_token_before_its_time("vllm", compile=True, max_history=8)
 

@@ -35,8 +35,7 @@ def test_more_edits_than_are_in_sight() -> None:
     check_more_edits_than_are_in_sight()
 
 
-@pytest.mark.compiled
-@pytest.mark.usefixtures("compiled")
+@pytest.mark.usefixtures("traced")
 def test_more_edits_than_are_in_sight_compiled() -> None:
     check_more_edits_than_are_in_sight(compile=True, max_history=8)
 

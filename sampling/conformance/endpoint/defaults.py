@@ -7,8 +7,9 @@ those that biases make. Listed log probabilities may have the defaults in them; 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -57,38 +58,83 @@ class Seen:
     listed: Row
     before: NDArray[np.bool_]
 
-    @property
+
+@dataclass(frozen=True)
+class Table:
+    """Tokens beside which equally many are listed.
+
+    Args:
+        places: Which of the listed ones each is; -1 for another: int64 [N].
+        listed: Log probabilities, from large to small, float64 [N, K].
+        before: Which of them came before in the message, bool [N, K].
+    """
+
+    places: NDArray[np.int64]
+    listed: Row
+    before: NDArray[np.bool_]
+
+    @cached_property
     def shares(self) -> Row:
-        """Their probabilities."""
+        """Their probabilities, float64 [N, K]."""
         return np.exp(self.listed)
 
-    @property
-    def rest(self) -> float:
-        """The probability of all others."""
-        return max(1.0 - float(self.shares.sum()), 0.0)
+    @cached_property
+    def rest(self) -> Row:
+        """The probability of all others, float64 [N, 1]."""
+        return left_of(self.shares)
 
-    def of(self, shares: Row) -> float:
-        """Return what the token has of some shares, the others taking what is left of them."""
-        return max(1.0 - float(shares.sum()), 0.0) if self.place is None else float(shares[self.place])
+    def of(self, shares: Row) -> Row:
+        """Return what each token has of some shares, the others taking what is left of them: float64 [N]."""
+        return with_rest(shares)[np.arange(len(shares)), self.places]
+
+    def select(self, rows: NDArray[np.bool_]) -> Table:
+        """Return some of the tokens."""
+        return Table(self.places[rows], self.listed[rows], self.before[rows])
 
 
-# What a hypothesis draws from, of the listed tokens: no more than it does, so that ratios have an expectation of at most 1.
-Hypothesis = Callable[[Seen], Row]
+def tables(seen: Iterable[Seen]) -> list[Table]:
+    """Return tokens together, by the length of their lists."""
+    by_length: dict[int, list[Seen]] = {}
+    for one in seen:
+        by_length.setdefault(len(one.listed), []).append(one)
+    return [
+        Table(
+            np.array([-1 if one.place is None else one.place for one in alike]),
+            np.stack([one.listed for one in alike]),
+            np.stack([one.before for one in alike]),
+        )
+        for alike in by_length.values()
+    ]
+
+
+def left_of(shares: Row) -> Row:
+    """Return what others have beside some shares [N, K], float64 [N, 1]."""
+    return np.maximum(1.0 - shares.sum(-1, keepdims=True), 0.0)
+
+
+def with_rest(shares: Row) -> Row:
+    """Return shares [N, K] and, behind them, what others have: float64 [N, K + 1]."""
+    return np.concatenate([shares, left_of(shares)], axis=-1)
+
+
+# What a hypothesis draws from, of the listed tokens [N, K]: no more than it does, so that ratios have an expectation of at
+# most 1.
+Hypothesis = Callable[[Table], Row]
 
 
 def cooled(temperature: float) -> Hypothesis:
     """Return a temperature."""
 
-    def hypothesis(seen: Seen) -> Row:
+    def hypothesis(seen: Table) -> Row:
         if temperature == 0:
-            return (np.arange(len(seen.listed)) == 0).astype(np.float64)
+            return np.zeros_like(seen.listed) + (np.arange(seen.listed.shape[1]) == 0)
         power = 1 / temperature
-        least = float(seen.shares.min())
+        least = seen.shares.min(-1, keepdims=True)
         others = (
             seen.rest**power * VOCABULARY ** (1 - power) if power < 1 else seen.rest * least ** (power - 1)
         )
         weights = np.exp(power * seen.listed)
-        return weights / (weights.sum() + others)
+        return weights / (weights.sum(-1, keepdims=True) + others)
 
     return hypothesis
 
@@ -96,12 +142,12 @@ def cooled(temperature: float) -> Hypothesis:
 def nucleus(top_p: float) -> Hypothesis:
     """Return a top_p."""
 
-    def hypothesis(seen: Seen) -> Row:
-        shares = seen.shares
-        above = np.cumsum(shares) - shares
+    def hypothesis(seen: Table) -> Row:
+        shares, last = seen.shares, seen.shares[:, -1:]
+        above = np.cumsum(shares, axis=-1) - shares
         kept = np.where(above < top_p, shares, 0.0)
-        beyond = above[-1] + shares[-1] < top_p  # some that are not listed are kept, too
-        return kept / (min(1.0, top_p + float(shares[-1])) if beyond else kept.sum())
+        beyond = above[:, -1:] + last < top_p  # some that are not listed are kept, too
+        return kept / np.where(beyond, np.minimum(1.0, top_p + last), kept.sum(-1, keepdims=True))
 
     return hypothesis
 
@@ -109,11 +155,12 @@ def nucleus(top_p: float) -> Hypothesis:
 def first(top_k: int) -> Hypothesis:
     """Return a top_k, no larger than the list."""
 
-    def hypothesis(seen: Seen) -> Row:
-        if top_k > len(seen.listed):
+    def hypothesis(seen: Table) -> Row:
+        length = seen.listed.shape[1]
+        if top_k > length:
             return seen.shares
-        kept = np.where(np.arange(len(seen.listed)) < top_k, seen.shares, 0.0)
-        return kept / kept.sum()
+        kept = np.where(np.arange(length) < top_k, seen.shares, 0.0)
+        return kept / kept.sum(-1, keepdims=True)
 
     return hypothesis
 
@@ -121,13 +168,11 @@ def first(top_k: int) -> Hypothesis:
 def above_share(min_p: float) -> Hypothesis:
     """Return a min_p."""
 
-    def hypothesis(seen: Seen) -> Row:
+    def hypothesis(seen: Table) -> Row:
         shares = seen.shares
-        low = min_p * shares[0]
-        if shares[-1] >= low:
-            return shares
+        low = min_p * shares[:, :1]
         kept = np.where(shares >= low, shares, 0.0)
-        return kept / kept.sum()
+        return np.where(shares[:, -1:] >= low, shares, kept / kept.sum(-1, keepdims=True))
 
     return hypothesis
 
@@ -135,9 +180,9 @@ def above_share(min_p: float) -> Hypothesis:
 def lowered(by: float) -> Hypothesis:
     """Return a penalty on the tokens that came before."""
 
-    def hypothesis(seen: Seen) -> Row:
+    def hypothesis(seen: Table) -> Row:
         weights = seen.shares * np.exp(-by * seen.before)
-        return weights / (weights.sum() + seen.rest)
+        return weights / (weights.sum(-1, keepdims=True) + seen.rest)
 
     return hypothesis
 
@@ -165,13 +210,17 @@ def hypotheses_of(names: Iterable[str]) -> list[Hypothesis]:
     ]
 
 
-def evidence(seen: Sequence[Seen], hypotheses: Iterable[Hypothesis]) -> list[float]:
-    """Return the logarithm of each hypothesis's likelihood ratio to neutral values."""
-    known = [one for one in seen if one.of(one.shares) > 0]
-    return [
-        sum(math.log((1 - DOUBT) * one.of(hypothesis(one)) / one.of(one.shares) + DOUBT) for one in known)
-        for hypothesis in hypotheses
-    ]
+def evidence(seen: Iterable[Seen], hypotheses: Collection[Hypothesis]) -> Row:
+    """Return the logarithm of each hypothesis's likelihood ratio to neutral values, float64 [H]."""
+    logs = np.zeros(len(hypotheses))
+    for table in tables(seen):
+        known = table.select(table.of(table.shares) > 0)
+        neutral = known.of(known.shares)
+        logs += [
+            np.log((1 - DOUBT) * known.of(hypothesis(known)) / neutral + DOUBT).sum()
+            for hypothesis in hypotheses
+        ]
+    return logs
 
 
 @dataclass
@@ -188,17 +237,16 @@ class Power:
 
     def take(self, seen: Iterable[Seen]) -> None:
         """Take tokens in."""
-        for name in self.sought:
-            hypothesis = HYPOTHESES[name][CLOSEST[name]]
-            for one in seen:
-                drawn, neutral = (
-                    np.append(row, max(1.0 - row.sum(), 0.0)) for row in (hypothesis(one), one.shares)
-                )
-                known = neutral > 0
-                gain = np.log((1 - DOUBT) * drawn[known] / neutral[known] + DOUBT)
-                mean = float(drawn[known] @ gain)
-                self.means[name] = self.means.get(name, 0.0) + mean
-                self.variances[name] = self.variances.get(name, 0.0) + float(drawn[known] @ gain**2) - mean**2
+        for table in tables(seen):
+            neutral = with_rest(table.shares)
+            known = neutral > 0
+            for name in self.sought:
+                drawn = np.where(known, with_rest(HYPOTHESES[name][CLOSEST[name]](table)), 0.0)
+                gain = np.log((1 - DOUBT) * drawn / np.where(known, neutral, 1.0) + DOUBT)
+                means = (drawn * gain).sum(-1)
+                variances = (drawn * gain**2).sum(-1) - means**2
+                self.means[name] = self.means.get(name, 0.0) + float(means.sum())
+                self.variances[name] = self.variances.get(name, 0.0) + float(variances.sum())
 
     @property
     def sought(self) -> list[str]:
@@ -219,7 +267,7 @@ class Power:
         return f", where {' or '.join(told)} would be" if told else ""
 
 
-def noticed(logs: Sequence[float]) -> bool:
+def noticed(logs: Row) -> bool:
     """Whether neutral values are excluded, by the mean of the others' likelihood ratios."""
     return float(np.logaddexp.reduce(logs)) - math.log(len(logs)) >= -math.log(FALSE_ALARM)
 
@@ -345,7 +393,7 @@ class Enough:
         self.count += len(seen)
         self.power.take(seen)
         self.logs += evidence(seen, self.hypotheses)
-        if self.hypotheses and noticed([*self.logs]):
+        if self.hypotheses and noticed(self.logs):
             return True
         return self.count >= ENOUGH and len(self.power.found) == len(self.power.sought)
 
