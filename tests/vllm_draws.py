@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import struct
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,9 @@ def murmur3(block: bytes) -> int:
     return h ^ h >> 16
 
 
-def vllm_token(row: list[float], seed: int, position: int) -> int:
+def vllm_token(row: list[float], seed: int, position: int, hashed: Callable[[bytes], int] = murmur3) -> int:
     noise = [
-        -math.log(-math.log1p(-(murmur3(struct.pack("<QII", seed % 2**64, position, token)) + 0.5) / 2**32))
+        -math.log(-math.log1p(-(hashed(struct.pack("<QII", seed % 2**64, position, token)) + 0.5) / 2**32))
         for token in range(len(row))
     ]
     scores = [logit + added for logit, added in zip(row, noise, strict=True)]

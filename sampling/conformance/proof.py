@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, cast
 
 from sampling.conformance.endings import NotTestable
-from sampling.conformance.trace.logits import OF_MODEL, LogitsOf
+from sampling.conformance.statistics.binomial import tail
+from sampling.conformance.trace.logits import LogitsOf
 from sampling.conformance.trace.record import Record
 from sampling.conformance.trace.replay import Difference, RuleReplay, params_of, replay_trace
-from sampling.conformance.verdict import Finding, Verdict, certain
+from sampling.conformance.verdict import FALSE_ALARM, Finding, Verdict, certain
 from sampling.core.errors import InvalidArgument
 from sampling.dialects import DialectName, get_dialect
 from sampling.sampler.rules import RULES, Rule
@@ -19,6 +20,8 @@ from sampling.scoring.kept import Kept
 from sampling.scoring.token_logprobs import token_logprobs
 
 DETECTS = "a token that is not the rule's, in any draw"
+ROUNDED = 0.25  # of a margin, where logits are a model's: the engine may have computed its own in bfloat16
+ROUNDED_SHARE = 0.05  # of the tokens: more than such logits change
 EXACT = 1e-5  # of a margin between processed logits: below this a boundary may be rounding
 
 
@@ -37,12 +40,15 @@ def replay_of(
     return best if best.fits or rule is not None else None
 
 
-def by_replay(one: RuleReplay | None, places: tuple[str, str] = ("record", "position")) -> Finding | None:
+def by_replay(
+    one: RuleReplay | None, places: tuple[str, str] = ("record", "position"), *, of_model: bool = False
+) -> Finding | None:
     """Return what a replay proves; None where no rule is known, or nothing was decided.
 
     Args:
         one: The replay.
         places: What its numbers of records and of positions count.
+        of_model: Whether the logits are a model's and not the engine's own, so that few differences decide nothing.
     """
     if one is None or one.untried or not (one.differing or one.fits):
         return None
@@ -52,9 +58,18 @@ def by_replay(one: RuleReplay | None, places: tuple[str, str] = ("record", "posi
     )
     words += f", {one.within_margin} too close to tell" if one.within_margin else ""
     words += f"; {len(one.left_out)} records without a seed are left out" if one.left_out else ""
+    if one.first is not None and of_model and few(one):
+        told = f"{words}; {first(one.first, places)}; rounded logits may do that"
+        return certain(Verdict.INCONCLUSIVE, told, one.tokens, detects=DETECTS)
     if one.first is not None:
         return certain(Verdict.DEVIATES, f"{words}; {first(one.first, places)}", one.tokens, detects=DETECTS)
     return certain(Verdict.CONFORMS, words, one.tokens, detects=DETECTS)
+
+
+def few(one: RuleReplay) -> bool:
+    """Return whether no more tokens differ than rounded logits may change, though the rule holds."""
+    expected = one.differing <= ROUNDED_SHARE * one.tokens
+    return one.alive and (expected or tail(one.differing, one.tokens, ROUNDED_SHARE) >= FALSE_ALARM)
 
 
 def first(one: Difference, places: tuple[str, str]) -> str:
@@ -142,4 +157,4 @@ def kept_in(
                 )
                 raise InvalidArgument(where, error.value, error.allowed) from None
 
-    return kept_finding(compared(), EXACT if kept_of else 10 * OF_MODEL)
+    return kept_finding(compared(), EXACT if kept_of else ROUNDED)

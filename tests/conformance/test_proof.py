@@ -11,12 +11,14 @@ import httpx2
 import pytest
 import torch
 from safetensors.torch import save_file
-from vllm_draws import PROMPT, V, answer, vllm_token
+from vllm_draws import PROMPT, V, answer, murmur3, vllm_token
 
 from sampling import Sampler, SamplingParams, verify
 from sampling.cli.main import main
 from sampling.cli.targets import reference_of
 from sampling.conformance.endpoint.target import EndpointTarget
+from sampling.conformance.proof import by_replay
+from sampling.conformance.trace.replay import Difference, RuleReplay
 from sampling.conformance.trace.target import TraceTarget
 from sampling.conformance.verdict import Finding, Verdict
 from sampling.core.errors import InvalidArgument
@@ -39,6 +41,29 @@ class Engine:
     ) -> int:
         position = max(len(prompt_ids) + len(output_ids) - 1, 0)
         return vllm_token(logits.tolist(), *self.key(7 if seed is None else seed, position))
+
+
+class OneBit(Engine):
+    """The rule but for a bit: of the key's 16 bytes, or of the hash.
+
+    Args:
+        bit: Which of the key's 128, or of the 32 behind them.
+    """
+
+    def __init__(self, bit: int) -> None:
+        self.bit = bit
+
+    def hashed(self, block: bytes) -> int:
+        key, bit = int.from_bytes(block, "little"), self.bit
+        if bit >= 128:
+            return murmur3(block) ^ 1 << bit - 128
+        return murmur3((key ^ 1 << bit).to_bytes(16, "little"))
+
+    def __call__(
+        self, logits: Any, params: Any, prompt_ids: list[int], output_ids: list[int], seed: int | None
+    ) -> int:
+        position = max(len(prompt_ids) + len(output_ids) - 1, 0)
+        return vllm_token(logits.tolist(), 7 if seed is None else seed, position, self.hashed)
 
 
 class OffByOne(Engine):
@@ -77,6 +102,14 @@ def test_a_wrong_seed_is_caught(engine: Engine) -> None:
         assert finding.verdict is Verdict.DEVIATES, name
         assert "as vllm-0.33 says" in finding.evidence
         assert "the first that differs" in finding.evidence
+
+
+@pytest.mark.parametrize("bit", [0, 63, 64, 95, 96, 100, 127, 155, 159])
+def test_a_rule_that_is_off_by_a_bit_is_not_proved(bit: int) -> None:
+    """Bits of the seed, the position, the token id and the hash. Lower ones of the hash than these change no token."""
+    finding = found(OneBit(bit), ["randomness.seed-repeats"])["randomness.seed-repeats"]
+    assert finding.verdict is Verdict.DEVIATES
+    assert "the first that differs" in finding.evidence
 
 
 def test_noise_that_is_used_again_is_caught_where_it_is() -> None:
@@ -295,3 +328,23 @@ def test_what_a_trace_lacks_is_one_error(
     with pytest.raises(InvalidArgument) as error:
         found(target, logits=file)
     assert words in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("differing", "log_e_value", "verdict"),
+    [
+        (5, 300.0, Verdict.INCONCLUSIVE),
+        (50, 300.0, Verdict.DEVIATES),
+        (5, -300.0, Verdict.DEVIATES),
+    ],
+)
+def test_a_models_logits_accuse_nobody_for_what_a_rounding_may_do(
+    differing: int, log_e_value: float, verdict: Verdict
+) -> None:
+    """Of 200 tokens 5 are few; 50 have a chance below 1e-6 where one in 20 may differ; exact logits forgive none."""
+    first = Difference(record=1, position=0, recorded=3, drawn=4, kept=True, distance=1.0)
+    one = RuleReplay("vllm-0.33", 200, 200, 200 - differing, 0, differing, log_e_value, first=first)
+    rounded, exact = by_replay(one, of_model=True), by_replay(one)
+    assert rounded is not None
+    assert exact is not None
+    assert (rounded.verdict, exact.verdict) == (verdict, Verdict.DEVIATES)

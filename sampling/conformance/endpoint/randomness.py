@@ -262,7 +262,7 @@ def uniformity(context: EndpointContext) -> Finding:
 
 def proved(statistics: Run, context: EndpointContext) -> Finding:
     """Prove by replay where the rule is known and answers tell their token ids; look at frequencies where not."""
-    return by_replay(context.replayed) or statistics(context)
+    return by_replay(context.replayed, of_model=True) or statistics(context)
 
 
 RUNS: dict[str, Run] = {

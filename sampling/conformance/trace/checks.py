@@ -128,7 +128,7 @@ def source_of(beside: TensorFile | None, reference: LoadedModel | None) -> tuple
 
 def proved(statistics: Run, context: TraceContext) -> Finding:
     """Prove by replay where the rule is known; look at frequencies where it is not."""
-    return by_replay(context.replayed) or statistics(context)
+    return by_replay(context.replayed, of_model=context.beside is None) or statistics(context)
 
 
 def needs_rule(seen: Callable[[Record], object], what: str, context: TraceContext) -> Finding:
@@ -139,7 +139,7 @@ def needs_rule(seen: Callable[[Record], object], what: str, context: TraceContex
     """
     if len({seen(record) for record in context.records}) < 2:
         raise NotTestable(f"the trace has no two {what}")
-    found = by_replay(context.replayed)
+    found = by_replay(context.replayed, of_model=context.beside is None)
     if found is None:
         raise NotTestable("without a known rule of the draw (and logits), a trace shows no such thing")
     return found
