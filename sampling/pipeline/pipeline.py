@@ -83,7 +83,7 @@ class Pipeline(Processor):
         """Move all stages to a device."""
         return Pipeline(*(stage.to(device) for stage in self.stages))
 
-    def select(self, rows: Rows) -> Pipeline:
+    def select(self, rows: Rows | Sequence[int]) -> Pipeline:
         """Return the stages with the numbers of some rows."""
         return Pipeline(*(stage.select(rows) for stage in self.stages))
 

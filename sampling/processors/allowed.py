@@ -75,7 +75,7 @@ class AllowedTokens(Processor):
         masked[rows] = torch.where(allowed.to(logits.device), logits[rows], -math.inf)
         return masked
 
-    def select(self, rows: Rows) -> Self:
+    def select(self, rows: Rows | Sequence[int]) -> Self:
         """Return the stage with the constraints of some rows."""
         part = super().select(rows)
         part.__dict__["constraints"] = tuple(part.params)

@@ -20,8 +20,10 @@ from sampling.core.errors import InvalidArgument
 from sampling.core.history import History, history_or_none
 from sampling.core.logits import float32_logits
 from sampling.core.values import same
+from sampling.core.whole_numbers import whole_list
 
 Rows = Tensor | slice
+LARGEST_INDEX = 2**62
 FLOATS = (torch.float64, torch.float32)
 
 
@@ -128,9 +130,16 @@ class Processor:
                 raise InvalidArgument(f"{type(self).__name__}.row_fields", name, words)
         return cast("dict[str, Tensor]", found)
 
-    def select(self, rows: Rows) -> Self:
-        """Return the stage with the numbers of some rows."""
-        part = copy.copy(self)
+    def select(self, rows: Rows | Sequence[int]) -> Self:
+        """Return the stage with the numbers of some rows.
+
+        Args:
+            rows: A list of their numbers, from 0 on; or what would index a tensor [B], whose values are not looked at.
+
+        Raises:
+            InvalidArgument: There is no such row.
+        """
+        part, rows = copy.copy(self), self._row_index(rows)
         for name, numbers in self.numbers().items():
             part.__dict__[name] = numbers[rows] if len(numbers) > 1 else numbers
         if not torch.compiler.is_compiling() and len(self.params) > 1:  # for people, and no part of a graph
@@ -138,6 +147,15 @@ class Processor:
                 self.params[row] for row in torch.arange(len(self.params))[rows].tolist()
             ]
         return part
+
+    def _row_index(self, rows: Rows | Sequence[int]) -> Rows:
+        """Return what tensors with a row each are indexed by."""
+        if isinstance(rows, Tensor | slice):
+            return rows
+        counts = [len(numbers) for numbers in self.numbers().values() if len(numbers) > 1]
+        return torch.tensor(
+            whole_list("rows", rows, 0, min(counts, default=LARGEST_INDEX) - 1), dtype=torch.int64
+        )
 
     def to(self, device: torch.device | str) -> Self:
         """Return the same processor with its numbers on a device, so that no call has to move them there."""

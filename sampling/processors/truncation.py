@@ -245,7 +245,7 @@ class Intersection(Truncation):
         for part in self.truncations:
             part.check(logits)
 
-    def select(self, rows: Rows) -> Intersection:
+    def select(self, rows: Rows | Sequence[int]) -> Intersection:
         """Take some rows of all parts."""
         return Intersection(*(part.select(rows) for part in self.truncations))
 

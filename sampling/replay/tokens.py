@@ -22,7 +22,7 @@ from sampling.sampler.draw import Whole, word
 from sampling.sampler.logprobs import checked_ids
 from sampling.sampler.rules import RULES, Margin, RngKeys, Rule, checked_rule, rule_of_batch
 from sampling.scoring.measure import chunks
-from sampling.scoring.request import Request
+from sampling.scoring.request import Request, batch_of
 
 
 @dataclass(frozen=True)
@@ -110,13 +110,8 @@ def replay_tokens(
     rule = checked_rule(rule)
     error = number("logit_error", logit_error, 0.0, 1e3)
     count, width = with_values("logits", checked_logits(logits)).shape
-    single = isinstance(params, SamplingParams)
-    batch = [params] if single else list(params)
-    if not single and len(batch) != count:
-        raise InvalidArgument(
-            "params", f"{len(batch)} SamplingParams", f"one, or one for each of {count} rows"
-        )
-    ids = checked_ids(token_ids, count, width).to(logits.device, torch.int64)
+    batch = batch_of(params, count)
+    ids = checked_ids(token_ids, count, width, lowest=0).to(logits.device, torch.int64)
     style = get_dialect(dialect or RULES[rule].dialect)
     request = Request.of(params, style).to(logits.device)
     past = past_of(request, prompt_ids, output_ids, count, logits.device)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -43,9 +44,7 @@ class Request:
         Raises:
             InvalidArgument: A list of others than `rows`, where that is known.
         """
-        batch = params if isinstance(params, Sequence) else [params]
-        if rows is not None and isinstance(params, Sequence) and len(params) != rows:
-            raise other_rows(len(params), rows)
+        batch = batch_of(params, rows)
         plan = make_plan([checked_params(one, dialect) for one in batch], dialect)
         greedy = [one.temperature == 0 or one.temperature < dialect.greedy_below for one in batch]
         return Request(plan, torch.tensor(greedy, dtype=torch.bool)[:, None])
@@ -95,6 +94,27 @@ class Request:
         return tuple(one for one in self.plan.final if not one.truncates or one is self.plan.arg_max)
 
 
+def batch_of(params: object, rows: int | None = None) -> Sequence[SamplingParams]:
+    """Return one request, or one of each row, in a list.
+
+    Raises:
+        InvalidArgument: Something else, or a list of others than `rows`, where that is known.
+    """
+    batch = [params] if isinstance(params, SamplingParams) else params
+    wrong = (
+        [one for one in batch if not isinstance(one, SamplingParams)]
+        if isinstance(batch, Sequence)
+        else [batch]
+    )
+    if wrong:
+        words = "SamplingParams, such as SamplingParams(temperature=0.7), or a list of them"
+        raise InvalidArgument("params", wrong[0], words)
+    found = cast("Sequence[SamplingParams]", batch)
+    if rows is not None and batch is params and len(found) != rows:
+        raise other_rows(len(found), rows)
+    return found
+
+
 def other_rows(count: int, rows: int) -> InvalidArgument:
     """Return the error of requests of another batch than the logits."""
     words = f"one for all rows, or one for each of the {rows} rows of the logits"
@@ -134,6 +154,8 @@ def checked_rows(name: str, ids: Prompts | None, rows: int) -> Sequence[Sequence
     if isinstance(ids, Tensor):
         padded: list[list[int]] = whole_tensor(name, ids, (2,), "lists, or a tensor [N, T]").tolist()
         ids = [row[: row.index(NO_TOKEN)] if NO_TOKEN in row else row for row in padded]
+    if not isinstance(ids, Sized):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidArgument(name, ids, f"lists of token ids, one for each of the {rows} rows of the logits")
     if len(ids) != rows:
         raise InvalidArgument(name, f"{len(ids)} rows", f"one for each of the {rows} rows of the logits")
     return ids

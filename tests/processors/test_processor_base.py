@@ -9,7 +9,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from sampling import FrequencyPenalty, History, InvalidArgument, LogitBias, PresencePenalty, RepetitionPenalty
+from sampling import (
+    FrequencyPenalty,
+    History,
+    InvalidArgument,
+    LogitBias,
+    PresencePenalty,
+    RepetitionPenalty,
+    Temperature,
+    TopP,
+    chain,
+)
 from sampling.processors import Processor, SparseEdit
 from sampling.processors.base import check_same_rows, group_by_index_key
 
@@ -157,3 +167,11 @@ def test_what_penalties_reach() -> None:
     assert group_by_index_key([bias, bias, frequency, presence, repetition]) == (
         *((bias,), (bias,), (frequency, presence), (repetition,)),
     )
+
+
+def test_rows_that_are_not_there_are_refused() -> None:
+    pipeline = chain(Temperature([1.0, 2.0]), TopP(0.5))
+    assert repr(pipeline.select([1, 1, 0])) == "Pipeline(Temperature([2.0, 2.0, 1.0]), TopP(0.5))"
+    for rows, got in (([2], "2"), ([-1], "-1"), ([True, False], "True"), (["0"], "'0'")):
+        with pytest.raises(InvalidArgument, match=f"^rows: got {got}, must be an integer from 0 to 1$"):
+            pipeline.select(rows)  # pyright: ignore[reportArgumentType]

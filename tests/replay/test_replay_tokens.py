@@ -75,6 +75,12 @@ def test_a_runner_up_within_the_error_of_the_logits_is_too_close_to_tell() -> No
         ({"token_ids": [1, 2]}, "token_ids"),
         ({"logits": torch.zeros(3, V, device="meta")}, "logits"),
         ({"token_ids": torch.zeros(3, dtype=torch.int64, device="meta")}, "token_ids"),
+        ({"token_ids": [1, 2, -1]}, "token_ids"),
+        ({"params": None}, "params"),
+        ({"params": {"seed": 5}}, "params"),
+        ({"params": [SamplingParams(seed=5), 5, SamplingParams(seed=5)]}, "params"),
+        ({"prompt_ids": 5}, "prompt_ids"),
+        ({"output_ids": 5}, "output_ids"),
     ],
 )
 def test_what_is_missing_or_does_not_fit_is_named(change: dict[str, Any], field: str) -> None:
