@@ -45,7 +45,10 @@ napoleon_use_ivar = True
 nitpicky = True
 # Two kinds of names have no place to link to: those of other libraries, whose inventories would have to be fetched, and the
 # library's own types that signatures show and nobody imports.
-OTHERS = r"(torch|numpy|collections|pathlib|typing|transformers)\.[\w.\[]+|Tensor|PreTrainedTokenizerFast|GenerationConfig"
+OTHERS = (
+    r"(torch|numpy|collections|pathlib|typing|transformers|inspect_ai)\.[\w.\[]+|"
+    r"Tensor|PreTrainedTokenizerFast|GenerationConfig"
+)
 INTERNAL = (
     "CallableTarget|Candidates|CouldNotRun|EndpointTarget|Kept|Llama|Outside|PreparedRequests|Prompts|Ranges|"
     "RefusalPart|Report|ResponseMessage|Rules|SamplingMask|Slots|Snapshot|StageFunction|Step|StepInputs|Table|"
@@ -54,6 +57,8 @@ INTERNAL = (
 nitpick_ignore_regex = [(r"py:.*", OTHERS), (r"py:.*", rf"(sampling(_kernels)?\.[\w.]+\.)?({INTERNAL})")]
 # Links to folders lead somewhere in the repository alone; tests/test_docs.py looks whether they are there.
 nitpick_ignore_regex += [("myst", r"(\.\./)*[\w/-]+")]
+
+autodoc_mock_imports = ["anyio", "inspect_ai", "lm_eval", "mlx"]  # hosts of adapters
 
 html_theme = "furo"
 pygments_dark_style = "github-dark"  # the theme's own underlines names of modules as if they were links

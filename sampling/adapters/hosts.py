@@ -8,6 +8,9 @@ from importlib.metadata import PackageNotFoundError, version
 from sampling.core.errors import InvalidArgument
 
 HOSTS: Mapping[str, tuple[str, ...]] = {
+    "inspect_ai": ("0.3.285",),
+    "lm_eval": ("0.4.13",),
+    "mlx_lm": ("0.32.2",),
     "transformers": ("5.23", "5.24"),
 }
 
