@@ -252,10 +252,7 @@ def row_of(logits: Logits) -> Tensor:
 
 def history(prompt_ids: Ids, output_ids: Ids) -> History:
     """Return the past of one row."""
-    past = History.start([prompt_ids])
-    for token in output_ids:
-        past.accept(torch.tensor([token]))
-    return past
+    return History.start([prompt_ids], output_ids=[output_ids])
 
 
 @cache

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -47,14 +48,17 @@ def lettered(
     """
     own = semantics or Semantics.of(QSTASH)
 
+    model = [Position.of(at(logits, position)) for position in range(ENDS)]
+
     @lru_cache(maxsize=4096)
-    def drawn_from(question: SamplingCase) -> np.ndarray:
-        return probabilities(question, own)
+    def running_sums(question: SamplingCase) -> np.ndarray:
+        sums = probabilities(question, own).cumsum()
+        return sums / sums[-1]
 
     def answered(request: httpx2.Request) -> httpx2.Response:
         fields = json.loads(request.content)
         try:
-            told = answer(fields, chat(ask(dict(fields)), logits, drawn_from))
+            told = answer(fields, chat(ask(dict(fields)), model, running_sums))
         except InvalidArgument as error:
             return httpx2.Response(400, json={"error": {"message": str(error)}})
         except Fault as error:
@@ -66,7 +70,25 @@ def lettered(
     return answering(answered, **settings)
 
 
-def chat(asked: Fields, logits: np.ndarray, drawn_from: Callable[[SamplingCase], np.ndarray]) -> Fields:
+@dataclass(frozen=True)
+class Position:
+    """What the model says at a position: logits [V], log probabilities [V], and the ids from the likeliest on."""
+
+    logits: np.ndarray
+    logprobs: np.ndarray
+    likeliest: list[int]
+
+    @staticmethod
+    def of(logits: np.ndarray) -> Position:
+        """From the logits."""
+        whole = logits.astype(np.float64)
+        logprobs = whole - np.logaddexp.reduce(whole)
+        return Position(logits, logprobs, np.argsort(-logprobs, kind="stable").tolist())
+
+
+def chat(
+    asked: Fields, model: Sequence[Position], running_sums: Callable[[SamplingCase], np.ndarray]
+) -> Fields:
     """One response."""
     params = {name: value for name, value in asked.items() if name not in OTHER}
     check(params)
@@ -79,9 +101,9 @@ def chat(asked: Fields, logits: np.ndarray, drawn_from: Callable[[SamplingCase],
         dice = np.random.default_rng(None if params.get("seed") is None else (params["seed"] % 2**64, index))
         tokens: list[int] = []
         for position in range(min(most, ENDS)):
-            row = drawn_from(SamplingCase(at(logits, position), params, prompt, tuple(tokens)))
-            tokens.append(int(dice.choice(len(row), p=row)))
-        choices.append(choice_of(index, tokens, logits, listed))
+            sums = running_sums(SamplingCase(model[position].logits, params, prompt, tuple(tokens)))
+            tokens.append(int(sums.searchsorted(dice.random(), side="right")))
+        choices.append(choice_of(index, tokens, model, listed))
     sampled = sum(len(choice["message"]["content"]) for choice in choices)
     return {"choices": choices, "usage": {"prompt_tokens": len("".join(texts)), "completion_tokens": sampled}}
 
@@ -110,28 +132,26 @@ def check(params: Fields) -> None:
         raise InvalidArgument("logit_bias", foreign, f"an id below {WIDTH}")
 
 
-def choice_of(index: int, tokens: list[int], logits: np.ndarray, listed: int | None) -> Fields:
+def choice_of(index: int, tokens: list[int], model: Sequence[Position], listed: int | None) -> Fields:
     """One choice."""
-    whole = logits.astype(np.float64)
-    content = [position_of(token, at(whole, place), listed or 0) for place, token in enumerate(tokens)]
     return {
         "index": index,
         "message": {"role": "assistant", "content": "".join(LETTERS.get(token, "?") for token in tokens)},
         "finish_reason": "length" if len(tokens) < ENDS else "stop",
-        "logprobs": None if listed is None else {"content": content},
+        "logprobs": None
+        if listed is None
+        else {"content": [told(token, there, listed) for token, there in zip(tokens, model, strict=False)]},
     }
 
 
-def position_of(token: int, logits: np.ndarray, listed: int) -> Fields:
+def told(token: int, there: Position, listed: int) -> Fields:
     """What is said about one token."""
-    row = logits - np.logaddexp.reduce(logits)
 
     def entry(token: int) -> Fields:
         text = LETTERS.get(token, "?")
-        return {"token": text, "logprob": float(row[token]), "bytes": [*text.encode()]}
+        return {"token": text, "logprob": float(there.logprobs[token]), "bytes": [*text.encode()]}
 
-    top = np.argsort(-row, kind="stable")[:listed].tolist()
-    return {**entry(token), "top_logprobs": [entry(other) for other in top]}
+    return {**entry(token), "top_logprobs": [entry(other) for other in there.likeliest[:listed]]}
 
 
 def sure(height: float) -> np.ndarray:
