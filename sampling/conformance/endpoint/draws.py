@@ -78,12 +78,11 @@ def fill(context: EndpointContext, cases: Sequence[EndpointCase], number: int, m
         CheckEnded: The first request has no response; where a later one has none, those before it are kept.
     """
     turns = [divmod(each, len(cases)) for each in range(number, number + most)]
-    missing = [
-        (turn, cases[which]) for turn, which in turns if turn >= len(context.pools[repr(cases[which])])
-    ]
-    replies = context.profile.ask_all([request(context, case, turn) for turn, case in missing])
+    pools = [context.pools[repr(case)] for case in cases]
+    missing = [(turn, which) for turn, which in turns if turn >= len(pools[which])]
+    replies = context.profile.ask_all([request(context, cases[which], turn) for turn, which in missing])
     reply_of(replies[0])
-    for (_, case), reply in zip(missing, replies, strict=True):
+    for (_, which), reply in zip(missing, replies, strict=True):
         if isinstance(reply, CheckEnded):
             break
-        context.pools[repr(case)].append(reply)
+        pools[which].append(reply)
