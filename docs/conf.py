@@ -50,8 +50,8 @@ OTHERS = (
     r"Tensor|PreTrainedTokenizerFast|GenerationConfig"
 )
 INTERNAL = (
-    "CallableTarget|Candidates|CouldNotRun|EndpointTarget|Kept|Llama|Outside|PreparedRequests|Prompts|Ranges|"
-    "RefusalPart|Report|ResponseMessage|Rules|SamplingMask|Slots|Snapshot|StageFunction|Step|StepInputs|Table|"
+    "CallableTarget|Candidates|CouldNotRun|EndpointTarget|Kept|Llama|Outside|PreparedRequests|ProbeTarget|Prompts|Ranges|"
+    "RefusalPart|Report|ResponseMessage|Rules|SamplingMask|Slots|Snapshot|StageFunction|State|Step|StepInputs|Table|"
     "TextPart|TokenCounts|TraceTarget|WeightedLogits"
 )
 nitpick_ignore_regex = [(r"py:.*", OTHERS), (r"py:.*", rf"(sampling(_kernels)?\.[\w.]+\.)?({INTERNAL})")]
