@@ -299,6 +299,38 @@ def test_a_compiled_step_draws_the_same() -> None:
         assert compiled.step(logits).token_ids.tolist() == eager.step(logits).token_ids.tolist()
 
 
+MIXED: list[dict[str, Any]] = [
+    {"presence_penalty": 1.5, "logit_bias": {5: 2.0}},
+    {"temperature": 0},
+    {"temperature": 0.7, "min_tokens": 2},
+]
+
+
+@pytest.mark.usefixtures("traced")
+@pytest.mark.parametrize(
+    ("rule", "cut"), [("vllm-0.33", {}), ("sglang-0.5.23", {"top_p": 0.9})], ids=["full-rows", "candidates"]
+)
+def test_a_step_of_requests_of_all_kinds_is_one_graph(rule: Rule, cut: dict[str, Any]) -> None:
+    """A break in it is an error."""
+    params = [SamplingParams(seed=7 - row, **given, **cut) for row, given in enumerate(MIXED)]
+    eager, traced = (sampler(rule, params, compile=on, max_history=20) for on in (False, True))
+    for step in range(2):
+        logits = rows(3, step)
+        assert traced.step(logits).token_ids.tolist() == eager.step(logits).token_ids.tolist()
+
+
+@pytest.mark.usefixtures("traced")
+@pytest.mark.parametrize("rule", [name for name, rule in RULES.items() if rule.on_host])
+def test_a_rule_of_streams_runs_outside_of_graphs(rule: Rule) -> None:
+    params = [SamplingParams(seed=seed) for seed in (7, 9)]
+    dialect = RULES[rule].dialect
+    batch = Sampler(params, vocab_size=V, rule=rule, dialect=dialect, compile=True)
+    for step in range(2):
+        logits = rows(2, step)
+        expected = draw(logits, seed=[7, 9], position=step, rule=rule)
+        assert batch.step(logits).token_ids.tolist() == expected.tolist()
+
+
 @pytest.mark.parametrize("rule", HASHED)
 def test_the_draw_of_full_rows_is_one_graph(rule: Rule) -> None:
     from sampling.processors.run_stages import run_on_full_rows
