@@ -14,6 +14,7 @@ from sampling.cli.flags import check_files, given, refuse, save
 from sampling.cli.loading import load_with_progress
 from sampling.cli.processes import under_torchrun
 from sampling.conformance.render.replay import as_json, print_replay
+from sampling.conformance.render.replay_html import replay_html
 from sampling.conformance.trace.logits import OF_MODEL, LogitsOf, logits_of_file, logits_of_model
 from sampling.conformance.trace.record import read_trace
 from sampling.conformance.trace.replay import Replay, replay_trace
@@ -31,7 +32,7 @@ def run_replay(options: argparse.Namespace) -> int:
     error = number(
         "logit_error", given(options.logit_error, OF_MODEL if options.logits is None else 0.0), 0.0, 1e3
     )
-    check_files(options, ("json",), read=("trace",))
+    check_files(options, ("json", "html"), read=("trace",))
     records = read_trace(Path(options.trace))
     logits_of = source_of(options)
     shard = Shard.of_group() if under_torchrun() else Shard()
@@ -44,15 +45,18 @@ def run_replay(options: argparse.Namespace) -> int:
 
 
 def report(replay: Replay, options: argparse.Namespace) -> None:
-    """Print what became of the trace, and write the files that the flags name."""
+    """Write the files that the flags name, and print what became of the trace."""
     from rich.console import Console
 
+    told = json.dumps(as_json(replay), indent=1)
+    if options.json not in (None, "-"):
+        save("json", options.json, told + "\n")
+    if options.html is not None:
+        save("html", options.html, replay_html(replay))
     if options.json == "-":
-        print(json.dumps(as_json(replay), indent=1))
+        print(told)
     else:
         print_replay(replay, Console(highlight=False))
-    if options.json not in (None, "-"):
-        save("json", options.json, json.dumps(as_json(replay), indent=1) + "\n")
 
 
 def rules_of(name: str) -> Sequence[Rule]:

@@ -87,6 +87,7 @@ def add_replay_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json", nargs="?", const="-", metavar="FILE", help="as JSON; on standard output without a file"
     )
+    flag(parser, "html", "FILE", "as one HTML page, with a table of the tokens")
 
 
 def add_record_flags(parser: argparse.ArgumentParser) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -220,3 +221,47 @@ def test_what_a_trace_cannot_have_is_named(
 ) -> None:
     assert main(["replay", *written(tmp_path, [1], **fields), "--rule", "vllm-0.33"]) == 2
     assert words in capsys.readouterr().err
+
+
+def test_the_page_has_a_row_for_each_token(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = written(tmp_path, [1, 2], changed=[(1, 17)])
+    page = tmp_path / "page.html"
+    code = main(["replay", *flags, "--html", str(page)])
+    headline = capsys.readouterr().out.splitlines()[0]
+    tokens = [token for seed in (1, 2) for token in answer(seed)[1]]
+    names = ["record", "position", "verdict", "recorded", "the rule draws"]
+    assert re.findall("<th(?: [^>]*)?>(.*?)</th>", page.read_text())[:5] == names
+    rows = re.findall(r"<tr( id=\"first\")? class=\"(\w*)\">(.*?)</tr>", page.read_text())
+    cells = [re.findall("<td.*?>(.*?)</td>", row) for _, _, row in rows]
+    assert code == 1
+    assert f"<h1>{headline}</h1>" in page.read_text()
+    assert [tuple(cell[:2]) for cell in cells] == [(str(r), str(p)) for r in (1, 2) for p in range(30)]
+    assert [int(cell[4]) for cell in cells] == tokens  # what the rule draws, though one was changed
+    changed = 30 + 17
+    assert [place for place, row in enumerate(rows) if row[:2] == (' id="first"', "differs")] == [changed]
+    assert cells[changed][2:4] == ["differs", str((tokens[changed] + 1) % V)]
+    assert {cell[2] for place, cell in enumerate(cells) if place != changed} == {"as the rule says"}
+    assert not re.search("https?:|src=|<script", page.read_text())
+
+
+def test_the_page_of_a_long_trace_says_what_it_leaves_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sampling.conformance.trace.judged.MOST", 20)
+    page = tmp_path / "page.html"
+    flags = written(tmp_path, [1, 2], changed=[(1, 17), (1, 20)])
+    main(["replay", *flags, "--rule", "vllm-0.33", "--html", str(page)])
+    assert "38 of 60 tokens are left out" in page.read_text()
+    assert page.read_text().count('class="differs"') == 2
+
+
+def test_a_draw_without_a_second_token_has_no_distance(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = written(tmp_path, [1], params={"seed": 1, "top_k": 1})
+    page = tmp_path / "page.html"
+    assert main(["replay", *flags, "--rule", "vllm-0.33", "--json", "--html", str(page)]) == 2
+    told = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert told["rules"]["vllm-0.33"]["first"]["distance"] is None
+    assert "the only one that is left" in page.read_text()
+    assert "inf" not in page.read_text()

@@ -37,7 +37,8 @@ def told(first: Difference) -> str:
     """Return the first token that differs, in words."""
     where = f"record {first.record}, position {first.position}"
     kept = "" if first.kept else ", which the parameters do not even keep"
-    return f"first difference: {where}: {first.recorded}{kept}; the rule draws {first.drawn}, ahead by {first.distance:.3g}"
+    ahead = f"ahead by {first.distance:.3g}" if math.isfinite(first.distance) else "the only one that is left"
+    return f"first difference: {where}: {first.recorded}{kept}; the rule draws {first.drawn}, {ahead}"
 
 
 def counts(one: RuleReplay) -> str:
@@ -50,12 +51,21 @@ def counts(one: RuleReplay) -> str:
 
 
 def as_json(replay: Replay) -> dict[str, Any]:
-    """Return a replay as JSON has it."""
+    """Return a replay as JSON has it; a draw without a second token has no distance, null."""
     best = replay.best
     return {
         "rule": best.rule if best.fits else None,
         "records": replay.records,
         "exit_code": replay.exit_code,
-        "rules": {name: {**asdict(one), "fits": one.fits} for name, one in replay.rules.items()},
+        "rules": {name: rule_as_json(one) for name, one in replay.rules.items()},
         "notes": list(replay.notes),
     }
+
+
+def rule_as_json(one: RuleReplay) -> dict[str, Any]:
+    """Return what became of a trace under a rule as JSON has it, without its single tokens."""
+    told: dict[str, Any] = {**asdict(one), "fits": one.fits}
+    del told["judged"]
+    if one.first is not None and one.first.distance == math.inf:
+        told["first"]["distance"] = None
+    return told

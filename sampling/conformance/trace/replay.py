@@ -18,6 +18,7 @@ from sampling_kernels.validity import row_validity
 from torch import Tensor
 
 from sampling.chat.request import SAMPLING_FIELDS
+from sampling.conformance.trace.judged import Judged, judged, keep
 from sampling.conformance.trace.logits import LogitsOf
 from sampling.conformance.trace.record import Record
 from sampling.conformance.trace.shard import Shard
@@ -78,6 +79,7 @@ class RuleReplay:
         left_out: The numbers of the records without a seed, of which nobody can know what the rule drew.
         first: The first that differs.
         untried: Why the trace cannot be replayed by this rule; "" if it can.
+        judged: The first tokens, and more of those that are not as the rule says.
     """
 
     rule: Rule
@@ -91,6 +93,7 @@ class RuleReplay:
     left_out: list[int] = field(default_factory=list[int])
     first: Difference | None = None
     untried: str = ""
+    judged: list[Judged] = field(default_factory=list[Judged])
 
     @property
     def alive(self) -> bool:
@@ -114,6 +117,7 @@ class RuleReplay:
         self.left_out += part.left_out
         self.first = self.first or part.first
         self.untried = self.untried or part.untried
+        keep(self.judged, part.judged)
 
     @staticmethod
     def of(rule: Rule, number: int, begin: int, said: ReplayedTokens, *, greedy: bool) -> RuleReplay:
@@ -129,6 +133,7 @@ class RuleReplay:
             differing=int(said.differs.sum()),
             log_e_value=float(gained[told].log().sum()),
             greedy=len(said.recorded) if greedy else 0,
+            judged=[*judged(said, number, begin)],
         )
         if found.differing:
             at = int(said.differs.int().argmax())
