@@ -38,8 +38,8 @@ SEED, PROMPT = 2**40 + 7, [1, 2, 3]
 AT_A_TIME = 64  # rows that the plain way takes: with more it only needs more memory
 WAYS = {
     "ours": "sampling.replay_tokens: the token, its runner-up, the margin, its log probability",
-    "plain": "the same figures from full rows: the filter as vLLM's PyTorch function has it (a sort), noise for every "
-    f"column, the two best, log softmax, gather; {AT_A_TIME} rows at a time",
+    "plain": "the same figures from full rows: the filter as the engine's PyTorch function has it (a sort), noise for "
+    f"every column, the two best, log softmax, gather; {AT_A_TIME} rows at a time",
 }
 
 
@@ -74,6 +74,19 @@ def ours(rule: Rule, given: Tensor, token_ids: Tensor, cut: dict[str, Any]) -> F
     return Found(said.drawn, said.margin.runner_up, said.logprobs)
 
 
+def filtered_as_sglang(logits: Tensor, k: int, p: float) -> Tensor:
+    """Filter as SGLang's PyTorch function does: by rank, and by the running sum of all probabilities before a token."""
+    ordered, index = logits.sort(dim=-1, descending=True, stable=True)
+    probs = ordered.softmax(-1)
+    dropped = probs.cumsum(-1) - probs > p
+    if k:
+        dropped[:, k:] = True
+    return torch.empty_like(ordered).scatter(-1, index, ordered.masked_fill(dropped, -torch.inf))
+
+
+FILTERS = {"vllm": filtered_by_sort, "sglang": filtered_as_sglang}
+
+
 def plain(rule: Rule, given: Tensor, token_ids: Tensor, cut: dict[str, Any]) -> Found:
     """Draw from full rows."""
     name = RULES[rule].when_sorted or rule if cut else rule
@@ -83,7 +96,7 @@ def plain(rule: Rule, given: Tensor, token_ids: Tensor, cut: dict[str, Any]) -> 
     columns = torch.arange(given.shape[1])[None]
     parts: list[Found] = []
     for rows, ids, own in zip(*(one.split(AT_A_TIME) for one in (given, token_ids, positions)), strict=True):
-        kept = filtered_by_sort(rows, cut.get("top_k", 0), cut["top_p"]) if cut else rows
+        kept = FILTERS[drawing.dialect](rows, cut.get("top_k", 0), cut["top_p"]) if cut else rows
         logprobs = kept.log_softmax(-1).gather(-1, ids[:, None])[:, 0]
         order = columns.expand_as(kept)
         if drawing.ranked:
