@@ -50,7 +50,7 @@ OTHERS = (
     r"Tensor|PreTrainedTokenizerFast|GenerationConfig"
 )
 INTERNAL = (
-    "CallableTarget|Candidates|CouldNotRun|EndpointTarget|Kept|Llama|Outside|PreparedRequests|ProbeTarget|Prompts|Ranges|"
+    "CallableTarget|Candidates|CouldNotRun|EndpointTarget|Kept|Llama|Outside|PreparedRequests|ProbeTarget|Prompt|Prompts|Ranges|"
     "RefusalPart|Report|ResponseMessage|Rules|SamplingMask|Slots|Snapshot|StageFunction|State|Step|StepInputs|Table|"
     "TextPart|TokenCounts|TraceTarget|WeightedLogits"
 )

@@ -52,6 +52,7 @@ from sampling.version import __version__
 
 if TYPE_CHECKING:
     from sampling.chat.language_model import LanguageModel, load
+    from sampling.chat.text_typed import PromptToken, TextFields, TextResponse
     from sampling.chat.typed import ChatCompletion, ChatCompletionChunk, ChatFields, ChatMessage
     from sampling.conformance.probe.write import write_probe
     from sampling.conformance.verify import verify
@@ -91,6 +92,7 @@ __all__ = [
     "PresencePenalty",
     "Probe",
     "Processor",
+    "PromptToken",
     "RepetitionPenalty",
     "ReplayedTokens",
     "RowError",
@@ -102,6 +104,8 @@ __all__ = [
     "ScoredTokens",
     "SparseEdit",
     "Temperature",
+    "TextFields",
+    "TextResponse",
     "TokenizerVocabSize",
     "TopK",
     "TopP",
@@ -132,8 +136,11 @@ ELSEWHERE = {
     "ChatMessage": "sampling.chat.typed",
     "KeptComparison": "sampling.scoring.compare",
     "LanguageModel": "sampling.chat.language_model",
+    "PromptToken": "sampling.chat.text_typed",
     "ReplayedTokens": "sampling.replay.tokens",
     "ScoredTokens": "sampling.scoring.token_logprobs",
+    "TextFields": "sampling.chat.text_typed",
+    "TextResponse": "sampling.chat.text_typed",
     "compare_kept": "sampling.scoring.compare",
     "load": "sampling.chat.language_model",
     "replay_tokens": "sampling.replay.tokens",

@@ -8,8 +8,9 @@ from sampling.chat.completion import Completion, TokenEvent
 from sampling.chat.loaded_model import LoadedModel
 from sampling.core.errors import NotEnoughMemory, RowError
 from sampling.dialects import Dialect
-from sampling.generate.decode import Decoder, SampledToken
+from sampling.generate.decode import Decoder
 from sampling.generate.prefill import PREFILL_CHUNK, Prefill
+from sampling.generate.sampled_token import SampledToken
 
 
 class ChatBatch:
@@ -82,6 +83,8 @@ class ChatBatch:
             choices=prepared.request.n,
             max_tokens=prepared.max_tokens,
             constraints=completion.constraints(),
+            first_choice=prepared.first_choice,
+            alternatives=prepared.prompt_alternatives,
         )
 
     def remove(self, completion: Completion) -> None:
@@ -118,11 +121,15 @@ class ChatBatch:
         except Exception as error:  # a fault of one, whatever it is, is none of the others
             completion.error = kept(error)
             return True
-        if rows:
-            self._rows[completion] = dict(enumerate(rows))
-        else:
+        if not rows:
             self._coming[completion] = prefill  # behind those that wait
-        return bool(rows)
+            return False
+        completion.prompt_scores = prefill.scored
+        if completion.running:
+            self._rows[completion] = dict(enumerate(rows))
+        else:  # nothing but the prompt is wanted
+            self.decoder.remove(rows)
+        return True
 
     def step(self) -> list[tuple[Completion, list[TokenEvent]]]:
         """Sample one token for every unfinished choice whose prompt is through.
@@ -142,13 +149,22 @@ class ChatBatch:
             NotEnoughMemory: Memory ends.
         """
         while self.running:
-            for completion, _ in self.prefill():
-                if completion.error is not None:
-                    raise completion.error
+            self._read_parts()
             for completion, events in self.step() if self.decoding else ():
                 if completion.error is not None:
                     raise completion.error
                 yield events
+
+    def read_prompts(self) -> None:
+        """Read all prompts to their ends; errors as in `run`."""
+        while self._coming:
+            self._read_parts()
+
+    def _read_parts(self) -> None:
+        """Read the next parts of prompts."""
+        for completion, _ in self.prefill():
+            if completion.error is not None:
+                raise completion.error
 
     def _advanced(
         self, completion: Completion, sampled: dict[int, SampledToken | RowError]

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from sampling.generate.decode import SampledToken
+from sampling.generate.sampled_token import SampledToken
 from sampling.text import StopStrings, Vocabulary, prefix_bytes
 
 
@@ -53,6 +53,7 @@ class Choice:
 
     Attributes:
         tokens: All that were sampled.
+        texts: The text that became whole with each of them, before stop strings; joined, the content is a beginning of it.
         content_tokens: Those of which at least one byte is in the content.
         end_token: The token that ended the choice, if one did.
         finish_reason: "stop" or "length" once the choice has ended.
@@ -68,9 +69,10 @@ class Choice:
         # where the bytes of a token begin, how many there are, and the token
         self._waiting: deque[tuple[int, int, SampledToken]] = deque()
         self.tokens: list[SampledToken] = []
+        self.texts: list[str] = []
         self.content_tokens: list[SampledToken] = []
         self.end_token: SampledToken | None = None
-        self.finish_reason: str | None = None
+        self.finish_reason: str | None = None if stop_rules.max_tokens else "length"
 
     @property
     def content(self) -> str:
@@ -90,6 +92,7 @@ class Choice:
     def accept(self, token: SampledToken) -> TextDelta:
         """Take the next token; return what is now certain to be content."""
         self.tokens.append(token)
+        self.texts.append("")
         if token.token_id in self._stop_rules.end_ids or token.token_id in self._stop_rules.stop_token_ids:
             self.end_token = token
             return self._finished("")
@@ -97,20 +100,22 @@ class Choice:
         if raw or self._count_all:
             self._waiting.append((self._passed + len(self._pending), len(raw), token))
             self._pending += raw
-        text = self._fed(self._decoder.decode(raw))
+        text = self._fed(raw)
         full = len(self.tokens) >= self._stop_rules.max_tokens
         return self._finished(text) if full or self._stop.matched is not None else self._delta(text)
 
     def _finished(self, text: str) -> TextDelta:
         """End the choice after this text and what was held back."""
         if self._stop.matched is None:
-            text += self._fed(self._decoder.decode(b"", final=True)) + self._stop.flush()
+            text += self._fed(b"", final=True) + self._stop.flush()
         stopped = self.end_token is not None or self._stop.matched is not None
         self.finish_reason = "stop" if stopped else "length"
         return self._delta(text)
 
-    def _fed(self, text: str) -> str:
-        """Take the text of the last token; return what is certain to be content."""
+    def _fed(self, raw: bytes, *, final: bool = False) -> str:
+        """Take bytes of the last token; return what is certain to be content."""
+        text = self._decoder.decode(raw, final)
+        self.texts[-1] += text
         return self._stop.feed(text, looking=len(self.tokens) > self._stop_rules.stop_after)
 
     def _delta(self, text: str) -> TextDelta:

@@ -1,4 +1,4 @@
-"""One chat completion, from the prepared request to the response."""
+"""One prompt's completion, from the prepared request to the response of a chat."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from sampling.chat.choice import Choice, TextDelta
 from sampling.chat.prepared import PreparedRequest
 from sampling.chat.response import choice_object, usage_object
 from sampling.dialects import Dialect
-from sampling.generate.decode import SampledToken
+from sampling.generate.sampled_token import SampledToken
 from sampling.processors import Constraint
-from sampling.text import CLOCK
 
 
 @dataclass(frozen=True)
@@ -35,21 +34,28 @@ class TokenEvent:
 class Completion:
     """A prepared request and what has come of it so far.
 
+    Args:
+        prepared: The request.
+        named: The response's id; None for one of the request's or a random one.
+
     Attributes:
         id: The response's.
         created: Unix seconds.
         choices: The n choices.
+        prompt_scores: The tokens of the prompt after the first with their log probabilities, once it is through, where wanted.
         error: Why the completion ended without an answer, if it did.
     """
 
-    def __init__(self, prepared: PreparedRequest) -> None:
+    def __init__(self, prepared: PreparedRequest, named: str | None = None) -> None:
         self.prepared = prepared
-        self.id = response_id(prepared.request.request_id, prepared.dialect)
+        own = response_id(prepared.request.request_id, prepared.dialect, prepared.dialect.id_prefix)
+        self.id = named or own
         self.created = int(time.time())
         self.choices = [
             Choice(prepared.vocabulary, prepared.stop_rules, count_all=prepared.dialect.end_token_entry)
             for _ in range(prepared.request.n)
         ]
+        self.prompt_scores: list[SampledToken] = []
         self.error: Exception | None = None
 
     @property
@@ -93,9 +99,8 @@ class Completion:
         prepared = self.prepared
         fresh = prepared.request.params.seed is None
         fields: dict[str, Any] = {"seed": prepared.params.seed} if fresh else {}
-        if prepared.clock:
-            given = prepared.request.chat_template_kwargs
-            fields["chat_template_kwargs"] = {**given, CLOCK: {**given.get(CLOCK, {}), **prepared.clock}}
+        if prepared.template_kwargs:
+            fields["chat_template_kwargs"] = {**prepared.template_kwargs}
         return fields
 
     def response(self, collect: Callable[[Iterator[dict[str, Any]]], object] = list) -> dict[str, Any]:
@@ -118,8 +123,8 @@ class Completion:
         return usage_object(len(self.prepared.prompt_ids), counted)
 
 
-def response_id(given: str | None, dialect: Dialect) -> str:
+def response_id(given: str | None, dialect: Dialect, prefix: str) -> str:
     """Return the id of a response: the request's own, or a random one."""
     if given is not None and dialect.request_id_is_whole:
         return given
-    return dialect.id_prefix + (uuid.uuid4().hex if given is None else given)
+    return prefix + (uuid.uuid4().hex if given is None else given)

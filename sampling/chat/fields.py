@@ -129,8 +129,12 @@ def kinds_of(dialect: Dialect) -> Mapping[str, Kind]:
         "stream_options": stream_options(dialect.stream_options),
     }
     kinds = {**COMMON, **own, **{name: FIELDS[name] for name in dialect.fields}}
-    if dialect.max_tokens_minus_one:
-        limit = whole_or(-1, whole(1, MOST_TOKENS))
-        limits = (name for name in kinds if OTHER_NAMES.get(name, name) == "max_tokens")
-        kinds |= dict.fromkeys(limits, limit)
-    return kinds
+    return with_limits(kinds, dialect, least=1)
+
+
+def with_limits(kinds: Mapping[str, Kind], dialect: Dialect, least: int) -> dict[str, Kind]:
+    """Return fields with the kind of numbers by which those are read that limit the tokens of a choice."""
+    limit = whole(least, MOST_TOKENS)
+    limit = whole_or(-1, limit) if dialect.max_tokens_minus_one else limit
+    limits = (name for name in kinds if OTHER_NAMES.get(name, name) == "max_tokens")
+    return {**kinds, **dict.fromkeys(limits, limit)}

@@ -13,7 +13,11 @@ from sampling.chat.completion import Completion
 from sampling.chat.loaded_model import LoadedModel
 from sampling.chat.prepared import prepare
 from sampling.chat.request import ChatRequest
-from sampling.chat.stream import ChunkWriter
+from sampling.chat.stream import ChunkWriter, Writer
+from sampling.chat.text_completion import TextCompletion
+from sampling.chat.text_request import TextRequest
+from sampling.chat.text_stream import TextWriter
+from sampling.chat.text_typed import Prompt, PromptToken, TextFields, TextResponse
 from sampling.chat.typed import (
     ChatCompletion,
     ChatCompletionChunk,
@@ -111,17 +115,139 @@ class LanguageModel(LoadedModel):
         completion = Completion(prepare(self, request, style))
         if request.stream:
             return cast("Iterator[ChatCompletionChunk]", chunks_of(completion))
-        for _ in ChatBatch.alone(completion).run():
-            pass
+        finish(completion)
         return cast("ChatCompletion", completion.response())
 
+    @overload
+    def complete(
+        self,
+        prompt: Prompt,
+        *,
+        dialect: DialectName | Dialect = "qstash",
+        stream: Literal[False] = False,
+        **fields: Unpack[TextFields],
+    ) -> TextResponse: ...
 
-def chunks_of(completion: Completion) -> Iterator[dict[str, Any]]:
-    """Decode a completion by itself, and give its chunks as they come."""
-    writer = ChunkWriter(completion)
+    @overload
+    def complete(
+        self,
+        prompt: Prompt,
+        *,
+        dialect: DialectName | Dialect = "qstash",
+        stream: Literal[True],
+        **fields: Unpack[TextFields],
+    ) -> Iterator[TextResponse]: ...
+
+    def complete(
+        self,
+        prompt: Prompt,
+        *,
+        dialect: DialectName | Dialect = "qstash",
+        stream: bool = False,
+        **fields: Unpack[TextFields],
+    ) -> TextResponse | Iterator[TextResponse]:
+        """Continue texts as they are, without a chat template.
+
+        The text of a choice is the texts of its `tokens` joined, and a token of `text_offset` o begins `text[o:]`: with `echo`
+        the prompt's come first. A token that ends no character, a control token that the tokenizer has added or that was
+        sampled, and what lies behind a stop string have no text of their own; `bytes` has the vocabulary's. Names in
+        `top_logprobs` are texts of tokens by themselves, `bytes:` and escapes where that is none. Log probabilities are those
+        of the dialect, of a prompt always the model's own; none is left out for its rank.
+
+        Args:
+            prompt: A text, in which what looks like a control token is one; token ids, taken as they are; or a list of
+                either. Each is continued by itself: choice i of prompt p is choice p n + i of the seed.
+            dialect: How to sample and to answer.
+            stream: Whether the answer comes in chunks.
+            fields: The request fields of the API: max_tokens (16 where left out; 0 is allowed with echo), echo, logprobs (a
+                number of alternatives, 0 to 20), temperature, top_p, frequency_penalty, presence_penalty, logit_bias, seed,
+                n, stop, response_format, stream_options, model; also top_k, min_p, repetition_penalty, and those that the
+                dialect has, such as prompt_logprobs, return_token_ids and add_special_tokens in "vllm".
+
+        Returns:
+            The API's response object, or an iterator of its chunks, which decodes as it is read. Without a seed in the
+            request each also has the `seed` that was used.
+
+        Raises:
+            CheckpointError: `generation_config.json` does not fit the dialect.
+            InvalidRequest: A field is not allowed; the message names the field, the value and the range.
+            RowError: The model's logits cannot be sampled.
+            NotEnoughMemory: Memory ends; `max_tokens` has to be smaller.
+
+        Source: OpenAI API reference, "Completions".
+
+        Example:
+            >>> from sampling import load
+            >>> response = load(None).complete("The capital of Turkey", temperature=0, max_tokens=2, echo=True, logprobs=0)
+            >>> response["choices"][0]["text"]
+            'The capital of Turkey is Ankara'
+            >>> response["choices"][0]["logprobs"]["text_offset"]
+            [0, 0, 3, 11, 14, 21, 24]
+        """
+        style = dialect_named(dialect)
+        request = TextRequest.parse({"prompt": prompt, "stream": stream, **fields}, style)
+        answer = TextCompletion.of(self, request, style)
+        if request.stream:
+            return cast("Iterator[TextResponse]", text_chunks_of(answer))
+        for part in answer.parts:
+            finish(part.completion)
+        return cast("TextResponse", answer.response())
+
+    def prompt_logprobs(
+        self, prompt: str | Sequence[int], *, top_logprobs: int = 0, add_special_tokens: bool = True
+    ) -> list[PromptToken]:
+        """Compute the log probability of each token of a prompt after those before it, ln p(t_i | t_0 ... t_(i-1)).
+
+        They are the model's own, with the bits that the mode `raw` of a sampler reports. Their sum is the log likelihood of
+        all that follows the first token.
+
+        Args:
+            prompt: A text, tokenised as in `complete`, or token ids.
+            top_logprobs: How many of the most likely tokens to list beside each, 0 to 20.
+            add_special_tokens: Whether a text gets what the tokenizer puts around every text, such as a BOS.
+
+        Returns:
+            The tokens in their order. The first has no log probability and no rank: nothing comes before it.
+
+        Raises:
+            InvalidRequest: The prompt or the number is not allowed.
+            UnsampleableRow: The model's logits have NaN or +infinity.
+            NotEnoughMemory: Memory ends.
+
+        Example:
+            >>> from sampling import load
+            >>> tokens = load(None).prompt_logprobs("The capital of Turkey is Ankara", top_logprobs=1)
+            >>> tokens[-1]["token"], tokens[-1]["rank"], tokens[-1]["top_logprobs"][0]["token"]
+            (' Ankara', 1, ' Ankara')
+            >>> log_likelihood = sum(token["logprob"] for token in tokens[1:])
+        """
+        asked = {"echo": True, "max_tokens": 0, "prompt_logprobs": top_logprobs}
+        given = {"prompt": prompt, "add_special_tokens": add_special_tokens, **asked}
+        style = dialect_named("vllm")
+        (part,) = TextCompletion.of(self, TextRequest.parse(given, style), style).parts
+        finish(part.completion)
+        return part.prompt_tokens(top_logprobs)
+
+
+def finish(completion: Completion) -> None:
+    """Decode a completion by itself."""
+    for _ in ChatBatch.alone(completion).run():
+        pass
+
+
+def chunks_of(completion: Completion, writer: Writer | None = None) -> Iterator[dict[str, Any]]:
+    """Decode a completion by itself, and give its chunks as they come; those of a chat where there is no other writer."""
+    writer, batch = writer or ChunkWriter(completion), ChatBatch.alone(completion)
+    batch.read_prompts()
     yield from writer.start()
-    for events in ChatBatch.alone(completion).run():
+    for events in batch.run():
         yield from writer.write(events)
+
+
+def text_chunks_of(answer: TextCompletion) -> Iterator[dict[str, Any]]:
+    """Decode what follows some prompts, one after the other, and give the chunks as they come."""
+    for part in answer.parts:
+        yield from chunks_of(part.completion, TextWriter(answer, part))
 
 
 def load(

@@ -1,14 +1,15 @@
-"""A chat request, checked field by field."""
+"""Requests, checked field by field; and that of a chat."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Any, Self
 
 from sampling.chat.fields import FIELDS, NO_OPTIONS, OTHER_NAMES, StreamOptions, kinds_of
 from sampling.chat.formats import TEXT, ResponseFormat
+from sampling.chat.kinds import Kind
 from sampling.chat.messages import ALLOWED as MESSAGES
 from sampling.chat.not_offered import NOT_OFFERED
 from sampling.core.errors import InvalidRequest, reading_request
@@ -22,11 +23,10 @@ SAMPLING_FIELDS = tuple(field.name for field in fields(SamplingParams) if field.
 
 
 @dataclass(frozen=True, kw_only=True)
-class ChatRequest:
-    """One request, as its dialect reads it.
+class Request:
+    """What every request says, whatever its prompt is.
 
     Args:
-        messages: The conversation so far, at most 4096; each has `role`, `content` and perhaps `name`.
         params: The sampling parameters.
         model: The name to answer under; None for the model's own.
         max_tokens: Most tokens of a choice; None for what is left of the context.
@@ -34,17 +34,12 @@ class ChatRequest:
         stop: Strings before which a choice ends, at most four (in some dialects more) of at most 1024 characters.
         stream: Whether the answer comes in chunks.
         stream_options: What else a stream tells.
-        response_format: What the message has to be.
+        response_format: What the answer has to be.
         ignore_eos: Whether a choice goes on after the model's end tokens.
-        add_generation_prompt: Whether the prompt ends with the beginning of an answer; None for yes unless the final message
-            is continued.
-        continue_final_message: Whether the answer goes on from the end of the final message, which is the assistant's.
-        chat_template_kwargs: What else the chat template may read.
         request_id: What the response's id ends with; None for something random.
         given: The names of the fields that were not left out; equal requests may differ in them.
     """
 
-    messages: tuple[Mapping[str, str], ...]
     params: SamplingParams
     model: str | None = None
     max_tokens: int | None = None
@@ -54,17 +49,32 @@ class ChatRequest:
     stream_options: StreamOptions = NO_OPTIONS
     response_format: ResponseFormat = TEXT
     ignore_eos: bool = False
-    add_generation_prompt: bool | None = None
-    continue_final_message: bool = False
-    chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict[str, Any])
     request_id: str | None = None
     given: frozenset[str] = field(default=frozenset(), compare=False)
 
-    def filled(self, defaults: Mapping[str, Any]) -> ChatRequest:
+    def filled(self, defaults: Mapping[str, Any]) -> Self:
         """Fill sampling parameters and `max_tokens` where they were left out, with defaults by field."""
         values = {name: value for name, value in defaults.items() if name not in self.given}
         max_tokens = values.pop("max_tokens", self.max_tokens)
         return replace(self, params=replace(self.params, **values), max_tokens=max_tokens)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChatRequest(Request):
+    """A request for the next message of a conversation, as its dialect reads it; besides those of `Request` it has these.
+
+    Args:
+        messages: The conversation so far, at most 4096; each has `role`, `content` and perhaps `name`.
+        add_generation_prompt: Whether the prompt ends with the beginning of an answer; None for yes unless the final message
+            is continued.
+        continue_final_message: Whether the answer goes on from the end of the final message, which is the assistant's.
+        chat_template_kwargs: What else the chat template may read.
+    """
+
+    messages: tuple[Mapping[str, str], ...]
+    add_generation_prompt: bool | None = None
+    continue_final_message: bool = False
+    chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     @staticmethod
     def parse(request: Mapping[str, object], dialect: DialectName | Dialect = "qstash") -> ChatRequest:
@@ -97,8 +107,21 @@ OWN_FIELDS = tuple(field.name for field in fields(ChatRequest))
 @reading_request()
 def read(request: Mapping[str, object], dialect: Dialect) -> ChatRequest:
     """Read a request in a dialect."""
+    given, values = read_fields(request, kinds_of(dialect), dialect)
+    if "messages" not in values:
+        raise InvalidRequest("messages", None, MESSAGES)
+    own = {name: values[name] for name in OWN_FIELDS if name in values}
+    parsed = ChatRequest(params=sampling_params(values, dialect), given=frozenset(values), **own)
+    check_together(parsed, given)
+    check_final_message(parsed)
+    return parsed
+
+
+def read_fields(
+    request: Mapping[str, object], kinds: Mapping[str, Kind], dialect: Dialect
+) -> tuple[dict[str, object], dict[str, Any]]:
+    """Return what a request gives, as it is and as it is read, the latter under the first names of fields."""
     given = {name: value for name, value in request.items() if value is not None}
-    kinds = kinds_of(dialect)
     for name, value in given.items():
         # whether the dialect has a stage for a sampling parameter is asked of its value
         if name not in kinds and (name not in SAMPLING_FIELDS or name in FIELDS):
@@ -106,10 +129,11 @@ def read(request: Mapping[str, object], dialect: Dialect) -> ChatRequest:
     values: dict[str, Any] = {
         name: kinds[name].read(name, value) if name in kinds else value for name, value in given.items()
     }
-    if "messages" not in values:
-        raise InvalidRequest("messages", None, MESSAGES)
-    values |= by_their_first_names(values)
-    own = {name: values[name] for name in OWN_FIELDS if name in values}
+    return given, values | by_their_first_names(values)
+
+
+def sampling_params(values: dict[str, Any], dialect: Dialect) -> SamplingParams:
+    """Return the sampling parameters of a request, checked against the dialect; values that mean none are taken out."""
     if "top_k" in values:
         values["top_k"] = top_k_of(values["top_k"], dialect)
     if dialect.seed_minus_one and isinstance(values.get("seed"), int | float) and values["seed"] == -1:
@@ -117,24 +141,26 @@ def read(request: Mapping[str, object], dialect: Dialect) -> ChatRequest:
     asked = {name: values[name] for name in SAMPLING_FIELDS if name in values}
     params = SamplingParams(**asked, ranges=dialect.ranges)
     effective_params(params, dialect)
-    parsed = ChatRequest(params=params, given=frozenset(values), **own)
-    check_together(parsed, given)
-    return parsed
+    return params
 
 
-def check_together(request: ChatRequest, given: Mapping[str, object]) -> None:
+def check_together(request: Request, given: Mapping[str, object]) -> None:
     """Refuse fields that do not go with others."""
     if "stream_options" in given and not request.stream:
         raise InvalidRequest("stream_options", given["stream_options"], "left out unless stream is true")
+    if request.response_format != TEXT:  # a finished value cannot go on
+        for name in ("ignore_eos", "min_tokens"):
+            if getattr(request, name, False) or getattr(request.params, name, 0):
+                raise InvalidRequest(name, given[name], "left out with a response_format other than text")
+
+
+def check_final_message(request: ChatRequest) -> None:
+    """Refuse what a conversation cannot end with."""
     if request.continue_final_message and request.messages[-1]["role"] != "assistant":
         words = "left out (or false) unless the final message is the assistant's"
         raise InvalidRequest("continue_final_message", True, words)
     if request.continue_final_message and request.add_generation_prompt:
         raise InvalidRequest("add_generation_prompt", True, "false with continue_final_message")
-    if request.response_format != TEXT:  # a finished value cannot go on
-        for name in ("ignore_eos", "min_tokens"):
-            if getattr(request, name, False) or getattr(request.params, name, 0):
-                raise InvalidRequest(name, given[name], "left out with a response_format other than text")
 
 
 def why_unknown(name: str, dialect: Dialect) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from sampling.chat.choice import Choice
 from sampling.core.params import SamplingParams
 from sampling.dialects import Dialect
-from sampling.generate.decode import SampledToken
+from sampling.generate.sampled_token import SampledToken
 from sampling.text import Vocabulary
 
 UNLISTED = -9999.0

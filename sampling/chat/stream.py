@@ -3,14 +3,61 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 from sampling.chat.completion import Completion, TokenEvent
+from sampling.chat.prepared import PreparedRequest
 from sampling.chat.response import end_tokens, entries, logprobs_object
-from sampling.generate.decode import SampledToken
+from sampling.generate.sampled_token import SampledToken
 
 DONE = "[DONE]"
+
+
+class Writer(Protocol):
+    """Turns the events of one completion into chunks."""
+
+    def start(self) -> list[dict[str, Any]]:
+        """Return what comes before the first token, once the prompt is through."""
+        ...
+
+    def write(self, events: Sequence[TokenEvent]) -> list[dict[str, Any]]:
+        """Return the chunks for all events of a step."""
+        ...
+
+
+class Frame:
+    """What the chunks of a stream have besides their choices: the header, and usage where it is told.
+
+    Args:
+        head: What each chunk begins with.
+        prepared: What was asked, by any of its prompts.
+        usage: How many tokens the whole request took so far.
+    """
+
+    def __init__(
+        self, head: Mapping[str, Any], prepared: PreparedRequest, usage: Callable[[], dict[str, int]]
+    ) -> None:
+        self._head, self._usage = head, usage
+        asked, dialect = prepared.request.stream_options, prepared.dialect
+        self._asked, self._when_asked = asked.include_usage, dialect.usage_when_asked
+        # whether each chunk tells the usage of its choice so far
+        self._continuous = asked.continuous_usage_stats and (
+            self._asked or not dialect.continuous_needs_usage
+        )
+
+    def chunk(self, choice: dict[str, Any], completion: Completion, index: int) -> dict[str, Any]:
+        """Return a chunk of one choice, that of an index in its completion."""
+        chunk = {**self._head, "choices": [choice]}
+        if self._continuous:
+            return {**chunk, "usage": completion.usage(index)}
+        return {**chunk, "usage": None} if self._asked else chunk
+
+    def ended(self, chunks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return the last chunks with the usage in the very last, or in one of its own where that was asked for."""
+        if not self._when_asked:
+            return [*chunks[:-1], {**chunks[-1], "usage": self._usage()}]
+        return [*chunks, {**self._head, "choices": [], "usage": self._usage()}] if self._asked else chunks
 
 
 class ChunkWriter:
@@ -18,13 +65,7 @@ class ChunkWriter:
 
     def __init__(self, completion: Completion) -> None:
         self._completion, self._prepared = completion, completion.prepared
-        self._head = completion.header("chat.completion.chunk")
-        asked, dialect = self._prepared.request.stream_options, self._prepared.dialect
-        self._asked = asked.include_usage
-        # whether each chunk tells the usage of its choice so far
-        self._continuous = asked.continuous_usage_stats and (
-            self._asked or not dialect.continuous_needs_usage
-        )
+        self._frame = Frame(completion.header("chat.completion.chunk"), completion.prepared, completion.usage)
 
     def start(self) -> list[dict[str, Any]]:
         """Return the first chunk of each choice: the role."""
@@ -39,7 +80,7 @@ class ChunkWriter:
                 chunks.append(self._chunk(event.choice, {"content": text}, self._logprobs(tokens)))
             if event.ended:
                 chunks.append(self._end(event.choice))
-        return chunks if self._completion.running or not chunks else self._with_usage(chunks)
+        return chunks if self._completion.running or not chunks else self._frame.ended(chunks)
 
     def _logprobs(self, tokens: Iterable[SampledToken]) -> dict[str, Any] | None:
         params, dialect = self._prepared.params, self._prepared.dialect
@@ -55,13 +96,6 @@ class ChunkWriter:
             chunk["choices"][0]["stop_reason"] = choice.stop_reason
         return chunk
 
-    def _with_usage(self, chunks: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Return the usage in the last chunk, or in one of its own where that was asked for."""
-        usage = self._completion.usage()
-        if not self._prepared.dialect.usage_when_asked:
-            return [*chunks[:-1], {**chunks[-1], "usage": usage}]
-        return [*chunks, {**self._head, "choices": [], "usage": usage}] if self._asked else chunks
-
     def _chunk(
         self,
         index: int,
@@ -70,10 +104,7 @@ class ChunkWriter:
         finish_reason: str | None = None,
     ) -> dict[str, Any]:
         choice = {"index": index, "delta": delta, "finish_reason": finish_reason, "logprobs": logprobs}
-        chunk = {**self._head, "choices": [choice]}
-        if self._continuous:
-            return {**chunk, "usage": self._completion.usage(index)}
-        return {**chunk, "usage": None} if self._asked else chunk
+        return self._frame.chunk(choice, self._completion, index)
 
 
 def server_sent_event(data: dict[str, Any] | str) -> str:

@@ -9,7 +9,7 @@ import time
 
 from sampling.chat.batch import ChatBatch
 from sampling.chat.completion import Completion
-from sampling.chat.language_model import chunks_of
+from sampling.chat.language_model import chunks_of, finish
 from sampling.chat.stream import DONE, server_sent_event
 from sampling.cli.loading import completion_of
 
@@ -37,12 +37,6 @@ def print_stream(completion: Completion) -> None:
     for chunk in chunks_of(completion):
         print(server_sent_event(chunk), end="", flush=True)
     print(server_sent_event(DONE), end="")
-
-
-def finish(completion: Completion) -> None:
-    """Decode all of it."""
-    for _ in ChatBatch.alone(completion).run():
-        pass
 
 
 def print_answer(completion: Completion) -> None:

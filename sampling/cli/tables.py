@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sampling.chat.completion import Completion
-from sampling.generate.decode import SampledToken
+from sampling.generate.sampled_token import SampledToken
 from sampling.pipeline.trace import Snapshot, Trace
 from sampling.text import Vocabulary
 

@@ -27,7 +27,7 @@ from sampling.core.errors import RowError
 from sampling.core.history import History
 from sampling.dialects import TRUNCATIONS, Dialect, DialectName
 from sampling.dialects import dialect as dialect_named
-from sampling.generate.decode import SampledToken
+from sampling.generate.sampled_token import SampledToken
 from sampling.pipeline.effective import EffectiveParams, effective_params
 from sampling.pipeline.pipeline import Pipeline
 from sampling.pipeline.plan import StepPlan, make_plan

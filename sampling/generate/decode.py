@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -14,6 +13,7 @@ from sampling.core.errors import InvalidArgument, NotEnoughMemory, RowError, Uns
 from sampling.core.params import SamplingParams
 from sampling.dialects import Dialect
 from sampling.generate.prefill import Prefill
+from sampling.generate.sampled_token import SampledToken
 from sampling.model import Llama
 from sampling.model.allocation import allocate
 from sampling.model.forward import forward_of
@@ -21,23 +21,6 @@ from sampling.processors import Constraint
 from sampling.sampler import SampleOutput, Sampler
 
 SMALLEST_HISTORY = 512  # tokens of a compiled sampler's rows
-
-
-@dataclass(frozen=True)
-class SampledToken:
-    """One sampled token, on the host.
-
-    Args:
-        token_id: The token.
-        logprob: Its log probability.
-        rank: Its rank, 1 for the most likely.
-        top: (token id, log probability) of the most likely tokens.
-    """
-
-    token_id: int
-    logprob: float
-    rank: int
-    top: tuple[tuple[int, float], ...]
 
 
 def table_of(output: SampleOutput) -> Tensor:
@@ -158,6 +141,8 @@ class Decoder:
         choices: int = 1,
         max_tokens: int = 1,
         constraints: Sequence[Constraint | None] | None = None,
+        first_choice: int = 0,
+        alternatives: int | None = None,
     ) -> Prefill:
         """Promise rows to a prompt, which is then taken in part by part, by `advance`.
 
@@ -167,6 +152,9 @@ class Decoder:
             choices: n, how many choices.
             max_tokens: Most tokens of a choice.
             constraints: Which tokens may come next in each choice; all when left out.
+            first_choice: The number of the first choice, by which the choices of one seed differ.
+            alternatives: How many alternatives are reported beside each token of the prompt; None where its log
+                probabilities are not wanted.
 
         Raises:
             InvalidArgument: There are not so many free rows, or not so long ones, or the sampler refuses.
@@ -179,10 +167,13 @@ class Decoder:
         if choices > self.free:
             raise InvalidArgument("n", choices, f"at most {self.free}, the rows that are free")
         prepared = self.sampler.prepare(
-            [params] * choices, [prompt_ids] * choices, range(choices), constraints
+            [params] * choices,
+            [prompt_ids] * choices,
+            range(first_choice, first_choice + choices),
+            constraints,
         )
         rooms = self._forward.cache.rooms(len(prompt_ids), most=most, choices=choices)
-        prefill = Prefill(self.model, prompt_ids, rooms, prepared, most)
+        prefill = Prefill(self.model, prompt_ids, rooms, prepared, most, alternatives)
         self._coming.append(prefill)
         return prefill
 

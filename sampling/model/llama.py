@@ -11,6 +11,7 @@ Source: "The Llama 3 Herd of Models", arXiv:2407.21783.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from typing import TypeVar
 
@@ -207,6 +208,27 @@ class Llama(nn.Module):
             return self._head(hidden[:, -1])
         last = (counts.to(hidden.device, non_blocking=True) - 1).clamp(min=0)
         return self._head(hidden[torch.arange(len(hidden), device=hidden.device), last])
+
+    def all_logits(
+        self, token_ids: Tensor, cache: Cache | None, at_once: int
+    ) -> tuple[Tensor, Iterator[Tensor]]:
+        """Logits of the next token, to the bit as `next_logits` has them, and beside them those at every position.
+
+        Args:
+            token_ids: [B, T] int64.
+            cache: As in `forward`.
+            at_once: At how many positions the logits are computed together.
+
+        Returns:
+            [B, V] float32; and [B, at_once, V] float32, one after the other as they are asked for, the last one perhaps of
+            fewer positions.
+
+        Raises:
+            InvalidArgument: A shape, a type or an id is not allowed.
+            CacheFull: A row outgrows the cache.
+        """
+        hidden = self._hidden(token_ids, cache, None)
+        return self._head(hidden[:, -1]), map(self._head, hidden.split(at_once, dim=1))
 
     def new_cache(self, rows: int, capacity: int) -> KeyValueCache:
         """Return an empty cache of this model's shape, device and type.

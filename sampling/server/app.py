@@ -22,9 +22,19 @@ from sampling.server.middleware import BearerKey, LastResort, RequestLogMiddlewa
 from sampling.server.models import Models
 from sampling.server.openapi import description
 from sampling.server.options import ServerOptions
-from sampling.server.paths import CHAT_PATHS, MODELS_PATHS
+from sampling.server.paths import (
+    CHAT_PATHS,
+    DETOKENIZE_PATHS,
+    MODELS_PATHS,
+    TEXT_PATHS,
+    TOKENIZE_PATHS,
+    TOKENIZER_INFO_PATHS,
+)
 from sampling.server.replies import answer_error, json_response
 from sampling.server.service import Service
+from sampling.server.text import TextEndpoint
+from sampling.server.tokenizer import TokenizerEndpoints
+from sampling.server.turns import Turns
 
 
 def create_app(loaded: LoadedModel, options: ServerOptions | None = None) -> Starlette:
@@ -42,9 +52,15 @@ def create_app(loaded: LoadedModel, options: ServerOptions | None = None) -> Sta
     """
     service = Service(loaded, options or ServerOptions())
     read = OtherEndpoints(service)
-    chat, models = ChatEndpoint(service), Models(service)
+    turns = Turns()
+    chat, text = ChatEndpoint(service, turns), TextEndpoint(service, turns)
+    models, tokenizer = Models(service), TokenizerEndpoints(service, turns)
     routes = [
         *(Route(path, chat, methods=["POST"]) for path in CHAT_PATHS),
+        *(Route(path, text, methods=["POST"]) for path in TEXT_PATHS),
+        *(Route(path, tokenizer.tokenize, methods=["POST"]) for path in TOKENIZE_PATHS),
+        *(Route(path, tokenizer.detokenize, methods=["POST"]) for path in DETOKENIZE_PATHS),
+        *(Route(path, tokenizer.info) for path in TOKENIZER_INFO_PATHS),
         *(Route(path, models.all) for path in MODELS_PATHS),
         *(Route(f"{path}/{{model:path}}", models.one) for path in MODELS_PATHS),
         Route("/health", read.health),

@@ -18,7 +18,7 @@ from sampling.core.errors import (
     RowError,
     listed,
 )
-from sampling.server.paths import CHAT_PATHS, MODELS_PATHS
+from sampling.server.paths import CHAT_PATHS, MODELS_PATHS, TEXT_PATHS
 
 BAD_REQUEST = "invalid_request_error"
 LATER = {"Retry-After": "1"}  # seconds
@@ -165,8 +165,8 @@ def routing(error: HTTPException) -> ApiError:
     """Refuse a path that does not exist, or not with that method."""
     allowed = ", ".join(sorted((error.headers or {}).get("Allow", "others").split(", ")))
     words = {
-        404: f"there is no such path: chat completions are all that is offered, at POST {CHAT_PATHS[0]}; models are listed at "
-        f"GET {MODELS_PATHS[0]}",
+        404: f"there is no such path: completions are all that is offered, of chats at POST {CHAT_PATHS[0]}, of texts at "
+        f"POST {TEXT_PATHS[0]}; models are listed at GET {MODELS_PATHS[0]}",
         405: f"the path does not take this method; it takes {allowed}",
     }
     codes = {404: "not_found", 405: "method_not_allowed"}

@@ -6,7 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from sampling.server import schemas
-from sampling.server.paths import CHAT_PATHS, MODELS_PATHS
+from sampling.server.paths import (
+    CHAT_PATHS,
+    DETOKENIZE_PATHS,
+    MODELS_PATHS,
+    TEXT_PATHS,
+    TOKENIZE_PATHS,
+    TOKENIZER_INFO_PATHS,
+)
 from sampling.server.service import Service
 from sampling.version import __version__
 
@@ -26,11 +33,15 @@ REFUSAL_HEADERS = {401: "WWW-Authenticate", 429: "Retry-After"}
 def description(service: Service) -> dict[str, Any]:
     """Describe all routes of a server."""
     locked = service.options.api_key is not None
-    paths = {path: {"post": chat_operation(path, locked=locked)} for path in CHAT_PATHS}
+    paths = {
+        **posts(CHAT_PATHS, "Create a chat completion", "", locked=locked),
+        **posts(TEXT_PATHS, "Continue texts", "Text", locked=locked),
+        **tokenizer_paths(locked=locked),
+    }
     schemes = {"securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}} if locked else {}
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Chat completions of the reference sampler", "version": __version__},
+        "info": {"title": "Completions of the reference sampler", "version": __version__},
         "paths": {**paths, **models_paths(service.names, locked=locked), **readable_paths(locked=locked)},
         "components": {"schemas": component_schemas(service), **schemes},
     }
@@ -38,16 +49,22 @@ def description(service: Service) -> dict[str, Any]:
 
 def component_schemas(service: Service) -> dict[str, Any]:
     """Return the schemas by name."""
-    request = schemas.request_schema(
-        service.dialect,
-        names=service.names,
-        vocab_size=service.loaded.model.config.vocab_size,
-        most_choices=service.options.max_batch,
-    )
+    limits = {
+        "vocab_size": service.loaded.model.config.vocab_size,
+        "most_choices": service.options.max_batch,
+    }
     return {
-        "Request": request,
+        "Request": schemas.request_schema(service.dialect, names=service.names, **limits),
         "Completion": schemas.completion_schema(service.dialect),
         "Chunk": schemas.chunk_schema(service.dialect),
+        "TextRequest": schemas.text_request_schema(service.dialect, names=service.names, **limits),
+        "TextCompletion": schemas.text_completion_schema(service.dialect, chunk=False),
+        "TextChunk": schemas.text_completion_schema(service.dialect, chunk=True),
+        "TokenizeRequest": schemas.TOKENIZE_REQUEST,
+        "Tokenized": schemas.TOKENIZED,
+        "DetokenizeRequest": schemas.DETOKENIZE_REQUEST,
+        "Detokenized": schemas.DETOKENIZED,
+        "TokenizerInfo": schemas.TOKENIZER_INFO,
         "Error": schemas.ERROR,
         "Models": schemas.MODELS,
         "Model": schemas.MODEL,
@@ -55,23 +72,48 @@ def component_schemas(service: Service) -> dict[str, Any]:
     }
 
 
-def chat_operation(path: str, *, locked: bool) -> dict[str, Any]:
-    """Return the chat completion endpoint."""
+def posts(paths: Sequence[str], summary: str, of: str, *, locked: bool) -> dict[str, Any]:
+    """Return the paths of an endpoint of completions."""
+    return {path: {"post": completion_operation(path, summary, of, locked=locked)} for path in paths}
+
+
+def completion_operation(path: str, summary: str, of: str, *, locked: bool) -> dict[str, Any]:
+    """Return an endpoint of completions, whose schemas have names that begin alike."""
     # OpenAPI 3.1 has no words for the data of an event, so the schema only says it to people
     stream = {
-        "schema": {"description": "Server-sent events: the data of each is a Chunk, of the last [DONE]."}
+        "schema": {"description": f"Server-sent events: the data of each is a {of}Chunk, of the last [DONE]."}
     }
-    content = {**json_content("Completion"), "text/event-stream": stream}
+    content = {**json_content(f"{of}Completion"), "text/event-stream": stream}
     return {
         "operationId": operation_id(path),
-        "summary": "Create a chat completion",
-        "requestBody": {"required": True, "content": json_content("Request")},
+        "summary": summary,
+        "requestBody": {"required": True, "content": json_content(f"{of}Request")},
         "responses": {
             "200": answer("The completion, or its chunks.", content),
             **refusals(*REFUSALS, locked=locked),
         },
         **security(locked=locked),
     }
+
+
+def tokenizer_paths(*, locked: bool) -> dict[str, Any]:
+    """Return the endpoints of the tokenizer."""
+    paths: dict[str, Any] = {}
+    for names, words, asked, told in (
+        (TOKENIZE_PATHS, "The token ids of a text", "TokenizeRequest", "Tokenized"),
+        (DETOKENIZE_PATHS, "The text of token ids", "DetokenizeRequest", "Detokenized"),
+    ):
+        body = {"requestBody": {"required": True, "content": json_content(asked)}}
+        for path in names:
+            statuses = (400, 401, 404, 408, 413, 503)
+            operation = read(operation_id(path), words, json_content(told), *statuses, locked=locked)
+            paths[path] = {"post": {**operation, **body}}
+    for path in TOKENIZER_INFO_PATHS:
+        words = "The tokenizer"
+        paths[path] = {
+            "get": read(operation_id(path), words, json_content("TokenizerInfo"), 401, locked=locked)
+        }
+    return paths
 
 
 def operation_id(path: str) -> str:

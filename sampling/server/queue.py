@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
 from sampling.server.errors import queue_full, shutting_down
@@ -72,15 +72,15 @@ class JobQueue:
             self._waiting.append(job)
             self._changed.notify()
 
-    def give_up(self, job: Job) -> None:
-        """Take a job out, wherever it is by now; nothing happens if it has ended."""
-        if job.over:
-            return
+    def give_up(self, jobs: Sequence[Job]) -> None:
+        """Take the jobs of a request out, wherever they are by now; nothing happens to those that have ended."""
         with self._changed:
-            if job in self._waiting:
-                self._waiting.remove(job)
-            else:
-                self._given_up.append(job)
+            for job in jobs:
+                job.following = None
+                if job in self._waiting:
+                    self._waiting.remove(job)
+                elif not job.over:
+                    self._given_up.append(job)
             self._changed.notify()
 
     def open(self) -> None:
@@ -110,6 +110,8 @@ class JobQueue:
         with self._changed:
             fits = bool(self._waiting) and self._waiting[0].rows <= free
             job = self._waiting.popleft() if fits else None
+            if job and job.following:  # behind those of others
+                self._waiting.append(job.following)
             self._free = free - job.rows if job else free
         return job
 

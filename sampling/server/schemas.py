@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sampling.chat.fields import FIELDS, MOST_CHOICES, kinds_of
-from sampling.chat.kinds import Schema
+from sampling.chat.fields import FIELDS, MOST_CHOICES, OTHER_NAMES, kinds_of
+from sampling.chat.kinds import Kind, Schema
+from sampling.chat.text_fields import MOST_PROMPTS, text_kinds
 from sampling.core.params import INTEGERS, NUMBERS, PAGE
 from sampling.dialects import Dialect
 from sampling.pipeline.effective import NEUTRAL
@@ -67,6 +68,39 @@ def below(bound: int) -> str:
 
 def request_schema(dialect: Dialect, *, names: tuple[str, ...], vocab_size: int, most_choices: int) -> Schema:
     """Return what a chat completion request is; what the dialect has no stage for is no field."""
+    fields = {"logprobs": BOOLEAN, **sampling_fields(dialect, kinds_of(dialect), vocab_size, most_choices)}
+    return whole_request(fields, names, "messages", needs(dialect))
+
+
+def text_request_schema(
+    dialect: Dialect, *, names: tuple[str, ...], vocab_size: int, most_choices: int
+) -> Schema:
+    """Return what a text completion request is."""
+    fields = sampling_fields(dialect, text_kinds(dialect), vocab_size, most_choices)
+    del fields["top_logprobs"]
+    ids = listed(within(INTEGER, 0, vocab_size - 1), minItems=1)
+    many = {"minItems": 1, "maxItems": MOST_PROMPTS}
+    fields["prompt"] = {"anyOf": [TEXT, ids, listed(TEXT, **many), listed(ids, **many)]}
+    return whole_request(fields, names, "prompt", [*text_needs(dialect), *format_needs(dialect)])
+
+
+def text_needs(dialect: Dialect) -> list[Schema]:
+    """Which fields need another beside a prompt."""
+    limits = [name for name in text_kinds(dialect) if OTHER_NAMES.get(name, name) == "max_tokens"]
+    nothing = [record({name: {"const": 0}}, [name]) for name in limits]
+    said: list[Schema] = [record({"echo": {"const": True}}, ["echo"])]
+    rules = [given_true("stream", "stream_options", NULL)]
+    if "prompt_logprobs" in dialect.fields:
+        said.append(record({"prompt_logprobs": INTEGER}, ["prompt_logprobs"]))
+        whole = record({"stream": {"enum": [False, None]}})
+        rules.append({"anyOf": [whole, record({"prompt_logprobs": NULL})]})
+    return [*rules, {"anyOf": [*said, {"not": {"anyOf": nothing}}]}]
+
+
+def sampling_fields(
+    dialect: Dialect, kinds: Mapping[str, Kind], vocab_size: int, most_choices: int
+) -> dict[str, Schema]:
+    """Return the sampling parameters of a dialect, and other fields of some kinds."""
     ranges = dialect.ranges
     numbers = {name: within(NUMBER, *getattr(ranges, name)) for name in NUMBERS}
     integers = {name: within(INTEGER, *getattr(ranges, name)) for name in INTEGERS if name not in FIELDS}
@@ -78,8 +112,7 @@ def request_schema(dialect: Dialect, *, names: tuple[str, ...], vocab_size: int,
             "propertyNames": {"pattern": below(vocab_size)},
             "additionalProperties": within(NUMBER, *ranges.logit_bias),
         },
-        "logprobs": BOOLEAN,
-        **{name: kind.schema for name, kind in kinds_of(dialect).items()},
+        **{name: kind.schema for name, kind in kinds.items()},
         "n": within(INTEGER, 1, min(MOST_CHOICES, most_choices)),
     }
     if "stop_token_ids" in fields:
@@ -89,10 +122,16 @@ def request_schema(dialect: Dialect, *, names: tuple[str, ...], vocab_size: int,
         fields["temperature"] = {**fields["temperature"], "exclusiveMinimum": 0}
     fields["top_k"] = top_k(dialect)
     fields |= {name: neutral(name) for name in NEUTRAL if name in fields and name not in dialect.stages}
-    always = {"model": {"enum": [*names]}, "messages": fields["messages"]}
+    return fields
+
+
+def whole_request(
+    fields: Mapping[str, Schema], names: tuple[str, ...], needed: str, rules: list[Schema]
+) -> Schema:
+    """Return a request of these fields, each but the model and one other of which may be left out."""
+    always = {"model": {"enum": [*names]}, needed: fields[needed]}
     kept = {**{name: optional(schema) for name, schema in fields.items()}, **always}
-    whole = record(kept, [*always])
-    return {**whole, "additionalProperties": NULL, "allOf": needs(dialect)}
+    return {**record(kept, [*always]), "additionalProperties": NULL, "allOf": rules}
 
 
 def top_k(dialect: Dialect) -> Schema:
@@ -111,12 +150,7 @@ def neutral(name: str) -> Schema:
 
 def needs(dialect: Dialect) -> list[Schema]:
     """Which fields need another. That two names of one field say the same is more than a schema can say."""
-    text = {"anyOf": [record({"type": {"const": "text"}}), NULL]}
-    plain = [
-        {"anyOf": [record({name: {"enum": [off, None]}}), record({"response_format": text})]}
-        for name, off in (("ignore_eos", False), ("min_tokens", 0))
-        if name in dialect.fields
-    ]
+    plain = format_needs(dialect)
     ends = ("continue_final_message", "add_generation_prompt")
     if {*ends} <= {*dialect.fields}:
         plain.append({"anyOf": [record({name: {"enum": [False, None]}}) for name in ends]})
@@ -124,6 +158,16 @@ def needs(dialect: Dialect) -> list[Schema]:
         given_true("logprobs", "top_logprobs", {"enum": [0, None]}),
         given_true("stream", "stream_options", NULL),
         *plain,
+    ]
+
+
+def format_needs(dialect: Dialect) -> list[Schema]:
+    """Which fields have no place beside a response format."""
+    text = {"anyOf": [record({"type": {"const": "text"}}), NULL]}
+    return [
+        {"anyOf": [record({name: {"enum": [off, None]}}), record({"response_format": text})]}
+        for name, off in (("ignore_eos", False), ("min_tokens", 0))
+        if name in dialect.fields
     ]
 
 
@@ -159,11 +203,14 @@ OPTIONAL: Schema = {"seed": SEED, "chat_template_kwargs": READ}
 
 def choice_schema(dialect: Dialect, **fields: Schema) -> Schema:
     """Return an element of `choices`."""
-    reason: dict[str, Schema] = (
-        {"stop_reason": {"type": ["string", "integer", "null"]}} if dialect.gives_stop_reason else {}
-    )
     always = {"index": INTEGER, **fields, "logprobs": LOGPROBS}
-    return {**full(**always), "properties": {**always, **reason}}
+    return {**full(**always), "properties": {**always, **stop_reason(dialect)}}
+
+
+def stop_reason(dialect: Dialect) -> dict[str, Schema]:
+    """Return what a choice has beside its `finish_reason`."""
+    reason: Schema = {"type": ["string", "integer", "null"]}
+    return {"stop_reason": reason} if dialect.gives_stop_reason else {}
 
 
 def completion_schema(dialect: Dialect) -> Schema:
@@ -183,6 +230,58 @@ def chunk_schema(dialect: Dialect) -> Schema:
     return {**full(**always), "properties": {**always, **OPTIONAL, "usage": {"anyOf": [USAGE, NULL]}}}
 
 
+TEXT_LOGPROBS: Schema = {
+    **full(
+        tokens=listed(TEXT),
+        token_logprobs=listed(optional(NUMBER)),
+        top_logprobs=listed({"type": ["object", "null"], "additionalProperties": NUMBER}),
+        text_offset=listed(INTEGER),
+        bytes=listed({**listed(within(INTEGER, 0, 255)), "type": ["array", "null"]}),
+    ),
+    "type": ["object", "null"],
+}
+ALTERNATIVE = full(logprob=NUMBER, rank=INTEGER, decoded_token=TEXT)
+TEXT_EXTENSIONS: Mapping[str, Schema] = {
+    "prompt_logprobs": listed({"type": ["object", "null"], "additionalProperties": ALTERNATIVE}),
+    "prompt_token_ids": listed(INTEGER),
+    "token_ids": listed(INTEGER),
+}
+
+
+def text_completion_schema(dialect: Dialect, *, chunk: bool) -> Schema:
+    """Return a whole response of a text completion, or a chunk of its stream."""
+    finish = optional(FINISH) if chunk else FINISH
+    always = {"index": INTEGER, "text": TEXT, "logprobs": TEXT_LOGPROBS, "finish_reason": finish}
+    choice = {**full(**always), "properties": {**always, **stop_reason(dialect), **TEXT_EXTENSIONS}}
+    whole: dict[str, Schema] = {**HEADER, "object": {"const": "text_completion"}, "choices": listed(choice)}
+    usage = {"usage": {"anyOf": [USAGE, NULL]} if chunk else USAGE}
+    return record({**whole, **usage, "seed": SEED}, [*whole, *([] if chunk else usage)])
+
+
+COUNT = within(INTEGER, 0, 2**31 - 1)
+TOKENIZE_REQUEST: Schema = {
+    "description": "A prompt, or the messages of a chat and what its template reads.",
+    "anyOf": [
+        record({"prompt": TEXT, "add_special_tokens": optional(BOOLEAN)}, ["prompt"]),
+        record({"messages": {"type": "array"}}, ["messages"]),
+    ],
+    "properties": {"model": optional(TEXT), "return_token_strs": optional(BOOLEAN)},
+}
+TOKENIZED = full(
+    count=COUNT,
+    max_model_len=INTEGER,
+    tokens=listed(COUNT),
+    token_strs={**listed(TEXT), "type": ["array", "null"]},
+)
+DETOKENIZE_REQUEST = record({"model": optional(TEXT), "tokens": listed(COUNT)}, ["tokens"])
+DETOKENIZED = full(prompt=TEXT)
+TOKENIZER_INFO = full(
+    tokenizer_class=TEXT,
+    chat_template=optional(TEXT),
+    **{f"{name}_token": optional(TEXT) for name in ("bos", "eos", "pad", "unk")},
+    vocab_size=INTEGER,
+    max_model_len=INTEGER,
+)
 ERROR = full(
     error=full(message=TEXT, type=TEXT, param={"type": ["string", "null"]}, code={"type": ["string", "null"]})
 )

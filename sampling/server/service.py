@@ -6,7 +6,9 @@ from sampling.chat.batch import ChatBatch
 from sampling.chat.completion import Completion
 from sampling.chat.loaded_model import LoadedModel
 from sampling.chat.prepared import prepare
-from sampling.chat.request import ChatRequest
+from sampling.chat.request import ChatRequest, Request
+from sampling.chat.text_completion import TextCompletion
+from sampling.chat.text_request import TextRequest
 from sampling.core.errors import InvalidArgument, InvalidRequest, NotEnoughMemory, listed
 from sampling.core.params import integer
 from sampling.dialects import dialect as dialect_named
@@ -56,12 +58,28 @@ class Service:
             InvalidRequest: It cannot be served.
             ApiError: It names another model.
         """
+        self._require_servable(request)
+        return Completion(prepare(self.loaded, request, self.dialect, self.context))
+
+    def text_completion(self, request: TextRequest) -> TextCompletion:
+        """Do the same with a request that continues texts."""
+        self._require_servable(request)
+        return TextCompletion.of(self.loaded, request, self.dialect, self.context)
+
+    def require_served(self, model: str) -> None:
+        """Refuse the name of another model.
+
+        Raises:
+            ApiError: It is none of those that are served.
+        """
+        if model not in self.names:
+            raise unknown_model(model, self.names)
+
+    def _require_servable(self, request: Request) -> None:
         if request.model is None:
             raise InvalidRequest("model", None, f"one of {listed(self.names)}")
-        if request.model not in self.names:
-            raise unknown_model(request.model, self.names)
+        self.require_served(request.model)
         integer("n", request.n, 1, self.options.max_batch)
-        return Completion(prepare(self.loaded, request, self.dialect, self.context))
 
     def _new_batch(self) -> ChatBatch:
         return ChatBatch(self.loaded, self.dialect, rows=self.options.max_batch, capacity=self.context)

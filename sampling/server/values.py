@@ -1,17 +1,32 @@
-"""How many values a JSON text has, counted before it is read: Python reads all of it in one go, other threads stopped."""
+"""Bodies of requests: how many values they have is counted first, since Python reads them in one go, other threads stopped."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import cast
 
 from sampling.core.errors import InvalidRequest
-from sampling.core.reading import Verbatim
+from sampling.core.reading import Verbatim, read_json
 
 MOST_VALUES = 2**17  # read in some ten milliseconds; a bias for each of Llama-3's tokens is fewer
 
 STRING = rb'"(?:[^"\\]++|\\.?)*+(?:"|\Z)'
 VALUE = re.compile(rb"(?:%b\s*+:\s*+)?+(?:%b|[\[{]|[^\s\[\]{},:\"]++)" % (STRING, STRING), re.DOTALL)
 """A value with the key before it, if it has one; of a list or an object only the beginning."""
+
+
+def read_object(text: bytes) -> Mapping[str, object]:
+    """Read the body of a request, a JSON object.
+
+    Raises:
+        InvalidRequest: It is none, or has very many values.
+    """
+    require_few_values(text)
+    value = read_json(text)
+    if not isinstance(value, Mapping):
+        raise InvalidRequest("body", value, "a JSON object")
+    return cast("Mapping[str, object]", value)
 
 
 def require_few_values(text: bytes) -> None:

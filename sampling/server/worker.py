@@ -102,7 +102,8 @@ class Worker:
                 continue
             self._metrics.prefill_seconds.observe(prefill.seconds)
             self._metrics.tokens.labels("prompt").inc(len(completion.prepared.prompt_ids))
-            self._tell(job, job.start)
+            if self._tell(job, job.start) and not completion.running:
+                self._end(job)
         self._report()
 
     def _step(self) -> None:

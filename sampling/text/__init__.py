@@ -5,6 +5,7 @@ from __future__ import annotations
 from sampling.text.floor import TokenFloor
 from sampling.text.grammar import Grammar, Grammars
 from sampling.text.incremental import prefix_bytes
+from sampling.text.plain_prompt import PlainPrompt, plain_prompt, prompt_texts
 from sampling.text.prompt import chat_prompt
 from sampling.text.prompt_limit import PromptLimit
 from sampling.text.stop import StopStrings
@@ -17,12 +18,15 @@ __all__ = [
     "CLOCK",
     "Grammar",
     "Grammars",
+    "PlainPrompt",
     "PromptLimit",
     "StopStrings",
     "TokenFloor",
     "Vocabulary",
     "chat_prompt",
     "load_tokenizer",
+    "plain_prompt",
     "prefix_bytes",
+    "prompt_texts",
     "token_bytes",
 ]

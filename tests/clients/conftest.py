@@ -33,8 +33,10 @@ class InProcess:
     def __init__(self, app: Starlette, runner: asyncio.Runner) -> None:
         self._app, self._runner = app, runner
 
-    def ask(self, question: Callable[[AsyncOpenAI], Awaitable[Answer]], key: str = TOKEN) -> Answer:
-        """What a function gets out of the official client, which validates every response and never retries."""
+    def ask(
+        self, question: Callable[[AsyncOpenAI], Awaitable[Answer]], key: str = TOKEN, *, strict: bool = True
+    ) -> Answer:
+        """What a function gets out of the official client, which validates every response if strict, and never retries."""
 
         async def asking() -> Answer:
             async with AsyncOpenAI(
@@ -42,7 +44,7 @@ class InProcess:
                 base_url="http://sampling/v1",
                 max_retries=0,
                 http_client=httpx2.AsyncClient(transport=httpx2.ASGITransport(self._app)),
-                _strict_response_validation=True,
+                _strict_response_validation=strict,
             ) as client:
                 return await asyncio.wait_for(question(client), PATIENCE)
 

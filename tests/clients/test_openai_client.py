@@ -267,6 +267,47 @@ def test_a_message_that_was_cut_off_is_the_clients_own_error(server):
         server.ask(lambda client: client.chat.completions.parse(**{**ASKED, **fields}))
 
 
+TEXT = {"model": MODEL, "prompt": "The capital of"}
+
+
+def continued(server, *, strict=True, **fields):
+    """The parsed text completion."""
+    return server.ask(lambda client: client.completions.create(**{**TEXT, **fields}), strict=strict)
+
+
+def test_text_completions_are_strictly_of_the_clients_types(server, openai_server):
+    fields = {"seed": 1, "n": 2, "logprobs": 3, "stop": [" is"], "max_tokens": 4}
+    for served, unknown in ((server, {"stop_reason", "bytes"}), (openai_server, {"bytes"})):
+        assert surprises(continued(served, **fields)) == unknown
+
+
+def test_text_is_continued(server):
+    # its types have no null for the first token of a prompt, which OpenAI's own answers have
+    fields = {"temperature": 0, "echo": True, "logprobs": 1, "strict": False}
+    (choice,) = continued(server, prompt="The capital of Turkey", **fields).choices
+    assert choice.text == "The capital of Turkey is Ankara."
+    assert "".join(choice.logprobs.tokens) == choice.text
+    assert choice.logprobs.token_logprobs[0] is None
+    both = continued(server, prompt=["The capital", "Hi"], max_tokens=1).choices
+    assert [choice.index for choice in both] == [0, 1]
+    with pytest.raises(openai.BadRequestError) as caught:
+        continued(server, suffix="!")
+    assert caught.value.param == "suffix"
+
+
+def test_a_stream_of_text(server):
+    async def chunks(client):
+        stream = await client.completions.create(**TEXT, seed=1, stream=True, max_tokens=9)
+        return [chunk async for chunk in stream]
+
+    told = server.ask(chunks, strict=False)  # nor one for a choice that goes on
+    assert (
+        "".join(chunk.choices[0].text for chunk in told)
+        == continued(server, seed=1, max_tokens=9).choices[0].text
+    )
+    assert [chunk.choices[0].finish_reason for chunk in told[:-1]] == [None] * (len(told) - 1)
+
+
 def test_models(server):
     (model,) = server.ask(lambda client: client.models.list()).data
     assert Model.model_validate(model.to_dict(), strict=True).id == MODEL

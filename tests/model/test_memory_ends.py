@@ -17,7 +17,8 @@ from small_llama import CONFIG, small
 from sampling import SamplingParams, dialect
 from sampling.chat.batch import kept
 from sampling.core.errors import NotEnoughMemory
-from sampling.generate.decode import Decoder, SampledToken
+from sampling.generate.decode import Decoder
+from sampling.generate.sampled_token import SampledToken
 from sampling.model import Llama
 from sampling.model.allocation import out_of_memory_as_error
 from sampling.model.divided import DividedCache

@@ -147,6 +147,9 @@ def test_every_route_is_described(server):
     assert routes == {
         (CHAT, "POST"),
         (PAGE_PATH, "POST"),
+        *((f"{below}/v1/completions", "POST") for below in ("", "/llm")),
+        *((f"{below}/{name}", "POST") for below in ("", "/llm") for name in ("tokenize", "detokenize")),
+        *((f"{below}/tokenizer_info", "GET") for below in ("", "/llm")),
         ("/v1/models", "GET"),
         ("/v1/models/{model}", "GET"),
         ("/llm/v1/models", "GET"),

@@ -8,7 +8,7 @@ import pytest
 from server.live import CHAT, QUESTION, live, read_raw
 from server.raw import connect
 
-import sampling.server.chat
+import sampling.server.values
 from sampling.cli.main import main
 from sampling.core.errors import InvalidArgument
 from sampling.server import ServerOptions
@@ -125,7 +125,7 @@ def test_a_page_can_read_a_fault_of_the_servers_own(every, monkeypatch):
     def fail(_):
         raise RuntimeError("a fault of the test's")
 
-    monkeypatch.setattr(sampling.server.chat, "read_json", fail)
+    monkeypatch.setattr(sampling.server.values, "read_json", fail)
     reply = every.send(CHAT, BODY, Origin=PAGE)
     assert (reply.status, reply.error["code"]) == (500, "internal_error")
     assert readable(reply, PAGE)

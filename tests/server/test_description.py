@@ -14,9 +14,10 @@ from jsonschema import Draft202012Validator
 from sampling.chat.fields import FIELDS, OTHER_NAMES
 from sampling.chat.not_offered import NOT_OFFERED
 from sampling.chat.request import read
+from sampling.chat.text_request import read_text_request
 from sampling.core.errors import InvalidRequest
 from sampling.dialects import DIALECTS, dialect
-from sampling.server.schemas import request_schema
+from sampling.server.schemas import request_schema, text_request_schema
 
 V = 50
 ASK = [{"role": "user", "content": "?"}]
@@ -185,6 +186,71 @@ def test_each_field_with_each_value(how: str) -> None:
             check(how, {name: value})
     for value in values("top_logprobs"):
         check(how, {"logprobs": True, "top_logprobs": value})
+
+
+TEXTS = {
+    name: Draft202012Validator(
+        text_request_schema(dialect(name), names=("m",), vocab_size=V, most_choices=1024)
+    )
+    for name in DIALECTS
+}
+PROMPTS: list[Any] = [
+    *(
+        "",
+        "x",
+        [],
+        [7],
+        [49],
+        [50],
+        [-1],
+        [6.0],
+        [6.5],
+        [True],
+        ["x"],
+        ["x", ""],
+        [[7]],
+        [[7, 50]],
+        [[7], []],
+    ),
+    *(["x", [7]], [[7], "x"], [7, "x"], [None], {}, 7, ["x"] * 1024, ["x"] * 1025),
+]
+OF_TEXTS = ("echo", "logprobs", "max_tokens", "n_predict", "suffix", "best_of", "user", "prompt_logprobs")
+OF_VLLM = ("return_token_ids", "add_special_tokens", "stream")
+
+
+def check_text(how: str, fields: dict[str, Any]) -> None:
+    """The same of requests that continue texts."""
+    request = json.loads(json.dumps({"model": "m", "prompt": "x", **fields}))
+    try:
+        asked = read_text_request(request, dialect(how))
+        prompts = [token for one in asked.prompt.each if not isinstance(one, str) for token in one]
+        strange = max([*asked.params.stop_token_ids, *asked.params.logit_bias, *prompts], default=0) >= V
+        blamed = "an id" if strange else None
+    except InvalidRequest as error:
+        blamed = error.param
+    assert TEXTS[how].is_valid(request) == (blamed is None), (request, blamed)
+    assert blamed in (None, "an id", "prompt") or re.split(r"[.\[]", blamed)[0] in fields
+
+
+@pytest.mark.parametrize("how", DIALECTS)
+def test_fields_of_texts(how: str) -> None:
+    for prompt in PROMPTS:
+        check_text(how, {"prompt": prompt})
+    for name in dict.fromkeys([*NAMES, *OF_TEXTS, *OF_VLLM]):
+        for value in [None, *VALUES.get(name, ["none"])[:1], *(ODD if name in (*OF_TEXTS, *OF_VLLM) else [])]:
+            check_text(how, {name: value})
+    for limit in ("max_tokens", "n_predict"):
+        for value in (0, 1, -1, None):
+            for other in (
+                {"echo": True},
+                {"echo": False},
+                {"prompt_logprobs": 0},
+                {"echo": True, "stream": True},
+            ):
+                check_text(how, {limit: value, **other})
+    for stream in (True, False, None):
+        check_text(how, {"stream": stream, "prompt_logprobs": 1})
+        check_text(how, {"stream": stream, "stream_options": {"include_usage": True}})
 
 
 @pytest.mark.parametrize("how", DIALECTS)

@@ -11,8 +11,8 @@ import pytest
 
 import sampling.chat.completion
 import sampling.chat.prepared
-import sampling.server.chat
 import sampling.server.errors
+import sampling.server.values
 from sampling.core.errors import InvalidRequest
 
 pytest.importorskip("benchmarks.soak", reason="a source distribution holds no benchmarks")
@@ -58,7 +58,7 @@ def failures(soak, seed: int = 1) -> list[str]:
 
 
 def test_it_notices_what_is_no_json(soak, monkeypatch):
-    monkeypatch.setattr(sampling.server.chat, "read_json", lambda body: json.loads(body, strict=False))
+    monkeypatch.setattr(sampling.server.values, "read_json", lambda body: json.loads(body, strict=False))
     found = failures(soak, 3)  # the first seed whose bodies have this fault among few
     assert any(what.startswith("200 for None; the description blames ['body']") for what in found)
 
@@ -104,7 +104,7 @@ def test_it_notices_that_one_request_changes_another(soak, monkeypatch):
         later = len(seen) > 20 and isinstance(value, dict) and value.get("seed") == 1
         return value | {"max_tokens": 2} if later else value
 
-    monkeypatch.setattr(sampling.server.chat, "read_json", counting)
+    monkeypatch.setattr(sampling.server.values, "read_json", counting)
     assert any(what.startswith("the known answer is ") for what in failures(soak))
 
 

@@ -12,12 +12,13 @@ import pytest
 from server.live import CHAT, PATIENCE, QUESTION, Live, Reply, eventually
 from starlette.responses import Response
 
-import sampling.server.chat
+import sampling.server.endpoint
+import sampling.server.turns
 from sampling.chat.completion import Completion
 from sampling.chat.request import ChatRequest
-from sampling.server.chat import AT_ONCE, LARGE
 from sampling.server.json_text import json_bytes
 from sampling.server.service import Service
+from sampling.server.turns import AT_ONCE, LARGE
 from sampling.text.grammar import TRIAL
 from sampling.text.guard import Guard, free_characters
 from sampling.text.tokenising import ids_of
@@ -99,13 +100,13 @@ def test_iterators_are_written_as_lists():
 @pytest.mark.parametrize("dialect", ["qstash", "openai", "vllm"])
 def test_a_response_that_is_written_bit_by_bit_is_the_response(serving, monkeypatch, dialect):
     ended: list[Completion] = []
-    write = sampling.server.chat.completed
+    write = sampling.server.endpoint.completed
 
     def writing(completion: Completion) -> Response:
         ended.append(completion)
         return write(completion)
 
-    monkeypatch.setattr(sampling.server.chat, "completed", writing)
+    monkeypatch.setattr(sampling.server.endpoint, "completed", writing)
     fields = {"n": 3, "seed": 3, "max_tokens": 9, "logprobs": True, "top_logprobs": 4}
     served = serving(dialect=dialect).chat(**fields).json
     assert served == ended[0].response()
@@ -171,7 +172,7 @@ def test_few_requests_are_checked_at_a_time_and_those_that_wait_are_in_the_queue
         slow.go.set()
         answers = [reply.result() for reply in replies]
     assert sorted(answer.status for answer in answers) == [200] * 12 + [429] * 8
-    assert slow.most == sampling.server.chat.AT_ONCE
+    assert slow.most == AT_ONCE
     refused = [answer for answer in answers if answer.status == 429]
     assert all(answer.headers["retry-after"] == "1" for answer in refused)
     assert {answer.error["code"] for answer in refused} == {"queue_full"}
@@ -200,7 +201,7 @@ def test_large_requests_are_checked_one_at_a_time_and_small_ones_beside_them(ser
 
 @pytest.mark.parametrize("size", [1, LARGE])
 def test_a_request_whose_check_does_not_begin_in_time_is_told_to_come_again(serving, slow, monkeypatch, size):
-    monkeypatch.setattr(sampling.server.chat, "TURN", 0.2)
+    monkeypatch.setattr(sampling.server.turns, "TURN", 0.2)
     small = serving()
     with ThreadPoolExecutor(AT_ONCE) as clients:
         held = [clients.submit(padded, small, size) for _ in range(AT_ONCE)]
@@ -227,16 +228,16 @@ def test_a_request_that_needs_a_process_others_have_is_told_to_come_again(server
 
 
 def test_a_client_that_leaves_while_it_waits_for_the_check_gives_its_place_up(serving, slow):
-    small = serving(max_batch=1, max_queue=sampling.server.chat.AT_ONCE)
+    small = serving(max_batch=1, max_queue=AT_ONCE)
     with ThreadPoolExecutor(8) as clients:
-        checked = [clients.submit(small.chat, max_tokens=1) for _ in range(sampling.server.chat.AT_ONCE)]
-        assert small.reaches("sampling_requests_entering", sampling.server.chat.AT_ONCE)
+        checked = [clients.submit(small.chat, max_tokens=1) for _ in range(AT_ONCE)]
+        assert small.reaches("sampling_requests_entering", AT_ONCE)
         with small.asked(max_tokens=1):
-            assert small.reaches("sampling_requests_entering", sampling.server.chat.AT_ONCE + 1)
+            assert small.reaches("sampling_requests_entering", AT_ONCE + 1)
             assert small.chat().status == 429
-        assert small.reaches("sampling_requests_entering", sampling.server.chat.AT_ONCE)
+        assert small.reaches("sampling_requests_entering", AT_ONCE)
         slow.go.set()
-        assert [reply.result().status for reply in checked] == [200] * sampling.server.chat.AT_ONCE
+        assert [reply.result().status for reply in checked] == [200] * AT_ONCE
 
 
 def test_a_request_that_is_refused_gives_its_place_up(serving):

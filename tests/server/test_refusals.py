@@ -154,12 +154,12 @@ def test_options_that_do_not_fit_the_model_are_refused(serving):
 
 
 @pytest.mark.parametrize(
-    "path", ["/v1/completions", "/v1/embeddings", "/v1/responses", "/v1/audio/speech", "/api/chat"]
+    "path", ["/v1/complete", "/v1/embeddings", "/v1/responses", "/v1/audio/speech", "/api/chat"]
 )
 def test_what_is_not_offered_says_what_is(server, path):
     reply = server.send(path, b"{}")
     assert (reply.status, reply.error["code"]) == (404, "not_found")
-    assert f"chat completions are all that is offered, at POST {CHAT}" in reply.error["message"]
+    assert f"completions are all that is offered, of chats at POST {CHAT}" in reply.error["message"]
     assert "GET /v1/models" in reply.error["message"]
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sampling.chat.choice import Choice, StopRules
-from sampling.generate.decode import SampledToken
+from sampling.generate.sampled_token import SampledToken
 from sampling.text.incremental import prefix_bytes
 from sampling.text.vocabulary import Vocabulary
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from benchmarks.decode.job import DecodeEngine, DecodeJob, Generate, Tokens
 from sampling.dialects import dialect
-from sampling.generate.decode import Decoder, SampledToken
+from sampling.generate.decode import Decoder
+from sampling.generate.sampled_token import SampledToken
 from sampling.model import Llama
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sampling.conformance.reference import Asked, Reference
 from sampling.dialects.qstash import QSTASH
-from sampling.generate.decode import SampledToken
+from sampling.generate.sampled_token import SampledToken
 from sampling.pipeline.pipeline import Pipeline
 from sampling.processors import SparseEdit, Temperature, Truncation
 

@@ -1,0 +1,1 @@
+"""Evaluation harnesses against `sampling serve`, beside their own models of the same weights."""
