@@ -60,9 +60,11 @@ def component_schemas(service: Service) -> dict[str, Any]:
         "TextRequest": schemas.text_request_schema(service.dialect, names=service.names, **limits),
         "TextCompletion": schemas.text_completion_schema(service.dialect, chunk=False),
         "TextChunk": schemas.text_completion_schema(service.dialect, chunk=True),
-        "TokenizeRequest": schemas.TOKENIZE_REQUEST,
+        "TokenizeRequest": schemas.tokenize_schema(service.dialect, names=service.names),
         "Tokenized": schemas.TOKENIZED,
-        "DetokenizeRequest": schemas.DETOKENIZE_REQUEST,
+        "DetokenizeRequest": schemas.detokenize_schema(
+            names=service.names, tokens=len(service.loaded.vocabulary)
+        ),
         "Detokenized": schemas.DETOKENIZED,
         "TokenizerInfo": schemas.TOKENIZER_INFO,
         "Error": schemas.ERROR,

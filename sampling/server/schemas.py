@@ -11,6 +11,8 @@ from sampling.core.params import INTEGERS, NUMBERS, PAGE
 from sampling.dialects import Dialect
 from sampling.pipeline.effective import NEUTRAL
 
+OF_TEMPLATES = ("add_generation_prompt", "chat_template_kwargs", "continue_final_message")
+
 TEXT: Schema = {"type": "string"}
 NUMBER: Schema = {"type": "number"}
 INTEGER: Schema = {"type": "integer"}
@@ -259,21 +261,31 @@ def text_completion_schema(dialect: Dialect, *, chunk: bool) -> Schema:
 
 
 COUNT = within(INTEGER, 0, 2**31 - 1)
-TOKENIZE_REQUEST: Schema = {
-    "description": "A prompt, or the messages of a chat and what its template reads.",
-    "anyOf": [
-        record({"prompt": TEXT, "add_special_tokens": optional(BOOLEAN)}, ["prompt"]),
-        record({"messages": {"type": "array"}}, ["messages"]),
-    ],
-    "properties": {"model": optional(TEXT), "return_token_strs": optional(BOOLEAN)},
-}
+
+
+def tokenize_schema(dialect: Dialect, *, names: tuple[str, ...]) -> Schema:
+    """Return what a request for token ids is: a text, or the messages of a chat and what its template reads."""
+    shared = {"model": optional({"enum": [*names]}), "return_token_strs": optional(BOOLEAN)}
+    kinds = kinds_of(dialect)
+    template = {name: optional(kinds[name].schema) for name in OF_TEMPLATES if name in kinds}
+    of_text = record({**shared, "prompt": TEXT, "add_special_tokens": optional(BOOLEAN)}, ["prompt"])
+    of_chats = record({**shared, "messages": kinds["messages"].schema, **template}, ["messages"])
+    return {"anyOf": [{**one, "additionalProperties": NULL} for one in (of_text, of_chats)]}
+
+
+def detokenize_schema(*, names: tuple[str, ...], tokens: int) -> Schema:
+    """Return what a request for the text of token ids is."""
+    known = listed(within(INTEGER, 0, tokens - 1))
+    whole = record({"model": optional({"enum": [*names]}), "tokens": known}, ["tokens"])
+    return {**whole, "additionalProperties": NULL}
+
+
 TOKENIZED = full(
     count=COUNT,
     max_model_len=INTEGER,
     tokens=listed(COUNT),
     token_strs={**listed(TEXT), "type": ["array", "null"]},
 )
-DETOKENIZE_REQUEST = record({"model": optional(TEXT), "tokens": listed(COUNT)}, ["tokens"])
 DETOKENIZED = full(prompt=TEXT)
 TOKENIZER_INFO = full(
     tokenizer_class=TEXT,

@@ -96,7 +96,7 @@ def test_it_notices_an_answer_that_is_not_as_described(soak, monkeypatch):
 
 
 def test_it_notices_that_one_request_changes_another(soak, monkeypatch):
-    original, seen = sampling.server.chat.read_json, []
+    original, seen = sampling.server.values.read_json, []
 
     def counting(body):
         seen.append(body)

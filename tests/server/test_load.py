@@ -70,7 +70,7 @@ def test_it_notices_that_others_change_an_answer(soak, server, monkeypatch):
 
 
 def test_it_notices_a_stream_that_is_cut_off(soak, server, monkeypatch):
-    monkeypatch.setattr("sampling.server.chat.DONE", "{}")
+    monkeypatch.setattr("sampling.server.endpoint.DONE", "{}")
     with pytest.raises(RuntimeError, match="the stream ends with"):
         stormed(soak, server.port, pool=8, clients=1, seconds=0)
 

@@ -68,7 +68,7 @@ MANY = {
 
 @pytest.mark.parametrize("body", MANY.values(), ids=MANY)
 def test_a_body_of_very_many_values_is_refused_unread(server, monkeypatch, body):
-    monkeypatch.setattr("sampling.server.chat.read_json", lambda _: pytest.fail("it was read"))
+    monkeypatch.setattr("sampling.server.values.read_json", lambda _: pytest.fail("it was read"))
     reply = server.send(CHAT, body)
     assert (reply.status, reply.error["param"]) == (400, "body")
     words = f"body: got more than {MOST_VALUES} values, must be JSON of at most {MOST_VALUES} lists, objects,"
