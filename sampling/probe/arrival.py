@@ -47,12 +47,22 @@ def what_changed(probe: Probe, seen: Seen) -> str:
     wrong = {state: token for state, token in seen.items() if token not in right[state]}
     if not wrong:
         return ""
-    for words, logits in readings(probe):
-        if all(
-            token in told for told, token in ((best(logits[state][None])[0], seen[state]) for state in seen)
-        ):
-            return words
-    return permuted(right, seen, wrong) or coarse(probe, wrong) or first_of(probe, right, wrong)
+    told = {words: best(logits) for words, logits in readings(probe)}
+    lost = largest_lost(probe, wrong)
+    told[f"the weights or the logits were rounded: a difference of {lost:g} between two logits is lost"] = (
+        losing(probe, lost)
+    )
+    fitting = {
+        words: sum(map(len, sets))
+        for words, sets in told.items()
+        if all(token in sets[state] for state, token in seen.items())
+    }
+    # of several that fit the one that leaves least to chance
+    return (
+        min(fitting, key=lambda words: fitting[words], default="")
+        or permuted(right, seen, wrong)
+        or first_of(probe, right, wrong)
+    )
 
 
 def readings(probe: Probe) -> Iterator[tuple[str, Tensor]]:
@@ -61,8 +71,8 @@ def readings(probe: Probe) -> Iterator[tuple[str, Tensor]]:
     for name in ("float16", "bfloat16"):
         yield f"the weights or the logits were rounded to {name}", logits.to(dtype_named(name)).float()
     for bits in (8, 4):
-        yield f"the weights were quantised: {bits} bits in blocks of {BLOCK}", in_blocks(logits, bits, BLOCK)
-        yield f"the weights were quantised: {bits} bits, a scale for each token", in_blocks(logits, bits, 0)
+        for size in (BLOCK, 0):
+            yield f"the weights were quantised to {bits} bits", in_blocks(logits, bits, size)
     own = torch.from_numpy(probe.leads_to)[None] == torch.arange(len(logits))[:, None]
     yield "the weights are tied: the embedding stands in the place of the head", own * SCALE
 
@@ -90,14 +100,26 @@ def permuted(right: list[frozenset[int]], seen: Seen, wrong: Seen) -> str:
     return ""
 
 
-def coarse(probe: Probe, wrong: Seen) -> str:
-    """Say how far numbers were rounded, where nothing but small margins is lost."""
-    if not all(probe.states[state].name.startswith(STEP) for state in wrong):
-        return ""
-    lost = max(
-        float(top[0] - top[1]) for top in (torch.from_numpy(probe.logits[s]).topk(2).values for s in wrong)
-    )
-    return f"the weights or the logits were rounded: a difference of {lost:g} between two logits is lost"
+def margins(probe: Probe) -> dict[int, float]:
+    """Return the states that say two tokens nearly alike, with the difference of their logits."""
+    steps = [place for place, state in enumerate(probe.states) if state.name.startswith(STEP)]
+    tops = torch.from_numpy(probe.logits[steps]).topk(2).values
+    return dict(zip(steps, (tops[:, 0] - tops[:, 1]).tolist(), strict=True))
+
+
+def largest_lost(probe: Probe, wrong: Seen) -> float:
+    """Return the largest of these differences that does not show."""
+    return max((margin for state, margin in margins(probe).items() if state in wrong), default=0.0)
+
+
+def losing(probe: Probe, lost: float) -> list[frozenset[int]]:
+    """Return by state the tokens that may come where no such difference and no smaller one shows."""
+    logits = torch.from_numpy(probe.logits)
+    told = best(logits)
+    for state, margin in margins(probe).items():
+        if margin <= lost:
+            told[state] = frozenset(logits[state].topk(2).indices.tolist())
+    return told
 
 
 def first_of(probe: Probe, right: list[frozenset[int]], wrong: Seen) -> str:

@@ -16,6 +16,7 @@ Logits = NDArray[np.float32]
 Ids = NDArray[np.int64]
 
 BELOW = 30.0  # by how much all other tokens are below a row's highest: never sampled, and no extreme number
+FAR_BELOW = 64.0  # adds nothing to a sum in float64, either; where most tokens are so low, no engine minds
 LIKELY = math.log(100)  # a token is likely down to a hundredth of the likeliest one's probability
 SHARE = 8  # a row of at most an eighth of the tokens has all of its tokens to itself
 MOST = 64  # tokens that a wider row has to itself
@@ -32,12 +33,14 @@ class Row:
         behind: The name of the row whose tokens it is about, which so comes next; its own when left out, so that one answer
             is many draws.
         key: What tells it from others, where that is not its own logits: they may be rounded ones.
+        below: By how much all other tokens are below its highest.
     """
 
     name: str
     logits: Logits
     behind: str = ""
     key: str = ""
+    below: float = BELOW
 
     def trimmed(self) -> Row:
         """Return the row without the tokens behind its last possible one."""
@@ -111,10 +114,11 @@ def heads(row: Row, usable: int) -> Ids:
 
 def on_vocabulary(row: Row, tokens: Ids, usable: Ids, vocab: int) -> Placed:
     """Place a row: its own tokens on theirs, all others in their order on the others that can be used."""
-    logits = np.full(vocab, np.floor(row.logits.max()) - BELOW, dtype=np.float32)
+    least = np.floor(row.logits.max()) - row.below
+    logits = np.full(vocab, least, dtype=np.float32)
     first = heads(row, len(usable))
     others = np.setdiff1d(np.arange(len(row.logits)), first)
     logits[tokens] = row.logits[first]
     logits[np.setdiff1d(usable, tokens)[: len(others)]] = row.logits[others]
-    logits[logits == -np.inf] = np.floor(row.logits.max()) - BELOW
+    logits[logits == -np.inf] = least
     return Placed(row, tokens, logits)

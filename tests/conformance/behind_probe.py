@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from sampling.conformance.reference import Asked, Reference, row_of
@@ -27,28 +28,32 @@ class BehindProbe:
     def __call__(
         self, prompt: Sequence[int], params: Mapping[str, Any], max_tokens: int, n: int, seed: int | None
     ) -> list[list[int]]:
-        """Sample n choices."""
+        """Sample n choices, all of them a token further at a time."""
         known = self.sampler.fresh_seed() if seed is None else seed
-        return [self.choice(prompt, params, max_tokens, known, index) for index in range(n)]
+        outputs: list[list[int]] = [[] for _ in range(n)]
+        for position in range(max_tokens):
+            rows = [self.processed(prompt, params, output) for output in outputs]
+            for row, choices in alike(rows):
+                keys = [self.sampler.key([known], position, choice) for choice in choices]
+                tokens = self.sampler.picked(row, *map(torch.cat, zip(*keys, strict=True)))
+                for choice, token in zip(choices, tokens, strict=True):
+                    outputs[choice].append(token)
+        return outputs
 
-    def choice(
-        self, prompt: Sequence[int], params: Mapping[str, Any], length: int, seed: int, index: int
-    ) -> list[int]:
-        """Sample one choice."""
-        output: list[int] = []
-        for position in range(length):
-            state = int(self.probe.leads_to[[*prompt, *output][-1]])
-            row = self.processed(state, prompt, params, output)
-            output += self.sampler.drawn(row, [seed], position, index)
-        return output
-
-    def processed(
-        self, state: int, prompt: Sequence[int], params: Mapping[str, Any], output: Sequence[int]
-    ) -> Tensor:
+    def processed(self, prompt: Sequence[int], params: Mapping[str, Any], output: Sequence[int]) -> Tensor:
         """Return what is drawn from; where nothing counts the past, once for each state."""
+        state = int(self.probe.leads_to[[*prompt, *output][-1]])
         past = (tuple(prompt), tuple(output)) if {*params} & {*PENALTIES} else ((), ())
         key = (state, repr(sorted(params.items())), past)
         if key not in self._processed:
             asked = Asked(row_of(self.probe.logits[state]), self.sampler.read(params), *past)
             self._processed[key] = self.sampler.processed(asked)
         return self._processed[key]
+
+
+def alike(rows: Sequence[Tensor]) -> list[tuple[Tensor, list[int]]]:
+    """Return the places of each of the rows."""
+    places: dict[int, list[int]] = {}
+    for place, row in enumerate(rows):
+        places.setdefault(id(row), []).append(place)
+    return [(rows[found[0]], found) for found in places.values()]

@@ -69,37 +69,39 @@ class ProbeContext(CaseContext):
         """Check that the checkpoint arrived unchanged, by the most likely token of each state.
 
         Raises:
-            CouldNotRun: It did not; the message says what was done to it, or that the engine does not answer.
+            CouldNotRun: In no way to the arg max it did; the message says what was done to it, or that there is none.
         """
-        way = self._way()
+        changes: list[str] = []
+        ends: list[CheckEnded] = []
+        for way in WAYS:
+            try:
+                changes.append(what_changed(self.probe, self._most_likely(way)))
+            except CheckEnded as end:
+                ends.append(end)
+                continue
+            if not changes[-1]:
+                return
+        if changes:
+            raise CouldNotRun(f"the checkpoint did not arrive as it was written: {changes[0]}")
+        raise CouldNotRun(f"the engine has no way to the arg max: {ends[0]}") from ends[0]
+
+    def _most_likely(self, way: Mapping[str, Any]) -> dict[int, int]:
+        """Return the token that comes in each state under parameters that take the arg max.
+
+        Raises:
+            CheckEnded: They are not taken.
+        """
         states = self.probe.states
         first = next(place for place, state in enumerate(states) if state.name.startswith(STEP))
         lone = [place for place, state in enumerate(states) if not state.name.startswith(STEP)]
+        self.ask_all([Ask(states[0].tokens[:1], way)])
         asks = [Ask(states[first].tokens[:1], way, len(states) - len(lone))]
         asks += [Ask(states[place].tokens[:1], way) for place in lone]
         seen: dict[int, int] = {}
         for place, told in zip((first, *lone), self.ask_all(asks), strict=True):
             for state, token in self.walk(told[0], place):
                 seen.setdefault(state, token)
-        changed = what_changed(self.probe, seen)
-        if changed:
-            raise CouldNotRun(f"the checkpoint did not arrive as it was written: {changed}")
-
-    def _way(self) -> Mapping[str, Any]:
-        """Return the parameters by which the arg max can be had.
-
-        Raises:
-            CouldNotRun: There are none; the message has the first reason.
-        """
-        first: CheckEnded | None = None
-        for way in WAYS:
-            try:
-                self.ask_all([Ask(self.probe.states[0].tokens[:1], way)])
-            except CheckEnded as end:
-                first = first or end
-            else:
-                return way
-        raise CouldNotRun(f"the engine has no way to the arg max: {first}") from first
+        return seen
 
     # -- asking -------------------------------------------------------------------------------------------------------
 

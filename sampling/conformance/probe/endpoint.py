@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import Field
 
-from sampling.conformance.endings import CheckEnded
+from sampling.conformance.endings import CheckEnded, Refused
 from sampling.conformance.endpoint.client import Client
 from sampling.conformance.endpoint.manners import Manners
 from sampling.conformance.endpoint.reply import LONGEST_TEXT, MOST_CHOICES, Choice, Message, Part, Reply, read
@@ -91,18 +92,18 @@ class EndpointEngine:
 
     def answer(self, requests: Sequence[Ask]) -> list[Choices | CheckEnded]:
         """Answer requests, as many at a time as may be."""
-        replies = self.manners.ask_all([self._fields(asked) for asked in requests])
-        return [
-            reply if isinstance(reply, CheckEnded) else self._tokens(reply, asked)
-            for reply, asked in zip(replies, requests, strict=True)
-        ]
+        said = [asked for asked in requests if not unsayable(asked)]
+        replies = iter(self.manners.ask_all([self._fields(asked) for asked in said]))
+        return [unsayable(asked) or self._told(next(replies), asked) for asked in requests]
 
     def _fields(self, asked: Ask) -> dict[str, Any]:
         seeded = {} if asked.seed is None else {"seed": asked.seed}
         messages = [{"role": "user", "content": self.probe.text_of(asked.prompt)}]
         return {"messages": messages, "max_tokens": asked.length, "n": asked.n, **asked.params, **seeded}
 
-    def _tokens(self, reply: Reply, asked: Ask) -> Choices | CheckEnded:
+    def _told(self, reply: Reply | CheckEnded, asked: Ask) -> Choices | CheckEnded:
+        if isinstance(reply, CheckEnded):
+            return reply
         if len(reply.choices) != asked.n:
             return Malformed(f"{len(reply.choices)} choices for n = {asked.n}")
         return [self._ids(choice) for choice in reply.choices]
@@ -115,3 +116,11 @@ class EndpointEngine:
     def close(self) -> None:
         """Close the connections."""
         self.client.close()
+
+
+def unsayable(asked: Ask) -> Refused | None:
+    """Return a refusal of what JSON has no number for."""
+    found = [
+        name for name, value in asked.params.items() if isinstance(value, float) and not math.isfinite(value)
+    ]
+    return Refused(f"JSON has no number {asked.params[found[0]]} for {found[0]}") if found else None

@@ -99,7 +99,8 @@ class FunctionEngine:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # whatever a stranger's engine raises
-            return Refused(f"{described(asked.params)} refused: {type(error).__name__}: {error}")
+            fields = {**asked.params, **({"n": asked.n} if asked.n > 1 else {})}
+            return Refused(f"{described(fields)} refused: {type(error).__name__}: {error}")
         try:
             return [self._tokens(choice, asked.length) for choice in checked(given, asked.n)]
         except CouldNotRun as end:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain
 
@@ -10,7 +11,7 @@ import numpy as np
 from sampling.conformance.endings import CheckEnded
 from sampling.conformance.identify import QUESTIONS, identify
 from sampling.conformance.identity import Exclusion, Identification
-from sampling.conformance.oracle import probabilities
+from sampling.conformance.oracle import Row, probabilities
 from sampling.conformance.probe.context import ProbeContext
 from sampling.conformance.probe.paths import Place, paths
 from sampling.conformance.semantics import Semantics
@@ -23,47 +24,56 @@ ROUNDS = 3
 
 
 def identify_probe(context: ProbeContext) -> Identification:
-    """Ask what tells the dialects apart; the right one is excluded with a chance of at most 2e-6."""
+    """Ask what tells the dialects apart; the right one is excluded with a chance of at most 2e-6.
+
+    What penalties count is asked along paths, once, and again while several dialects are left.
+    """
     found = identify(context)
-    asked = {name: case for name, case in QUESTIONS.items() if {*case.params} & {*PENALTIES}}
-    asked = {name: case for name, case in asked.items() if "logit_bias" not in case.params}
-    places: list[Place] = []
     refused = {*found.refused}
-    for case in chain(*[asked.values()] * ROUNDS):
+    cases = [
+        case
+        for case in QUESTIONS.values()
+        if {*case.params} & {*PENALTIES} and "logit_bias" not in case.params
+    ]
+    dialects = {name: Semantics.of(dialect) for name, dialect in DIALECTS.items()}
+    seen, draws = Likelihoods([*dialects]), 0
+    excluded: dict[str, Exclusion] = {}
+    for turn, case in enumerate(chain(*[cases] * ROUNDS)):
         if refused & case.params.keys():
             continue
+        if turn >= len(cases) and len({*found.winners} - excluded.keys()) <= 1:
+            break
         try:
-            places += paths(context, case)
+            walked = paths(context, case)
         except CheckEnded:
             refused |= case.params.keys()
-    excluded = {**found.excluded, **by_paths(places)}
-    left = tuple(name for name in found.winners if name not in excluded)
-    others = {name: why for name, why in found.indistinguishable.items() if name not in excluded}
-    draws = found.draws + len(places)
+            continue
+        seen.take({name: logs(walked, semantics) for name, semantics in dialects.items()})
+        draws += len(walked)
+        excluded = excluded_by(seen)
     return replace(
         found,
-        winners=left,
-        excluded=excluded,
-        indistinguishable=others,
-        draws=draws,
+        winners=tuple(name for name in found.winners if name not in excluded),
+        excluded={**found.excluded, **excluded},
+        indistinguishable={
+            name: why for name, why in found.indistinguishable.items() if name not in excluded
+        },
+        draws=found.draws + draws,
         refused=tuple(sorted(refused)),
+        but_for_ties=tuple(name for name in found.but_for_ties if name not in excluded),
     )
 
 
-def by_paths(places: list[Place]) -> dict[str, Exclusion]:
+def logs(walked: Sequence[Place], semantics: Semantics) -> Row:
+    """Return the logarithm of each place's probability under a semantics, float64 [N]."""
+    with np.errstate(divide="ignore"):
+        return np.log([probabilities(place.case, semantics)[place.token] for place in walked])
+
+
+def excluded_by(seen: Likelihoods) -> dict[str, Exclusion]:
     """Return the dialects that paths exclude."""
     found: dict[str, Exclusion] = {}
-    if not places:
-        return found
-    dialects = {name: Semantics.of(dialect) for name, dialect in DIALECTS.items()}
-    seen = Likelihoods([*dialects])
-    with np.errstate(divide="ignore"):
-        logs = {
-            name: np.log([probabilities(place.case, one)[place.token] for place in places])
-            for name, one in dialects.items()
-        }
-    seen.take(logs)
-    for name in dialects:
+    for name in seen.names:
         evidence = seen.against(name, 1 / FALSE_ALARM)
         if evidence.crossed is not None:
             words = f"e-value {e_words(evidence.e_value)}, out after {evidence.crossed} draws (what penalties count)"

@@ -16,7 +16,7 @@ from sampling.conformance.endings import NotTestable
 from sampling.conformance.fixtures import after_past
 from sampling.conformance.oracle import Row, probabilities
 from sampling.conformance.probe.context import AT_ONCE, ProbeContext
-from sampling.conformance.probe.engine import Ask
+from sampling.conformance.probe.engine import Ask, Choices
 from sampling.conformance.sampling_case import SamplingCase
 from sampling.conformance.semantics import Semantics
 from sampling.conformance.sequential_test import Alternative, SequentialTest, distinct
@@ -44,51 +44,92 @@ class Place:
 
 
 def paths(context: ProbeContext, case: SamplingCase) -> list[Place]:
-    """Walk some paths under a case's parameters, from its prompt, as long at least as its past."""
+    """Walk some paths under a case's parameters."""
     state = context.state_of(case)
     own = context.probe.states[state].tokens
     logits = np.append(context.probe.logits[state][[*own]], np.float32(-np.inf))
-    place_of = {token: place for place, token in enumerate(own)}
-    prompt = case.prompt_ids or (0,)
-    length = max(LEAST, len(case.output_ids) + BEHIND if len(case.output_ids) >= LEAST else 0)
     count = 1 if context.together > 1 else AT_ONCE
+    starts = [start for start in beginnings(case) for _ in range(count)]
     asks = [
         Ask(tuple(own[token] for token in prompt), case.params, length, context.together, seed)
-        for seed in context.seeds(count)
+        for (prompt, length), seed in zip(starts, context.seeds(len(starts)), strict=True)
     ]
-    start = SamplingCase(logits, case.params, prompt)
     found: list[Place] = []
-    for choices in context.ask_all(asks):
-        told = [[place_of.get(token, len(own)) for token in choice] for choice in choices]
-        for number, choice in enumerate(told):
-            others = told[:number] + told[number + 1 :]
-            for at, token in enumerate(choice):
-                beside = tuple(token for other in others for token in other[:at])
-                found.append(Place(replace(start, output_ids=tuple(choice[:at])), token, beside))
-                if token == len(own):
-                    break  # what comes behind it is said by another state
+    for (prompt, _), choices in zip(starts, context.ask_all(asks), strict=True):
+        found += places(SamplingCase(logits, case.params, prompt), choices, own)
     return found
+
+
+def beginnings(case: SamplingCase) -> list[tuple[tuple[int, ...], int]]:
+    """Return prompts, and how many tokens are walked behind each.
+
+    A long past of a case is one time the prompt's end, and one time as many sampled tokens are waited for.
+    """
+    prompt = case.prompt_ids or (0,)
+    if len(case.output_ids) < LEAST:
+        return [(prompt, LEAST)]
+    return [((*prompt, *case.output_ids), LEAST), (prompt, len(case.output_ids) + BEHIND)]
+
+
+def places(start: SamplingCase, choices: Choices, own: Sequence[int]) -> list[Place]:
+    """Return the places in the choices of a request, by places among a row's own tokens."""
+    place_of = {token: place for place, token in enumerate(own)}
+    told = [[place_of.get(token, len(own)) for token in choice] for choice in choices]
+    found: list[Place] = []
+    for number, choice in enumerate(told):
+        others = told[:number] + told[number + 1 :]
+        for at, token in enumerate(choice):
+            beside = tuple(token for other in others for token in other[:at])
+            found.append(Place(replace(start, output_ids=tuple(choice[:at])), token, beside))
+            if token == len(own):
+                break  # what comes behind it is said by another state
+    return found
+
+
+class PathTest:
+    """The test of places in paths, of which each has a case of its own; Pearson's test looks at the first walk's.
+
+    Args:
+        comparison: The hypotheses.
+    """
+
+    def __init__(self, comparison: Comparison) -> None:
+        self._verdict = comparison.verdict
+        self._semantics = {**comparison.null, **comparison.others(comparison.finer)}
+        self._null = next(iter(comparison.null))
+        self._rows: dict[str, list[Row]] = {name: [] for name in self._semantics}
+        self._drawn: list[int] = []
+        self._walks: list[int] = []
+
+    def add(self, places: Sequence[Place]) -> None:
+        """Take a walk's places in."""
+        self._walks.append(len(places))
+        self._drawn += [place.token for place in places]
+        for name, semantics in self._semantics.items():
+            self._rows[name] += [probabilities(place.case, semantics) for place in places]
+
+    @property
+    def result(self) -> SequentialTest:
+        """The test of all walks so far, of which there has to be one."""
+        null = {self._null: self._rows[self._null]}
+        named = [
+            Alternative(name, self._verdict(name), self._rows[name])
+            for name in self._rows
+            if name not in null
+        ]
+        test = SequentialTest(null, distinct(null, named, SAME), planned=self._walks[0])
+        test.add(np.arange(len(self._drawn)), np.array(self._drawn))
+        return test
 
 
 def along_paths(context: ProbeContext, comparison: Comparison, cases: Sequence[SamplingCase]) -> Finding:
     """Walk paths until they say which hypothesis the target has."""
-    name, own = next(iter(comparison.null.items()))
-    others = comparison.others(comparison.finer)
-    rows: dict[str, list[Row]] = {name: [], **{words: [] for words in others}}
-    drawn: list[int] = []
-    test = SequentialTest({name: []}, [])
+    test = PathTest(comparison)
     for _ in range(ROUNDS):
-        for place in (place for case in cases for place in paths(context, case)):
-            drawn.append(place.token)
-            for words, semantics in {name: own, **others}.items():
-                rows[words].append(probabilities(place.case, semantics))
-        null = {name: rows[name]}
-        named = [Alternative(words, comparison.verdict(words), rows[words]) for words in others]
-        test = SequentialTest(null, distinct(null, named, SAME))
-        test.add(np.arange(len(drawn)), np.array(drawn))
-        if test.decided:
+        test.add([place for case in cases for place in paths(context, case)])
+        if test.result.decided:
             break
-    return test.finding()
+    return test.result.finding()
 
 
 def compared(name: str, context: ProbeContext) -> Finding:

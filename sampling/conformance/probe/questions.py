@@ -15,7 +15,7 @@ from sampling.conformance.identify import QUESTIONS
 from sampling.conformance.sampling_case import SamplingCase
 from sampling.probe.arrival import steps
 from sampling.probe.chain import dtype_named
-from sampling.probe.rows import SHARE, Logits, Row, key_of
+from sampling.probe.rows import BELOW, FAR_BELOW, SHARE, Logits, Row, key_of
 
 BROAD, MANY, WIDE = 4096, 2048, 32_768
 
@@ -51,17 +51,20 @@ def asked(sizes: Sizes) -> Iterator[tuple[str, SamplingCase]]:
 
 
 def rows(usable: int, dtype: str) -> list[Row]:
-    """Return the rows for so many tokens, as a type of weights holds them; those that it does not hold at all are left out."""
+    """Return the rows for so many tokens, as a type of weights holds them; those whose numbers are too large are left out."""
     found: dict[str, Row] = {}
     for name, case in asked(sizes_on(usable)):
-        key, held = key_of(case.logits), rounded(case.logits, dtype)
-        if (
-            "logit_bias" not in case.params
-            and key not in found
-            and (np.isinf(held) == np.isinf(case.logits)).all()
-        ):
-            found[key] = Row(name, held, key=key).trimmed()
+        key = key_of(case.logits)
+        if "logit_bias" not in case.params and key not in found and narrow(case.logits):
+            # what is hit exactly must not be missed by what all others add up to
+            below = FAR_BELOW if key == key_of(EQUAL) else BELOW
+            found[key] = Row(name, rounded(case.logits, dtype), key=key, below=below).trimmed()
     return [*steps(dtype), *found.values()]
+
+
+def narrow(logits: Logits) -> bool:
+    """Whether float16 holds all that are not -inf: an engine that runs in it would have NaN in every state otherwise."""
+    return bool((np.abs(logits[np.isfinite(logits)]) <= torch.finfo(torch.float16).max).all())
 
 
 def rounded(logits: Logits, dtype: str) -> Logits:
