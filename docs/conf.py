@@ -58,7 +58,7 @@ nitpick_ignore_regex = [(r"py:.*", OTHERS), (r"py:.*", rf"(sampling(_kernels)?\.
 # Links to folders lead somewhere in the repository alone; tests/test_docs.py looks whether they are there.
 nitpick_ignore_regex += [("myst", r"(\.\./)*[\w/-]+")]
 
-autodoc_mock_imports = ["anyio", "inspect_ai", "lm_eval", "mlx"]  # hosts of adapters
+autodoc_mock_imports = ["anyio", "inspect_ai", "lm_eval", "mlx", "vllm"]  # hosts of adapters
 
 html_theme = "furo"
 pygments_dark_style = "github-dark"  # the theme's own underlines names of modules as if they were links

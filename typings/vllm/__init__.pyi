@@ -1,0 +1,1 @@
+# What the adapter takes from vLLM, which is not installed where the types are checked.

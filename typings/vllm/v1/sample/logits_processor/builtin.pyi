@@ -1,0 +1,3 @@
+from typing import Any
+
+def process_dict_updates(req_entries: dict[int, Any], batch_update: Any, new_state: Any) -> bool: ...
