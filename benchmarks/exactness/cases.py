@@ -128,7 +128,7 @@ def random_params(
         "seed": rng.integers(-(2**63), 2**63 - 1, size=rows),
     }
     columns = {name: values.tolist() for name, values in columns.items() if name in (*dialect.stages, "seed")}
-    biased = np.where(rng.random(rows) < 0.3, rng.integers(1, 5, rows), 0)
+    biased = np.where(rng.random(rows) < 0.3, rng.integers(1, 5, rows), 0) * ("logit_bias" in dialect.stages)
     values = rng.choice([100.0, -100.0, 5.0, 1.25, -0.3, 0.1], (rows, likely.shape[1]))
     biases = [
         dict(zip(ids[:n], row[:n], strict=True))

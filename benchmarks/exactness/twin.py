@@ -28,9 +28,9 @@ NEUTRAL = SamplingParams()
 Fields = dict[str, Tensor]
 
 
-def column(params: Sequence[SamplingParams], name: str) -> Tensor:
-    """A parameter, rounded once to float32, as float64 [B, 1]."""
-    return torch.tensor([[getattr(one, name)] for one in params], dtype=torch.float32).double()
+def column(params: Sequence[SamplingParams], name: str, more: float = 0.0) -> Tensor:
+    """A parameter, or so much more, rounded once to float32, as float64 [B, 1]."""
+    return torch.tensor([[more + getattr(one, name)] for one in params], dtype=torch.float32).double()
 
 
 def counts(case: Case, scope: Scope) -> Tensor:
@@ -38,7 +38,7 @@ def counts(case: Case, scope: Scope) -> Tensor:
     table = torch.zeros(case.logits.shape, dtype=torch.int64)
     for row, prompt in enumerate(case.prompts):
         output = [token for token in case.outputs[:, row].tolist() if token >= 0]
-        tokens = [*prompt, *output] if scope.prompt else output
+        tokens = [*prompt, *output][max(scope.skipped, 0 if scope.prompt else len(prompt)) :]
         for token, count in Counter(tokens[-(scope.last or len(tokens)) :]).items():
             table[row, token] = count
     return table
@@ -65,7 +65,11 @@ def penalized(name: str) -> Callable[[Case, Tensor], Tensor]:
     def apply(case: Case, logits: Tensor) -> Tensor:
         d = case.dialect
         scope = d.repetition_scope if name == "repetition_penalty" else d.penalty_scope
-        return PENALTIES[name](logits, column(case.params, name), counts(case, scope))
+        penalize, more = FORMS.get((name, d.frequency_form), (PENALTIES[name], 0.0))
+        amount, found = column(case.params, name, more), counts(case, scope)
+        lowered = penalize(logits, amount, found)
+        follows = d.penalties_follow_sign and name != "repetition_penalty"
+        return torch.where(logits < 0, penalize(logits, -amount, found), lowered) if follows else lowered
 
     return apply
 
@@ -75,6 +79,7 @@ PENALTIES: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
     "frequency_penalty": reference.penalize_frequency,
     "presence_penalty": reference.penalize_presence,
 }
+FORMS = {("frequency_penalty", "repetition"): (reference.penalize_repetition, 1.0)}
 EDITS: dict[str, Callable[[Case, Tensor], Tensor]] = {
     "logit_bias": lambda case, logits: reference.add_bias(logits, biases(case)),
     **{name: penalized(name) for name in PENALTIES},

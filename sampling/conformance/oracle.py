@@ -135,8 +135,9 @@ def rounded(row: Row, dtype: str) -> Row:
 
 def counts(question: SamplingCase, scope: Scope, width: int) -> Row:
     """How often each token occurs in a scope, float64 [V]."""
-    past = (*question.prompt_ids, *question.output_ids) if scope.prompt else question.output_ids
-    window = past if scope.last is None else past[max(0, len(past) - scope.last) :]
+    past = (*question.prompt_ids, *question.output_ids)
+    first = max(scope.skipped, 0 if scope.prompt else len(question.prompt_ids))
+    window = past[max(first, 0 if scope.last is None else len(past) - scope.last) :]
     found = np.zeros(width)
     for token, count in Counter(window).items():
         found[token] = count
@@ -163,7 +164,11 @@ def long_enough(row: Row, least: int, question: SamplingCase, _semantics: Semant
 
 def repeated(row: Row, penalty: float, question: SamplingCase, semantics: Semantics) -> Row:
     """Apply the repetition penalty."""
-    found = counts(question, semantics.repetition_scope, len(row))
+    return scaled(row, penalty, counts(question, semantics.repetition_scope, len(row)), semantics)
+
+
+def scaled(row: Row, penalty: float, found: Row, semantics: Semantics) -> Row:
+    """Divide and multiply tokens that were counted."""
     r = penalty ** (found if semantics.repetition_per_occurrence else np.minimum(found, 1))
     divided, multiplied = row / r, row * r
     positive = row > 0
@@ -178,6 +183,8 @@ def repeated(row: Row, penalty: float, question: SamplingCase, semantics: Semant
 def frequent(row: Row, penalty: float, question: SamplingCase, semantics: Semantics) -> Row:
     """Apply the frequency penalty."""
     found = counts(question, semantics.frequency_counts, len(row))
+    if semantics.frequency_form == "repetition":
+        return scaled(row, 1 + penalty, found, semantics)
     amount = found if semantics.frequency_multiplies else np.minimum(found, 1)
     if semantics.frequency_divides:
         amount = amount / max(found.sum(), 1)

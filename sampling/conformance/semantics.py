@@ -49,7 +49,6 @@ class Semantics(Rules):
         logits_dtype: What the logits are rounded to: `float64` (not at all), `float32`, `float16` or `bfloat16`.
         least_probability: Tokens less likely than this are never drawn.
         ignores: Parameters without effect.
-        substitutes: (parameter, value that is given, value that is used).
     """
 
     frequency_counts: Scope = OUTPUT
@@ -78,7 +77,6 @@ class Semantics(Rules):
     logits_dtype: str = "float64"
     least_probability: float = 0.0
     ignores: frozenset[str] = frozenset()
-    substitutes: tuple[tuple[str, float, float], ...] = ()
 
     @staticmethod
     def of(dialect: Dialect) -> Semantics:

@@ -25,17 +25,20 @@ class Scope:
     Args:
         prompt: Whether the prompt's tokens count, too.
         last: Count only among the row's last so many tokens, at least 1; None counts over the full length.
+        skipped: The row's first so many tokens never count.
 
     Raises:
-        InvalidArgument: `prompt` is no bool, or `last` no such number.
+        InvalidArgument: `prompt` is no bool, or `last` or `skipped` no such number.
     """
 
     prompt: bool = False
     last: int | None = None
+    skipped: int = 0
 
     def __post_init__(self) -> None:
-        """Check both."""
+        """Check all."""
         boolean("prompt", self.prompt)
+        integer("skipped", self.skipped, 0)
         if self.last is not None:
             integer("last", self.last, 1)
 
@@ -270,17 +273,16 @@ class History:
             (ids, counts), int64 [B, D]; where the capacity is fixed, D is it, or `scope.last` if that is less. Unused places
             repeat the row's first token and count; a row without tokens shows token 0 with the count 0.
         """
-        if scope.last is not None:
-            window = self._window(scope, scope.last)
+        if scope.last is not None or scope.skipped:
+            window = self._window(scope, scope.last or self.longest)
             return Counts.of(window).padded(window.shape[1])
         return self._counts.padded(scope.prompt)
 
     def _window(self, scope: Scope, last: int) -> Tensor:
         """Return the tokens in the scope, [B, D], and NOTHING where there are fewer."""
         lengths = self._lengths.values
-        begin = (lengths - last).maximum(
-            torch.zeros_like(lengths) if scope.prompt else self._prompt_lengths.values
-        )
+        begin = (lengths - last).clamp(min=scope.skipped)
+        begin = begin if scope.prompt else begin.maximum(self._prompt_lengths.values)
         place = begin + torch.arange(min(last, self.longest), device=lengths.device)
         tokens = self._tokens.values.gather(-1, place.clamp(max=self._tokens.columns - 1))
         return tokens.where(place < lengths, NOTHING)

@@ -16,6 +16,15 @@ from sampling.dialects.rules import (
 LLAMA_CPP = Dialect(
     name="llama.cpp",
     source="llama.cpp as in llama-cpp-python 0.3.36, src/llama-sampler.cpp",
+    versions="b11549",
+    seen="run",
+    defaults=(("temperature", 0.8), ("top_k", 40), ("top_p", 0.95), ("min_p", 0.05)),
+    defects=(
+        "temperature 0 comes last: XTC before it takes another token than the likeliest",
+        "a grammar looks at the drawn token, and only then masks and draws again",
+        "unknown names of samplers are dropped and values clamped in silence",
+        "seeds are modulo 2^32",
+    ),
     order=("logit_bias", *PENALTIES, "top_k", "top_p", "min_p", "temperature"),
     repetition_scope=Scope(prompt=True, last=64),
     penalty_scope=Scope(prompt=True, last=64),

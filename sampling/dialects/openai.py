@@ -8,6 +8,7 @@ from sampling.dialects.rules import WITH_DEVELOPER, Dialect
 OPENAI = Dialect(
     name="openai",
     source="OpenAI API reference, chat completions; what it leaves open as in qstash; no repetition_penalty, top_k, min_p",
+    seen="published",
     order=("logit_bias", "frequency_penalty", "presence_penalty", "temperature", "top_p"),
     max_reported_rank=20,
     gives_stop_reason=False,

@@ -9,6 +9,7 @@ from sampling.dialects.rules import PENALTIES, TRUNCATIONS, Dialect
 QSTASH = Dialect(
     name="qstash",
     source="the published page 'Create Chat Completion'; repetition_penalty, top_k and min_p where its engine had them",
+    seen="published",
     order=("logit_bias", *PENALTIES, "temperature", *TRUNCATIONS),
     repetition_scope=OUTPUT,
     max_reported_rank=20,

@@ -5,6 +5,7 @@ A dialect is an order of stages and a few named choices; no code asks which dial
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, get_args
@@ -18,11 +19,25 @@ Stage = str | tuple[str, ...]
 
 Mode = Literal["raw", "penalised", "temperature", "processed"]
 Ties = Literal["low", "high", "all", "arbitrary"]
+Seen = Literal["run", "functions run", "read", "published"]
+FrequencyForm = Literal["subtracted", "repetition"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 TIES: tuple[Ties, ...] = get_args(Ties)
+SEEN: tuple[Seen, ...] = get_args(Seen)
+FREQUENCY_FORMS: tuple[FrequencyForm, ...] = get_args(FrequencyForm)
 PENALTIES = ("repetition_penalty", "frequency_penalty", "presence_penalty")
 TRUNCATIONS = ("top_k", "top_p", "min_p")
 STAGES = ("logit_bias", "min_tokens", *PENALTIES, "temperature", *TRUNCATIONS)
+
+
+# What has one of a few names, and these.
+NAMED: Mapping[str, tuple[str, ...]] = {
+    "logprob_mode": MODES,
+    "top_k_ties": TIES,
+    "top_p_ties": TIES,
+    "frequency_form": FREQUENCY_FORMS,
+    "seen": SEEN,
+}
 
 
 def parts(stage: Stage) -> tuple[str, ...]:
@@ -49,6 +64,8 @@ class Rules:
         order: Stages in order; a tuple of truncations looks at one distribution jointly.
         highest: The largest values of parameters where they are not the published page's; what may be negative there goes as
             far below 0.
+        lowest: Their smallest values, where they are not that.
+        substitutes: (parameter, value that is given, value that is used), such as a top_p of 0 that switches it off.
         repetition_scope: Which tokens the repetition penalty counts.
         top_k_ties: Which of the logits that equal the k-th one top_k keeps, where not all are wanted: the `low` ids, the `high`
             ids, `all` of them, or as many as there is room for in `arbitrary` order, where the engine's sort leaves them in
@@ -57,6 +74,8 @@ class Rules:
         top_p_stops_at_equality: Whether top_p stops at a mass of exactly p or takes one token more.
         min_p_strict: Whether a token min_p times as likely as the likeliest, to the precision of float32, goes, too.
         penalties_follow_sign: Whether frequency and presence penalty are added to negative logits instead of subtracted.
+        frequency_form: `subtracted`, times the count; or a `repetition` penalty of 1 + f, once for each token in the scope of
+            the frequency penalty.
         zero_temperature: Whether temperature 0 is allowed.
         greedy_below: Temperatures below this are greedy, with the changes of `greedy_overrides`. (0 itself needs none.)
         greedy_overrides: Parameters that a greedy request gets instead of its own.
@@ -77,12 +96,15 @@ class Rules:
     name: str
     order: tuple[Stage, ...]
     highest: tuple[tuple[str, float], ...] = ()
+    lowest: tuple[tuple[str, float], ...] = ()
+    substitutes: tuple[tuple[str, float, float], ...] = ()
     repetition_scope: Scope = PROMPT_AND_OUTPUT
     top_k_ties: Ties = "low"
     top_p_ties: Ties = "low"
     top_p_stops_at_equality: bool = True
     min_p_strict: bool = False
     penalties_follow_sign: bool = False
+    frequency_form: FrequencyForm = "subtracted"
     zero_temperature: bool = True
     greedy_below: float = 0.0
     greedy_overrides: tuple[tuple[str, float], ...] = ()
@@ -107,6 +129,8 @@ class Rules:
         for name, high in self.highest:
             low, _ = getattr(PAGE, name)
             ends[name] = (-high if low < 0 else low, high)
+        for name, low in self.lowest:
+            ends[name] = (low, ends.get(name, getattr(PAGE, name))[1])
         return replace(PAGE, **ends)
 
     @cached_property
@@ -121,6 +145,11 @@ class Dialect(Rules):
 
     Args:
         source: Where its facts come from.
+        versions: The versions that they hold for, as far as that was looked at.
+        seen: How: the engine was `run`, or its `functions run` by themselves; its source was `read`; or a page `published` it.
+        defaults: What the engine does where a request leaves a field out and the checkpoint says nothing; this library has the
+            page's neutral defaults in every dialect.
+        defects: What the engine is known to do otherwise than its rules, in words; the dialect does not do it.
         penalty_scope: Which tokens the frequency and presence penalties count.
         double_bos: Whether the rendered chat template is tokenised with a second BOS in front.
         parse_control_tokens: Whether text in a message that looks like a control token becomes one.
@@ -151,6 +180,10 @@ class Dialect(Rules):
     """
 
     source: str
+    versions: str = ""
+    seen: Seen = "read"
+    defaults: tuple[tuple[str, float], ...] = ()
+    defects: tuple[str, ...] = ()
     penalty_scope: Scope = OUTPUT
     double_bos: bool = False
     parse_control_tokens: bool = False
@@ -184,6 +217,6 @@ class Dialect(Rules):
             unknown = next((name for name in parts(stage) if name not in allowed), None)
             if unknown is not None:
                 raise InvalidArgument("order", unknown, f"one of {', '.join(allowed)}")
-        for name, allowed in (("logprob_mode", MODES), ("top_k_ties", TIES), ("top_p_ties", TIES)):
+        for name, allowed in NAMED.items():
             if getattr(self, name) not in allowed:
                 raise InvalidArgument(name, getattr(self, name), f"one of {', '.join(allowed)}")

@@ -17,6 +17,14 @@ SGLANG = Dialect(
     name="sglang",
     request_id_is_whole=True,
     source="SGLang 0.5.23, sglang/srt/sampling and layers/sampler.py",
+    versions="0.5.23",
+    seen="functions run",
+    defaults=(("temperature", 1.0), ("top_p", 1.0)),
+    defects=(
+        "without overlapped scheduling the order among the penalties changes with each start",
+        "a repetition penalty above 2 and a top_k of 0 are refused",
+        "in deterministic mode a request without a seed has 42",
+    ),
     order=(
         "frequency_penalty",
         "min_tokens",

@@ -16,6 +16,13 @@ from sampling.dialects.rules import (
 TRANSFORMERS = Dialect(
     name="transformers",
     source="transformers 5.23, generation/logits_process.py; do_sample=False is a temperature below every float32",
+    versions="5.23 and 5.24",
+    seen="run",
+    defaults=(("top_k", 50),),
+    defects=(
+        "generate(top_k=None) is off and GenerationConfig(top_k=None) is 50",
+        "equal logits from 17 tokens on stand in arbitrary order (torch.sort)",
+    ),
     order=("logit_bias", "repetition_penalty", "temperature", *TRUNCATIONS),
     top_k_ties="all",
     top_p_ties="arbitrary",

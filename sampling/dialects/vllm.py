@@ -1,8 +1,6 @@
-"""vLLM 0.33, with Triton and without."""
+"""vLLM's V2 model runner, the default where Triton is: on GPUs."""
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 from sampling.dialects.fields import fields_of
 from sampling.dialects.rules import (
@@ -16,7 +14,17 @@ from sampling.dialects.rules import (
 
 VLLM = Dialect(
     name="vllm",
-    source="vLLM 0.33, vllm/v1/sample and vllm/v1/engine/logprobs.py (its chat server shows the first K of these entries)",
+    source="vLLM 0.33, vllm/v1/worker/gpu/sample and vllm/v1/engine/logprobs.py (its chat server shows the first K entries)",
+    versions="0.33 with its V2 runner",
+    seen="functions run",
+    defects=(
+        "top_p beside top_k, seeds or processed log probabilities: the least likely finite candidate and what equals it are "
+        "dropped below a top_p of 0.995 (topk_topp_triton.py); it shows where few candidates are left",
+        "the same kernel: a few finite but very low logits switch top_p off and leave more than k (topk_topp_triton.py)",
+        "at most 1024 biases",
+        "temperature 0 with n above 1 is refused",
+        "choices of neighbouring seeds are the same: choice i of seed s is choice 0 of seed s + i",
+    ),
     whole_characters=True,
     choices_follow_seeds=True,
     special_tokens_have_bytes=True,
@@ -39,12 +47,4 @@ VLLM = Dialect(
     top_k_off=(0, -1),
     seed_minus_one=True,
     generation_defaults=(*SAMPLING_DEFAULTS, "presence_penalty", "frequency_penalty", "max_new_tokens"),
-)
-
-VLLM_PYTORCH = replace(
-    VLLM,
-    name="vllm-pytorch",
-    source="vLLM 0.33 without Triton, vllm/v1/sample/ops/topk_topp_sampler.py, apply_top_k_top_p_pytorch; else as vllm",
-    top_k_ties="all",
-    top_p_ties="arbitrary",
 )

@@ -8,6 +8,9 @@ from sampling.dialects.rules import ANY_TEMPERATURE, MANY_STOP_STRINGS, PENALTIE
 VLLM_0_4 = Dialect(
     name="vllm-0.4",
     source="vLLM 0.4.3, vllm/model_executor/layers/sampler.py and vllm/entrypoints/openai/serving_chat.py",
+    versions="0.4.3",
+    seen="published",
+    defects=("biases beyond 100 either way are clamped",),
     order=("logit_bias", "min_tokens", *PENALTIES, "temperature", *TRUNCATIONS),
     top_k_ties="all",
     top_p_ties="arbitrary",

@@ -53,6 +53,10 @@ def effective_params(params: SamplingParams, dialect: Dialect) -> EffectiveParam
     """
     if params.ranges != dialect.ranges:
         params = replace(params, ranges=dialect.ranges)
+    used: dict[str, Any] = {
+        name: new for name, old, new in dialect.substitutes if getattr(params, name) == old
+    }
+    params = replace(params, **used) if used else params
     for name, neutral in NEUTRAL.items():
         if name not in dialect.stages and getattr(params, name) != neutral:
             raise InvalidRequest(

@@ -10,7 +10,7 @@ import torch
 
 from sampling.core.params import SamplingParams
 from sampling.dialects import Dialect, parts
-from sampling.dialects.rules import Ties
+from sampling.dialects.rules import FrequencyForm, Ties
 from sampling.pipeline.effective import NEUTRAL, EffectiveParams
 from sampling.pipeline.pipeline import Pipeline, split_edits, split_stages
 from sampling.processors import (
@@ -42,6 +42,14 @@ def ties(rule: Ties) -> dict[str, Any]:
     return {"tie_break": "highest_id" if rule == "high" else "lowest_id", "keep_ties": rule == "all"}
 
 
+FREQUENCY: dict[FrequencyForm, Callable[[Dialect, Requests], Processor]] = {
+    "subtracted": lambda d, batch: FrequencyPenalty(
+        [p.frequency_penalty for p in batch], scope=d.penalty_scope, follow_sign=d.penalties_follow_sign
+    ),
+    "repetition": lambda d, batch: RepetitionPenalty(
+        [1 + p.frequency_penalty for p in batch], scope=d.penalty_scope
+    ),
+}
 BUILDERS: dict[str, Callable[[Dialect, Requests], Processor]] = {
     "logit_bias": lambda d, batch: LogitBias([p.logit_bias for p in batch]),
     "min_tokens": lambda d, batch: MinTokens(
@@ -50,9 +58,7 @@ BUILDERS: dict[str, Callable[[Dialect, Requests], Processor]] = {
     "repetition_penalty": lambda d, batch: RepetitionPenalty(
         [p.repetition_penalty for p in batch], scope=d.repetition_scope
     ),
-    "frequency_penalty": lambda d, batch: FrequencyPenalty(
-        [p.frequency_penalty for p in batch], scope=d.penalty_scope, follow_sign=d.penalties_follow_sign
-    ),
+    "frequency_penalty": lambda d, batch: FREQUENCY[d.frequency_form](d, batch),
     "presence_penalty": lambda d, batch: PresencePenalty(
         [p.presence_penalty for p in batch], scope=d.penalty_scope, follow_sign=d.penalties_follow_sign
     ),

@@ -9,6 +9,7 @@ from typing import Any
 
 import openai
 import pytest
+from chatting import CHATTING
 from openai.types.chat import ChatCompletionMessage
 from openai.types.chat.completion_create_params import CompletionCreateParamsNonStreaming
 from scripted import saying
@@ -93,7 +94,7 @@ def test_what_changes_no_text_is_taken_and_the_rest_refused_by_name(name: str):
     assert set(HARMLESS) | {"max_completion_tokens"} == {*OPENAI.fields}
 
 
-@pytest.mark.parametrize("how", DIALECTS)
+@pytest.mark.parametrize("how", CHATTING)
 @pytest.mark.parametrize(
     ("name", "value", "reason"),
     [
@@ -114,7 +115,7 @@ def test_what_no_dialect_offers_is_refused_with_the_reason(how: str, name: str, 
     assert "--dialect" not in str(error)
 
 
-@pytest.mark.parametrize("how", DIALECTS)
+@pytest.mark.parametrize("how", CHATTING)
 def test_null_counts_as_left_out_whatever_its_name(how: str):
     absent: dict[str, object] = dict.fromkeys((*FIELDS, *COMMON, *SAMPLING_FIELDS, "stop", "anything", "�"))
     assert read(how, **absent, stream_options=None) == read(how)
@@ -126,7 +127,7 @@ def test_null_counts_as_left_out_whatever_its_name(how: str):
 
 
 @pytest.mark.parametrize(
-    "how", [name for name in DIALECTS if "max_completion_tokens" in DIALECTS[name].fields]
+    "how", [name for name in CHATTING if "max_completion_tokens" in DIALECTS[name].fields]
 )
 def test_the_most_tokens_have_two_names(how: str):
     assert (
@@ -138,7 +139,7 @@ def test_the_most_tokens_have_two_names(how: str):
     assert "max_completion_tokens: got 5, must be 4 like max_tokens, or one of the two left out" in str(error)
     assert "--dialect" not in str(error)
     assert refused(how, max_completion_tokens=0).param == "max_completion_tokens"
-    assert how in {"openai", "vllm", "vllm-pytorch", "sglang", "llama.cpp", "transformers"}
+    assert how in {"openai", "vllm", "sglang", "llama.cpp", "transformers", "mlx-lm"}
 
 
 def test_a_choice_has_no_more_tokens_than_the_new_name_says():
@@ -148,7 +149,7 @@ def test_a_choice_has_no_more_tokens_than_the_new_name_says():
         assert choice["finish_reason"] == "length"
 
 
-@pytest.mark.parametrize("how", DIALECTS)
+@pytest.mark.parametrize("how", CHATTING)
 def test_one_stop_string_is_a_list_of_one(how: str):
     assert read(how, stop="b") == read(how, stop=["b"]) == read(how, stop=("b",))
     assert (
@@ -190,10 +191,10 @@ def test_token_ids_are_integers_too():
 
 # top_k -1
 
-OFF = {"vllm-0.4", "vllm", "vllm-pytorch", "sglang", "llama.cpp"}
+OFF = {"vllm-0.4", "vllm", "vllm-v1", "sglang", "llama.cpp"}
 
 
-@pytest.mark.parametrize("how", DIALECTS)
+@pytest.mark.parametrize("how", CHATTING)
 def test_top_k_of_minus_one_is_off_where_the_engine_has_it_so(how: str):
     if how in OFF:
         assert read(how, top_k=-1) == read(how, top_k=-1.0) == read(how)
@@ -208,7 +209,7 @@ def test_top_k_of_minus_one_is_off_where_the_engine_has_it_so(how: str):
 # Messages
 
 
-@pytest.mark.parametrize("how", DIALECTS)
+@pytest.mark.parametrize("how", CHATTING)
 def test_a_message_that_a_client_gives_back_is_taken(how: str):
     own = saying(["a"]).chat(ASK, dialect=how, top_p=0.9)["choices"][0]["message"]
     dumped = ChatCompletionMessage.model_validate(own).model_dump()
@@ -219,7 +220,7 @@ def test_a_message_that_a_client_gives_back_is_taken(how: str):
     assert read(how, messages=[*ASK, listed, *ASK]) == back
 
 
-@pytest.mark.parametrize("how", DIALECTS)
+@pytest.mark.parametrize("how", CHATTING)
 @pytest.mark.parametrize(
     ("member", "value"),
     [
@@ -239,13 +240,13 @@ def test_members_that_say_something_else_are_refused_by_name(how: str, member: s
 
 
 PARTS = [{"type": "text", "text": "one"}, {"type": "text", "text": "two"}]
-JOINED = {"vllm-0.4": "one\ntwo", "vllm": "one\ntwo", "vllm-pytorch": "one\ntwo", "llama.cpp": "one\ntwo"} | {
+JOINED = {"vllm-0.4": "one\ntwo", "vllm": "one\ntwo", "vllm-v1": "one\ntwo", "llama.cpp": "one\ntwo"} | {
     "sglang": "one two",
     "transformers": "one two",
 }
 
 
-@pytest.mark.parametrize("how", DIALECTS)
+@pytest.mark.parametrize("how", CHATTING)
 @pytest.mark.parametrize("role", ["system", "user", "assistant"])
 def test_text_parts_are_joined_as_the_engine_does(how: str, role: str):
     """Sources: chat_utils.py of vLLM, jinja_template_utils.py of SGLang, cli/serving/utils.py of transformers, chat.cpp."""
@@ -255,7 +256,7 @@ def test_text_parts_are_joined_as_the_engine_does(how: str, role: str):
     assert (one["content"], two["content"]) == (JOINED.get(how, "onetwo"), "one")
 
 
-@pytest.mark.parametrize("how", DIALECTS)
+@pytest.mark.parametrize("how", CHATTING)
 @pytest.mark.parametrize(
     ("content", "param"),
     [
@@ -284,7 +285,7 @@ def test_other_parts_are_refused_by_name(how: str, content: object, param: str):
     assert len(str(error)) < 300
 
 
-@pytest.mark.parametrize("how", DIALECTS)
+@pytest.mark.parametrize("how", CHATTING)
 def test_an_assistant_without_content(how: str):
     silent = [[*ASK, {"role": "assistant", **none}, *ASK] for none in ({}, {"content": None})]
     if how in ("qstash", "vllm-0.4"):
@@ -296,10 +297,10 @@ def test_an_assistant_without_content(how: str):
     assert refused(how, messages=[{"role": "system", "content": None}]).param == "messages[0].content"
 
 
-@pytest.mark.parametrize("how", DIALECTS)
+@pytest.mark.parametrize("how", CHATTING)
 def test_a_developer_is_the_system_where_the_engine_has_it_so(how: str):
     messages = [{"role": "developer", "content": "Be brief."}, *ASK]
-    if how in ("openai", "vllm", "vllm-pytorch", "sglang"):
+    if how in ("openai", "vllm", "vllm-v1", "sglang"):
         assert read(how, messages=messages) == read(how, messages=[{**messages[0], "role": "system"}, *ASK])
     else:
         error = refused(how, messages=messages)
@@ -310,7 +311,7 @@ def test_a_developer_is_the_system_where_the_engine_has_it_so(how: str):
         )
 
 
-@pytest.mark.parametrize("how", DIALECTS)
+@pytest.mark.parametrize("how", CHATTING)
 @pytest.mark.parametrize("role", ["tool", "function", "", None, 7, ["user"], "User"])
 def test_other_roles_are_refused(how: str, role: object):
     error = refused(how, messages=[{"role": role, "content": "x"}])
@@ -331,7 +332,7 @@ SERVED_ELSEWHERE: list[tuple[str, dict[str, Any], str]] = [
     (
         "qstash",
         {"ignore_eos": True},
-        'or serve with --dialect vllm-0.4 (in Python dialect="vllm-0.4"), vllm, vllm-pytorch or sglang',
+        'or serve with --dialect vllm-0.4 (in Python dialect="vllm-0.4"), vllm, vllm-v1 or sglang',
     ),
     ("openai", {"min_tokens": 2}, "or serve with --dialect vllm-0.4"),
     ("openai", {"ignore_eos": False, "user": "me"}, "or serve with --dialect vllm-0.4"),
@@ -361,7 +362,7 @@ def test_a_refusal_names_the_dialects_that_would_serve(how: str, fields: dict[st
     read(named, **fields)
 
 
-@pytest.mark.parametrize("how", DIALECTS)
+@pytest.mark.parametrize("how", CHATTING)
 def test_what_none_would_serve_names_none(how: str):
     for fields in (
         {"temperature": -1},
@@ -410,7 +411,7 @@ SGLANG_BENCH = {
 }
 
 
-@pytest.mark.parametrize("how", ["vllm", "vllm-pytorch", "sglang"])
+@pytest.mark.parametrize("how", ["vllm", "vllm-v1", "sglang"])
 @pytest.mark.parametrize(
     "sent", [GUIDELLM, VLLM_BENCH, SGLANG_BENCH], ids=["guidellm", "vllm bench serve", "sglang"]
 )
@@ -435,15 +436,15 @@ def test_the_page_on_serving_says_which_dialects_take_which_field():
 # Seeds, and what the openai package sends along
 
 
-@pytest.mark.parametrize("how", DIALECTS)
+@pytest.mark.parametrize("how", CHATTING)
 def test_a_seed_of_minus_one_is_none_where_the_engine_has_it_so(how: str):
     """VLLM's SamplingParams replaces it by None, llama.cpp's -1 is the default seed, which is random."""
-    none = how in ("vllm", "vllm-pytorch", "vllm-0.4", "llama.cpp")
+    none = how in ("vllm", "vllm-v1", "vllm-0.4", "llama.cpp")
     assert read(how, seed=-1).params.seed == (None if none else -1)
     assert read(how, seed=-2).params.seed == -2
 
 
-@pytest.mark.parametrize("how", DIALECTS)
+@pytest.mark.parametrize("how", CHATTING)
 def test_a_parsed_answer_can_be_given_back(how: str):
     """`client.chat.completions.parse` puts what it made of the content into the message, and sends it along."""
     answer = {"role": "assistant", "content": '{"a": 1}', "parsed": {"a": 1}}
@@ -459,7 +460,7 @@ def test_a_parsed_answer_can_be_given_back(how: str):
 # What is said about parts that are no text
 
 
-@pytest.mark.parametrize("how", DIALECTS)
+@pytest.mark.parametrize("how", CHATTING)
 @pytest.mark.parametrize(
     ("kind", "reason"),
     [
@@ -488,7 +489,7 @@ def test_the_type_of_a_part_is_named_with_what_is_taken(how: str, kind: str, rea
     assert refused(how, messages=[{"role": "user", "content": [{"type": [kind]}]}]).value == [kind]
 
 
-@pytest.mark.parametrize("how", DIALECTS)
+@pytest.mark.parametrize("how", CHATTING)
 def test_no_parts_are_shown_as_they_are(how: str):
     error = refused(how, messages=[{"role": "user", "content": []}])
     assert str(error).startswith(
@@ -496,12 +497,12 @@ def test_no_parts_are_shown_as_they_are(how: str):
     )
 
 
-@pytest.mark.parametrize("how", DIALECTS)
+@pytest.mark.parametrize("how", CHATTING)
 def test_an_assistant_s_refusal_is_what_it_said_where_the_api_has_such_parts(how: str):
     """OpenAI's types (ChatCompletionContentPartRefusalParam); vLLM reads them as text (renderers/chat_utils.py)."""
     parts = [{"type": "refusal", "refusal": "No."}, {"type": "text", "text": "Ask again.", "refusal": None}]
     messages = [*ASK, {"role": "assistant", "content": parts}, *ASK]
-    if how in ("openai", "vllm", "vllm-pytorch"):
+    if how in ("openai", "vllm", "vllm-v1"):
         content = read(how, messages=messages).messages[1]["content"]
         assert content == ("No.Ask again." if how == "openai" else "No.\nAsk again.")
         wrong = [{"type": "refusal", "text": "No."}]

@@ -12,6 +12,7 @@ from typing import Any
 import oracle
 import pytest
 import torch
+from chatting import CHATTING
 from llama3_tokenizer import BOS, EOT, llama3_encoding
 from pages import (
     ASK,
@@ -31,7 +32,6 @@ from scripted import saying, scripted
 from sampling import dialect
 from sampling.chat.language_model import LanguageModel
 from sampling.core.errors import InvalidRequest
-from sampling.dialects import DIALECTS
 
 QUESTION = [{"role": "user", "content": "What is the capital of Turkey?"}]
 ANSWER = "The capital of Turkey is Ankara."
@@ -105,7 +105,7 @@ def test_the_published_example_streamed(turkey):
     assert chunks[-1]["usage"] == {"prompt_tokens": 18, "completion_tokens": 8, "total_tokens": 26}
 
 
-@pytest.mark.parametrize("how", DIALECTS)
+@pytest.mark.parametrize("how", CHATTING)
 def test_the_published_usage_comes_from_a_second_begin_token(turkey, how):
     """17 ids of the template, as tiktoken spells it by hand; one more where the dialect has two begin tokens."""
     text = "<|start_header_id|>user<|end_header_id|>\n\nWhat is the capital of Turkey?<|eot_id|>"
@@ -184,8 +184,8 @@ def seed_of(token: str) -> int:
         ("vllm", "B", "BA"),
         ("vllm", "C", "CAB"),  # one more than asked for
         ("vllm", "D", "DAB"),
-        *[(name, "D", "AB") for name in DIALECTS if "vllm" not in name],
-        *[(name, "B", "AB") for name in DIALECTS if "vllm" not in name],
+        *[(name, "D", "AB") for name in CHATTING if "vllm" not in name],
+        *[(name, "B", "AB") for name in CHATTING if "vllm" not in name],
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])
@@ -208,7 +208,7 @@ BENT = {"temperature": 0.5, "logit_bias": {"66": 0.5}, "min_p": 0.0}  # A 2, B 2
         ("vllm-0.4", {"A": 2.0, "B": 2.0, "C": 0.0, "D": -1.0}),
         ("transformers", {"A": 2.0, "B": 2.0, "C": 0.0, "D": -1.0}),
         ("sglang", {"A": 2.0, "B": 2.0, "C": 0.0, "D": -1.0}),
-        *[(name, FOUR) for name in ("qstash", "openai", "vllm", "vllm-pytorch", "llama.cpp")],
+        *[(name, FOUR) for name in ("qstash", "openai", "vllm", "vllm-v1", "llama.cpp")],
     ],
 )
 def test_of_which_distribution_log_probabilities_are(how, logits):
@@ -220,7 +220,7 @@ def test_of_which_distribution_log_probabilities_are(how, logits):
     assert (-9999.0 in [value for _, value in listing(entry)]) == (len(entry["top_logprobs"]) > 4)
 
 
-@pytest.mark.parametrize("how", DIALECTS)
+@pytest.mark.parametrize("how", CHATTING)
 def test_after_truncation_only_where_the_dialect_says_so(how):
     """Half of the mass is A and B. Truncated, they are all there is, and the others are at -9999.0."""
     fields = {"logprobs": True, "top_logprobs": 4, "max_tokens": 1, "top_p": 0.5, "seed": 1}
@@ -230,7 +230,7 @@ def test_after_truncation_only_where_the_dialect_says_so(how):
     assert {token: value for token, value in values.items() if value > -9999} == pytest.approx(left, abs=2e-6)
 
 
-@pytest.mark.parametrize("how", DIALECTS)
+@pytest.mark.parametrize("how", CHATTING)
 def test_a_rank_past_20_is_listed_but_by_the_page_and_openai(how):
     """30 equal tokens from "A" on; "]" is the 29th."""
     model = letters({chr(65 + index): 0.0 for index in range(30)})
@@ -245,10 +245,10 @@ def test_a_rank_past_20_is_listed_but_by_the_page_and_openai(how):
 # The end token
 
 ENDS = {"A": 0.0}, {END: 1.0, "A": 0.0}
-END_ENTRY = {"vllm-0.4": ("", []), "vllm": (END, [*END.encode()]), "vllm-pytorch": (END, [*END.encode()])}
+END_ENTRY = {"vllm-0.4": ("", []), "vllm": (END, [*END.encode()]), "vllm-v1": (END, [*END.encode()])}
 
 
-@pytest.mark.parametrize("how", DIALECTS)
+@pytest.mark.parametrize("how", CHATTING)
 @pytest.mark.parametrize("stream", [False, True])
 def test_the_end_token_has_an_entry_in_vllm_alone(how, stream):
     """Both tokens of the second step, as each dialect shows them; alternatives are shown like the token itself."""
@@ -274,7 +274,7 @@ def end_seed() -> int:
     return next(seed for seed in range(1000) if oracle.draw(row, seed, 1) == token_of(END))
 
 
-@pytest.mark.parametrize("how", DIALECTS)
+@pytest.mark.parametrize("how", CHATTING)
 def test_without_an_end_token_there_is_no_entry_for_it(how):
     choice = answer(saying(["a", "b", "c"]), dialect=how, top_p=0.9, seed=1, logprobs=True, max_tokens=2)
     assert [entry["token"] for entry in entries(choice)] == ["a", "b"]
@@ -285,7 +285,7 @@ def test_without_an_end_token_there_is_no_entry_for_it(how):
 # The rest of a response
 
 
-@pytest.mark.parametrize("how", DIALECTS)
+@pytest.mark.parametrize("how", CHATTING)
 @pytest.mark.parametrize("stream", [False, True])
 def test_ids(how, stream):
     response = saying(["a"]).chat(ASK, dialect=how, stream=stream)
@@ -296,7 +296,7 @@ def test_ids(how, stream):
     assert saying(["a"]).chat(ASK, dialect=how)["id"] != one
 
 
-@pytest.mark.parametrize("how", DIALECTS)
+@pytest.mark.parametrize("how", CHATTING)
 @pytest.mark.parametrize("stream", [False, True])
 def test_stop_reason(how, stream):
     """The stop string, or null for an end token; OpenAI's choices have no such field."""
@@ -307,10 +307,10 @@ def test_stop_reason(how, stream):
         assert choice.get("stop_reason", "none") == ("none" if how == "openai" else reason)
 
 
-ASKS_FOR_USAGE = ("openai", "vllm", "vllm-pytorch", "sglang")
+ASKS_FOR_USAGE = ("openai", "vllm", "vllm-v1", "sglang")
 
 
-@pytest.mark.parametrize("how", DIALECTS)
+@pytest.mark.parametrize("how", CHATTING)
 def test_usage_of_a_stream(how):
     fields = {"dialect": how, "stream": True, "n": 2, "top_p": 0.9}
     usage = {"prompt_tokens": PROMPT_TOKENS, "completion_tokens": 4, "total_tokens": PROMPT_TOKENS + 4}
@@ -330,14 +330,14 @@ def test_usage_of_a_stream(how):
     assert {chunk["object"] for chunk in asked} == {"chat.completion.chunk"}
 
 
-@pytest.mark.parametrize("how", DIALECTS)
+@pytest.mark.parametrize("how", CHATTING)
 def test_stream_options_where_they_mean_nothing(how):
     wanted = {"stream_options": {"include_usage": True}}
     with pytest.raises(InvalidRequest, match=r"stream_options: got .*left out unless stream is true$"):
         saying(["a"]).chat(ASK, dialect=how, **wanted)
 
 
-@pytest.mark.parametrize("how", DIALECTS)
+@pytest.mark.parametrize("how", CHATTING)
 @pytest.mark.parametrize(
     "fields",
     [
@@ -392,8 +392,8 @@ def said(model: LanguageModel, how: Any, stream: bool, **fields: Any) -> list[di
     ]
 
 
-@pytest.mark.parametrize("mine", DIALECTS)
-@pytest.mark.parametrize("theirs", DIALECTS)
+@pytest.mark.parametrize("mine", CHATTING)
+@pytest.mark.parametrize("theirs", CHATTING)
 def test_any_dialect_can_have_anothers_quirks(mine, theirs):
     """Where their ways of sampling agree, a copy with their fields answers as they do."""
     how = replace(dialect(mine), **{name: getattr(dialect(theirs), name) for name in QUIRKS})

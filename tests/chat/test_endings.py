@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 import torch
+from chatting import CHATTING
 from pages import ASK, PROMPT_TOKENS, joined
 from scripted import byte_tokenizer, saying, scripted
 
 from sampling.core.errors import InvalidRequest
-from sampling.dialects import DIALECTS
 
-ENGINES = ("vllm-0.4", "vllm", "vllm-pytorch", "sglang")
+ENGINES = ("vllm-0.4", "vllm", "vllm-v1", "sglang")
 EOS = 257  # of a byte tokenizer without merged tokens
 
 
@@ -106,7 +106,7 @@ def test_vllm_looks_for_stop_strings_behind_the_least_tokens(
     Source: vLLM 0.32, detokenizer.py; vLLM 0.4.3, stop_checker.py; SGLang 0.5.23, schedule_batch.py.
     """
     at_once = "abab"[: "abab".find(stop)]
-    for how, content in (("vllm", now), ("vllm-pytorch", now), ("vllm-0.4", then), ("sglang", at_once)):
+    for how, content in (("vllm", now), ("vllm-v1", now), ("vllm-0.4", then), ("sglang", at_once)):
         got = told(
             answer(["a", "b", "a", "b"], how, stream=stream, stop=stop, min_tokens=least, temperature=0)
         )
@@ -158,7 +158,7 @@ def counted(tokens: int) -> dict[str, int]:
     }
 
 
-@pytest.mark.parametrize("how", ["vllm", "vllm-pytorch", "sglang"])
+@pytest.mark.parametrize("how", ["vllm", "vllm-v1", "sglang"])
 def test_usage_in_every_chunk(how: str):
     """Role, a, b, end: the choice's own tokens so far; at last the request's."""
     found = usages(how, include_usage=True, continuous_usage_stats=True)
@@ -180,7 +180,7 @@ def test_usage_in_every_chunk_alone():
     assert found[-1] == (1, counted(3))
 
 
-@pytest.mark.parametrize("how", DIALECTS)
+@pytest.mark.parametrize("how", CHATTING)
 def test_usage_is_at_the_end_wherever_it_is_asked_for(how: str):
     """In the last chunk of a choice, as the page has it, or in one of its own."""
     fields = {"dialect": how, "stream": True, "top_p": 0.9}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from chatting import CHATTING
 from scripted import saying
 
 from sampling.chat.kinds import Only
@@ -147,7 +148,7 @@ VLLM_0_4 = {
     "guided_json": None,
     "skip_special_tokens": True,
 }
-SENT = {"vllm": VLLM, "vllm-pytorch": VLLM, "sglang": SGLANG, "llama.cpp": LLAMA_CPP, "vllm-0.4": VLLM_0_4}
+SENT = {"vllm": VLLM, "vllm-v1": VLLM, "sglang": SGLANG, "llama.cpp": LLAMA_CPP, "vllm-0.4": VLLM_0_4}
 
 
 @pytest.mark.parametrize("how", SENT)
@@ -201,7 +202,7 @@ def test_what_would_change_the_answer_is_refused_by_name(how: str, fields: dict[
     assert "--dialect" not in str(error)
 
 
-@pytest.mark.parametrize("how", DIALECTS)
+@pytest.mark.parametrize("how", CHATTING)
 def test_a_neutral_value_is_refused_where_the_engine_has_no_such_field(how: str):
     error_or_none = None if how == "llama.cpp" else refused(how, mirostat=0)
     if error_or_none is not None:

@@ -139,6 +139,9 @@ def test_the_dialect_changes_it(toy):
     assert len(seen) == len(DIALECTS)
 
 
+TIED = ("top_k_ties", "top_p_ties")
+
+
 def other(name: str, value: object) -> object:
     """Another value of a dialect's field."""
     match value:
@@ -147,20 +150,19 @@ def other(name: str, value: object) -> object:
         case float():
             return value + 0.5
         case ():
-            named = {"fields": ("user",), "generation_defaults": ("top_p",)}
+            named = {
+                "fields": ("user",),
+                "generation_defaults": ("top_p",),
+                "substitutes": (("top_p", 0.0, 1.0),),
+            }
             return named.get(name, (("temperature", 1.0),))
         case tuple():
             return value[:-1]
         case None | int():
             return 5
         case str():
-            return (
-                "low"
-                if name.endswith("_ties") and value != "low"
-                else "all"
-                if name.endswith("_ties")
-                else "temperature"
-            )
+            named = {"frequency_form": "repetition", "seen": "run"} | dict.fromkeys(TIED, "all")
+            return named.get(name, "temperature")
     return dialect("llama.cpp").penalty_scope
 
 

@@ -18,7 +18,7 @@ from sampling.core.errors import CheckpointError
 
 ASK = [{"role": "user", "content": "Name a fruit."}]
 SEEDS = range(12)
-APPLYING = ("vllm", "vllm-pytorch", "transformers", "sglang")
+APPLYING = ("vllm", "vllm-v1", "transformers", "sglang")
 OTHERS = ("qstash", "openai", "vllm-0.4", "llama.cpp")
 
 Saying = Callable[..., LanguageModel]

@@ -16,6 +16,7 @@ from typing import Any
 import oracle
 import pytest
 import torch
+from chatting import CHATTING
 from pages import (
     ASK,
     END,
@@ -44,7 +45,6 @@ from sampling.chat.language_model import LanguageModel
 from sampling.chat.prepared import prepare
 from sampling.chat.request import ChatRequest
 from sampling.core.errors import InvalidRequest, RowError
-from sampling.dialects import DIALECTS
 from sampling.server import ServerOptions
 
 LOG2 = math.log(2)
@@ -469,7 +469,7 @@ def test_row_null_counts_as_left_out():
     assert comparable(letters(EVEN).chat(ASK, seed=1, max_tokens=3, **null)) == comparable(asked)
 
 
-@pytest.mark.parametrize("how", DIALECTS)
+@pytest.mark.parametrize("how", CHATTING)
 def test_row_what_every_client_sends(how):
     """One stop string, text parts and stream_options in each; what only openai has to take is told; tools are refused."""
     parts = [{"role": "user", "content": [{"type": "text", "text": ASK[0]["content"]}]}]
@@ -549,7 +549,7 @@ def test_row_content_length():
         assert (choice["message"]["content"], choice["finish_reason"]) == (said, "length")
 
 
-@pytest.mark.parametrize("how", DIALECTS)
+@pytest.mark.parametrize("how", CHATTING)
 def test_row_text_that_looks_like_a_control_token(how):
     """A message of "<eos>" in place of "?" is five bytes, or one control token in dialects that say so."""
     model, message = letters({"A": 0.0}), [{"role": "user", "content": END}]
@@ -568,7 +568,7 @@ def test_row_ids_past_the_tokenizer():
         assert entries(choice)[0]["logprob"] == pytest.approx(-gap - LOG2, abs=1e-5)
 
 
-@pytest.mark.parametrize("how", DIALECTS)
+@pytest.mark.parametrize("how", CHATTING)
 @pytest.mark.parametrize("stream", [False, True])
 def test_row_logprobs_that_are_minus_infinity(how, stream):
     fields = {"logprobs": True, "top_logprobs": 3, "max_tokens": 1, "stream": stream}

@@ -33,7 +33,7 @@ def content(response: dict[str, Any]) -> str:
     return response["choices"][0]["message"]["content"]
 
 
-@pytest.mark.parametrize("name", ["qstash", "vllm", "vllm-pytorch", "sglang"])
+@pytest.mark.parametrize("name", ["qstash", "vllm", "vllm-v1", "sglang"])
 @pytest.mark.parametrize("size", [3, 11, 21, 24])
 def test_the_answer_is_the_rest_of_the_answer(toy, size, name):
     """By whole words, so that the tokens are those of the whole answer."""

@@ -23,11 +23,15 @@ LOGPROBS = {"logprobs": True}
 # end, penalties 2), openai/protocol.py (20; biases clamped at 100). SGLang 0.5.23, sampling/sampling_params.py (temperature
 # finite, penalties 2, 32 stop strings). llama.cpp, tools/server/server-schema.cpp (temperature and penalties without an end).
 # transformers 5.23, generation/logits_process.py (temperature above 0), cli/serving/chat_completion.py (stop, logit_bias).
-HOT = {"vllm-0.4", "transformers", "sglang", "llama.cpp"}
-BIASED = {"vllm", "vllm-pytorch", "transformers", "sglang", "llama.cpp"}
-PENAL = {"llama.cpp"}
+# mlx-lm 0.32, server.py (temperature and penalties without an end); the engines that are libraries check next to nothing.
+LIBRARIES = {"ctranslate2", "onnxruntime-genai", "openvino-genai", "litgpt"}
+NEW = {"mlx-lm", "mistralrs", "exllamav3"}
+HOT = {"vllm-0.4", "transformers", "transformers-serve", "sglang", "llama.cpp", *LIBRARIES, *NEW}
+BIASED = {"vllm", "vllm-v1", "transformers", "transformers-serve", "sglang", "llama.cpp", *NEW}
+PENAL = {"llama.cpp", "mlx-lm", "exllamav3"}
 LISTING = {"sglang", "llama.cpp"}
-STOPS = {"vllm-0.4": 128, "transformers": 128, "sglang": 32, "llama.cpp": 128}
+MANY = {"vllm-0.4", "transformers", "transformers-serve", "llama.cpp", "lmdeploy", *LIBRARIES, *NEW}
+STOPS = {"sglang": 32, **dict.fromkeys(MANY, 128)}
 
 
 def read(how: str, **fields: object) -> ChatRequest:
@@ -143,7 +147,7 @@ def test_a_sampler_refuses_what_its_dialect_does_not_take():
 # ("top_k must be -1 (disable), or at least 1"); transformers: 0.
 OFF = {
     **{how: {0} for how in ("qstash", "transformers")},
-    **{how: {0, -1} for how in ("vllm", "vllm-pytorch", "llama.cpp")},
+    **{how: {0, -1} for how in ("vllm", "vllm-v1", "llama.cpp")},
     **{how: {-1} for how in ("vllm-0.4", "sglang")},
 }
 

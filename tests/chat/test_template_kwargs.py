@@ -9,12 +9,12 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+from chatting import CHATTING
 from scripted import saying
 
 from sampling.chat.language_model import LanguageModel
 from sampling.chat.request import ChatRequest
 from sampling.core.errors import InvalidRequest
-from sampling.dialects import DIALECTS
 
 ASK = [{"role": "user", "content": "?"}]
 DATED = "{{ date_string if date_string is defined else strftime_now('%d %b %Y') }}:{{ messages[0].content }}"
@@ -189,16 +189,17 @@ TAKEN = {
     "openai": set[str](),
     "vllm-0.4": {"add_generation_prompt"},
     "vllm": {"chat_template_kwargs", "add_generation_prompt", "continue_final_message"},
-    "vllm-pytorch": {"chat_template_kwargs", "add_generation_prompt", "continue_final_message"},
     "transformers": {"chat_template_kwargs", "add_generation_prompt", "continue_final_message"},
     "sglang": {"chat_template_kwargs", "continue_final_message"},
     "llama.cpp": {"chat_template_kwargs", "add_generation_prompt"},
+    "mlx-lm": {"chat_template_kwargs"},
+    "mistralrs": set[str](),
 }
 VALUES = {"chat_template_kwargs": {"a": 1}, "add_generation_prompt": False, "continue_final_message": True}
 TALK = [*ASK, {"role": "assistant", "content": "!"}]
 
 
-@pytest.mark.parametrize("name", DIALECTS)
+@pytest.mark.parametrize("name", CHATTING)
 @pytest.mark.parametrize("field", VALUES)
 def test_a_dialect_takes_the_fields_of_its_engine(name, field):
     request = {"messages": TALK, field: VALUES[field]}

@@ -38,12 +38,27 @@ def test_there_is_a_function_for_every_check() -> None:
 SAME = {"penalties.per-choice", "randomness.choices-differ", "reported.bytes"}
 
 
+# What of these no other dialect has: each takes seconds.
+IN_PART = {
+    "vllm-v1": ("truncation.",),
+    "transformers-serve": ("penalties.temperature",),
+    "mlx-lm": ("truncation.min-p", "truncation.ties", "truncation.top-p", "penalties.presence"),
+    "mistralrs": ("truncation.min-p", "truncation.disabled", "temperature.zero"),
+    "ctranslate2": ("truncation.temperature", "penalties.repetition"),
+    "onnxruntime-genai": ("truncation.temperature", "penalties.repetition"),
+    "openvino-genai": ("truncation.no-token-more", "truncation.joint", "penalties.frequency"),
+    "litgpt": ("truncation.temperature", "truncation.ties"),
+    "lmdeploy": ("truncation.no-token-more", "penalties.repetition", "temperature.zero"),
+    "exllamav3": ("truncation.ties", "penalties.presence"),
+}
+
+
 @pytest.mark.parametrize("name", DIALECTS)
 def test_the_reference_of_a_dialect_conforms_to_it(name: str) -> None:
     """Up to 41 checks of false-alarm rate 1e-6 each; which of them are not testable is known."""
     wanted = set(CHECKS) if name == "qstash" else set(CHECKS) - SAME
-    if name == "vllm-pytorch":  # vllm but for its truncations
-        wanted = {check for check in CHECKS if check.startswith("truncation.")}
+    if name in IN_PART:
+        wanted = {check for check in CHECKS if check.startswith(IN_PART[name])}
     report = verify(reference(name), name, depth=FEW, checks=wanted)
     found = {
         check: finding for check, finding in report.checks.items() if finding.verdict is not Verdict.CONFORMS
@@ -72,16 +87,40 @@ UNTESTED = {
 }
 
 
+# Dialects that fit what one answers, but take more than it does.
+TAKING_MORE = {
+    name: {other: f"it takes {', '.join(fields)}, refused here" for other, fields in others.items()}
+    for name, others in {
+        "openai": dict.fromkeys(("qstash", "mistralrs"), ("min_p", "repetition_penalty", "top_k")),
+        "transformers-serve": {
+            "transformers": ("min_p", "repetition_penalty"),
+            "exllamav3": ("min_p", "presence_penalty", "repetition_penalty"),
+        },
+        "onnxruntime-genai": {
+            "mistralrs": ("logit_bias", "min_p", "presence_penalty"),
+            "openvino-genai": ("min_p", "presence_penalty"),
+        },
+        "litgpt": {
+            **dict.fromkeys(
+                ("qstash", "mistralrs"), ("logit_bias", "min_p", "presence_penalty", "repetition_penalty")
+            ),
+            **dict.fromkeys(("ctranslate2", "onnxruntime-genai"), ("repetition_penalty",)),
+            "openvino-genai": ("min_p", "presence_penalty", "repetition_penalty"),
+            "lmdeploy": ("min_p", "repetition_penalty"),
+        },
+    }.items()
+}
+
+
 @pytest.mark.parametrize("name", DIALECTS)
 def test_a_dialect_is_identified_and_every_other_excluded_or_indistinguishable(name: str) -> None:
     identified = identify(CheckContext(CallableTarget(reference(name)), PLAIN, FEW))
     assert identified.winners == (name,)
     assert {name, *identified.excluded, *identified.indistinguishable} == set(DIALECTS)
     assert all(out.e_value >= 1e6 for out in identified.excluded.values())
-    expected = {"openai": {"qstash": "it takes min_p, repetition_penalty, top_k, refused here"}}
-    assert identified.indistinguishable == expected.get(name, {})
+    assert identified.indistinguishable == TAKING_MORE.get(name, {})
     assert identified.headline.startswith(f"consistent with {name}; ")
-    but_for_ties = {"vllm": ("vllm-pytorch",), "vllm-pytorch": ("vllm",)}
+    but_for_ties = {"vllm": ("vllm-v1",), "vllm-v1": ("vllm",), "transformers-serve": ("litgpt",)}
     assert identified.but_for_ties == but_for_ties.get(name, ())
 
 
@@ -89,8 +128,8 @@ def test_equal_logits_alone_do_not_make_one_engine_another() -> None:
     """A vLLM that keeps the higher of equal ids, and no more than k, as none of the dialects does."""
     sorting = Batched(replace(Semantics.of(VLLM), top_k_ties="high", top_p_ties="high"))
     identified = identify(CheckContext(CallableTarget(sorting), PLAIN, FEW))
-    assert (identified.winners, identified.but_for_ties) == ((), ("vllm", "vllm-pytorch"))
-    words = "consistent with no dialect; but for equal logits, consistent with vllm or vllm-pytorch; "
+    assert (identified.winners, identified.but_for_ties) == ((), ("vllm", "vllm-v1"))
+    words = "consistent with no dialect; but for equal logits, consistent with vllm or vllm-v1; "
     assert identified.headline.startswith(words)
     assert "transformers" in identified.excluded
 

@@ -47,12 +47,13 @@ def questions(name: str) -> list[SamplingCase]:
     """Logits and numbers that float32 holds exactly, so that only the order of the stages and their rules count."""
     rng = np.random.default_rng(7)
     has = DIALECTS[name].stages
+    scales = DIALECTS[name].frequency_form == "repetition"  # by 1 + f, a power of 2
     made: list[SamplingCase] = []
     for _ in range(120):
         params: dict[str, Any] = {
             "logit_bias": {int(rng.integers(12)): float(rng.choice([-2, 1, 4]))},
             "repetition_penalty": float(rng.choice([1, 2, 0.5])),
-            "frequency_penalty": float(rng.choice([0, 0.5, -0.25])),
+            "frequency_penalty": float(rng.choice([0, 1, -0.5] if scales else [0, 0.5, -0.25])),
             "presence_penalty": float(rng.choice([0, 1, -0.5])),
             "temperature": float(rng.choice([0, 0.5, 1, 2, 2**-8, 2**-18])),
             "top_k": int(rng.choice([0, 1, 3, 6, 40])),

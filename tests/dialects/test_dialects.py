@@ -8,63 +8,23 @@ from typing import Any
 
 import pytest
 import torch
+from one_step import gap, kept, log_softmax, sampled
 
 from sampling import Sampler, SamplingParams, dialect
 from sampling.core.errors import InvalidArgument
-from sampling.core.history import Scope
-from sampling.dialects import DIALECTS, Dialect
+from sampling.dialects import DIALECTS
 
 INF = math.inf
-ALL = ["qstash", "openai", "vllm-0.4", "vllm", "vllm-pytorch", "transformers", "sglang", "llama.cpp"]
+ALL = ["qstash", "openai", "vllm-0.4", "vllm", "vllm-v1", "transformers", "sglang", "llama.cpp"]
 HAVE_REPETITION = [name for name in ALL if name != "openai"]
 HAVE_FREQUENCY = [name for name in ALL if name != "transformers"]
 PROCESSED, TEMPERATURE, PENALISED, RAW = "processed", "temperature", "penalised", "raw"
 
 
-def sampled(
-    name: str | Dialect,
-    row: list[float],
-    mode: str | None = None,
-    *,
-    prompt: tuple[int, ...] = (),
-    output: tuple[int, ...] = (),
-    **fields: Any,
-) -> tuple[int, dict[int, float]]:
-    """The sampled token and the log probability of every token, in a mode or the dialect's own."""
-    params = SamplingParams(logprobs=True, top_logprobs=20, seed=1, **fields)
-    sampler = Sampler(
-        [params],
-        vocab_size=len(row),
-        prompt_ids=[list(prompt)],
-        dialect=name,
-        logprob_modes=None if mode is None else [mode],
-    )
-    for token in output:
-        sampler.history.accept(torch.tensor([token]))
-    out = sampler.step(torch.tensor([row]))
-    logprobs = dict(zip(out.top_token_ids[0].tolist(), out.top_logprobs[0].tolist(), strict=True))
-    return int(out.token_ids), logprobs
-
-
-def kept(name: str | Dialect, row: list[float], **kwargs: Any) -> list[int]:
-    _, logprobs = sampled(name, row, PROCESSED, **kwargs)
-    return sorted(token for token, value in logprobs.items() if value > -INF)
-
-
-def gap(name: str | Dialect, row: list[float], **kwargs: Any) -> float:
-    """Logit of token 0 minus logit of token 1, after everything."""
-    _, logprobs = sampled(name, row, PROCESSED, **kwargs)
-    return logprobs[0] - logprobs[1]
-
-
-def log_softmax(row: list[float]) -> dict[int, float]:
-    total = math.log(sum(math.exp(x) for x in row))
-    return {i: x - total for i, x in enumerate(row)}
-
-
 def test_names() -> None:
     assert set(ALL) <= set(DIALECTS)
     assert all(dialect(name).name == name for name in ALL)
+    assert dialect("vllm-pytorch") is dialect("vllm-v1")  # what it was called
     with pytest.raises(InvalidArgument, match=r"dialect: got 'gpt', must be one of qstash.*llama\.cpp"):
         dialect("gpt")
 
@@ -117,7 +77,7 @@ def test_temperature_before_or_after_min_p(name: str) -> None:
 def test_min_p_before_or_after_top_p(name: str) -> None:
     """Four tokens at 0, eight at -3: 4 + 0.4 in all. 0.75 of that is 3.3, so four; of the four alone, three."""
     count = len(kept(name, [0.0] * 4 + [-3.0] * 8, min_p=0.1, top_p=0.75))
-    assert count == (3 if name in ("vllm", "vllm-pytorch") else 4)
+    assert count == (3 if name in ("vllm", "vllm-v1") else 4)
 
 
 @pytest.mark.parametrize("name", HAVE_REPETITION)
@@ -178,7 +138,7 @@ def test_llama_cpp_counts_inside_its_window_only() -> None:
         ("openai", [0, 1, 2, 3, 4, 5]),
         ("vllm-0.4", [0, 1, 2, 3, 4, 5]),
         ("vllm", [0, 1, 2, 3, 4, 5]),
-        ("vllm-pytorch", [0, 1, 2, 3, 4, 5]),
+        ("vllm-v1", [0, 1, 2, 3, 4, 5]),
         ("transformers", [0, 1, 2, 3, 4, 5]),
         ("sglang", [0, 1, 2, 3, 4, 5, 6]),
         ("llama.cpp", [0, 1, 2, 3, 4, 5]),
@@ -190,7 +150,7 @@ def test_eight_equal_logits_and_three_quarters(name: str, expected: list[int]) -
 
 @pytest.mark.parametrize("name", HAVE_REPETITION)
 def test_ties_at_the_kth_logit(name: str) -> None:
-    ties_stay = name in ("vllm-0.4", "vllm-pytorch", "transformers")
+    ties_stay = name in ("vllm-0.4", "vllm-v1", "transformers")
     assert kept(name, [2.0, 1.0, 1.0, 1.0, 0.0], top_k=2) == ([0, 1, 2, 3] if ties_stay else [0, 1])
 
 
@@ -263,7 +223,7 @@ def test_temperature_zero_takes_the_arg_max_of_biased_and_penalised_logits(name:
     assert sampled(name, [0.0, 1.0, 2.5], **fields)[0] == 0
 
 
-@pytest.mark.parametrize("name", ["qstash", "openai", "vllm", "vllm-pytorch", "llama.cpp"])
+@pytest.mark.parametrize("name", ["qstash", "openai", "vllm", "vllm-v1", "llama.cpp"])
 def test_temperature_zero_leaves_one_token(name: str) -> None:
     assert kept(name, [1.0, 3.0, 3.0], temperature=0) == [1]
 
@@ -289,7 +249,7 @@ def test_vllm_0_4_is_not_greedy_from_1e_5_on() -> None:
     assert gap("vllm-0.4", [3.0, 2.0], temperature=1e-5) == pytest.approx(1e5, rel=1e-6)
 
 
-@pytest.mark.parametrize("name", ["vllm", "vllm-pytorch"])
+@pytest.mark.parametrize("name", ["vllm", "vllm-v1"])
 def test_vllm_raises_small_temperatures_to_a_hundredth(name: str) -> None:
     assert gap(name, [0.0, -0.01], temperature=0.001) == pytest.approx(1.0, abs=1e-6)
     assert gap(name, [0.0, -0.01], temperature=0.02) == pytest.approx(0.5, abs=1e-6)
@@ -342,7 +302,7 @@ OWN_MODE = {
     "openai": RAW,
     "vllm-0.4": PROCESSED,
     "vllm": RAW,
-    "vllm-pytorch": RAW,
+    "vllm-v1": RAW,
     "transformers": PROCESSED,
     "sglang": TEMPERATURE,
     "llama.cpp": RAW,
@@ -414,6 +374,8 @@ def test_neutral_values_are_never_refused(name: str) -> None:
         ({"order": ("temperature", "typical")}, "order: got 'typical', must be one of"),
         ({"order": (("temperature", "top_p"),)}, "order: got 'temperature', must be one of top_k"),
         ({"logprob_mode": "cooked"}, "logprob_mode: got 'cooked', must be one of raw"),
+        ({"seen": "dreamt"}, "seen: got 'dreamt', must be one of run, functions run, read, published"),
+        ({"frequency_form": "added"}, "frequency_form: got 'added', must be one of subtracted, repetition"),
         ({"top_p_ties": "first"}, "top_p_ties: got 'first', must be one of low, high, all, arbitrary"),
         ({"top_k_ties": "first"}, "top_k_ties: got 'first', must be one of low, high, all, arbitrary"),
     ],
@@ -421,33 +383,3 @@ def test_neutral_values_are_never_refused(name: str) -> None:
 def test_a_dialect_is_checked_when_it_is_made(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(InvalidArgument, match=words):
         replace(dialect("qstash"), **changes)
-
-
-def test_a_new_dialect_is_data() -> None:
-    """mlx-lm: penalties see the last 20 tokens; top_p, min_p, top_k, then temperature; ascending order."""
-    order = (
-        "logit_bias",
-        "repetition_penalty",
-        "presence_penalty",
-        "frequency_penalty",
-        "top_p",
-        "min_p",
-        "top_k",
-    )
-    last = Scope(prompt=True, last=20)
-    mine = Dialect(
-        name="mlx-lm",
-        source="mlx-lm",
-        order=(*order, "temperature"),
-        repetition_scope=last,
-        penalty_scope=last,
-        top_p_ties="high",
-    )
-    assert kept(mine, [1.0] * 8, top_p=0.75) == [2, 3, 4, 5, 6, 7]
-    assert len(kept(mine, [3.0, 2.0, 1.0], top_p=0.8, temperature=0.5)) == 2
-    assert gap(mine, [2.0, 0.0, 0.0], prompt=(0,), output=(2,) * 20, repetition_penalty=2.0) == pytest.approx(
-        2.0
-    )
-    assert gap(replace(mine, order=("temperature",)), [1.0, 0.0], temperature=0.5) == pytest.approx(
-        2.0, abs=1e-6
-    )

@@ -51,8 +51,9 @@ def test_what_engines_take(tmp_path):
     vllm = {**common, "presence_penalty": 0.5, "frequency_penalty": -0.5, "max_tokens": 77}
     expected = {
         "vllm": vllm,
-        "vllm-pytorch": vllm,
+        "vllm-v1": vllm,
         "transformers": {**common, "max_tokens": 77},
+        "transformers-serve": {"temperature": 0.6, "top_p": 0.9, "top_k": 40, "max_tokens": 77},
         "sglang": common,
     }
     for name in DIALECTS:
@@ -167,13 +168,14 @@ TOLD = [
     (
         LLAMA,
         "qstash",
-        "temperature 0.6, top_p 0.9 not applied by the dialect 'qstash' (vllm, vllm-pytorch, transformers, sglang do)",
+        "temperature 0.6, top_p 0.9 not applied by the dialect 'qstash' "
+        "(vllm, vllm-v1, transformers, transformers-serve, sglang do)",
     ),
     (
         {"top_k": 5, "max_new_tokens": 9},
         "sglang",
         "top_k 5 where a request leaves them out; "
-        "max_new_tokens 9 not applied by the dialect 'sglang' (vllm, vllm-pytorch, transformers do)",
+        "max_new_tokens 9 not applied by the dialect 'sglang' (vllm, vllm-v1, transformers, transformers-serve do)",
     ),
     (
         {"top_p": 0.5, "num_beams": 4, "typical_p": 0.5, "suppress_tokens": [1], "length_penalty": 1.0},

@@ -15,7 +15,7 @@ from sampling import History, InvalidArgument, MinTokens, Sampler, SamplingParam
 from sampling.dialects import DIALECTS
 
 V = 7
-WITH_MIN_TOKENS = ("vllm-0.4", "vllm", "vllm-pytorch", "sglang")
+WITH_MIN_TOKENS = ("vllm-0.4", "vllm", "vllm-v1", "sglang")
 ids = st.lists(st.integers(0, V - 1), min_size=1, max_size=3)
 
 

@@ -180,7 +180,7 @@ def test_the_pipelines_of_two_engines_do_not_look_alike() -> None:
     params = SamplingParams(top_p=0.9, top_k=40, temperature=0.7)
     names = [name for name, rules in DIALECTS.items() if "top_k" in rules.stages]
     told = {name: repr(Pipeline.from_params(params, name)) for name in names}  # pyright: ignore[reportArgumentType]
-    assert told["vllm-pytorch"] == "Pipeline(Temperature(0.7), TopK(40, keep_ties=True), TopP(0.9))"
+    assert told["vllm-v1"] == "Pipeline(Temperature(0.7), TopK(40, keep_ties=True), TopP(0.9))"
     assert told["vllm"] == "Pipeline(Temperature(0.7), TopK(40), TopP(0.9))"
     assert len(set(told.values())) >= 4
 

@@ -24,7 +24,7 @@ class Expected:
 
 
 def counted(scope: Scope, prompt: Sequence[int], output: Sequence[int]) -> Counter[int]:
-    tokens = [*prompt, *output] if scope.prompt else [*output]
+    tokens = [*prompt, *output][max(scope.skipped, 0 if scope.prompt else len(prompt)) :]
     return Counter(tokens[-scope.last :] if scope.last is not None and tokens else tokens)
 
 
@@ -51,17 +51,24 @@ def edits(
         banned = {*p.stop_token_ids} if len(output) < p.min_tokens else set[int]()
         mask = torch.tensor([i in banned for i in range(len(row))])
         return oracle.keep(row, {*range(len(row))} - banned), x.masked_fill(mask, -torch.inf)
-    if name == "repetition_penalty":
-        seen = counted(d.repetition_scope, prompt, output)
-        r, mask = oracle.f32(p.repetition_penalty), torch.tensor([i in seen for i in range(len(row))])
+    as_repetition = name == "frequency_penalty" and d.frequency_form == "repetition"
+    if name == "repetition_penalty" or as_repetition:
+        seen = occurred if as_repetition else counted(d.repetition_scope, prompt, output)
+        penalty = 1 + p.frequency_penalty if as_repetition else p.repetition_penalty
+        r, mask = oracle.f32(penalty), torch.tensor([i in seen for i in range(len(row))])
         scaled = torch.where(x > 0, x / r, x * r)
-        return oracle.repetition(row, p.repetition_penalty, seen), torch.where(mask, scaled, x)
+        return oracle.repetition(row, penalty, seen), torch.where(mask, scaled, x)
+    signs = [-1 if d.penalties_follow_sign and value < 0 else 1 for value in row]
     if name == "frequency_penalty":
-        tokens = occurred.elements()
-        return oracle.frequency(row, p.frequency_penalty, tokens), x - oracle.f32(p.frequency_penalty) * dense
-    return oracle.presence(row, p.presence_penalty, occurred), x - oracle.f32(p.presence_penalty) * (
-        dense > 0
-    )
+        f, many = p.frequency_penalty, [*occurred.elements()]
+        lowered = {sign: oracle.frequency(row, sign * f, many) for sign in (1, -1)}
+        amount = oracle.f32(f) * dense
+    else:
+        f = p.presence_penalty
+        lowered = {sign: oracle.presence(row, sign * f, occurred) for sign in (1, -1)}
+        amount = oracle.f32(f) * (dense > 0)
+    changed = [lowered[sign][place] for place, sign in enumerate(signs)]
+    return changed, x - amount * torch.tensor(signs)
 
 
 def ties(rule: str) -> dict[str, object]:
@@ -99,7 +106,7 @@ def expected(
     kept = {i for i in range(len(row)) if given is None or i in given}
     if p.temperature < d.greedy_below or p.temperature == 0:
         p = SamplingParams(temperature=0, logit_bias=p.logit_bias)
-        assert d.name not in ("vllm", "vllm-pytorch") or p.temperature == 0
+        assert d.name not in ("vllm", "vllm-v1") or p.temperature == 0
     for stage in d.order:
         names = stage if isinstance(stage, tuple) else (stage,)
         if names[0] in ("top_k", "top_p", "min_p"):

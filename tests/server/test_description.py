@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 import pytest
+from chatting import CHATTING
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
@@ -178,7 +179,7 @@ def check(how: str, fields: dict[str, Any]) -> None:
     assert blamed in (None, "an id") or re.split(r"[.\[]", blamed)[0] in fields
 
 
-@pytest.mark.parametrize("how", DIALECTS)
+@pytest.mark.parametrize("how", CHATTING)
 def test_each_field_with_each_value(how: str) -> None:
     for name in dict.fromkeys(NAMES):
         strange = name in FIELDS and name not in dialect(how).fields
@@ -232,7 +233,7 @@ def check_text(how: str, fields: dict[str, Any]) -> None:
     assert blamed in (None, "an id", "prompt") or re.split(r"[.\[]", blamed)[0] in fields
 
 
-@pytest.mark.parametrize("how", DIALECTS)
+@pytest.mark.parametrize("how", CHATTING)
 def test_fields_of_texts(how: str) -> None:
     for prompt in PROMPTS:
         check_text(how, {"prompt": prompt})
@@ -253,7 +254,7 @@ def test_fields_of_texts(how: str) -> None:
         check_text(how, {"stream": stream, "stream_options": {"include_usage": True}})
 
 
-@pytest.mark.parametrize("how", DIALECTS)
+@pytest.mark.parametrize("how", CHATTING)
 @settings(max_examples=150, derandomize=True, deadline=None)
 @given(st.data())
 def test_some_fields_together(how: str, data: st.DataObject) -> None:

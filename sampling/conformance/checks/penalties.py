@@ -13,6 +13,7 @@ from sampling.core.history import OUTPUT, PROMPT_AND_OUTPUT, Scope
 SCOPES = (
     OUTPUT,
     PROMPT_AND_OUTPUT,
+    Scope(prompt=True, skipped=1),
     *(Scope(prompt=p, last=last) for last in (20, 64) for p in (True, False)),
 )
 
@@ -41,7 +42,9 @@ def in_words(scope: Scope) -> str:
     """Return which tokens count."""
     if scope.last is not None:
         return f"the last {scope.last} {'with' if scope.prompt else 'without'} the prompt count"
-    return f"{'the prompt and ' if scope.prompt else ''}the sampled tokens count"
+    but = f" but for the first {scope.skipped} tokens" if scope.skipped > 1 else " but for the first token"
+    prompt = f"the prompt{but if scope.skipped else ''} and " if scope.prompt else ""
+    return f"{prompt}the sampled tokens count"
 
 
 @check("penalties.presence-scope", needs=["presence_penalty"])

@@ -25,6 +25,7 @@ from sampling.conformance.verdict import FALSE_ALARM
 from sampling.dialects import DIALECTS
 
 DRAWS, LEAST_REQUESTS = 256, 8  # for each question
+SHARE = 25  # the part of the budget that one question may take
 
 Readings = Mapping[str, Semantics]
 
@@ -50,14 +51,15 @@ def identified(context: EndpointContext) -> Identification:
     what: list[tuple[str, int]] = []
     for words, question in asked.items():
         rows = {name: question.row(reading) for name, reading in readings.items()}
+        open_rows = {name: row for name, row in rows.items() if name not in excluded}
         # what a check has drawn is taken in whole
         requests = max(LEAST_REQUESTS, len(context.pools.get(repr(question), [])))
-        least, most = drawn + requests * context.profile.per_request(), drawn + DRAWS
+        least, most = drawn + requests * context.profile.per_request(), drawn + most_draws(context)
         try:
             for _, tokens in batches(context, [question]):
                 seen.add(tokens, rows)
                 drawn += len(tokens)
-                if drawn >= most or (drawn >= least and settled(seen, rows)):
+                if drawn >= most or (drawn >= least and settled(seen, open_rows)):
                     break
         except Spent:
             break  # what was drawn until then is evidence, too
@@ -74,8 +76,14 @@ def identified(context: EndpointContext) -> Identification:
     return Identification(winners, excluded, same, drawn, tuple(refused))
 
 
+def most_draws(context: EndpointContext) -> int:
+    """Return how many draws a question may take: fewer where that would be more than its share of the budget."""
+    most = context.client.budget.most
+    return DRAWS if most is None else min(DRAWS, most // SHARE * context.profile.per_request())
+
+
 def settled(seen: Likelihoods, rows: Mapping[str, Row]) -> bool:
-    """Whether all readings that are not excluded draw from the same distribution."""
+    """Whether of some readings all that are not excluded draw from the same distribution."""
     left = [name for name in rows if seen.against(name, 1 / FALSE_ALARM).e_value < 1 / FALSE_ALARM]
     return all(alike([rows[name]], [rows[left[0]]], SAME) for name in left)
 

