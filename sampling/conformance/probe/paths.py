@@ -153,13 +153,18 @@ def per_choice(context: ProbeContext) -> Finding:
     context.need_acting(name)
     if context.together == 1:
         raise NotTestable("one request gives one choice, or n choices that are all the same")
-    places = paths(context, SamplingCase(after_past().logits, {name: 2.0}))
-    alone = [probabilities(place.case, context.semantics) for place in places]
-    every = [together(place, context.semantics) for place in places]
-    words = "the tokens of all choices count"
-    test = SequentialTest({OWN: alone}, [Alternative(words, Verdict.DEVIATES, every)])
-    test.add(np.arange(len(places)), np.array([place.token for place in places]))
-    return test.finding()
+    walked: list[Place] = []
+    for _ in range(ROUNDS):
+        walked += paths(context, SamplingCase(after_past().logits, {name: 2.0}))
+        alone = [probabilities(place.case, context.semantics) for place in walked]
+        every = [together(place, context.semantics) for place in walked]
+        test = SequentialTest(
+            {OWN: alone}, [Alternative("the tokens of all choices count", Verdict.DEVIATES, every)]
+        )
+        test.add(np.arange(len(walked)), np.array([place.token for place in walked]))
+        if test.decided:
+            break
+    return test.finding()  # pyright: ignore[reportPossiblyUnbound]
 
 
 def together(place: Place, semantics: Semantics) -> Row:
