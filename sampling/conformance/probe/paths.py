@@ -156,15 +156,19 @@ def per_choice(context: ProbeContext) -> Finding:
     walked: list[Place] = []
     for _ in range(ROUNDS):
         walked += paths(context, SamplingCase(after_past().logits, {name: 2.0}))
-        alone = [probabilities(place.case, context.semantics) for place in walked]
-        every = [together(place, context.semantics) for place in walked]
-        test = SequentialTest(
-            {OWN: alone}, [Alternative("the tokens of all choices count", Verdict.DEVIATES, every)]
-        )
-        test.add(np.arange(len(walked)), np.array([place.token for place in walked]))
-        if test.decided:
+        if sharing(walked, context.semantics).decided:
             break
-    return test.finding()  # pyright: ignore[reportPossiblyUnbound]
+    return sharing(walked, context.semantics).finding()
+
+
+def sharing(walked: Sequence[Place], semantics: Semantics) -> SequentialTest:
+    """Return the test of whether the tokens of all choices count."""
+    alone = [probabilities(place.case, semantics) for place in walked]
+    every = [together(place, semantics) for place in walked]
+    words = "the tokens of all choices count"
+    test = SequentialTest({OWN: alone}, [Alternative(words, Verdict.DEVIATES, every)])
+    test.add(np.arange(len(walked)), np.array([place.token for place in walked]))
+    return test
 
 
 def together(place: Place, semantics: Semantics) -> Row:
