@@ -207,7 +207,7 @@ class LanguageModel(LoadedModel):
             add_special_tokens: Whether a text gets what the tokenizer puts around every text, such as a BOS.
 
         Returns:
-            The tokens in their order. The first has no log probability and no rank: nothing comes before it.
+            The tokens in their order. The first has no log probability and no rank, since nothing comes before it.
 
         Raises:
             InvalidRequest: The prompt or the number is not allowed.
