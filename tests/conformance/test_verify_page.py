@@ -20,14 +20,23 @@ from sampling.server import ServerOptions
 
 PAGE = Path(__file__).parents[2] / "docs" / "verify.md"
 TEXT = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
-COMMANDS = re.findall(r"^    sampling (verify [^#\n]*[^# \n])", TEXT, re.MULTILINE)
+ALL = re.findall(r"^    sampling (verify [^#\n]*[^# \n])", TEXT, re.MULTILINE)
+WITH_A_RULE = [command for command in ALL if "--rule" in command]  # test_proof.py runs what they name
+COMMANDS = [command for command in ALL if command not in WITH_A_RULE]
 SAMPLER = "from sampling.conformance.reference import reference\nsample = reference('qstash')\n"
 
 pytestmark = pytest.mark.skipif(not PAGE.exists(), reason="a source distribution holds no docs")
 
 
 def test_each_kind_of_target_has_a_command():
-    assert len(COMMANDS) == 3
+    assert len(COMMANDS) == len(WITH_A_RULE) == 3
+
+
+@pytest.mark.parametrize("command", WITH_A_RULE)
+def test_the_commands_with_a_rule_are_understood(command: str):
+    parser = OneLineParser()
+    add_verify_flags(parser)
+    assert parser.parse_args(command.split()[1:]).rule == "vllm-0.33"
 
 
 @pytest.mark.parametrize("command", COMMANDS)
