@@ -33,7 +33,8 @@ OPENVINO_GENAI = Dialect(
     defects=(
         "every request has a generator of its own, seeded with rng_seed or 0: equal requests have equal texts (sampler.hpp)",
         "the samples of one prompt come sorted by score, so that the first is no sample",
-        "a top_k leaves the candidates in the order of a binary heap's array, so that a seeded draw depends on the logits of tokens thrown out",
+        "a top_k leaves the candidates in the order of a binary heap's array, so that a seeded draw depends on the logits of "
+        "tokens thrown out",
         "a top_p of 0 and a min_p of 1 are refused",
         "a seed is cut to 32 bits",
         "log probabilities are raw with logprobs above 0; else a score is of what is left after truncation, and 0 where greedy",
