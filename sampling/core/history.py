@@ -290,8 +290,7 @@ class History:
     def require_ids_below(self, vocab_size: int, *, prompt: bool) -> None:
         """Refuse token ids that logits of a width do not have.
 
-        What is known at no cost are bounds, which rows that have left may have set: only where these are too high are the
-        rows themselves looked at.
+        Rows that have left may have set the known bounds: where these are too high, the rows themselves are looked at.
 
         Args:
             vocab_size: V, the width of the logits.
