@@ -45,6 +45,7 @@ COSTS: dict[str, Cost] = {
     "reported.chosen-is-listed": Cost(1, 1, 63),
     "reported.count": Cost(4, 4, 49),
     "reported.bytes": Cost(12, 12, 280),
+    "reported.kept-set": Cost(16, 16, 256),  # with reference weights; none without
     "temperature.scale": Cost(64, 130, 1024),
     "temperature.zero": Cost(8, 8, 8),
     "temperature.limit": Cost(32, 32, 512),
