@@ -48,7 +48,10 @@ def test_the_processors_of_transformers_conform_to_their_dialect() -> None:
     identified = identify(CheckContext(CallableTarget(ByTransformers()), Semantics.of(QSTASH), FEW))
     # It refuses penalties and biases: of two dialects that answer alike, the one that has fewer of those comes first.
     assert identified.winners == ("transformers-serve",)
-    assert identified.indistinguishable["transformers"] == "it takes logit_bias, repetition_penalty, refused here"
+    assert (
+        identified.indistinguishable["transformers"]
+        == "it takes logit_bias, repetition_penalty, refused here"
+    )
 
 
 @pytest.mark.parametrize(
